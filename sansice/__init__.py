@@ -1,0 +1,41 @@
+"""sansice: NAT traversal as pure state machines.
+
+This package is the contract; the protocols are `sansice.stun`, `sansice.ice` and the laboratory is
+`sansice.simulation`. What runs machines on real sockets are the adapters, `sansice_trio` first.
+"""
+
+from .machine import (
+    Action as Action,
+    Address as Address,
+    AddressRecord as AddressRecord,
+    CloseMode as CloseMode,
+    CloseSocket as CloseSocket,
+    DecodeError as DecodeError,
+    DropReason as DropReason,
+    Entropy as Entropy,
+    Event as Event,
+    IcmpError as IcmpError,
+    Ids as Ids,
+    LocalProtocolError as LocalProtocolError,
+    Machine as Machine,
+    NaptrRecord as NaptrRecord,
+    OpenSocket as OpenSocket,
+    ProxyOptions as ProxyOptions,
+    QueryId as QueryId,
+    Record as Record,
+    RecordKind as RecordKind,
+    Resolve as Resolve,
+    ResolveError as ResolveError,
+    SendDatagram as SendDatagram,
+    SendStream as SendStream,
+    SetReading as SetReading,
+    SocketError as SocketError,
+    SocketErrorKind as SocketErrorKind,
+    SocketId as SocketId,
+    SocketOptions as SocketOptions,
+    SrvRecord as SrvRecord,
+    TlsOptions as TlsOptions,
+    Transport as Transport,
+)
+
+__version__ = "0.1.0"

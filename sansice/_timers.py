@@ -1,0 +1,76 @@
+"""Named deadlines, of which the earliest is the machine's.
+
+A binary heap with lazy deletion: `Timers.set` and `Timers.cancel` cost O(log n), `Timers.deadline`
+costs O(1), and dead entries never outnumber the live ones, so 100,000 timers are fine. Ties fire in
+the order in which they were set, which keeps runs reproducible.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+_SLACK = 64  # dead entries tolerated in any table, so that small ones are never rebuilt
+
+
+class Timers(Generic[K]):
+    """A table from key to absolute deadline."""
+
+    __slots__ = ("_heap", "_live", "_sequence")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, K]] = []
+        self._live: dict[K, int] = {}
+        self._sequence = 0
+
+    def set(self, key: K, deadline: float) -> None:
+        """Arm ``key``, replacing its earlier deadline; `math.inf` disarms it."""
+        if deadline == math.inf:
+            self.cancel(key)
+            return
+        self._sequence += 1
+        self._live[key] = self._sequence
+        heapq.heappush(self._heap, (deadline, self._sequence, key))
+        self._tidy()
+
+    def cancel(self, key: K) -> None:
+        """Disarm ``key``; an unknown key is a no-op."""
+        if self._live.pop(key, None) is not None:
+            self._tidy()
+
+    def clear(self) -> None:
+        """Disarm everything."""
+        self._heap.clear()
+        self._live.clear()
+
+    def deadline(self) -> float:
+        """The earliest deadline, or `math.inf`."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def pop_due(self, now: float) -> K | None:
+        """Disarm and return the next key whose deadline is at or before ``now``, or ``None``."""
+        if not self._heap or self._heap[0][0] > now:
+            return None
+        key = heapq.heappop(self._heap)[2]
+        del self._live[key]
+        self._tidy()
+        return key
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._live
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def _tidy(self) -> None:
+        # The invariant: the top of the heap is live. So deadline() need not search, and stays pure.
+        heap, live = self._heap, self._live
+        if len(heap) > 2 * len(live) + _SLACK:
+            heap[:] = [entry for entry in heap if live.get(entry[2]) == entry[1]]
+            heapq.heapify(heap)
+        while heap and live.get(heap[0][2]) != heap[0][1]:
+            heapq.heappop(heap)

@@ -1,0 +1,243 @@
+"""The half of an adapter that knows no runtime: feed a machine, drain it, perform what it asks.
+
+A `Driver` sits between one machine and one `Runtime` (trio, asyncio, blocking sockets, a simulated
+network). Feed, drain and perform are one synchronous step, so nothing can interleave and nothing can
+be cancelled half-way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from .machine import (
+    Action,
+    Address,
+    CloseMode,
+    CloseSocket,
+    Event,
+    IcmpError,
+    Machine,
+    OpenSocket,
+    Record,
+    Resolve,
+    ResolveError,
+    SendDatagram,
+    SendStream,
+    SetReading,
+    SocketError,
+    SocketId,
+)
+
+R = TypeVar("R")
+
+
+class Runtime(Protocol):
+    """What a runtime supplies. No method blocks, waits, or runs application code.
+
+    ``open_socket`` and ``resolve`` answer through the driver, at once or later. ``send_datagram``
+    never raises for a network condition: a refused datagram is a lost one, counted by the runtime.
+    """
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def arm(self, deadline: float) -> None:
+        """Have `Driver.timer` called at ``deadline``, replacing the earlier one; `math.inf` for never."""
+        ...
+
+    def open_socket(self, action: OpenSocket) -> None:
+        """Open, then call `Driver.socket_opened` or `Driver.socket_failed`."""
+        ...
+
+    def close_socket(self, socket: SocketId, mode: CloseMode) -> None:
+        """Close; afterwards nothing of this socket is fed to the driver."""
+        ...
+
+    def send_datagram(self, socket: SocketId, destination: Address, data: bytes) -> None:
+        """Send or lose one datagram."""
+        ...
+
+    def send_stream(self, socket: SocketId, data: bytes) -> None:
+        """Queue bytes on a stream; tell progress through `Driver.stream_sent`."""
+        ...
+
+    def set_reading(self, socket: SocketId, enabled: bool) -> None:
+        """Pause or resume reading a stream."""
+        ...
+
+    def resolve(self, action: Resolve) -> None:
+        """Look up, then call `Driver.resolved`."""
+        ...
+
+    def deliver(self, event: Event) -> None:
+        """Enqueue an event for the application. Only enqueue: it is called inside a flush."""
+        ...
+
+
+class Driver:
+    """Runs one machine on one runtime."""
+
+    __slots__ = ("_clock", "_flushing", "_last", "_pending", "machine", "runtime")
+
+    def __init__(self, machine: Machine, runtime: Runtime) -> None:
+        self.machine = machine
+        self.runtime = runtime
+        self._clock = runtime.now
+        self._last = runtime.now()
+        self._pending: deque[Action | Event] = deque()
+        self._flushing = False
+
+    def now(self) -> float:
+        """The runtime's clock, held so that it never decreases."""
+        now = self._clock()
+        if now < self._last:
+            return self._last
+        self._last = now
+        return now
+
+    def flush(self) -> None:
+        """Perform everything the machine wants, then arm its deadline.
+
+        A flush inside a flush (a socket that opens at once) is left to the outer one, which goes round
+        again. What is not yet performed when the runtime raises is kept for the next flush.
+        """
+        if self._flushing:
+            return
+        machine, runtime, pending = self.machine, self.runtime, self._pending
+        self._flushing = True
+        try:
+            while True:
+                pending.extend(machine.take_outputs())
+                if not pending:
+                    break
+                while pending:
+                    self._perform(pending.popleft())
+        finally:
+            self._flushing = False
+        runtime.arm(machine.deadline())
+
+    def _perform(self, output: Action | Event) -> None:
+        kind = type(output)
+        if kind is SendDatagram:
+            self.runtime.send_datagram(*output)  # type: ignore[misc]
+        elif isinstance(output, Event):
+            self.runtime.deliver(output)
+        else:
+            _PERFORM[kind](self.runtime, output)
+
+    # ------------------------------------------------------------- what the runtime calls
+
+    def start(self, unix: float | None = None) -> None:
+        """Tell the machine the wall clock, where the runtime has one, and perform what it already wants."""
+        if unix is not None:
+            self.machine.handle_wall_clock(unix, now=self.now())
+        self.flush()
+
+    def call(self, method: Callable[..., R], *args: object, **kwargs: object) -> R:
+        """Run one of the machine's commands with ``now`` filled in, flush, and return what it returned."""
+        result = method(*args, now=self.now(), **kwargs)
+        self.flush()
+        return result
+
+    def timer(self, fired: float) -> None:
+        """The deadline ``fired`` passed. Pass the deadline that was armed, not the current one."""
+        now = self.now()
+        if now < fired:  # a runtime that wakes early, by the granularity of its clock
+            self._last = now = fired
+        self.machine.handle_timer(now=now)
+        self.flush()
+
+    def datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]]) -> None:
+        """Feed datagrams that arrived together."""
+        self.machine.handle_datagrams(socket, batch, now=self.now())
+        self.flush()
+
+    def stream_data(self, socket: SocketId, data: bytes) -> None:
+        """Feed stream bytes; ``b""`` for the end of the stream."""
+        self.machine.handle_stream_data(socket, data, now=self.now())
+        self.flush()
+
+    def stream_sent(self, socket: SocketId, unsent: int) -> None:
+        """Tell the backlog of a stream in bytes."""
+        self.machine.handle_stream_sent(socket, unsent, now=self.now())
+        self.flush()
+
+    def accepted(self, listener: SocketId, socket: SocketId, remote: Address) -> None:
+        """Tell that a listener accepted a stream; ``socket`` is negative, see `AcceptedIds`."""
+        self.machine.handle_accepted(listener, socket, remote, now=self.now())
+        self.flush()
+
+    def socket_opened(self, socket: SocketId, local: Address) -> None:
+        """Tell that a socket is open."""
+        self.machine.handle_socket_opened(socket, local, now=self.now())
+        self.flush()
+
+    def socket_failed(self, socket: SocketId, error: SocketError) -> None:
+        """Tell that a socket could not be opened or died."""
+        self.machine.handle_socket_failed(socket, error, now=self.now())
+        self.flush()
+
+    def icmp(self, socket: SocketId, destination: Address, error: IcmpError) -> None:
+        """Tell that a datagram came back."""
+        self.machine.handle_icmp(socket, destination, error, now=self.now())
+        self.flush()
+
+    def resolved(self, action: Resolve, answer: tuple[Record, ...] | ResolveError) -> None:
+        """Answer a question."""
+        self.machine.handle_resolved(action.query, answer, now=self.now())
+        self.flush()
+
+
+class AcceptedIds:
+    """Ids for accepted streams: the driver's own, negative, range."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> SocketId:
+        """An id never handed out before by this counter."""
+        self._last -= 1
+        return SocketId(self._last)
+
+
+def _open(runtime: Runtime, action: OpenSocket) -> None:
+    runtime.open_socket(action)
+
+
+def _close(runtime: Runtime, action: CloseSocket) -> None:
+    runtime.close_socket(action.socket, action.mode)
+
+
+def _send_stream(runtime: Runtime, action: SendStream) -> None:
+    runtime.send_stream(action.socket, action.data)
+
+
+def _set_reading(runtime: Runtime, action: SetReading) -> None:
+    runtime.set_reading(action.socket, action.enabled)
+
+
+def _resolve(runtime: Runtime, action: Resolve) -> None:
+    runtime.resolve(action)
+
+
+_PERFORM: dict[type, Callable[..., None]] = {
+    OpenSocket: _open,
+    CloseSocket: _close,
+    SendStream: _send_stream,
+    SetReading: _set_reading,
+    Resolve: _resolve,
+}
+
+# A laptop's CLOCK_MONOTONIC stops while it sleeps; consent and allocations elsewhere do not.
+_CLOCK_ID: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def clock() -> float:
+    """Monotonic seconds that go on while the machine sleeps, where the system can tell (Linux)."""
+    return time.clock_gettime(_CLOCK_ID)

@@ -1,0 +1,475 @@
+"""The contract between a protocol machine and whatever runs it.
+
+A *machine* consumes bytes and timer events and emits *actions* (do this) and *events* (know this).
+It owns no socket, clock, thread, log or random source: a driver feeds it through the ``handle_*``
+methods and performs what `Machine.take_outputs` hands over. The rules are numbered in
+``docs/design.md``; `sansice.simulation.check_machine` tries any machine against them.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NewType, TypeAlias
+
+import attrs
+
+Entropy: TypeAlias = Callable[[int], bytes]
+"""``entropy(n)`` returns ``n`` unpredictable bytes; `os.urandom` unless a test or a replay says otherwise."""
+
+SocketId = NewType("SocketId", int)
+"""Names a socket between a machine and its driver. A machine's own are positive; accepted ones are negative."""
+
+QueryId = NewType("QueryId", int)
+"""Names a question asked with `Resolve`."""
+
+
+# --------------------------------------------------------------------------- errors and drop reasons
+
+
+class LocalProtocolError(Exception):
+    """The caller used a machine wrongly. The machine's state is untouched."""
+
+
+class DropReason(enum.Enum):
+    """Why something that arrived from the network was dropped; the keys of ``stats.dropped``."""
+
+    EMPTY = "empty datagram"
+    NOT_STUN = "not a STUN message"
+    BAD_COOKIE = "wrong magic cookie"
+    BAD_LENGTH = "length field does not match"
+    BAD_ATTRIBUTE = "malformed attribute"
+    MISPLACED_ATTRIBUTE = "attribute after FINGERPRINT"
+    BAD_FINGERPRINT = "missing or wrong FINGERPRINT"
+    UNKNOWN_METHOD = "unknown method"
+    BAD_CLASS = "class not allowed for this method"
+    UNKNOWN_TRANSACTION = "answers no request of ours"
+    WRONG_SOURCE = "answer from another address"
+    UNKNOWN_ATTRIBUTE = "unknown comprehension-required attribute"
+    BAD_INTEGRITY = "missing or wrong message integrity"
+    BAD_USERNAME = "missing or wrong USERNAME"
+    MISSING_ATTRIBUTE = "required attribute missing"
+    UNVALIDATED_SOURCE = "data from an address without an authenticated check"
+    UNKNOWN_SOCKET = "socket unknown or closed"
+    LIMIT = "a bound was reached"
+    QUEUE_FULL = "the application reads too slowly"
+    CLOSED = "machine closed"
+
+
+class DecodeError(ValueError):
+    """Bytes from the network are not what they claim to be.
+
+    The only exception that a function named ``*_untrusted`` raises.
+
+    Attributes:
+        reason: the counter that the drop belongs to.
+    """
+
+    def __init__(self, reason: DropReason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+
+
+# --------------------------------------------------------------------------- addresses
+
+
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|\Z)){4}(?<!\.)", re.ASCII)
+
+
+class Address(NamedTuple):
+    """A transport address: canonical literal text and port.
+
+    Equal to what ``recvfrom`` returns for IPv4, so a hot path builds nothing. The constructor checks
+    nothing; `of` and `parse` are for text that a person or a peer wrote. A name that waits for its
+    address is never an ``Address``.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, host: str, port: int) -> Address:
+        """Check and canonicalise a literal host and a port.
+
+        IPv4-mapped IPv6 is unmapped; the scope id of a link-local IPv6 address is kept, any other
+        scope is refused.
+
+        Raises:
+            ValueError: a name, an abbreviated or hexadecimal IPv4 form, or a port outside 0..65535.
+        """
+        if not 0 <= port <= 65535:
+            raise ValueError(f"port {port} is outside 0..65535")
+        if _IPV4.fullmatch(host):
+            return cls(host, port)
+        if ":" not in host:
+            raise ValueError(f"{host!r} is not a literal IPv4 or IPv6 address")
+        try:
+            parsed = ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(f"{host!r} is not a literal IPv4 or IPv6 address") from None
+        if parsed.ipv4_mapped is not None and parsed.scope_id is None:
+            return cls(str(parsed.ipv4_mapped), port)
+        if parsed.scope_id is not None and not parsed.is_link_local:
+            raise ValueError(f"{host!r}: only a link-local address has a scope")
+        return cls(str(parsed), port)
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``192.0.2.1:5000`` or ``[2001:db8::1]:5000``.
+
+        Raises:
+            ValueError: anything else, names included.
+        """
+        host, colon, port = text.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or bracketed != (":" in host):
+            raise ValueError(f"{text!r} is not ADDRESS:PORT (an IPv6 address in square brackets)")
+        return cls.of(host[1:-1] if bracketed else host, int(port))
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the host is an IPv6 literal."""
+        return ":" in self.host
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"
+
+
+class Transport(enum.Enum):
+    """How bytes travel; the values are the words of URIs and of the command line."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+    DTLS = "dtls"
+
+
+# --------------------------------------------------------------------------- what the world may say
+
+
+class SocketErrorKind(enum.Enum):
+    """What went wrong with a socket, as far as a machine can act on it."""
+
+    ADDRESS_IN_USE = "address in use"
+    ADDRESS_UNAVAILABLE = "address not available"
+    PERMISSION = "not permitted"
+    NO_RESOURCES = "out of sockets or memory"
+    UNSUPPORTED = "not supported here"
+    REFUSED = "connection refused"
+    RESET = "connection reset"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timed out"
+    TLS = "TLS or DTLS failed"
+    PROXY = "the proxy refused"
+    BACKLOG = "the peer reads too slowly"
+    OTHER = "other"
+
+
+@attrs.frozen
+class SocketError:
+    """Why a socket could not be opened, or died.
+
+    Attributes:
+        kind: what a machine decides by.
+        text: the operating system's words, for a person.
+    """
+
+    kind: SocketErrorKind
+    text: str = ""
+
+
+@attrs.frozen
+class IcmpError:
+    """An ICMP error that a datagram of ours caused.
+
+    Attributes:
+        type, code: as on the wire (ICMPv4, or ICMPv6 where ``ipv6``).
+        mtu: of "fragmentation needed" and "packet too big", in bytes; otherwise 0.
+    """
+
+    type: int
+    code: int
+    ipv6: bool = False
+    mtu: int = 0
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether retrying is pointless: protocol or port unreachable (RFC 1122 4.2.3.9, RFC 4443 3.1)."""
+        return (self.type, self.code) == (1, 4) if self.ipv6 else self.type == 3 and self.code in (2, 3)
+
+
+class RecordKind(enum.Enum):
+    """The kinds of DNS record that a machine asks for."""
+
+    A = "A"
+    AAAA = "AAAA"
+    SRV = "SRV"
+    NAPTR = "NAPTR"
+
+
+@attrs.frozen
+class AddressRecord:
+    """An A or AAAA record: a canonical literal and its time to live in seconds."""
+
+    host: str
+    ttl: int = 0
+
+
+@attrs.frozen
+class SrvRecord:
+    """An SRV record (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+    ttl: int = 0
+
+
+@attrs.frozen
+class NaptrRecord:
+    """A NAPTR record (RFC 3403)."""
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    regexp: str
+    replacement: str
+    ttl: int = 0
+
+
+Record: TypeAlias = AddressRecord | SrvRecord | NaptrRecord
+
+
+class ResolveError(enum.Enum):
+    """Why a question has no answer."""
+
+    NOT_FOUND = "no such name or record"
+    TIMEOUT = "no name server answered"
+    FAILURE = "the name server failed or refused"
+
+
+# --------------------------------------------------------------------------- actions
+
+
+class Action:
+    """Base of what a machine asks its driver to do. Immutable; drivers dispatch by ``type(output)``."""
+
+    __slots__ = ()
+
+
+class Event:
+    """Base of what a machine tells the application. Immutable, named in the past tense."""
+
+    __slots__ = ()
+
+
+@attrs.frozen
+class TlsOptions:
+    """How to open a TLS or DTLS socket.
+
+    Attributes:
+        server_hostname: the name that the certificate must carry; ``None`` on a listener.
+        alpn: protocols offered or accepted, in order of preference (RFC 7443).
+        context: what the driver was configured with under this name ("" is its default).
+    """
+
+    server_hostname: str | None = None
+    alpn: tuple[str, ...] = ()
+    context: str = ""
+
+
+@attrs.frozen
+class ProxyOptions:
+    """An HTTP CONNECT proxy to open a stream through."""
+
+    address: Address
+    username: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class SocketOptions:
+    """Everything that a socket may be opened with beside its addresses.
+
+    Attributes:
+        tls: for the transports TLS and DTLS.
+        proxy: open the stream through this proxy.
+        multicast_groups: groups to join, on ``interface`` where one is named.
+        reuse_port: share the port with other processes (SO_REUSEPORT).
+        dscp: differentiated services code point, 0..63.
+        dont_fragment: ask for unfragmented datagrams.
+        interface: name of the interface that traffic must use.
+    """
+
+    tls: TlsOptions | None = None
+    proxy: ProxyOptions | None = None
+    multicast_groups: tuple[str, ...] = ()
+    reuse_port: bool = False
+    dscp: int = 0
+    dont_fragment: bool = False
+    interface: str | None = None
+
+
+DEFAULT_OPTIONS = SocketOptions()
+
+
+@attrs.frozen
+class OpenSocket(Action):
+    """Open a socket bound to ``bind`` (port 0: any; never the wildcard address).
+
+    A stream with a ``remote`` connects; one without listens. The driver answers with
+    `Machine.handle_socket_opened` or `Machine.handle_socket_failed`.
+    """
+
+    socket: SocketId
+    transport: Transport
+    bind: Address
+    remote: Address | None = None
+    options: SocketOptions = DEFAULT_OPTIONS
+
+
+class CloseMode(enum.Enum):
+    """``FLUSH`` sends what is queued first; ``RESET`` drops it."""
+
+    FLUSH = "flush"
+    RESET = "reset"
+
+
+@attrs.frozen
+class CloseSocket(Action):
+    """Close a socket. Nothing more is heard of it; closing an unknown one is a no-op."""
+
+    socket: SocketId
+    mode: CloseMode = CloseMode.FLUSH
+
+
+@attrs.frozen
+class SetReading(Action):
+    """Pause or resume reading a stream: back-pressure towards the peer."""
+
+    socket: SocketId
+    enabled: bool
+
+
+@attrs.frozen
+class Resolve(Action):
+    """Look up ``kind`` records of ``name``; answered by `Machine.handle_resolved`."""
+
+    query: QueryId
+    name: str
+    kind: RecordKind
+
+
+class _SendDatagram(NamedTuple):
+    socket: SocketId
+    destination: Address
+    data: bytes
+
+
+class SendDatagram(_SendDatagram, Action):
+    """Send one datagram. It is never retried: a refusal by the system is a lost packet, counted.
+
+    A NamedTuple: it is made for every packet, and costs half of a frozen attrs class.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"SendDatagram(socket={self.socket}, destination={self.destination}, data={self.data.hex()})"
+
+
+class _SendStream(NamedTuple):
+    socket: SocketId
+    data: bytes
+
+
+class SendStream(_SendStream, Action):
+    """Append ``data`` to a stream; progress is told by `Machine.handle_stream_sent`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"SendStream(socket={self.socket}, data={self.data.hex()})"
+
+
+# --------------------------------------------------------------------------- machines
+
+
+class Ids:
+    """The one counter of socket and query ids in a tree of machines.
+
+    The root machine makes it and hands it to its children, so that no two of them open the same id.
+    """
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def socket(self) -> SocketId:
+        """A socket id never handed out before."""
+        self._last += 1
+        return SocketId(self._last)
+
+    def query(self) -> QueryId:
+        """A query id never handed out before."""
+        self._last += 1
+        return QueryId(self._last)
+
+
+class Machine:
+    """Base of every protocol machine: the output queue, and inputs that are ignored unless overridden.
+
+    ``now`` is monotonic seconds of arbitrary origin. It never decreases; it may jump forward. Nothing
+    that the peer sends makes a ``handle_*`` method raise.
+    """
+
+    __slots__ = ("_outputs",)
+
+    def __init__(self) -> None:
+        self._outputs: list[Action | Event] = []
+
+    def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
+        """``socket`` is bound to ``local`` (and connected; TLS and DTLS: the handshake is done)."""
+
+    def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
+        """``socket`` could not be opened, or died. It is closed; its id is never used again."""
+
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        """``listener`` accepted a stream from ``remote``, now known as ``socket``."""
+
+    def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
+        """Datagrams arrived on ``socket``: (source, data) in order of arrival."""
+
+    def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
+        """Bytes arrived on a stream; ``b""`` is its end."""
+
+    def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
+        """The backlog of a stream moved: ``unsent`` bytes still wait."""
+
+    def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
+        """A datagram sent from ``socket`` to ``destination`` came back as an ICMP error."""
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
+        """The answer to a `Resolve`."""
+
+    def handle_wall_clock(self, unix: float, *, now: float) -> None:
+        """The wall clock reads ``unix`` seconds: told once at the start, and again when it jumps."""
+
+    def handle_timer(self, *, now: float) -> None:
+        """Time passed. Afterwards ``deadline() > now``; an early or a late call is safe."""
+
+    def deadline(self) -> float:
+        """When `handle_timer` wants to be called next, absolute; `math.inf` for never. Pure."""
+        return math.inf
+
+    def take_outputs(self) -> list[Action | Event]:
+        """What the machine wants done and known, in order. Empties the queue; draining late changes nothing."""
+        outputs = self._outputs
+        self._outputs = []
+        return outputs
