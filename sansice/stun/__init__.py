@@ -1,1 +1,113 @@
-"""placeholder"""
+"""STUN, RFC 8489: messages, attributes, integrity, transactions.
+
+`decode_untrusted` reads a message from the network, `encode` and `Template` build one, `StunTransaction` sends a
+request until it is answered. Attributes are constants, and typed: ``message.get(PRIORITY)`` is an ``int``.
+"""
+
+from . import shapes as shapes
+from ._attributes import (
+    ACCESS_TOKEN as ACCESS_TOKEN,
+    ADDITIONAL_ADDRESS_FAMILY as ADDITIONAL_ADDRESS_FAMILY,
+    ADDRESS_ERROR_CODE as ADDRESS_ERROR_CODE,
+    ALTERNATE_DOMAIN as ALTERNATE_DOMAIN,
+    ALTERNATE_SERVER as ALTERNATE_SERVER,
+    CACHE_TIMEOUT as CACHE_TIMEOUT,
+    CHANGE_REQUEST as CHANGE_REQUEST,
+    CHANGED_ADDRESS as CHANGED_ADDRESS,
+    CHANNEL_NUMBER as CHANNEL_NUMBER,
+    CONNECTION_ID as CONNECTION_ID,
+    DATA as DATA,
+    DONT_FRAGMENT as DONT_FRAGMENT,
+    ECN_CHECK as ECN_CHECK,
+    ERROR_CODE as ERROR_CODE,
+    EVEN_PORT as EVEN_PORT,
+    FINGERPRINT as FINGERPRINT,
+    ICE_CONTROLLED as ICE_CONTROLLED,
+    ICE_CONTROLLING as ICE_CONTROLLING,
+    ICMP as ICMP,
+    LIFETIME as LIFETIME,
+    MAPPED_ADDRESS as MAPPED_ADDRESS,
+    MESSAGE_INTEGRITY as MESSAGE_INTEGRITY,
+    MESSAGE_INTEGRITY_SHA256 as MESSAGE_INTEGRITY_SHA256,
+    MOBILITY_TICKET as MOBILITY_TICKET,
+    NONCE as NONCE,
+    ORIGIN as ORIGIN,
+    OTHER_ADDRESS as OTHER_ADDRESS,
+    PADDING as PADDING,
+    PASSWORD_ALGORITHM as PASSWORD_ALGORITHM,
+    PASSWORD_ALGORITHMS as PASSWORD_ALGORITHMS,
+    PRIORITY as PRIORITY,
+    REALM as REALM,
+    REFLECTED_FROM as REFLECTED_FROM,
+    REQUESTED_ADDRESS_FAMILY as REQUESTED_ADDRESS_FAMILY,
+    REQUESTED_TRANSPORT as REQUESTED_TRANSPORT,
+    RESERVATION_TOKEN as RESERVATION_TOKEN,
+    RESPONSE_ADDRESS as RESPONSE_ADDRESS,
+    RESPONSE_ORIGIN as RESPONSE_ORIGIN,
+    RESPONSE_PORT as RESPONSE_PORT,
+    SOFTWARE as SOFTWARE,
+    SOURCE_ADDRESS as SOURCE_ADDRESS,
+    THIRD_PARTY_AUTHORIZATION as THIRD_PARTY_AUTHORIZATION,
+    TRANSACTION_TRANSMIT_COUNTER as TRANSACTION_TRANSMIT_COUNTER,
+    UNKNOWN_ATTRIBUTES as UNKNOWN_ATTRIBUTES,
+    USE_CANDIDATE as USE_CANDIDATE,
+    USERHASH as USERHASH,
+    USERNAME as USERNAME,
+    XOR_MAPPED_ADDRESS as XOR_MAPPED_ADDRESS,
+    XOR_PEER_ADDRESS as XOR_PEER_ADDRESS,
+    XOR_RELAYED_ADDRESS as XOR_RELAYED_ADDRESS,
+    Attribute as Attribute,
+    register as register,
+)
+from ._encoding import (
+    Template as Template,
+    encode as encode,
+)
+from ._header import (
+    COOKIE as COOKIE,
+    HEADER_LENGTH as HEADER_LENGTH,
+    MessageClass as MessageClass,
+    Method as Method,
+    TransactionId as TransactionId,
+    is_stun as is_stun,
+    new_transaction_id as new_transaction_id,
+)
+from ._integrity import (
+    IntegrityAlgorithm as IntegrityAlgorithm,
+    IntegrityKey as IntegrityKey,
+    long_term_key as long_term_key,
+    short_term_key as short_term_key,
+    userhash as userhash,
+)
+from ._message import (
+    MAX_ATTRIBUTES as MAX_ATTRIBUTES,
+    Message as Message,
+    decode_untrusted as decode_untrusted,
+)
+from ._opaque_string import (
+    opaque_string as opaque_string,
+)
+from ._rto import (
+    RtoCache as RtoCache,
+    RttEstimator as RttEstimator,
+)
+from ._schedule import (
+    Schedule as Schedule,
+)
+from ._transaction import (
+    FailureCause as FailureCause,
+    StunTransaction as StunTransaction,
+    TransactionFailed as TransactionFailed,
+    TransactionState as TransactionState,
+    TransactionSucceeded as TransactionSucceeded,
+    TransactionTimedOut as TransactionTimedOut,
+)
+from ._values import (
+    AddressErrorCode as AddressErrorCode,
+    AddressFamily as AddressFamily,
+    ChangeRequest as ChangeRequest,
+    ErrorCode as ErrorCode,
+    Icmp as Icmp,
+    PasswordAlgorithm as PasswordAlgorithm,
+    TransmitCounter as TransmitCounter,
+)

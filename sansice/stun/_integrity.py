@@ -1,0 +1,118 @@
+"""MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 14.5 to 14.7), and their keys (9.1.1, 9.2.2)."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from ._opaque_string import opaque_string
+
+_BLOCK = 64  # bytes; the block of SHA-1 and of SHA-256 (RFC 2104)
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+SHA1_LENGTH = 20  # RFC 8489 14.5
+SHA256_LENGTH = 32  # RFC 8489 14.6
+SHA256_MINIMUM = 16  # RFC 8489 14.6
+FINGERPRINT_XOR = 0x5354554E  # RFC 8489 14.7
+
+
+class IntegrityAlgorithm(enum.Enum):
+    """Which integrity attributes a message carries."""
+
+    SHA1 = "MESSAGE-INTEGRITY"
+    SHA256 = "MESSAGE-INTEGRITY-SHA256"
+    BOTH = "both"
+
+
+class IntegrityKey:
+    """An HMAC key with its two half-computed hash states kept.
+
+    Copying a hash that has already swallowed the padded key costs less than half of what a fresh
+    HMAC does, and every message needs one. The states are made when first used.
+    """
+
+    __slots__ = ("_key", "_sha1", "_sha256")
+
+    def __init__(self, key: bytes) -> None:
+        self._key = bytes(key)
+        self._sha1: tuple[Callable[[], Any], Callable[[], Any]] | None = None
+        self._sha256: tuple[Callable[[], Any], Callable[[], Any]] | None = None
+
+    def sha1(self, message: bytes) -> bytes:
+        """HMAC-SHA1 of ``message``, 20 bytes."""
+        states = self._sha1
+        if states is None:
+            states = self._sha1 = _hmac_states(hashlib.sha1, self._key)
+        inner = states[0]()
+        inner.update(message)
+        outer = states[1]()
+        outer.update(inner.digest())
+        digest: bytes = outer.digest()
+        return digest
+
+    def sha256(self, message: bytes) -> bytes:
+        """HMAC-SHA256 of ``message``, 32 bytes."""
+        states = self._sha256
+        if states is None:
+            states = self._sha256 = _hmac_states(hashlib.sha256, self._key)
+        inner = states[0]()
+        inner.update(message)
+        outer = states[1]()
+        outer.update(inner.digest())
+        digest: bytes = outer.digest()
+        return digest
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, IntegrityKey) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return "IntegrityKey(...)"
+
+
+def _hmac_states(new: Callable[[bytes], Any], key: bytes) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """The ``copy`` methods of the inner and the outer hash of RFC 2104, with the padded key inside."""
+    if len(key) > _BLOCK:
+        key = new(key).digest()
+    padded = key.ljust(_BLOCK, b"\0")
+    return new(padded.translate(_INNER)).copy, new(padded.translate(_OUTER)).copy
+
+
+def short_term_key(password: str) -> IntegrityKey:
+    """The key of the short-term mechanism: OpaqueString(password) in UTF-8 (RFC 8489 9.1.1).
+
+    Raises:
+        ValueError: the password is empty or holds characters that RFC 8265 forbids.
+    """
+    return IntegrityKey(opaque_string(password).encode())
+
+
+def long_term_key(username: str, realm: str, password: str, *, sha256: bool = False) -> IntegrityKey:
+    """The key of the long-term mechanism: MD5, 16 bytes, or SHA-256, 32 bytes (RFC 8489 9.2.2, 18.5.1).
+
+    Args:
+        username: as in USERNAME.
+        realm: as in REALM, which has neither quotes nor trailing NULs.
+        password: the user's.
+        sha256: password algorithm 0x0002 instead of 0x0001.
+
+    Raises:
+        ValueError: RFC 8265 forbids the realm or the password.
+    """
+    text = f"{username}:{opaque_string(realm)}:{opaque_string(password)}".encode()
+    digest = hashlib.sha256(text) if sha256 else hashlib.md5(text, usedforsecurity=False)
+    return IntegrityKey(digest.digest())
+
+
+def userhash(username: str, realm: str) -> bytes:
+    """The value of USERHASH, 32 bytes: it hides the user's name (RFC 8489 14.4).
+
+    Raises:
+        ValueError: RFC 8265 forbids the name or the realm.
+    """
+    return hashlib.sha256(f"{opaque_string(username)}:{opaque_string(realm)}".encode()).digest()

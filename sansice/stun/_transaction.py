@@ -1,0 +1,368 @@
+"""One request and its response: retransmission, matching, integrity (RFC 8489 6.2, 6.3.3, 6.3.4, 9.1.4)."""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import attrs
+
+from sansice.machine import (
+    Address,
+    DecodeError,
+    DropReason,
+    Event,
+    IcmpError,
+    LocalProtocolError,
+    Machine,
+    SendDatagram,
+    SendStream,
+    SocketError,
+    SocketId,
+)
+
+from ._attributes import ERROR_CODE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
+from ._header import MessageClass, Method, TransactionId
+from ._integrity import IntegrityAlgorithm, IntegrityKey
+from ._message import Message, decode_untrusted
+from ._schedule import Schedule
+
+_DEFAULT_SCHEDULE = Schedule()
+
+
+class TransactionState(enum.Enum):
+    """Where a transaction is."""
+
+    IDLE = "not started"
+    RUNNING = "waiting, retransmitting"
+    CANCELLED = "waiting in silence"
+    DONE = "over"
+
+
+class TransactionInput(enum.Enum):
+    """What moves a transaction from one state to another."""
+
+    START = "start"
+    CANCEL = "cancel"
+    END = "an answer, an error or the last deadline"
+
+
+TRANSITIONS: dict[tuple[TransactionState, TransactionInput], TransactionState] = {
+    (TransactionState.IDLE, TransactionInput.START): TransactionState.RUNNING,
+    (TransactionState.IDLE, TransactionInput.CANCEL): TransactionState.DONE,
+    (TransactionState.RUNNING, TransactionInput.CANCEL): TransactionState.CANCELLED,
+    (TransactionState.RUNNING, TransactionInput.END): TransactionState.DONE,
+    (TransactionState.CANCELLED, TransactionInput.CANCEL): TransactionState.CANCELLED,
+    (TransactionState.CANCELLED, TransactionInput.END): TransactionState.DONE,
+    (TransactionState.DONE, TransactionInput.CANCEL): TransactionState.DONE,
+}
+
+
+class FailureCause(enum.Enum):
+    """Why a transaction failed, where silence was not the reason."""
+
+    ERROR_RESPONSE = "the server answered with an error"
+    INTEGRITY = "integrity protection was violated"
+    UNKNOWN_ATTRIBUTE = "the response has attributes that must be understood and are not"
+    MALFORMED = "the response is malformed"
+    ICMP = "the network said that nobody is there"
+    CLOSED = "the socket or stream was lost"
+
+
+@attrs.frozen
+class TransactionSucceeded(Event):
+    """A success response arrived.
+
+    Attributes:
+        id: of the transaction.
+        response: verified, where the request was protected; without unknown comprehension-required attributes.
+        rtt: seconds; ``None`` after a retransmission, when nobody knows which request was answered (Karn).
+    """
+
+    id: TransactionId = attrs.field(repr=bytes.hex)
+    response: Message
+    rtt: float | None
+
+
+@attrs.frozen
+class TransactionFailed(Event):
+    """The transaction ended with an error.
+
+    Attributes:
+        id: of the transaction.
+        code: of the error response; ``None`` where there was none, or one without a valid ERROR-CODE.
+        reason: words for a person.
+        cause: what to decide by where ``code`` is ``None``.
+        unknown_attributes: what a 420 lists, or what this end did not understand in the response.
+        response: what failed the transaction, if it was a response.
+    """
+
+    id: TransactionId = attrs.field(repr=bytes.hex)
+    code: int | None
+    reason: str
+    cause: FailureCause
+    unknown_attributes: tuple[int, ...] = ()
+    response: Message | None = None
+
+
+@attrs.frozen
+class TransactionTimedOut(Event):
+    """No valid response came.
+
+    Attributes:
+        id: of the transaction.
+        integrity_violated: responses did come, but none with the right integrity: a wrong password, or an attack
+            (RFC 8489 9.1.4).
+    """
+
+    id: TransactionId = attrs.field(repr=bytes.hex)
+    integrity_violated: bool = False
+
+
+class StunTransaction(Machine):
+    """One request on its way: send, retransmit, match the response, check its integrity.
+
+    Meant to sit inside an agent that decodes what arrives and hands responses on by transaction id.
+
+    The times are absolute, so a late `handle_timer` does not move those that follow. Where several retransmissions were
+    missed (a laptop slept), one is sent, not a burst.
+
+    Args:
+        request: an encoded request.
+        socket: where it leaves.
+        destination: whom it asks.
+        key: verifies responses, and must be given when the request carries integrity; ``None`` when it carries none.
+        schedule: retransmissions and the end.
+        reliable: ``socket`` is a stream (TCP, TLS): the request is sent once (RFC 8489 6.2.2).
+
+    Raises:
+        LocalProtocolError: ``request`` is no valid STUN request, or it and ``key`` do not go together.
+    """
+
+    __slots__ = (
+        "_algorithm",
+        "_destination",
+        "_end",
+        "_key",
+        "_method",
+        "_next",
+        "_refusal",
+        "_reliable",
+        "_request",
+        "_schedule",
+        "_sent",
+        "_socket",
+        "_started",
+        "_state",
+        "_violated",
+        "id",
+    )
+
+    def __init__(
+        self,
+        request: bytes,
+        socket: SocketId,
+        destination: Address,
+        *,
+        key: IntegrityKey | None = None,
+        schedule: Schedule = _DEFAULT_SCHEDULE,
+        reliable: bool = False,
+    ) -> None:
+        super().__init__()
+        try:
+            message = decode_untrusted(request)
+        except DecodeError as error:
+            raise LocalProtocolError(f"no STUN request: {error}") from error
+        if message.message_class is not MessageClass.REQUEST:
+            raise LocalProtocolError(f"no request: {message!r}")
+        if message.has_integrity != (key is not None):
+            raise LocalProtocolError("a protected request needs its key, an unprotected one has none")
+        self.id = message.transaction_id
+        self._method: Method = message.method
+        self._algorithm: IntegrityAlgorithm | None = message.integrity
+        self._request = request
+        self._socket = socket
+        self._destination = destination
+        self._key = key
+        self._schedule = schedule
+        self._reliable = reliable
+        self._state = TransactionState.IDLE
+        self._started = 0.0
+        self._end = math.inf
+        self._next = math.inf  # when the next retransmission is due
+        self._sent = 0  # transmissions, for Karn
+        self._violated = False
+        self._refusal: DropReason | None = None
+
+    @property
+    def state(self) -> TransactionState:
+        """Where the transaction is."""
+        return self._state
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come of it: it may be forgotten."""
+        return self._state is TransactionState.DONE
+
+    @property
+    def refusal(self) -> DropReason | None:
+        """Why the last `handle_response` did not take the message; ``None`` after one that was taken."""
+        return self._refusal
+
+    def start(self, *, now: float) -> None:
+        """Send the request.
+
+        Raises:
+            LocalProtocolError: it was started or cancelled before.
+        """
+        if self._state is not TransactionState.IDLE:
+            raise LocalProtocolError(f"a transaction starts once; this one is {self._state.value}")
+        self._move(TransactionInput.START)
+        schedule = self._schedule
+        self._started = now
+        self._end = now + (schedule.ti if self._reliable else schedule.duration)
+        self._send()
+        if not self._reliable:
+            self._next = self._next_send(now)
+
+    def cancel(self, *, now: float) -> None:
+        """Retransmit no more and report no silence; a response within the original time still counts (RFC 8445 7.3.1.4)."""
+        self._move(TransactionInput.CANCEL)
+        self._next = math.inf
+
+    def handle_response(self, message: Message, *, now: float) -> bool:
+        """Look at a message that may answer the request.
+
+        Returns:
+            Whether the transaction ended with it. Otherwise the message is to be dropped, and `refusal` says why: it
+            answers something else (RFC 8489 6.3), or its integrity is wrong, which over UDP leaves the transaction
+            waiting, so that a forger cannot end it (RFC 8489 9.1.4).
+        """
+        if not self._answers(message):
+            self._refusal = DropReason.UNKNOWN_TRANSACTION
+            return False
+        if self._key is not None and not self._is_authentic(message, self._key):
+            self._refusal = DropReason.BAD_INTEGRITY
+            self._violated = True
+            if self._reliable:
+                self._fail(FailureCause.INTEGRITY)
+            return self._reliable
+        self._refusal = None
+        # Only now: an attribute of a forged response proves nothing (RFC 8489 6.3).
+        unknown = message.unknown_required()
+        if unknown:
+            self._fail(FailureCause.UNKNOWN_ATTRIBUTE, unknown=unknown, response=message)
+        elif message.message_class is MessageClass.SUCCESS:
+            self._take_success(message, now)
+        else:
+            self._take_error(message)
+        return True
+
+    def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
+        """A hard ICMP error ends the transaction at once (RFC 8489 6.2.1); a soft one is ignored."""
+        if error.is_hard and not self._reliable and self._is_live and (socket, destination) == (self._socket, self._destination):
+            self._fail(FailureCause.ICMP)
+
+    def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
+        """No response can arrive any more (RFC 8489 6.2.2)."""
+        if socket == self._socket and self._is_live:
+            self._fail(FailureCause.CLOSED, reason=error.text)
+
+    def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
+        """Only the end of the stream matters here; its bytes are cut into messages by who owns it (RFC 8489 6.2.2)."""
+        if not data and self._reliable and socket == self._socket and self._is_live:
+            self._fail(FailureCause.CLOSED)
+
+    def handle_timer(self, *, now: float) -> None:
+        """Retransmit, or give up."""
+        if now >= self._end:
+            silent = self._state is TransactionState.CANCELLED
+            self._finish()
+            if not silent:
+                self._outputs.append(TransactionTimedOut(self.id, self._violated))
+        elif now >= self._next:
+            self._send()
+            self._next = self._next_send(now)
+
+    def deadline(self) -> float:
+        """When the next retransmission or the end is due."""
+        return min(self._next, self._end)
+
+    # ------------------------------------------------------------- inside
+
+    @property
+    def _is_live(self) -> bool:
+        return self._state in (TransactionState.RUNNING, TransactionState.CANCELLED)
+
+    def _move(self, step: TransactionInput) -> None:
+        self._state = TRANSITIONS[self._state, step]
+
+    def _send(self) -> None:
+        self._sent += 1
+        if self._reliable:
+            self._outputs.append(SendStream(self._socket, self._request))
+        else:
+            self._outputs.append(SendDatagram(self._socket, self._destination, self._request))
+
+    def _next_send(self, now: float) -> float:
+        """The first time on the schedule after ``now``: what was missed is skipped."""
+        for transmission in range(1, self._schedule.rc):
+            at = self._started + self._schedule.send_offset(transmission)
+            if at > now:
+                return at
+        return math.inf
+
+    def _answers(self, message: Message) -> bool:
+        return (
+            self._is_live
+            and message.transaction_id == self.id
+            and message.method is self._method
+            and message.message_class in (MessageClass.SUCCESS, MessageClass.ERROR)
+        )
+
+    def _is_authentic(self, message: Message, key: IntegrityKey) -> bool:
+        # Who asked with one algorithm is answered with that one: no downgrade (RFC 8489 9.1.4).
+        if self._algorithm is not IntegrityAlgorithm.BOTH and message.integrity is not self._algorithm:
+            return False
+        return message.verify(key)
+
+    def _take_success(self, message: Message, now: float) -> None:
+        if self._method is Method.BINDING:
+            try:
+                mapped = message.get(XOR_MAPPED_ADDRESS)
+            except DecodeError as error:
+                self._fail(FailureCause.MALFORMED, reason=str(error), response=message)
+                return
+            if mapped is None:  # RFC 8489 6.3.3
+                self._fail(FailureCause.MALFORMED, reason="no XOR-MAPPED-ADDRESS", response=message)
+                return
+        self._finish()
+        rtt = now - self._started if self._sent == 1 else None
+        self._outputs.append(TransactionSucceeded(self.id, message, rtt))
+
+    def _take_error(self, message: Message) -> None:
+        try:
+            error = message.get(ERROR_CODE)
+            unknown = message.get(UNKNOWN_ATTRIBUTES) or ()
+        except DecodeError as malformed:
+            self._fail(FailureCause.MALFORMED, reason=str(malformed), response=message)
+            return
+        if error is None:  # RFC 8489 6.3.4
+            self._fail(FailureCause.MALFORMED, reason="no ERROR-CODE", response=message)
+            return
+        self._fail(FailureCause.ERROR_RESPONSE, error.code, error.reason, unknown, message)
+
+    def _finish(self) -> None:
+        self._move(TransactionInput.END)
+        self._next = self._end = math.inf
+
+    def _fail(
+        self,
+        cause: FailureCause,
+        code: int | None = None,
+        reason: str = "",
+        unknown: tuple[int, ...] = (),
+        response: Message | None = None,
+    ) -> None:
+        self._finish()
+        self._outputs.append(TransactionFailed(self.id, code, reason or cause.value, cause, unknown, response))
