@@ -44,7 +44,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 
 def _attach(item: pytest.Item) -> Iterator[str]:
     for mark in item.iter_markers("req"):
-        unknown = [str(one) for one in mark.args if one not in _known()]
+        unknown = [str(one) for one in mark.args if not isinstance(one, str) or one not in _known()]
         if unknown:
             yield f"{item.nodeid}: @pytest.mark.req: no such requirement: {', '.join(unknown)}"
         elif mark.kwargs or not mark.args:
@@ -81,6 +81,10 @@ class _Recorder:
             self._failed.add(report.nodeid)
         elif report.when == "call":
             self._called.add(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._failed.add(report.nodeid)
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         passed = self._called - self._failed
