@@ -1,1 +1,14 @@
-"""placeholder"""
+"""A laboratory for machines: networks, NATs and time in a box.
+
+`Network` holds hosts, NATs and one virtual clock; it runs any machine of the contract unchanged, and the same
+seed gives the same packets. Nothing here touches a real socket or a real clock.
+"""
+
+from ._clock import SimulationError as SimulationError
+from ._host import Host as Host, Node as Node
+from ._link import Link as Link
+from ._nat import Filtering as Filtering, Mapping as Mapping, Nat as Nat
+from ._network import Network as Network
+from ._packets import Fate as Fate, Packet as Packet, Passage as Passage
+from ._responder import BindingResponder as BindingResponder
+from ._segment import Interface as Interface, Segment as Segment

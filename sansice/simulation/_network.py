@@ -1,0 +1,201 @@
+"""The network: where a test builds its world and lets time pass."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+
+from sansice.machine import Record, ResolveError
+
+from ._host import Host, Node
+from ._link import Link
+from ._nat import Filtering, Mapping, Nat
+from ._packets import Fate, Packet, Passage
+from ._responder import BindingResponder
+from ._segment import Segment
+from ._world import World
+
+
+class Network:
+    """A world in a box: an Internet, what is attached to it, and virtual time.
+
+    The same seed, the same calls: the same packets at the same times, byte for byte. The arguments ``latency``
+    to ``hold`` are the `Link` of the Internet, which every packet crosses once between two public addresses;
+    hosts and NATs may have an access link of their own.
+
+    Example::
+
+        net = Network(seed=7, latency=0.02, loss=0.1)
+        nat = net.nat("203.0.113.1", mapping=Mapping.ENDPOINT_INDEPENDENT)
+        a = net.host("A", "10.0.0.2", behind=nat)
+        agent = IceAgent(controlling=True, entropy=a.entropy)
+        node = a.run(agent)
+        node.call(agent.gather, a.addresses)
+        net.run(until=10.0, when=lambda: agent.selected_pair is not None)
+        print(node.events)
+
+    Args:
+        seed: of everything random in this world.
+        latency, jitter, loss, duplication, reordering, hold: of the Internet, see `Link`.
+        icmp: whether hosts say "port unreachable" when a datagram meets a closed port.
+        start: the virtual time to start at, seconds.
+        unix: what the wall clock reads at the start, Unix seconds; machines are told when they start to run.
+        trace: keep the last so many lines about packets in `packets`; 0, the default, keeps none and is faster.
+
+    Raises:
+        ValueError: what `Link` raises.
+    """
+
+    __slots__ = ("_nats", "_world", "internet", "seed")
+
+    def __init__(
+        self,
+        *,
+        seed: int | str = 0,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        loss: float = 0.0,
+        duplication: float = 0.0,
+        reordering: float = 0.0,
+        hold: float = 0.05,
+        icmp: bool = True,
+        start: float = 0.0,
+        unix: float = 1_700_000_000.0,
+        trace: int = 0,
+    ) -> None:
+        link = Link(latency=latency, jitter=jitter, loss=loss, duplication=duplication, reordering=reordering, hold=hold)
+        self.seed = seed
+        self._world = World(seed=seed, start=start, unix=unix, icmp=icmp, trace=trace)
+        self._nats = 0
+        self.internet = Segment(self._world, "Internet", link)
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds."""
+        return self._world.clock.now
+
+    @property
+    def packets(self) -> deque[Passage]:
+        """The trace: what happened to packets, oldest first. Empty unless the network was made with ``trace=``."""
+        return self._world.packets if self._world.packets is not None else deque()
+
+    @property
+    def lost(self) -> Counter[Fate]:
+        """How many packets ended elsewhere than at a socket, by what happened to them."""
+        return self._world.lost
+
+    @property
+    def drop(self) -> Callable[[Packet], bool] | None:
+        """The test's own fault: packets for which this function is true vanish.
+
+        It is asked at every segment that a packet crosses, with the addresses that the packet has there.
+        """
+        return self._world.drop
+
+    @drop.setter
+    def drop(self, drop: Callable[[Packet], bool] | None) -> None:
+        self._world.drop = drop
+
+    def host(self, name: str, *addresses: str, behind: Nat | Segment | None = None, link: Link | None = None) -> Host:
+        """Add a host.
+
+        Args:
+            name: for people, and for the seeds of what is random about it: two hosts of one name draw the same bytes.
+            addresses: IPv4 and IPv6 literals, an interface each; `Host.attach` adds more elsewhere.
+            behind: the NAT or segment where it lives; the Internet if left out.
+            link: the access link of each of these interfaces.
+
+        Raises:
+            ValueError: an address is no literal, or taken.
+        """
+        host = Host(self._world, name)
+        for address in addresses:
+            host.attach(address, behind if behind is not None else self.internet, link=link)
+        return host
+
+    def nat(
+        self,
+        *addresses: str,
+        mapping: Mapping = Mapping.ENDPOINT_INDEPENDENT,
+        filtering: Filtering = Filtering.ADDRESS_AND_PORT_DEPENDENT,
+        lifetime: float = math.inf,
+        behind: Nat | Segment | None = None,
+        link: Link | None = None,
+        lan: Link | None = None,
+        name: str | None = None,
+    ) -> Nat:
+        """Add a NAT; the defaults are the commonest kind, "port-restricted cone".
+
+        Args:
+            addresses: its outer addresses, one a family; a family without one is routed untranslated.
+            mapping, filtering: its behaviour in the words of RFC 4787.
+            lifetime: seconds after the last outgoing packet when a mapping is gone; `math.inf` for never.
+            behind: another NAT, for carrier-grade ones, or a segment.
+            link: its access link outside.
+            lan: how its inner segment treats packets; perfect and instant if left out.
+            name: for people and seeds.
+
+        Raises:
+            ValueError: an address is no literal, or taken, or a second one of its family.
+        """
+        self._nats += 1
+        return Nat(
+            self._world,
+            name if name is not None else f"NAT {self._nats}",
+            addresses,
+            behind if behind is not None else self.internet,
+            mapping=mapping,
+            filtering=filtering,
+            lifetime=lifetime,
+            link=link,
+            lan=lan if lan is not None else Link(),
+        )
+
+    def stun_server(self, *addresses: str, port: int = 3478, name: str = "STUN server") -> Node:
+        """Add a host with a `BindingResponder` at ``addresses``; its URI is ``stun:ADDRESS:PORT``.
+
+        Raises:
+            ValueError: what `host` raises.
+        """
+        host = self.host(name, *addresses)
+        return host.run(BindingResponder(host.addresses, port))
+
+    def resolve(self, name: str, answer: Iterable[Record] | ResolveError) -> None:
+        """Say what the name service answers about ``name``: its records of every kind, or an error."""
+        self._world.zone[name.rstrip(".").lower()] = answer if isinstance(answer, ResolveError) else tuple(answer)
+
+    def at(self, when: float, action: Callable[[], object]) -> None:
+        """Have ``action()`` called at virtual time ``when``.
+
+        Raises:
+            ValueError: ``when`` is in the past.
+        """
+        if not when >= self.now:
+            raise ValueError(f"{when} s is in the past: it is {self.now} s")
+        self._world.clock.at(when, _call, action)
+
+    def run(self, *, until: float = math.inf, when: Callable[[], bool] | None = None) -> bool:
+        """Let time pass: until virtual time ``until``, or until ``when()`` holds, or until nothing is left to happen.
+
+        Machines that keep a session alive never run out of things to do, so with them name one of the two.
+
+        Args:
+            until: virtual time to stop at, seconds. What is due then still happens.
+            when: asked before the first and after every happening.
+
+        Returns:
+            Whether ``when()`` held; always ``False`` without one.
+
+        Raises:
+            SimulationError: time stands still, or a machine breaks the contract in a way that cannot be run.
+        """
+        try:
+            return self._world.clock.run(until, when)
+        except Exception as error:
+            error.add_note(f"in a network with the seed {self.seed!r}")
+            raise
+
+
+def _call(action: Callable[[], object]) -> None:
+    action()

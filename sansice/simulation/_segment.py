@@ -1,0 +1,124 @@
+"""Segments: a stretch of network in which every address means one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sansice.machine import Address
+
+from ._link import Line, Link
+from ._packets import Fate, Packet
+from ._world import World
+
+
+class Interface:
+    """Where a host or a router touches a segment.
+
+    Attributes:
+        receive: what takes the packets that arrive. Its second argument says whether no machine is on the stack, so that
+            a hop which takes no time may hand the packet over at once.
+        router: whether it passes packets on. A router is given a packet that takes no time even under a machine,
+            because a router only ever hands it to another segment.
+        line: the interface's own access link, where it has one.
+    """
+
+    __slots__ = ("line", "name", "receive", "router", "segment")
+
+    def __init__(
+        self,
+        name: str,
+        segment: Segment,
+        receive: Callable[[Packet, bool], None],
+        *,
+        router: bool = False,
+        link: Link | None = None,
+    ) -> None:
+        self.name = name
+        self.segment = segment
+        self.receive = receive
+        self.router = router
+        self.line = Line(segment.world, f"{name} at {segment.name}", link) if link is not None else None
+
+    def arrive(self, packet: Packet) -> None:
+        """Take a packet out of the event heap."""
+        self.receive(packet, True)
+
+    def send(self, packet: Packet, direct: bool = False) -> None:
+        """Put a packet onto the segment."""
+        self.segment.carry(self, packet, direct)
+
+
+class Segment:
+    """A local network, or the Internet: addresses, one link that they share, perhaps a way out.
+
+    Attributes:
+        gateway: takes what is addressed to nobody here.
+    """
+
+    __slots__ = ("_interfaces", "_line", "gateway", "name", "world")
+
+    def __init__(self, world: World, name: str, link: Link) -> None:
+        self.world = world
+        self.name = name
+        self.gateway: Interface | None = None
+        self._line = Line(world, name, link)
+        self._interfaces: dict[str, Interface] = {}
+
+    @property
+    def inside(self) -> Segment:
+        """The segment itself: what is attached "behind" a segment is attached to it."""
+        return self
+
+    @property
+    def link(self) -> Link:
+        """How this segment treats packets. May be replaced at any time; packets under way keep their times."""
+        return self._line.link
+
+    @link.setter
+    def link(self, link: Link) -> None:
+        self._line.link = link
+
+    def attach(self, address: str, interface: Interface) -> str:
+        """Give ``address`` to ``interface``; returns the canonical form.
+
+        Raises:
+            ValueError: not an address literal, or taken.
+        """
+        address = Address.of(address, 0).host
+        if address in self._interfaces:
+            raise ValueError(f"{address} is taken at {self.name} by {self._interfaces[address].name}")
+        self._interfaces[address] = interface
+        return address
+
+    def carry(self, sender: Interface, packet: Packet, direct: bool) -> None:
+        """Take a packet from one interface to the one that has its destination, or lose it."""
+        world = self.world
+        if world.drop is not None and world.drop(packet):
+            world.lose(self.name, Fate.DROPPED, packet)
+            return
+        receiver = self._interfaces.get(packet[1][0], self.gateway)
+        if receiver is None or receiver is sender:
+            world.lose(self.name, Fate.UNROUTABLE, packet)
+            return
+        line = self._line
+        if line.steady and sender.line is None and receiver.line is None:
+            if line.latency == 0.0 and (direct or receiver.router):
+                receiver.receive(packet, direct)
+            else:
+                clock = world.clock
+                clock.at(clock.now + line.latency, receiver.arrive, packet)
+            return
+        self._carry_over_lines(sender, receiver, packet)
+
+    def _carry_over_lines(self, sender: Interface, receiver: Interface, packet: Packet) -> None:
+        world = self.world
+        delays: list[float] = [0.0]
+        for line in (sender.line, self._line, receiver.line):
+            if line is not None:
+                delays = line.delays(delays)
+        if not delays:
+            world.lose(self.name, Fate.LOST, packet)
+        if len(delays) > 1:
+            world.note(self.name, Fate.DUPLICATED, packet)
+        for delay in delays:
+            world.clock.at(world.clock.now + delay, receiver.arrive, packet)

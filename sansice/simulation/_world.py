@@ -1,0 +1,62 @@
+"""What everything in one simulated world shares: time, the seed, and the eyes of the test."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+
+from sansice.machine import Record, ResolveError
+
+from ._clock import Clock
+from ._packets import Fate, Packet, Passage
+
+
+class World:
+    """The ground that hosts, links and NATs stand on. `Network` is its public face.
+
+    Attributes:
+        clock: the one event heap.
+        drop: the test's own fault: a pure function from packet to whether it vanishes.
+        packets: the trace, or ``None`` when nobody watches.
+        lost: how many packets met which end other than a socket.
+        zone: the answers of the name service.
+        unix: what the wall clock read at the start, minus the virtual time of the start.
+        icmp: whether hosts answer a datagram to a closed port.
+    """
+
+    __slots__ = ("clock", "drop", "icmp", "lost", "packets", "seed", "unix", "zone")
+
+    def __init__(self, *, seed: int | str, start: float, unix: float, icmp: bool, trace: int) -> None:
+        self.clock = Clock(start)
+        self.seed = seed
+        self.drop: Callable[[Packet], bool] | None = None
+        self.packets: deque[Passage] | None = deque(maxlen=trace) if trace else None
+        self.lost: Counter[Fate] = Counter()
+        self.zone: dict[str, tuple[Record, ...] | ResolveError] = {}
+        self.unix = unix - start
+        self.icmp = icmp
+
+    def note(self, place: str, fate: Fate, packet: Packet) -> None:
+        """Add a line to the trace."""
+        if self.packets is not None:
+            self.packets.append(Passage(self.clock.now, place, fate, packet))
+
+    def lose(self, place: str, fate: Fate, packet: Packet) -> None:
+        """Count, and trace, a packet that goes no further."""
+        self.lost[fate] += 1
+        self.note(place, fate, packet)
+
+    def random(self, label: str) -> random.Random:
+        """A random source of this world's seed, the same for the same ``label``.
+
+        Each part of the world has its own, so that a part added or removed does not change what
+        happens to the others.
+        """
+        return random.Random(f"{self.seed}/{label}")
+
+    def draw(self, label: str, count: int, choices: int) -> int:
+        """The ``count``-th random number below ``choices`` for ``label``: `random` without its 2.5 kB of state."""
+        digest = hashlib.blake2b(f"{self.seed}/{label}/{count}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % choices
