@@ -1,0 +1,240 @@
+"""The floors of the house: who may import whom, read from the sources.
+
+`breaches` judges one source text, so that each rule is tried on a planted source that breaks it before the whole tree is
+judged by it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A rung imports only what is below it. What lies directly in sansice/ is the ground.
+RUNGS = {"stun": 1, "turn": 2, "ice": 3, "simulation": 4}
+
+# Pure functions of their arguments. `os` is there for `os.urandom`, the default of every `entropy`.
+# fmt: off
+CORE_STDLIB = frozenset({
+    "__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "contextlib", "enum", "errno", "functools",
+    "hashlib", "heapq", "hmac", "ipaddress", "itertools", "json", "math", "operator", "os", "re", "statistics", "string",
+    "stringprep", "struct", "textwrap", "types", "typing", "unicodedata", "weakref", "zlib",
+})
+# fmt: on
+OF_OS = frozenset({"urandom"})
+CORE_THIRD_PARTY = frozenset({"attrs"})
+CORE_EXTRA = {"sansice/driver.py": {"time"}, "sansice/simulation": {"random"}}
+
+# What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
+ADAPTERS = {
+    "sansice_trio": {"attrs", "trio", "ifaddr"},
+    "sansice_cli": {"attrs", "trio", "click", "rich", "sansice_trio"},
+}
+
+MAX_LINES = 700
+MAX_TRIO_SHARE = 0.25
+
+
+class Import:
+    """One imported module or name: `module` is absolute, `name` is None in `import module`."""
+
+    def __init__(self, line: int, module: str, name: str | None, relative: bool) -> None:
+        self.line = line
+        self.module = module
+        self.name = name
+        self.relative = relative
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+
+def imports(path: str, source: str) -> Iterator[Import]:
+    """Everything that the file at `path` (relative to the folder its top package is in) imports, wherever it stands."""
+    package = path.removesuffix(".py").split("/")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                for one in names:
+                    yield Import(node.lineno, one.name, None, relative=False)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                base = package[: len(package) - level + 1] if level else []
+                full = ".".join([*base, *([module] if module else [])])
+                for one in names:
+                    yield Import(node.lineno, full, one.name, relative=bool(level))
+
+
+def breaches(path: str, source: str) -> list[str]:
+    """What the file at `path` (`sansice/ice/_agent.py`, `sansice_trio/_udp.py`) does that its place forbids."""
+    check = core_breach if path.startswith("sansice/") else adapter_breach
+    found = [f"{path}:{one.line}: {problem}" for one in imports(path, source) if (problem := check(path, one))]
+    if path.startswith("sansice/"):
+        found += [f"{path}:{line}: of os only {', '.join(OF_OS)}" for line in forbidden_os(source)]
+    if (length := len(source.splitlines())) > MAX_LINES:
+        found.append(f"{path}: {length} lines, more than {MAX_LINES}")
+    return found
+
+
+def core_breach(path: str, one: Import) -> str | None:
+    if one.top == "sansice":
+        return inner_breach(path, one)
+    extra = next((modules for place, modules in CORE_EXTRA.items() if path == place or path.startswith(place + "/")), set())
+    if one.top in CORE_STDLIB | CORE_THIRD_PARTY | extra:
+        return None
+    return f"the core does not import {one.module}"
+
+
+def inner_breach(path: str, one: Import) -> str | None:
+    """Rungs, and the two ways of spelling an import inside the core."""
+    package = path.rpartition("/")[0].replace("/", ".")
+    same = one.module == package or one.module.startswith(package + ".")
+    if package == "sansice":
+        same = rung(one.module) == 0 and rung(f"{one.module}.{one.name}") == 0
+    if same and one.relative:
+        return None
+    if same:
+        return f"inside a package: from .{one.module.rpartition('.')[2]} import ..."
+    if one.relative:
+        return f"across packages absolute: from {one.module} import ..."
+    lower = rung(one.module) if one.module != "sansice" else rung(f"sansice.{one.name}")
+    if lower >= rung(package):
+        return f"{one.module} is not below {package}"
+    parts = one.module.split(".")[1:] + ([one.name] if one.name else [])
+    if any(map(is_private, parts)) and one.module != "sansice._timers":
+        return f"{one.module}.{one.name} is private"
+    return None
+
+
+def adapter_breach(path: str, one: Import) -> str | None:
+    me = path.partition("/")[0]
+    if one.top == me:
+        return None if one.relative else f"inside a package: from .{one.module.rpartition('.')[2]} import ..."
+    if one.relative:
+        return f"{one.module} is outside {me}"
+    if one.top == "sansice" or one.top in ADAPTERS:
+        if one.top in ADAPTERS and one.top not in ADAPTERS[me]:
+            return f"an adapter does not import another: {one.top}"
+        parts = one.module.split(".") + ([one.name] if one.name else [])
+        return f"{'.'.join(parts)} is private" if any(map(is_private, parts)) else None
+    if one.top in sys.stdlib_module_names or one.top in ADAPTERS[me]:
+        return None
+    return f"{me} does not depend on {one.top}"
+
+
+def forbidden_os(source: str) -> Iterator[int]:
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=attr) if attr not in OF_OS:
+                yield node.lineno
+            case ast.ImportFrom(module="os", names=names) if {one.name for one in names} - OF_OS:
+                yield node.lineno
+
+
+def rung(module: str) -> int:
+    parts = module.split(".")
+    return RUNGS.get(parts[1], 0) if len(parts) > 1 else 0
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+
+
+def sources(folder: Path) -> dict[str, str]:
+    """Text by path, relative to the folder's parent."""
+    return {path.relative_to(folder.parent).as_posix(): path.read_text("utf-8") for path in sorted(folder.rglob("*.py"))}
+
+
+def lines(folder: Path) -> int:
+    return sum(len(text.splitlines()) for text in sources(folder).values())
+
+
+PACKAGES = [ROOT / "sansice", *(ROOT / "adapters" / name for name in ADAPTERS)]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_every_module_keeps_to_its_rung(package):
+    texts = sources(package)
+    assert f"{package.name}/__init__.py" in texts
+    assert [breach for path, text in texts.items() for breach in breaches(path, text)] == []
+
+
+def test_every_package_has_a_rung_or_is_a_known_adapter():
+    assert {path.parent.name for path in (ROOT / "sansice").glob("*/__init__.py")} <= set(RUNGS)
+    assert {path.parent.name for path in (ROOT / "adapters").glob("*/__init__.py")} == set(ADAPTERS)
+
+
+def test_trio_adapter_is_at_most_a_quarter_of_the_core():
+    assert lines(ROOT / "adapters" / "sansice_trio") <= MAX_TRIO_SHARE * lines(ROOT / "sansice")
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("sansice/ice/_agent.py", "from sansice.ice._pair import Pair"),
+        ("sansice/ice/_agent.py", "import sansice.ice"),
+        ("sansice/ice/_agent.py", "from ..stun import Message"),
+        ("sansice/ice/_agent.py", "from ..machine import Machine"),
+        ("sansice/ice/_agent.py", "from sansice.stun._message import Message"),
+        ("sansice/ice/_agent.py", "from sansice.stun import _message"),
+        ("sansice/ice/_agent.py", "from sansice import _timers"),
+        ("sansice/ice/_agent.py", "from sansice._dtls import Dtls"),
+        ("sansice/ice/_agent.py", "from sansice.simulation import Network"),
+        ("sansice/ice/_agent.py", "from sansice import simulation"),
+        ("sansice/ice/_agent.py", "def f():\n    import sansice.simulation"),
+        ("sansice/stun/_message.py", "from sansice.turn import ChannelData"),
+        ("sansice/stun/_message.py", "from sansice.ice import Candidate"),
+        ("sansice/machine.py", "from .stun import Message"),
+        ("sansice/machine.py", "from . import stun"),
+        ("sansice/machine.py", "from sansice.stun import Message"),
+        ("sansice/driver.py", "from sansice.machine import Machine"),
+        ("sansice/machine.py", "import time"),
+        ("sansice/ice/_agent.py", "import random"),
+        ("sansice/stun/_message.py", "from secrets import token_bytes"),
+        ("sansice/stun/_message.py", "if TYPE_CHECKING:\n    import trio"),
+        ("sansice/stun/_message.py", "import attr"),
+        ("sansice/driver.py", "import socket"),
+        ("sansice/simulation/_clock.py", "import time"),
+        ("sansice/ice/_agent.py", "import asyncio.events"),
+        ("sansice/ice/_agent.py", "import os\nprint(os.environ)"),
+        ("sansice/ice/_agent.py", "from os import environ"),
+        ("sansice/ice/_agent.py", "from sansice_trio import open_ice"),
+        ("sansice/ice/_agent.py", "x = 1\n" * 701),
+        ("sansice_trio/_udp.py", "from sansice._timers import Timers"),
+        ("sansice_trio/_udp.py", "from sansice.stun._message import Message"),
+        ("sansice_trio/_udp.py", "from sansice.stun import _message"),
+        ("sansice_trio/_udp.py", "import sansice.stun._message"),
+        ("sansice_trio/_udp.py", "from sansice_cli import main"),
+        ("sansice_trio/_udp.py", "from sansice_trio._driver import TrioDriver"),
+        ("sansice_trio/_udp.py", "from .. import sansice_cli"),
+        ("sansice_trio/_udp.py", "import rich"),
+        ("sansice_trio/_udp.py", "x = 1\n" * 701),
+        ("sansice_cli/_demo.py", "from sansice_trio._driver import TrioDriver"),
+        ("sansice_cli/_demo.py", "import aioice"),
+    ],
+)
+def test_checker_finds_the_planted_breach(path, source):
+    assert len(breaches(path, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("sansice/__init__.py", "from .machine import Machine as Machine"),
+        ("sansice/driver.py", "import time\nfrom .machine import Machine"),
+        ("sansice/stun/__init__.py", "from . import shapes as shapes\nfrom ._message import Message as Message"),
+        ("sansice/ice/_agent.py", "from collections.abc import Sequence\nimport attrs\nfrom sansice.stun import Message"),
+        ("sansice/ice/_agent.py", "from sansice._timers import Timers\nfrom sansice.machine import Machine"),
+        ("sansice/ice/_agent.py", "from sansice import Address, __version__\nimport os\nos.urandom"),
+        ("sansice/simulation/_clock.py", "import random\nfrom sansice.ice import IceAgent\nfrom sansice.driver import Driver"),
+        ("sansice_trio/_udp.py", "import socket\nimport trio\nfrom sansice import Address\nfrom ._driver import TrioDriver"),
+        ("sansice_cli/_demo.py", "import click, rich\nfrom sansice_trio import open_ice\nfrom sansice.ice import Candidate"),
+        ("sansice_cli/_demo.py", "x = 1\n" * 700),
+    ],
+)
+def test_checker_accepts_what_the_rules_allow(path, source):
+    assert breaches(path, source) == []
