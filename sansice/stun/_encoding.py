@@ -9,14 +9,13 @@ from zlib import crc32
 
 from sansice.machine import LocalProtocolError
 
-from ._attributes import FINGERPRINT, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, Attribute
+from ._attributes import FINGERPRINT, MESSAGE_INTEGRITY_SHA256, Attribute
 from ._header import COOKIE, HEADER, TRANSACTION_ID_LENGTH, TYPE_OF, MessageClass, Method, TransactionId
-from ._integrity import FINGERPRINT_XOR, SHA1_LENGTH, SHA256_LENGTH, SHA256_MINIMUM, IntegrityAlgorithm, IntegrityKey
+from ._integrity import FINGERPRINT_XOR, SHA1_LENGTH, SHA1_TAG, SHA256_LENGTH, SHA256_MINIMUM, IntegrityAlgorithm, IntegrityKey
 
 _header = HEADER.pack
 _tag = struct.Struct("!HH").pack
 _fingerprint = struct.Struct("!HHI").pack
-_SHA1_TAG = _tag(MESSAGE_INTEGRITY.code, SHA1_LENGTH)
 _ZEROS = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length % 4 (RFC 8489 14)
 _SHA1_ONLY = IntegrityAlgorithm.SHA1
 _SHA256_ONLY = IntegrityAlgorithm.SHA256
@@ -108,9 +107,9 @@ def _join(attributes: Sequence[tuple[Attribute[Any], Any]], transaction_id: byte
     attribute = None
     try:
         for attribute, value in attributes:
-            fixed = attribute.fixed
-            if fixed is not None:
-                append(fixed(value))
+            write = attribute.write_number
+            if write is not None:
+                append(write(value))
             else:
                 raw = attribute.pack(value, transaction_id)
                 size = len(raw)
@@ -140,7 +139,7 @@ def _seal(
         if key is not None:
             if algorithm is not _SHA256_ONLY:
                 length += 4 + SHA1_LENGTH
-                body += _SHA1_TAG + key.sha1(_header(kind, length, COOKIE, transaction_id) + body)
+                body += SHA1_TAG + key.sha1(_header(kind, length, COOKIE, transaction_id) + body)
             if algorithm is not _SHA1_ONLY:
                 length += 4 + truncate
                 digest = key.sha256(_header(kind, length, COOKIE, transaction_id) + body)

@@ -46,7 +46,7 @@ class MessageClass(enum.IntEnum):
 _TRANSACTION = (MessageClass.REQUEST, MessageClass.SUCCESS, MessageClass.ERROR)
 _INDICATION = (MessageClass.INDICATION,)
 
-CLASSES: dict[Method, tuple[MessageClass, ...]] = {
+CLASSES: dict[int, tuple[MessageClass, ...]] = {
     Method.BINDING: (MessageClass.REQUEST, MessageClass.INDICATION, MessageClass.SUCCESS, MessageClass.ERROR),
     Method.ALLOCATE: _TRANSACTION,
     Method.REFRESH: _TRANSACTION,
@@ -79,7 +79,7 @@ TYPE_OF: dict[tuple[int, int], int] = {
 """The type field of every permitted pair of method and class."""
 
 OF_TYPE: dict[int, tuple[Method, MessageClass]] = {
-    join_type(method, kind): (method, kind) for method, kinds in CLASSES.items() for kind in kinds
+    kind: (Method(method), MessageClass(message_class)) for (method, message_class), kind in TYPE_OF.items()
 }
 """The inverse of `TYPE_OF`: one look-up decodes and validates."""
 

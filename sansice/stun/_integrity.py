@@ -14,6 +14,7 @@ _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 SHA1_LENGTH = 20  # RFC 8489 14.5
+SHA1_TAG = bytes((0x00, 0x08, 0, SHA1_LENGTH))  # type and length of MESSAGE-INTEGRITY
 SHA256_LENGTH = 32  # RFC 8489 14.6
 SHA256_MINIMUM = 16  # RFC 8489 14.6
 FINGERPRINT_XOR = 0x5354554E  # RFC 8489 14.7

@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Container
 from hmac import compare_digest
-from typing import TypeVar
+from typing import TypeVar, cast
 from zlib import crc32
 
 from sansice.machine import DecodeError, DropReason
 
 from ._attributes import FINGERPRINT, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, REGISTRY, Attribute
-from ._header import COOKIE, HEADER, HEADER_LENGTH, OF_TYPE, MessageClass, Method, TransactionId, split_type
-from ._integrity import FINGERPRINT_XOR, SHA1_LENGTH, SHA256_LENGTH, SHA256_MINIMUM, IntegrityAlgorithm, IntegrityKey
+from ._header import CLASSES, COOKIE, HEADER, HEADER_LENGTH, OF_TYPE, MessageClass, Method, TransactionId, split_type
+from ._integrity import FINGERPRINT_XOR, SHA1_LENGTH, SHA1_TAG, SHA256_LENGTH, SHA256_MINIMUM, IntegrityAlgorithm, IntegrityKey
 
 T = TypeVar("T")
 
@@ -61,8 +61,14 @@ class Message:
         if offset is None or (offset > self._covered and attribute.code not in (_SHA256, _FINGERPRINT)):
             return None
         data = self.data
-        start = offset + 4
+        read = attribute.read_number
         try:
+            if read is not None:
+                length, number = read(data, offset)
+                if length == attribute.size:
+                    return cast(T, number)
+                raise ValueError(f"{length} bytes instead of {attribute.size}")
+            start = offset + 4
             return attribute.unpack(data[start : start + _read_length(data, offset + 2)[0]], self.transaction_id)
         except (ValueError, struct.error) as error:
             raise DecodeError(DropReason.BAD_ATTRIBUTE, f"{attribute.name}: {error}") from None
@@ -110,24 +116,20 @@ class Message:
             minimum_sha256: bytes of MESSAGE-INTEGRITY-SHA256 that must be there; a usage that allows truncation
                 (RFC 8489 14.6) lowers it, down to 16.
         """
-        data, offsets = self.data, self._offsets
-        offset = offsets.get(_SHA256)
-        if offset is not None:
+        data = self.data
+        offset = self._offsets.get(_SHA256)
+        if offset is None:
+            offset = self._offsets.get(_SHA1)
+            if offset is None or not data.startswith(SHA1_TAG, offset):
+                return False
+            length = SHA1_LENGTH
+            digest = key.sha1(_covered_by(data, offset, length))
+        else:
             (length,) = _read_length(data, offset + 2)
             if length % 4 or not max(minimum_sha256, SHA256_MINIMUM) <= length <= SHA256_LENGTH:
                 return False
-            digest = key.sha256
-        else:
-            offset = offsets.get(_SHA1)
-            if offset is None:
-                return False
-            (length,) = _read_length(data, offset + 2)
-            if length != SHA1_LENGTH:
-                return False
-            digest = key.sha1
-        # The header's length is taken as if the message ended with this attribute (RFC 8489 14.5, 14.6).
-        covered = data[:2] + _pack_length(offset + 4 + length - HEADER_LENGTH) + data[4:offset]
-        return compare_digest(digest(covered)[:length], data[offset + 4 : offset + 4 + length])
+            digest = key.sha256(_covered_by(data, offset, length))[:length]
+        return compare_digest(digest, data[offset + 4 : offset + 4 + length])
 
     def unknown_required(self, understood: Container[int] = REGISTRY) -> tuple[int, ...]:
         """Comprehension-required codes that are not understood: in order, once each, protected ones only (RFC 8489 6.3.1).
@@ -159,34 +161,32 @@ def decode_untrusted(data: bytes, *, require_fingerprint: bool = False) -> Messa
         DecodeError: and nothing else, whatever the bytes.
     """
     size = len(data)
-    if size < HEADER_LENGTH or data[0] >= 0x40:
+    if size < HEADER_LENGTH:
         raise DecodeError(DropReason.NOT_STUN if data else DropReason.EMPTY)
     kind, length, cookie, transaction_id = _read_header(data)
-    if cookie != COOKIE:
-        raise DecodeError(DropReason.BAD_COOKIE)
-    if length != size - HEADER_LENGTH or length % 4:
-        raise DecodeError(DropReason.BAD_LENGTH, f"{length} in a datagram of {size} bytes")
     meaning = OF_TYPE.get(kind)
-    if meaning is None:
-        raise _bad_type(kind)
+    if meaning is None or cookie != COOKIE or length != size - HEADER_LENGTH or length & 3:
+        raise _bad_header(kind, length, cookie, size)
 
     offsets: dict[int, int] = {}
-    note = offsets.setdefault
     offset = HEADER_LENGTH
     for _ in _STEPS:
         if offset >= size:
             break
         code, length = _read_tag(data, offset)
-        note(code, offset)
-        offset += (length + 7) & 0x1FFFC
+        if code not in offsets:
+            offsets[code] = offset
+        offset += (length + 7) & 0x1FFFC  # four bytes of tag, the value, padding to a multiple of four
     else:
         raise DecodeError(DropReason.LIMIT, f"more than {MAX_ATTRIBUTES} attributes")
     if offset != size:
         raise DecodeError(DropReason.BAD_ATTRIBUTE, "the last attribute overruns the message")
 
-    fingerprint = offsets.get(_FINGERPRINT)
-    if fingerprint is not None:
-        _check_fingerprint(data, fingerprint)
+    if _FINGERPRINT in offsets:
+        if offsets[_FINGERPRINT] != size - 8:
+            raise DecodeError(DropReason.MISPLACED_ATTRIBUTE)
+        if _read_fingerprint(data, size - 6) != (4, crc32(data[:-8]) ^ FINGERPRINT_XOR):  # RFC 8489 14.7
+            raise DecodeError(DropReason.BAD_FINGERPRINT, "wrong")
     elif require_fingerprint:
         raise DecodeError(DropReason.BAD_FINGERPRINT, "missing")
 
@@ -195,28 +195,31 @@ def decode_untrusted(data: bytes, *, require_fingerprint: bool = False) -> Messa
     message.method, message.message_class = meaning
     message.transaction_id = transaction_id
     message._offsets = offsets
-    # The earlier of the two: an attribute between MESSAGE-INTEGRITY-SHA256 and a later MESSAGE-INTEGRITY
-    # would be protected by neither, as `verify` looks at the former only.
-    message._covered = min(offsets.get(_SHA1, size), offsets.get(_SHA256, size))
+    message._covered = offsets.get(_SHA1, size)
+    if _SHA256 in offsets and offsets[_SHA256] < message._covered:
+        # An attribute between MESSAGE-INTEGRITY-SHA256 and a later MESSAGE-INTEGRITY is protected by neither,
+        # as `verify` looks at the former only.
+        message._covered = offsets[_SHA256]
     return message
 
 
 _new = Message.__new__
 
 
-def _bad_type(kind: int) -> DecodeError:
-    method, _ = split_type(kind)
-    try:
-        name = Method(method).name
-    except ValueError:
+def _covered_by(data: bytes, offset: int, length: int) -> bytes:
+    """What an integrity attribute protects: all before it, with a header that ends the message with it (RFC 8489 14.5)."""
+    return data[:2] + _pack_length(offset + 4 + length - HEADER_LENGTH) + data[4:offset]
+
+
+def _bad_header(kind: int, length: int, cookie: int, size: int) -> DecodeError:
+    """What is wrong with a header, looked for in the order of RFC 8489 6.3."""
+    if kind >= 0x4000:
+        return DecodeError(DropReason.NOT_STUN)
+    if cookie != COOKIE:
+        return DecodeError(DropReason.BAD_COOKIE)
+    if length != size - HEADER_LENGTH or length % 4:
+        return DecodeError(DropReason.BAD_LENGTH, f"{length} in a datagram of {size} bytes")
+    method, message_class = split_type(kind)
+    if method not in CLASSES:
         return DecodeError(DropReason.UNKNOWN_METHOD, f"{method:#05x}")
-    return DecodeError(DropReason.BAD_CLASS, name)
-
-
-def _check_fingerprint(data: bytes, offset: int) -> None:
-    """Last, four bytes, and the CRC of all before it (RFC 8489 14.7)."""
-    if offset + 8 != len(data):
-        raise DecodeError(DropReason.MISPLACED_ATTRIBUTE)
-    length, value = _read_fingerprint(data, offset + 2)
-    if length != 4 or value != crc32(data[:offset]) ^ FINGERPRINT_XOR:
-        raise DecodeError(DropReason.BAD_FINGERPRINT, "wrong")
+    return DecodeError(DropReason.BAD_CLASS, f"{MessageClass(message_class).name} of {Method(method).name}")
