@@ -10,5 +10,13 @@ from ._link import Link as Link
 from ._nat import Filtering as Filtering, Mapping as Mapping, Nat as Nat
 from ._network import Network as Network
 from ._packets import Fate as Fate, Packet as Packet, Passage as Passage
+from ._recording import (
+    Recorded as Recorded,
+    Recording as Recording,
+    ReplayDifference as ReplayDifference,
+    Step as Step,
+    Tap as Tap,
+    replay as replay,
+)
 from ._responder import BindingResponder as BindingResponder
 from ._segment import Interface as Interface, Segment as Segment
