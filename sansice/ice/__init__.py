@@ -1,1 +1,41 @@
-"""placeholder"""
+"""ICE, RFC 8445: find a path between two programs, however many NATs are between them.
+
+`IceAgent` is the machine. What two agents exchange is a `Description`; what adapters raise is an `IceError`.
+"""
+
+from ._addresses import usable_addresses as usable_addresses
+from ._agent import IceAgent as IceAgent, IceStats as IceStats
+from ._candidate import (
+    Candidate as Candidate,
+    CandidateType as CandidateType,
+    HostName as HostName,
+    TcpType as TcpType,
+    UnsupportedCandidate as UnsupportedCandidate,
+)
+from ._config import IceConfig as IceConfig
+from ._description import Credentials as Credentials, Description as Description
+from ._errors import (
+    ConsentLost as ConsentLost,
+    IceClosed as IceClosed,
+    IceError as IceError,
+    IceFailed as IceFailed,
+    NotConnected as NotConnected,
+    WouldBlock as WouldBlock,
+)
+from ._events import (
+    CandidateGathered as CandidateGathered,
+    Closed as Closed,
+    ConsentExpired as ConsentExpired,
+    DataReceived as DataReceived,
+    GatheringCompleted as GatheringCompleted,
+    GatheringState as GatheringState,
+    IceState as IceState,
+    IceStateChanged as IceStateChanged,
+    PairSelected as PairSelected,
+    PairValidated as PairValidated,
+    ServerFailed as ServerFailed,
+)
+from ._pair import CandidatePair as CandidatePair, PairState as PairState
+from ._priority import candidate_priority as candidate_priority, pair_priority as pair_priority
+from ._role import IceRole as IceRole
+from ._server import IceServer as IceServer

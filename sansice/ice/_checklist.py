@@ -1,0 +1,180 @@
+"""The checklist: order, freezing, pruning and the triggered-check queue (RFC 8445 6.1.2, 6.1.4)."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from types import MappingProxyType
+
+from sansice.machine import Address, LocalProtocolError, SocketId
+
+from ._pair import Pair, PairEvent, PairState
+
+
+class ChecklistState(enum.Enum):
+    """RFC 8445 6.1.2.1."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class ChecklistEvent(enum.Enum):
+    """What moves a checklist from state to state."""
+
+    NOMINATE = "every component has a nominated pair"
+    FAIL = "no pair can become valid any more, or a nominating check failed"
+    REVIVE = "a failed pair is checked again"
+
+
+_S, _E = ChecklistState, ChecklistEvent
+CHECKLIST_TRANSITIONS = MappingProxyType(
+    {
+        _S.RUNNING: {_E.NOMINATE: _S.COMPLETED, _E.FAIL: _S.FAILED, _E.REVIVE: _S.RUNNING},
+        _S.COMPLETED: {_E.NOMINATE: _S.COMPLETED, _E.REVIVE: _S.COMPLETED},
+        _S.FAILED: {_E.NOMINATE: _S.COMPLETED, _E.FAIL: _S.FAILED, _E.REVIVE: _S.RUNNING},
+    }
+)
+
+_descending = attrgetter("priority")
+
+
+class Checklist:
+    """The pairs of one stream, by decreasing priority, each once for a local base and a remote address."""
+
+    __slots__ = ("_by_path", "_pairs", "_triggered", "state")
+
+    def __init__(self) -> None:
+        self.state = ChecklistState.RUNNING
+        self._pairs: list[Pair] = []
+        self._by_path: dict[tuple[SocketId, Address], Pair] = {}
+        self._triggered: deque[Pair] = deque()
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def move(self, event: ChecklistEvent) -> None:
+        """Take the transition, which must be in the table."""
+        try:
+            self.state = CHECKLIST_TRANSITIONS[self.state][event]
+        except KeyError:
+            raise LocalProtocolError(f"a {self.state.value} checklist: {event.value}") from None
+
+    def find(self, socket: SocketId, remote: Address) -> Pair | None:
+        """The pair that sends from ``socket`` to ``remote``."""
+        return self._by_path.get((socket, remote))
+
+    def add(self, pair: Pair) -> None:
+        """Insert a pair whose path is not in the list yet."""
+        self._by_path[pair.local.socket, pair.remote_address] = pair
+        self._pairs.append(pair)
+        self.sort()
+
+    def sort(self) -> None:
+        """Restore the order after priorities changed (RFC 8445 6.1.2.3)."""
+        self._pairs.sort(key=_descending, reverse=True)
+
+    def remove(self, pair: Pair) -> None:
+        """Forget a pair."""
+        self._pairs.remove(pair)
+        del self._by_path[pair.local.socket, pair.remote_address]
+        self.untrigger(pair)
+
+    def trigger(self, pair: Pair) -> None:
+        """Queue a triggered check, once (RFC 8445 7.3.1.4)."""
+        if pair not in self._triggered:
+            self._triggered.append(pair)
+
+    def untrigger(self, pair: Pair) -> None:
+        """Take a pair out of the triggered-check queue; one that is not there is a no-op."""
+        if pair in self._triggered:
+            self._triggered.remove(pair)
+
+    def evictable(self) -> Pair | None:
+        """The pair of lowest priority on which no check has been spent, to make room (RFC 8445 6.1.2.5)."""
+        for pair in reversed(self._pairs):
+            if pair.state in (PairState.FROZEN, PairState.WAITING) and not pair.requests_sent:
+                return pair
+        return None
+
+    def count(self, *states: PairState) -> int:
+        """How many pairs are in one of ``states``."""
+        return sum(pair.state in states for pair in self._pairs)
+
+    def has_next(self, lists: Sequence[Checklist]) -> bool:
+        """Whether `next` would find a pair."""
+        return bool(self._triggered) or self._ordinary(lists) is not None
+
+    def next(self, lists: Sequence[Checklist]) -> Pair | None:
+        """The pair to check at this tick: triggered, else Waiting, else one that may thaw (RFC 8445 6.1.4.2).
+
+        Args:
+            lists: the whole checklist set, this list included.
+        """
+        if self._triggered:
+            return self._triggered.popleft()
+        pair = self._ordinary(lists)
+        if pair is not None and pair.state is PairState.FROZEN:
+            pair.move(PairEvent.UNFREEZE)
+        return pair
+
+    def _ordinary(self, lists: Sequence[Checklist]) -> Pair | None:
+        thawable: Pair | None = None
+        for pair in self._pairs:
+            if pair.state is PairState.WAITING:
+                return pair
+            if thawable is None and pair.state is PairState.FROZEN and not _is_busy(lists, pair.foundation):
+                thawable = pair
+        return thawable
+
+
+def _is_busy(lists: Sequence[Checklist], foundation: tuple[str, str]) -> bool:
+    """Whether a pair of this foundation is Waiting or In-Progress anywhere (RFC 8445 6.1.4.2)."""
+    busy = (PairState.WAITING, PairState.IN_PROGRESS)
+    return any(pair.foundation == foundation and pair.state in busy for pairs in lists for pair in pairs)
+
+
+def unfreeze_initial(lists: Sequence[Checklist]) -> None:
+    """Thaw one pair of each foundation over the whole set: in the first list that has it, the lowest
+    component, then the highest priority (RFC 8445 6.1.2.6).
+    """
+    seen: set[tuple[str, str]] = set()
+    for pairs in lists:
+        for pair in sorted(pairs, key=lambda pair: pair.local.candidate.component):
+            if pair.foundation not in seen:
+                seen.add(pair.foundation)
+                if pair.state is PairState.FROZEN:
+                    pair.move(PairEvent.UNFREEZE)
+
+
+def unfreeze_foundation(lists: Sequence[Checklist], foundation: tuple[str, str]) -> None:
+    """A pair of ``foundation`` succeeded: thaw the others in every checklist (RFC 8445 7.2.5.3.3)."""
+    for pairs in lists:
+        for pair in pairs:
+            if pair.state is PairState.FROZEN and pair.foundation == foundation:
+                pair.move(PairEvent.UNFREEZE)
+
+
+def thaw_late(lists: Sequence[Checklist], new: Pair) -> None:
+    """Decide the state of a pair that joined a running checklist (RFC 8838 12).
+
+    Waiting if it is the top pair of its foundation, or if that foundation has succeeded; else Frozen.
+    """
+    for pairs in lists:
+        for pair in pairs:
+            if pair is new or pair.foundation != new.foundation:
+                continue
+            if pair.state is PairState.SUCCEEDED:
+                new.move(PairEvent.UNFREEZE)
+                return
+    top = max(
+        (pair for pairs in lists for pair in pairs if pair.foundation == new.foundation),
+        key=lambda pair: (-pair.local.candidate.component, pair.priority),
+    )
+    if top is new:
+        new.move(PairEvent.UNFREEZE)

@@ -1,0 +1,85 @@
+"""Everything about an agent that may be tuned, with the RFCs' values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+from sansice.stun import Schedule
+
+from ._candidate import CandidateType
+
+_ACCEPTANCE_WAITS: Mapping[CandidateType, float] = MappingProxyType(
+    {
+        # On a LAN all pairs answer within this; it lets IPv6 win over an IPv4 that answered first.
+        CandidateType.HOST: 0.1,
+        # One lost probe while the NATs open, 0.5 s, and a round trip.
+        CandidateType.SERVER_REFLEXIVE: 0.8,
+        CandidateType.PEER_REFLEXIVE: 0.8,
+        # A direct path may need two retransmissions; a relay costs somebody money for the whole call.
+        CandidateType.RELAYED: 2.0,
+    }
+)
+
+_SCHEDULE = Schedule()
+
+
+@attrs.frozen
+class IceConfig:
+    """Timers in seconds, and bounds on what a peer can make grow.
+
+    Attributes:
+        ta: pacing of new transactions; both agents use the larger of the two (RFC 8445 14.2).
+        schedule: retransmission of checks; its RTO is the least one used (RFC 8445 14.3).
+        max_check_rto: the most that the formula of RFC 8445 14.3 may yield. The formula grows with the
+            square of the number of pairs and would wait minutes for a lost check.
+        gathering_timeout: what a silent STUN server may delay `GatheringCompleted`.
+        pac_timeout: patience before the first failure (RFC 8863 4).
+        consent: whether consent is checked (RFC 7675); without it keepalives are sent.
+        consent_interval: base of the randomised period, at least 5 (RFC 7675 5.1).
+        consent_timeout: consent ends so long after the last answer (RFC 7675 5.1).
+        disconnected_after: state ``DISCONNECTED`` after so long without an answer.
+        keepalive_interval: Tr, at least 15 (RFC 8445 11).
+        acceptance_waits: by candidate type: how long after the first valid pair a controlling agent
+            waits for a pair of higher priority before it nominates one with a candidate of this type.
+        free_delay: unselected candidates are released so long after completion (RFC 8445 8.3).
+        max_pairs: pairs in all checklists (RFC 8445 6.1.2.5).
+        max_remote_candidates: remote candidates accepted, peer-reflexive ones apart (RFC 8445 19.5.1).
+        max_peer_reflexive: remote peer-reflexive candidates; an address costs an attacker nothing who
+            knows the password.
+        max_early_checks: sources remembered whose checks came before the remote description.
+        max_host_addresses: host candidates; each costs a socket.
+    """
+
+    ta: float = 0.05
+    schedule: Schedule = _SCHEDULE
+    max_check_rto: float = 1.0
+    gathering_timeout: float = 3.0
+    pac_timeout: float = 39.5
+    consent: bool = True
+    consent_interval: float = 5.0
+    consent_timeout: float = 30.0
+    disconnected_after: float = 12.0
+    keepalive_interval: float = 15.0
+    acceptance_waits: Mapping[CandidateType, float] = _ACCEPTANCE_WAITS
+    free_delay: float = 3.0
+    max_pairs: int = 100
+    max_remote_candidates: int = 100
+    max_peer_reflexive: int = 16
+    max_early_checks: int = 16
+    max_host_addresses: int = 32
+
+    def __attrs_post_init__(self) -> None:
+        if self.ta < 0.005:
+            raise ValueError("ta: below 0.005 s (RFC 8445 14.2)")
+        if self.schedule.rto < 0.5:
+            raise ValueError("schedule: an RTO below 0.5 s (RFC 8445 14.3)")
+        if self.consent_interval < 5:
+            raise ValueError("consent_interval: below 5 s, which 0.8 makes less than 4 s (RFC 7675 5.1)")
+        if self.keepalive_interval < 15:
+            raise ValueError("keepalive_interval: below 15 s (RFC 8445 11)")
+
+
+DEFAULT_CONFIG = IceConfig()

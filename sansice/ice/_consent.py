@@ -1,0 +1,77 @@
+"""Consent to go on sending on the pair in use (RFC 7675)."""
+
+from __future__ import annotations
+
+import enum
+
+from sansice.machine import Entropy
+from sansice.stun import ERROR_CODE, Message, MessageClass, TransactionId
+
+from ._config import IceConfig
+from ._pair import Pair
+
+_REVOKED = 403  # RFC 7675 5.2
+
+
+class ConsentAnswer(enum.Enum):
+    """What an authenticated answer to a consent check says."""
+
+    RENEWED = "the peer consents"
+    REVOKED = "the peer wants nothing more"
+    NEITHER = "another error"
+
+
+class Consent:
+    """The clock of one pair: it runs from the last valid answer, whichever check was answered.
+
+    Attributes:
+        pair: the valid pair in use.
+    """
+
+    __slots__ = ("_config", "_outstanding", "pair")
+
+    def __init__(self, pair: Pair, config: IceConfig) -> None:
+        self.pair = pair
+        self._config = config
+        self._outstanding: dict[TransactionId, float] = {}
+
+    @property
+    def expires_at(self) -> float:
+        """When consent ends, without another answer."""
+        return self.pair.answered_at + self._config.consent_timeout
+
+    @property
+    def quiet_at(self) -> float:
+        """From when on the peer counts as disconnected."""
+        return self.pair.answered_at + self._config.disconnected_after
+
+    def interval(self, entropy: Entropy) -> float:
+        """Until the next check: the base period times 0.8 to 1.2, drawn anew each time (RFC 7675 5.1)."""
+        return self._config.consent_interval * (0.8 + 0.4 * int.from_bytes(entropy(2), "big") / 65535)
+
+    def asked(self, transaction_id: TransactionId, *, now: float) -> None:
+        """A check was sent. It is sent once; until consent ends its answer counts."""
+        oldest = now - self._config.consent_timeout
+        self._outstanding = {one: at for one, at in self._outstanding.items() if at > oldest}
+        self._outstanding[transaction_id] = now
+
+    def is_outstanding(self, transaction_id: TransactionId) -> bool:
+        """Whether a check with this id waits for its answer."""
+        return transaction_id in self._outstanding
+
+    def answered(self, response: Message, *, now: float) -> ConsentAnswer:
+        """Take an answer whose source and integrity are right.
+
+        Raises:
+            DecodeError: its ERROR-CODE is malformed.
+        """
+        if response.message_class is MessageClass.SUCCESS:
+            del self._outstanding[response.transaction_id]
+            self.pair.answered_at = now
+            self.pair.responses_received += 1
+            return ConsentAnswer.RENEWED
+        error = response.get(ERROR_CODE)
+        del self._outstanding[response.transaction_id]
+        if error is not None and error.code == _REVOKED:
+            return ConsentAnswer.REVOKED
+        return ConsentAnswer.NEITHER

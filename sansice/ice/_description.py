@@ -1,0 +1,224 @@
+"""What one agent tells the other: credentials, options and candidates (RFC 8445 5.3, RFC 8839 5)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+import attrs
+
+from sansice.machine import Entropy
+
+from ._candidate import Candidate, UnsupportedCandidate
+
+_ICE_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}", re.ASCII)  # RFC 8839 5.4
+_PWD = re.compile(r"[A-Za-z0-9+/]{22,256}", re.ASCII)
+_OPTION = re.compile(r"[A-Za-z0-9+/_-]+", re.ASCII)  # RFC 8839 5.6; real options also carry - and _
+_UFRAG_LENGTH = 8  # 48 random bits; RFC 8445 5.3 asks for 24
+_PWD_LENGTH = 24  # 144 random bits; RFC 8445 5.3 asks for 128
+MAX_PACING = 10**10 - 1  # RFC 8839 5.5: ten digits
+
+
+def _check_ufrag(instance: object, attribute: object, value: str) -> None:
+    if not _UFRAG.fullmatch(value):
+        raise ValueError(f"ice-ufrag: {value!r} is not 4 to 256 of A-Z a-z 0-9 + /")
+
+
+def _check_pwd(instance: object, attribute: object, value: str) -> None:
+    if not _PWD.fullmatch(value):
+        raise ValueError("ice-pwd: not 22 to 256 of A-Z a-z 0-9 + /")
+
+
+@attrs.frozen
+class Credentials:
+    """The short-term credentials of one agent: user name fragment and password (RFC 8445 5.3).
+
+    Raises:
+        ValueError: outside the grammar of RFC 8839 5.4.
+    """
+
+    ufrag: str = attrs.field(validator=_check_ufrag)
+    pwd: str = attrs.field(validator=_check_pwd, repr=False)
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Credentials:
+        """New credentials, 48 and 144 random bits long."""
+        text = "".join(_ICE_CHARS[byte & 63] for byte in entropy(_UFRAG_LENGTH + _PWD_LENGTH))
+        return cls(text[:_UFRAG_LENGTH], text[_UFRAG_LENGTH:])
+
+
+def _check_options(instance: object, attribute: object, value: tuple[str, ...]) -> None:
+    for option in value:
+        if not _OPTION.fullmatch(option):
+            raise ValueError(f"ice-options: {option!r} is not an option tag")
+
+
+def _check_pacing(instance: object, attribute: object, value: int | None) -> None:
+    if value is not None and not 0 <= value <= MAX_PACING:
+        raise ValueError(f"ice-pacing: {value} is outside 0..{MAX_PACING} ms")
+
+
+def _as_candidates(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    return tuple(candidates)
+
+
+def _as_options(options: Iterable[str]) -> tuple[str, ...]:
+    return tuple(options)
+
+
+@attrs.frozen
+class Description:
+    """One stream's half of what two agents exchange.
+
+    Attributes:
+        ufrag, pwd: the agent's credentials.
+        candidates: what was gathered so far; any iterable, kept as a tuple.
+        lite: whether the agent is a lite one.
+        options: ICE option tags such as ``ice2`` and ``trickle``.
+        pacing: the agent's Ta in milliseconds; ``None`` counts as 50 (RFC 8445 14.2).
+        end_of_candidates: whether no more candidates follow (RFC 8838 13).
+
+    Raises:
+        ValueError: a field is outside its grammar; the text names it.
+    """
+
+    ufrag: str = attrs.field(validator=_check_ufrag)
+    pwd: str = attrs.field(validator=_check_pwd, repr=False)
+    candidates: tuple[Candidate, ...] = attrs.field(default=(), converter=_as_candidates, kw_only=True)
+    lite: bool = attrs.field(default=False, kw_only=True)
+    options: tuple[str, ...] = attrs.field(default=(), converter=_as_options, validator=_check_options, kw_only=True)
+    pacing: int | None = attrs.field(default=None, validator=_check_pacing, kw_only=True)
+    end_of_candidates: bool = attrs.field(default=True, kw_only=True)
+
+    def to_sdp(self) -> str:
+        """The attribute lines of a media section, each ended by CRLF (RFC 8839 5, RFC 8840 4.2)."""
+        lines = [f"ice-ufrag:{self.ufrag}", f"ice-pwd:{self.pwd}"]
+        if self.lite:
+            lines.append("ice-lite")
+        if self.options:
+            lines.append("ice-options:" + " ".join(self.options))
+        if self.pacing is not None:
+            lines.append(f"ice-pacing:{self.pacing}")
+        lines.extend(candidate.to_sdp() for candidate in self.candidates)
+        if self.end_of_candidates:
+            lines.append("end-of-candidates")
+        return "".join(f"a={line}\r\n" for line in lines)
+
+    @classmethod
+    def from_sdp(cls, text: str) -> Description:
+        """Read attribute lines, ended by CRLF or LF; lines that are not ICE's are skipped.
+
+        Candidates of an unknown type or transport are skipped (RFC 8839 5.1). Without the option
+        ``trickle`` no more candidates can follow, so ``end_of_candidates`` is true (RFC 8840 4.1).
+
+        Raises:
+            ValueError: a malformed line, or no ufrag or password.
+        """
+        values: dict[str, str] = {}
+        candidates: list[Candidate] = []
+        for line in text.splitlines():
+            name, _, value = line.strip().removeprefix("a=").partition(":")
+            if name == "candidate":
+                try:
+                    candidates.append(Candidate.from_sdp(line))
+                except UnsupportedCandidate:
+                    continue
+            elif name in _SDP_NAMES:
+                values[name] = value.strip()
+        for name in ("ice-ufrag", "ice-pwd"):
+            if name not in values:
+                raise ValueError(f"{name}: missing")
+        options = tuple(values.get("ice-options", "").split())
+        return cls(
+            values["ice-ufrag"],
+            values["ice-pwd"],
+            candidates=candidates,
+            lite="ice-lite" in values,
+            options=options,
+            pacing=_read_pacing(values.get("ice-pacing")),
+            end_of_candidates="end-of-candidates" in values or "trickle" not in options,
+        )
+
+    def to_json(self) -> str:
+        """One JSON object: ufrag, pwd, lite, options, pacing, candidates (SDP text), end_of_candidates."""
+        return json.dumps(
+            {
+                "ufrag": self.ufrag,
+                "pwd": self.pwd,
+                "lite": self.lite,
+                "options": list(self.options),
+                "pacing": self.pacing,
+                "candidates": [candidate.to_sdp() for candidate in self.candidates],
+                "end_of_candidates": self.end_of_candidates,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Description:
+        """Read what `to_json` wrote; only ``ufrag`` and ``pwd`` are required, unknown keys are skipped.
+
+        Raises:
+            ValueError: not JSON, or a field of the wrong kind; the text names it.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"description: not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise ValueError("description: not a JSON object")
+        for name, kind in _JSON_KINDS.items():
+            if name in values and not _is_of_kind(values[name], kind):
+                raise ValueError(f"{name}: of the wrong kind")
+        for name in ("ufrag", "pwd"):
+            if name not in values:
+                raise ValueError(f"{name}: missing")
+        candidates: list[Candidate] = []
+        for line in _texts("candidates", values.get("candidates", [])):
+            try:
+                candidates.append(Candidate.from_sdp(line))
+            except UnsupportedCandidate:
+                continue
+        return cls(
+            values["ufrag"],
+            values["pwd"],
+            candidates=candidates,
+            lite=values.get("lite", False),
+            options=_texts("options", values.get("options", [])),
+            pacing=values.get("pacing"),
+            end_of_candidates=values.get("end_of_candidates", True),
+        )
+
+
+_SDP_NAMES = ("ice-ufrag", "ice-pwd", "ice-lite", "ice-options", "ice-pacing", "end-of-candidates")
+_JSON_KINDS: dict[str, type | tuple[type, ...]] = {
+    "ufrag": str,
+    "pwd": str,
+    "lite": bool,
+    "options": list,
+    "pacing": (int, type(None)),
+    "candidates": list,
+    "end_of_candidates": bool,
+}
+
+
+def _is_of_kind(value: object, kind: type | tuple[type, ...]) -> bool:
+    if isinstance(value, bool):  # a bool is an int to Python, not to JSON
+        return kind is bool
+    return isinstance(value, kind)
+
+
+def _read_pacing(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise ValueError(f"ice-pacing: {text!r} is not a number of at most ten digits")
+    return int(text)
+
+
+def _texts(name: str, values: list[object]) -> list[str]:
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) != len(values):
+        raise ValueError(f"{name}: not a list of texts")
+    return texts

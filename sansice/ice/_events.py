@@ -1,0 +1,164 @@
+"""What an agent tells its application."""
+
+from __future__ import annotations
+
+import enum
+from types import MappingProxyType
+from typing import NamedTuple
+
+import attrs
+
+from sansice.machine import Event
+
+from ._candidate import Candidate
+from ._pair import CandidatePair
+
+
+class IceState(enum.Enum):
+    """The state of an agent, in the words of W3C's ``RTCIceTransportState``."""
+
+    NEW = "new"
+    CHECKING = "checking"
+    CONNECTED = "connected"
+    COMPLETED = "completed"
+    DISCONNECTED = "disconnected"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+class IceCause(enum.Enum):
+    """What moves an agent from state to state."""
+
+    START = "the remote description is known"
+    VALIDATE = "a pair became valid"
+    SELECT = "every component has a selected pair"
+    QUIET = "no consent answer for a while"
+    ANSWER = "consent is answered again"
+    FAIL = "no pair connected, or consent was lost"
+    CLOSE = "the application closed the agent"
+
+
+_S, _C = IceState, IceCause
+# CONNECTED: data flows and checks go on; COMPLETED: a pair is selected. DISCONNECTED can befall both;
+# where it returns to is told by whether a pair was selected.
+ICE_TRANSITIONS = MappingProxyType(
+    {
+        _S.NEW: {_C.START: _S.CHECKING, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
+        _S.CHECKING: {_C.VALIDATE: _S.CONNECTED, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
+        _S.CONNECTED: {
+            _C.VALIDATE: _S.CONNECTED,
+            _C.SELECT: _S.COMPLETED,
+            _C.QUIET: _S.DISCONNECTED,
+            _C.ANSWER: _S.CONNECTED,
+            _C.FAIL: _S.FAILED,
+            _C.CLOSE: _S.CLOSED,
+        },
+        _S.COMPLETED: {
+            _C.SELECT: _S.COMPLETED,
+            _C.QUIET: _S.DISCONNECTED,
+            _C.ANSWER: _S.COMPLETED,
+            _C.FAIL: _S.FAILED,
+            _C.CLOSE: _S.CLOSED,
+        },
+        _S.DISCONNECTED: {
+            _C.VALIDATE: _S.CONNECTED,
+            _C.ANSWER: _S.CONNECTED,
+            _C.SELECT: _S.COMPLETED,
+            _C.QUIET: _S.DISCONNECTED,
+            _C.FAIL: _S.FAILED,
+            _C.CLOSE: _S.CLOSED,
+        },
+        _S.FAILED: {_C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
+        _S.CLOSED: {_C.CLOSE: _S.CLOSED},
+    }
+)
+
+
+class GatheringState(enum.Enum):
+    """How far gathering is, in the words of W3C's ``RTCIceGathererState``."""
+
+    NEW = "new"
+    GATHERING = "gathering"
+    COMPLETE = "complete"
+
+
+@attrs.frozen
+class CandidateGathered(Event):
+    """A local candidate is known; tell the peer (trickle) or wait for `GatheringCompleted`."""
+
+    stream: int
+    component: int
+    candidate: Candidate
+
+
+@attrs.frozen
+class GatheringCompleted(Event):
+    """No more local candidates will be gathered; emitted once."""
+
+
+@attrs.frozen
+class ServerFailed(Event):
+    """A STUN server gave nothing to one local address, and why; the others go on."""
+
+    url: str
+    local: str
+    text: str
+
+
+@attrs.frozen
+class IceStateChanged(Event):
+    """The agent's state changed."""
+
+    old: IceState
+    new: IceState
+
+
+@attrs.frozen
+class PairValidated(Event):
+    """A pair became valid: from the first one on data may be sent, before any is selected (RFC 8445 12.1)."""
+
+    stream: int
+    component: int
+    pair: CandidatePair
+
+
+@attrs.frozen
+class PairSelected(Event):
+    """The nominated pair of a component is in use (RFC 8445 8.1.1)."""
+
+    stream: int
+    component: int
+    pair: CandidatePair
+
+
+@attrs.frozen
+class ConsentExpired(Event):
+    """The peer no longer consents on the pair in use (RFC 7675 5.1).
+
+    Attributes:
+        revoked: it said so, with an authenticated 403; otherwise it fell silent.
+    """
+
+    stream: int
+    component: int
+    revoked: bool
+
+
+class _DataReceived(NamedTuple):
+    stream: int
+    component: int
+    data: bytes
+
+
+class DataReceived(_DataReceived, Event):
+    """A datagram of the peer's; a NamedTuple because there is one for every packet."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"DataReceived(stream={self.stream}, component={self.component}, data={self.data.hex()})"
+
+
+@attrs.frozen
+class Closed(Event):
+    """The agent is closed; the last event."""

@@ -1,0 +1,66 @@
+"""Telling a person what an agent tried and how far it got."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sansice.machine import DropReason
+
+from ._candidate import Candidate
+from ._events import GatheringState, IceState
+from ._pair import Pair, PairState
+
+
+def explain(
+    *,
+    state: IceState,
+    gathering: GatheringState,
+    local: Iterable[Candidate],
+    remote: Iterable[Candidate],
+    pairs: Iterable[Pair],
+    selected: Pair | None,
+    dropped: dict[DropReason, int],
+) -> str:
+    """Several lines: the verdict, the candidates, each pair with its counters, what was dropped."""
+    local, remote, pairs = tuple(local), tuple(remote), tuple(pairs)
+    lines = [f"ICE is {state.value}: {_verdict(gathering, local, remote, pairs, selected)}"]
+    lines.extend(f"  local  {_show(candidate)}" for candidate in local)
+    lines.extend(f"  remote {_show(candidate)}" for candidate in remote)
+    lines.extend(f"  pair   {_show_pair(pair)}" for pair in pairs)
+    lines.extend(f"  dropped {count} x {reason.value}" for reason, count in dropped.items())
+    return "\n".join(lines)
+
+
+def _show(candidate: Candidate) -> str:
+    return f"{candidate.type.value:5} {candidate.address}"
+
+
+def _show_pair(pair: Pair) -> str:
+    return (
+        f"{pair.local.base} -> {pair.remote_address} {pair.state.value}:"
+        f" checks sent {pair.requests_sent}, answered {pair.responses_received}, received {pair.requests_received}"
+    )
+
+
+def _verdict(
+    gathering: GatheringState,
+    local: tuple[Candidate, ...],
+    remote: tuple[Candidate, ...],
+    pairs: tuple[Pair, ...],
+    selected: Pair | None,
+) -> str:
+    if selected is not None:
+        return f"the selected pair is {selected.local.candidate.address} -> {selected.remote_address}"
+    if not local:
+        return "no local candidate" + (" yet" if gathering is not GatheringState.COMPLETE else ": no usable network address")
+    if not remote:
+        return "the peer has told no candidate"
+    if not pairs:
+        return "no local candidate is of a remote candidate's address family"
+    if any(pair.state is PairState.SUCCEEDED for pair in pairs):
+        return "a pair is valid, none is selected yet"
+    if any(pair.requests_received for pair in pairs):
+        return "the peer's checks arrive here, but ours are not answered: what we send is lost on its way to the peer"
+    if any(pair.requests_sent for pair in pairs):
+        return "no check was answered and none of the peer's arrived: wrong addresses, a firewall, or two NATs that need a relay"
+    return "no check has been sent yet"

@@ -1,0 +1,293 @@
+"""Gathering: host candidates from the addresses given, server-reflexive ones from STUN servers (RFC 8445 5.1.1).
+
+A machine inside the agent. It opens the sockets; `Gatherer.start_next` asks the next server when the
+agent's pacing allows one more transaction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from sansice._timers import Timers
+from sansice.machine import (
+    Address,
+    Entropy,
+    Event,
+    IcmpError,
+    Ids,
+    Machine,
+    OpenSocket,
+    SendDatagram,
+    SocketError,
+    SocketId,
+    Transport,
+)
+from sansice.stun import (
+    Message,
+    MessageClass,
+    Method,
+    StunTransaction,
+    TransactionFailed,
+    TransactionId,
+    TransactionSucceeded,
+    TransactionTimedOut,
+    encode,
+    new_transaction_id,
+)
+
+from ._binding import read_mapped
+from ._candidate import Candidate, CandidateType
+from ._config import IceConfig
+from ._events import GatheringCompleted, GatheringState, ServerFailed
+from ._pair import LocalCandidate
+from ._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
+
+_OVER = TransactionId(b"over")  # keys of the two timers that are no transaction's
+_KEEPALIVE = TransactionId(b"keepalive")
+_COMPONENT = 1
+
+
+@attrs.frozen
+class LocalFound(Event):
+    """A local candidate is known."""
+
+    local: LocalCandidate
+
+
+@attrs.frozen
+class _Query:
+    """A server to ask, from one host candidate."""
+
+    host: LocalCandidate
+    url: str
+    server: Address
+    local_preference: int
+    keepalive: bool = False
+
+
+@attrs.frozen
+class _Running:
+    transaction: StunTransaction
+    query: _Query
+
+
+class Gatherer(Machine):
+    """The local candidates of one component."""
+
+    __slots__ = (
+        "_config",
+        "_entropy",
+        "_found",
+        "_foundations",
+        "_ids",
+        "_opening",
+        "_queries",
+        "_reflexive",
+        "_running",
+        "_servers",
+        "_timers",
+        "state",
+    )
+
+    def __init__(
+        self,
+        *,
+        servers: tuple[tuple[str, Address], ...],
+        ids: Ids,
+        foundations: Foundations,
+        config: IceConfig,
+        entropy: Entropy,
+    ) -> None:
+        super().__init__()
+        self.state = GatheringState.NEW
+        self._config = config
+        self._entropy = entropy
+        self._foundations = foundations
+        self._ids = ids
+        self._servers = servers
+        self._opening: dict[SocketId, int] = {}
+        self._found: dict[tuple[SocketId, Address], Candidate] = {}
+        self._queries: deque[_Query] = deque()
+        self._reflexive: list[_Query] = []
+        self._running: dict[TransactionId, _Running] = {}
+        self._timers: Timers[TransactionId] = Timers()
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What was found so far, in order."""
+        return tuple(self._found.values())
+
+    def start(self, hosts: Sequence[str], *, now: float) -> None:
+        """Open a socket for each host address."""
+        self.state = GatheringState.GATHERING
+        self._timers.set(_OVER, now + self._config.gathering_timeout)
+        for index, host in enumerate(hosts):
+            socket = self._ids.socket()
+            self._opening[socket] = index
+            self._outputs.append(OpenSocket(socket, Transport.UDP, Address(host, 0)))
+        self._complete_if_idle()
+
+    @property
+    def opening(self) -> tuple[SocketId, ...]:
+        """Sockets that were asked for and have not opened yet."""
+        return tuple(self._opening)
+
+    def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
+        """A host candidate is known: ask each server of its family through it (RFC 8445 5.1.1.2)."""
+        index = self._opening.pop(socket, None)
+        if index is None:
+            return
+        preference = MAX_LOCAL_PREFERENCE - index  # RFC 8445 5.1.2.1: unique; 65535 where there is one
+        host = self._add(CandidateType.HOST, local, socket, local, preference)
+        for number, (url, server) in enumerate(self._servers):
+            if server.is_ipv6 == local.is_ipv6:
+                preference = MAX_LOCAL_PREFERENCE - index * len(self._servers) - number
+                self._queries.append(_Query(host, url, server, preference))
+        self._complete_if_idle()
+
+    def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
+        """That address has no candidate, or has no more."""
+        self._opening.pop(socket, None)
+        self._queries = deque(query for query in self._queries if query.host.socket != socket)
+        self._reflexive = [query for query in self._reflexive if query.host.socket != socket]
+        self._found = {key: candidate for key, candidate in self._found.items() if key[0] != socket}
+        for running in tuple(self._running.values()):
+            running.transaction.handle_socket_failed(socket, error, now=now)
+            self._absorb(running, now)
+        self._complete_if_idle()
+
+    def _add(
+        self, type: CandidateType, address: Address, socket: SocketId, base: Address, preference: int, server: str = ""
+    ) -> LocalCandidate:
+        candidate = Candidate(
+            foundation=self._foundations.of(type, base.host, server),
+            component=_COMPONENT,
+            transport=Transport.UDP,
+            priority=candidate_priority(type, preference, _COMPONENT),
+            address=address,
+            type=type,
+            related_address=None if type is CandidateType.HOST else base,
+        )
+        local = LocalCandidate(candidate, socket, base, preference)
+        self._found[socket, address] = candidate
+        self._outputs.append(LocalFound(local))
+        return local
+
+    # ------------------------------------------------------------- asking servers
+
+    def has_next(self) -> bool:
+        """Whether `start_next` would start a transaction."""
+        return bool(self._queries)
+
+    def start_next(self, *, now: float) -> bool:
+        """Ask one server, if any is to be asked."""
+        if not self._queries:
+            return False
+        query = self._queries.popleft()
+        transaction_id = new_transaction_id(self._entropy)
+        request = encode(Method.BINDING, MessageClass.REQUEST, transaction_id, fingerprint=True)
+        # RFC 8445 14.3: at least 500 ms, and more where many are asked.
+        rto = max(self._config.schedule.rto, self._config.ta * (len(self._queries) + len(self._running) + 1))
+        schedule = attrs.evolve(self._config.schedule, rto=rto)
+        transaction = StunTransaction(request, query.host.socket, query.server, schedule=schedule)
+        running = self._running[transaction_id] = _Running(transaction, query)
+        transaction.start(now=now)
+        self._absorb(running, now)
+        return True
+
+    def handle_response(self, socket: SocketId, source: Address, message: Message, *, now: float) -> bool:
+        """Take a response; ``False`` where it answers no request of ours from there."""
+        running = self._running.get(message.transaction_id)
+        if running is None or (running.query.host.socket, running.query.server) != (socket, source):
+            return False
+        taken = running.transaction.handle_response(message, now=now)
+        self._absorb(running, now)
+        return taken
+
+    def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
+        """A server that is not there delays nobody."""
+        for running in tuple(self._running.values()):
+            running.transaction.handle_icmp(socket, destination, error, now=now)
+            self._absorb(running, now)
+
+    def handle_timer(self, *, now: float) -> None:
+        """Retransmit, keep bindings alive, or end the wait for silent servers."""
+        while (key := self._timers.pop_due(now)) is not None:
+            if key == _OVER:
+                self._give_up()
+            elif key == _KEEPALIVE:
+                self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
+                self._queries.extend(attrs.evolve(query, keepalive=True) for query in self._reflexive)
+            else:
+                running = self._running[key]
+                running.transaction.handle_timer(now=now)
+                self._absorb(running, now)
+
+    def deadline(self) -> float:
+        """The earliest retransmission, keepalive or end."""
+        return self._timers.deadline()
+
+    def stop(self) -> None:
+        """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2)."""
+        self._servers = ()
+        self._queries.clear()
+        self._reflexive.clear()
+        self._running.clear()
+        self._timers.clear()
+        self._complete_if_idle()
+
+    def _absorb(self, running: _Running, now: float) -> None:
+        transaction = running.transaction
+        for output in transaction.take_outputs():
+            if isinstance(output, SendDatagram):
+                self._outputs.append(output)
+            elif isinstance(output, TransactionSucceeded):
+                self._add_reflexive(running.query, output.response, now)
+            elif isinstance(output, TransactionFailed):
+                self._report(running.query, output.reason if output.code is None else f"{output.code} {output.reason}")
+            elif isinstance(output, TransactionTimedOut):
+                self._report(running.query, "no answer")
+        deadline = transaction.deadline()
+        if deadline != math.inf:
+            self._timers.set(transaction.id, deadline)
+            return
+        self._timers.cancel(transaction.id)
+        self._running.pop(transaction.id, None)
+        self._complete_if_idle()
+
+    def _add_reflexive(self, query: _Query, response: Message, now: float) -> None:
+        """A server told what it saw (RFC 8445 5.1.1.2); redundant ones are left out (5.1.3)."""
+        mapped = read_mapped(response)
+        host = query.host
+        if query.keepalive or mapped.is_ipv6 != host.base.is_ipv6:
+            return
+        if not self._reflexive:
+            self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
+        self._reflexive.append(query)
+        if (host.socket, mapped) not in self._found:
+            self._add(CandidateType.SERVER_REFLEXIVE, mapped, host.socket, host.base, query.local_preference, query.server.host)
+
+    def _report(self, query: _Query, text: str) -> None:
+        if not query.keepalive:
+            self._outputs.append(ServerFailed(query.url, query.host.base.host, text))
+
+    def _give_up(self) -> None:
+        for query in [*(running.query for running in self._running.values()), *self._queries]:
+            self._report(query, f"no answer within {self._config.gathering_timeout:g} s")
+        for transaction_id in self._running:
+            self._timers.cancel(transaction_id)
+        self._running.clear()
+        self._queries.clear()
+        self._opening.clear()
+        self._complete_if_idle()
+
+    def _complete_if_idle(self) -> None:
+        if self.state is not GatheringState.GATHERING or self._opening or self._queries or self._running:
+            return
+        self.state = GatheringState.COMPLETE
+        self._timers.cancel(_OVER)
+        self._outputs.append(GatheringCompleted())

@@ -1,0 +1,38 @@
+"""Priorities and foundations (RFC 8445 5.1.1.3, 5.1.2, 6.1.2.3)."""
+
+from __future__ import annotations
+
+from ._candidate import CandidateType
+
+# RFC 8445 5.1.2.2
+TYPE_PREFERENCES = {
+    CandidateType.HOST: 126,
+    CandidateType.PEER_REFLEXIVE: 110,
+    CandidateType.SERVER_REFLEXIVE: 100,
+    CandidateType.RELAYED: 0,
+}
+MAX_LOCAL_PREFERENCE = 65535  # RFC 8445 5.1.2.1
+
+
+def candidate_priority(type: CandidateType, local_preference: int, component: int) -> int:
+    """The recommended formula: 2^24 type + 2^8 local + (256 - component) (RFC 8445 5.1.2.1)."""
+    return (TYPE_PREFERENCES[type] << 24) | (local_preference << 8) | (256 - component)
+
+
+def pair_priority(controlling: int, controlled: int) -> int:
+    """2^32 min(G, D) + 2 max(G, D) + (1 if G > D), with G the controlling agent's (RFC 8445 6.1.2.3)."""
+    low, high = sorted((controlling, controlled))
+    return (low << 32) + 2 * high + (controlling > controlled)
+
+
+class Foundations:
+    """Numbers the foundations of one agent: equal exactly when type, base, server and transport are (5.1.1.3)."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[CandidateType, str, str], str] = {}
+
+    def of(self, type: CandidateType, base: str, server: str = "") -> str:
+        """The foundation for a type, base IP address and server IP address; all are UDP here."""
+        return self._numbers.setdefault((type, base, server), str(len(self._numbers) + 1))
