@@ -513,7 +513,7 @@ class IceAgent(Machine):
                 self._outputs.append(output)
             elif isinstance(output, PairBecameValid):
                 self._outputs.append(PairValidated(_STREAM, _COMPONENT, output.pair.snapshot()))
-                self._move(IceCause.VALIDATE if self._checker.selected is None else IceCause.SELECT)
+                self._move(IceCause.VALIDATE)
                 self._use_best(now)
             elif isinstance(output, PairNominated):
                 self._select(output.pair, now)

@@ -54,6 +54,7 @@ ICE_TRANSITIONS = MappingProxyType(
             _C.CLOSE: _S.CLOSED,
         },
         _S.COMPLETED: {
+            _C.VALIDATE: _S.COMPLETED,
             _C.SELECT: _S.COMPLETED,
             _C.QUIET: _S.DISCONNECTED,
             _C.ANSWER: _S.COMPLETED,
