@@ -21,14 +21,16 @@ RUNGS = {"stun": 1, "turn": 2, "ice": 3, "simulation": 4}
 # Pure functions of their arguments. `os` is there for `os.urandom`, the default of every `entropy`.
 # fmt: off
 CORE_STDLIB = frozenset({
-    "__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "contextlib", "enum", "errno", "functools",
-    "hashlib", "heapq", "hmac", "ipaddress", "itertools", "json", "math", "operator", "os", "re", "statistics", "string",
-    "stringprep", "struct", "textwrap", "types", "typing", "unicodedata", "weakref", "zlib",
+    "__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "contextlib", "dataclasses", "enum",
+    "errno", "functools", "hashlib", "heapq", "hmac", "inspect", "ipaddress", "itertools", "json", "math", "operator", "os",
+    "re", "statistics", "string", "stringprep", "struct", "textwrap", "types", "typing", "unicodedata", "weakref", "zlib",
 })
 # fmt: on
 OF_OS = frozenset({"urandom"})
 CORE_THIRD_PARTY = frozenset({"attrs"})
-CORE_EXTRA = {"sansice/driver.py": {"time"}, "sansice/simulation": {"random"}}
+CORE_EXTRA = {"sansice/driver.py": {"time"}, "sansice/simulation": {"random", "sys"}}
+# Imported only by the call that needs it, so that nobody else has to install it.
+CORE_LAZY = {"sansice/simulation": {"hypothesis"}}
 
 # What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
 ADAPTERS = {
@@ -41,13 +43,17 @@ MAX_TRIO_SHARE = 0.25
 
 
 class Import:
-    """One imported module or name: `module` is absolute, `name` is None in `import module`."""
+    """One imported module or name: `module` is absolute, `name` is None in `import module`.
 
-    def __init__(self, line: int, module: str, name: str | None, relative: bool) -> None:
+    `lazy`: not executed when the module is imported, but by a function of it, or only by type checkers.
+    """
+
+    def __init__(self, line: int, module: str, name: str | None, *, relative: bool, lazy: bool) -> None:
         self.line = line
         self.module = module
         self.name = name
         self.relative = relative
+        self.lazy = lazy
 
     @property
     def top(self) -> str:
@@ -57,16 +63,26 @@ class Import:
 def imports(path: str, source: str) -> Iterator[Import]:
     """Everything that the file at `path` (relative to the folder its top package is in) imports, wherever it stands."""
     package = path.removesuffix(".py").split("/")[:-1]
-    for node in ast.walk(ast.parse(source)):
+    for node, lazy in statements(ast.parse(source)):
         match node:
             case ast.Import(names=names):
                 for one in names:
-                    yield Import(node.lineno, one.name, None, relative=False)
+                    yield Import(node.lineno, one.name, None, relative=False, lazy=lazy)
             case ast.ImportFrom(module=module, names=names, level=level):
                 base = package[: len(package) - level + 1] if level else []
                 full = ".".join([*base, *([module] if module else [])])
                 for one in names:
-                    yield Import(node.lineno, full, one.name, relative=bool(level))
+                    yield Import(node.lineno, full, one.name, relative=bool(level), lazy=lazy)
+
+
+def statements(parent: ast.AST, lazy: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """All nodes below, and whether importing the module leaves them alone."""
+    match parent:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() | ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            lazy = True
+    for node in ast.iter_child_nodes(parent):
+        yield node, lazy
+        yield from statements(node, lazy)
 
 
 def breaches(path: str, source: str) -> list[str]:
@@ -83,10 +99,14 @@ def breaches(path: str, source: str) -> list[str]:
 def core_breach(path: str, one: Import) -> str | None:
     if one.top == "sansice":
         return inner_breach(path, one)
-    extra = next((modules for place, modules in CORE_EXTRA.items() if path == place or path.startswith(place + "/")), set())
-    if one.top in CORE_STDLIB | CORE_THIRD_PARTY | extra:
+    allowed = CORE_STDLIB | CORE_THIRD_PARTY | there(CORE_EXTRA, path) | (there(CORE_LAZY, path) if one.lazy else set())
+    if one.top in allowed:
         return None
     return f"the core does not import {one.module}"
+
+
+def there(places: dict[str, set[str]], path: str) -> set[str]:
+    return set().union(*(modules for place, modules in places.items() if path == place or path.startswith(place + "/")))
 
 
 def inner_breach(path: str, one: Import) -> str | None:
@@ -199,6 +219,9 @@ def test_trio_adapter_is_at_most_a_quarter_of_the_core():
         ("sansice/stun/_message.py", "import attr"),
         ("sansice/driver.py", "import socket"),
         ("sansice/simulation/_clock.py", "import time"),
+        ("sansice/simulation/_contract.py", "import hypothesis"),
+        ("sansice/simulation/_contract.py", "class A:\n    from hypothesis import given"),
+        ("sansice/ice/_agent.py", "def f():\n    import hypothesis"),
         ("sansice/ice/_agent.py", "import asyncio.events"),
         ("sansice/ice/_agent.py", "import os\nprint(os.environ)"),
         ("sansice/ice/_agent.py", "from os import environ"),
@@ -231,6 +254,7 @@ def test_checker_finds_the_planted_breach(path, source):
         ("sansice/ice/_agent.py", "from sansice._timers import Timers\nfrom sansice.machine import Machine"),
         ("sansice/ice/_agent.py", "from sansice import Address, __version__\nimport os\nos.urandom"),
         ("sansice/simulation/_clock.py", "import random\nfrom sansice.ice import IceAgent\nfrom sansice.driver import Driver"),
+        ("sansice/simulation/_contract.py", "if TYPE_CHECKING:\n    import hypothesis\ndef f():\n    import hypothesis"),
         ("sansice_trio/_udp.py", "import socket\nimport trio\nfrom sansice import Address\nfrom ._driver import TrioDriver"),
         ("sansice_cli/_demo.py", "import click, rich\nfrom sansice_trio import open_ice\nfrom sansice.ice import Candidate"),
         ("sansice_cli/_demo.py", "x = 1\n" * 700),

@@ -1,0 +1,239 @@
+"""`python3 tests`: installs what the tests need, runs every check and the whole suite, on any Python from 3.11.
+
+Needs nothing but Python with pip's wheels at hand (PyPI or a mirror): virtual environments go to `.test-venv/`, one for each
+Python, with a wheel of this tree and its `test` extra in it. The suite runs against that wheel, from an empty folder.
+The last line of stdout is pytest's; the exit code is 0 when everything that ran passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENVS = ROOT / ".test-venv"
+RECORD = VENVS / "requirements.json"
+
+OLDEST = (3, 11)
+OTHERS = ("3.11", "3.12", "3.13", "3.14")
+STEP_SECONDS = 1800  # a step that takes longer hangs
+
+# Debian packages, each with what it is needed for and whether this machine already has it.
+DEBIAN = (("python3-venv", "makes virtual environments", importlib.util.find_spec("ensurepip") is not None),)
+
+
+class Failed(Exception):
+    """A step without which no other makes sense has failed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Set up, check, test; say what ran and what was left out."""
+    parser = argparse.ArgumentParser(
+        prog="python3 tests",
+        description="Set up what the tests need and run them all. Other arguments go to pytest (-k NAME, tests/stun, ...): "
+        "then only the suite runs, on this Python, without the gate on coverage.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--quick", action="store_true", help="only the suite, only on this Python, without coverage")
+    options, to_pytest = parser.parse_known_args(arguments)
+    if sys.version_info[:2] < OLDEST:
+        print("sansice needs Python 3.11 or newer; run this with one: python3.12 tests", file=sys.stderr)
+        return 2
+
+    everything = not (options.quick or to_pytest)
+    report = Report()
+    try:
+        install_debian_packages(report)
+        with tempfile.TemporaryDirectory(prefix="sansice-tests-") as folder:
+            empty = Path(folder) / "empty"
+            empty.mkdir()
+            python = make_venv(Path(sys.executable))
+            wheel = build_wheel(python, Path(folder))
+            install(python, wheel, "test,lint" if everything else "test")
+            if everything:
+                for name, command, where in checks(python, empty):
+                    report.ran(name, run(name, command, where, python))
+            name = f"pytest on {version(python)}"
+            report.ran(name, run(name, pytest(python, to_pytest, gates=everything), empty, python))
+            for other in other_pythons() if everything else ():
+                name = f"pytest on {version(other)}"
+                with report.catching(name):
+                    python = make_venv(other)
+                    install(python, wheel, "test")
+                    report.ran(name, run(name, pytest(python, ()), empty, python))
+    except Failed as problem:
+        report.ran(str(problem), False)
+    report.print()
+    return int(bool(report.failed))
+
+
+class Report:
+    """What ran and how it ended, and what was left out."""
+
+    def __init__(self) -> None:
+        self.passed: list[str] = []
+        self.failed: list[str] = []
+        self.left_out: list[str] = []
+
+    def ran(self, name: str, passed: bool) -> None:
+        (self.passed if passed else self.failed).append(name)
+
+    @contextlib.contextmanager
+    def catching(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Failed as problem:
+            self.failed.append(f"{name}: {problem}")
+
+    def print(self) -> None:
+        sys.stdout.flush()
+        for title, names in (("passed", self.passed), ("left out", self.left_out), ("FAILED", self.failed)):
+            for name in names:
+                print(f"{title}: {name}", file=sys.stderr)
+
+
+# What has to be there first
+
+
+def install_debian_packages(report: Report) -> None:
+    """Install what is missing where that is possible; otherwise name it."""
+    missing = [(name, why) for name, why, there in DEBIAN if not there]
+    if not missing:
+        return
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        names = [name for name, _ in missing]
+        install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
+        if run("apt-get update", ["apt-get", "update", "-q"], ROOT) and run("apt-get install", install, ROOT):
+            return
+    report.left_out += [f"Debian package {name} ({why}): needs root and apt-get" for name, why in missing]
+
+
+def make_venv(base: Path) -> Path:
+    """The interpreter of the virtual environment for `base`, made where it is missing or its base has gone."""
+    folder = VENVS / version(base, parts=2)
+    python = folder / "bin" / "python"
+    if not (python.exists() and version(python) == version(base)):
+        # The base, because an environment made from within another one would lose its footing when that one goes.
+        command = [base, "-c", "import sys, venv; venv.main(['--clear', sys.argv[1]])", folder]
+        if not run(f"virtual environment for Python {version(base)}", command, ROOT):
+            raise Failed(f"no virtual environment for {base}")
+    return python
+
+
+def build_wheel(python: Path, folder: Path) -> Path:
+    """A wheel of this tree, in `folder`."""
+    command = [*pip(python), "wheel", "--no-deps", "--wheel-dir", folder, ROOT]
+    if not run("build the wheel", command, folder):
+        raise Failed("the wheel could not be built")
+    return next(folder.glob("*.whl"))
+
+
+def install(python: Path, wheel: Path, extras: str) -> None:
+    """Install `wheel`, even where the same version is there, and what its extras name."""
+    again = [*pip(python), "install", "--no-deps", "--force-reinstall", wheel]
+    rest = [*pip(python), "install", f"sansice[{extras}] @ {wheel.as_uri()}"]
+    if not (run("install the wheel", again, ROOT) and run(f"install what its extras need: {extras}", rest, ROOT)):
+        raise Failed(f"installing into {python.parents[1]}")
+
+
+def pip(python: Path) -> list[str | Path]:
+    return [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+
+
+def other_pythons() -> list[Path]:
+    """Interpreters of the other supported versions: on PATH, or among pyenv's. The newest of each minor version."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    own = "{}.{}".format(*sys.version_info)
+    found = []
+    for minor in OTHERS:
+        if minor == own:
+            continue
+        candidates = [Path(path)] if (path := shutil.which(f"python{minor}")) else []
+        candidates += sorted(pyenv.glob(f"{minor}.*/bin/python"), key=_patch, reverse=True)
+        found += [path for path in candidates if version(path, parts=2) == minor][:1]
+    return found
+
+
+def _patch(path: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.parents[1].name.split(".") if part.isdecimal())
+
+
+def version(python: Path, parts: int = 3) -> str:
+    """`3.12.1`, or "" where there is none: pyenv's shims stand for versions that are not chosen too."""
+    program = f"import sys; print(*sys.version_info[:{parts}], sep='.')"
+    try:
+        return subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+# What is run
+
+
+def checks(python: Path, empty: Path) -> Iterator[tuple[str, list[str | Path], Path]]:
+    """Everything beside the suite: name, command and folder to run it in."""
+    bin = python.parent
+    yield "ruff check", [bin / "ruff", "check", "--quiet", "."], ROOT
+    yield "ruff format", [bin / "ruff", "format", "--check", "--quiet", "."], ROOT
+    yield "mypy", [bin / "mypy"], ROOT
+    yield "pyright", [bin / "pyright", "--pythonpath", python], ROOT
+    for package in ("sansice", "sansice_trio"):
+        command = [bin / "pyright", "--pythonpath", python, "--ignoreexternal", "--verifytypes", package]
+        yield f"pyright --verifytypes {package}", command, empty
+
+
+def pytest(python: Path, arguments: Sequence[str], *, gates: bool = False) -> list[str | Path]:
+    """The command of the suite; with gates, the branch coverage must be whole and the requirements are recorded."""
+    command = [python, "-P", "-m", "pytest", "-c", ROOT / "pyproject.toml", f"--rootdir={ROOT}", "-n", "2"]
+    if gates:
+        config = f"--cov-config={ROOT / 'pyproject.toml'}"
+        command += ["--cov", "--cov-branch", "--cov-report=term-missing:skip-covered", "--cov-fail-under=100", config]
+        command.append(f"--req-record={RECORD}")
+    # Paths are relative to the folder of the tests' root, wherever this was called from; pytest itself runs elsewhere.
+    given = [str(ROOT / one) if (ROOT / one.partition("::")[0]).exists() else one for one in arguments]
+    named = any(one.startswith(str(ROOT)) for one in given)
+    return [*command, *given, *([] if named else [ROOT / "tests"])]
+
+
+def run(name: str, command: Sequence[str | Path], where: Path, python: Path | None = None) -> bool:
+    """Run one step, its output on ours, and tell whether it passed."""
+    print(f"--- {name}: {shlex.join(map(str, command))}", flush=True)
+    start = time.monotonic()
+    process = subprocess.Popen(
+        command, cwd=where, env=environment(python), stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        status = process.wait(STEP_SECONDS)
+    except BaseException as reason:  # the time limit, or an interrupt: the step's own children go with it
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if not isinstance(reason, subprocess.TimeoutExpired):
+            raise
+        status = -1
+    print(f"{name}: exit code {status}, {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+    return status == 0
+
+
+def environment(python: Path | None) -> dict[str, str]:
+    """Ours, without what would lead Python past the virtual environment."""
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__")}
+    env["HYPOTHESIS_STORAGE_DIRECTORY"] = str(ROOT / ".hypothesis")
+    if python is not None:
+        env["PATH"] = f"{python.parent}{os.pathsep}{env.get('PATH', os.defpath)}"
+        env["VIRTUAL_ENV"] = str(python.parents[1])
+    return env
+
+
+if __name__ == "__main__":
+    sys.exit(main())
