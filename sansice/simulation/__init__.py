@@ -4,7 +4,9 @@
 seed gives the same packets. Nothing here touches a real socket or a real clock.
 """
 
+from ._clauses import Call as Call, Clause as Clause, ContractBreach as ContractBreach
 from ._clock import SimulationError as SimulationError
+from ._contract import check_machine as check_machine
 from ._host import Host as Host, Node as Node
 from ._link import Link as Link
 from ._nat import Filtering as Filtering, Mapping as Mapping, Nat as Nat

@@ -1,0 +1,104 @@
+"""The calls of a trial once more, in ways that the contract says make no difference."""
+
+from __future__ import annotations
+
+import attrs
+
+from sansice.machine import LocalProtocolError, Machine
+
+from ._clauses import Call, Clause, ContractBreach
+from ._trial import CONSTRUCTION, SETUP, Draws, Subject, Trial, form
+
+
+@attrs.frozen
+class Variation:
+    """A way to run the same calls again.
+
+    Attributes:
+        clause: what is broken if something else comes out.
+        says: that, in words.
+        drain: drain after every call, or once at the end.
+        deadlines: how often the deadline is asked for after every call.
+        timers: call ``handle_timer`` wherever it is not due.
+    """
+
+    clause: Clause
+    says: str
+    drain: bool = True
+    deadlines: int = 1
+    timers: bool = False
+
+
+VARIATIONS = (
+    Variation(Clause.REPRODUCIBLE, "the same calls and the same entropy, on a second machine"),
+    Variation(Clause.DEADLINE, "deadline() is never asked for", deadlines=0),
+    Variation(Clause.DEADLINE, "deadline() is asked for five times after every call", deadlines=5),
+    Variation(Clause.SPURIOUS_TIMER, "a handle_timer wherever none is due", timers=True),
+    Variation(Clause.LATE_DRAINING, "take_outputs() only at the end", drain=False),
+)
+
+
+def rerun(subject: Subject, seed: int, trial: Trial, variation: Variation) -> None:
+    """Tell a fresh machine what the trial's was told, in another way, and compare what comes of it.
+
+    Raises:
+        ContractBreach: something else does.
+    """
+    again = _Again(subject, seed, variation)
+    came: list[tuple[int, str]] = []
+    for index, call in enumerate(trial.calls):
+        try:
+            result, outputs = again.tell(call)
+        except Exception as error:
+            raise _difference(trial, variation, index, "no exception", repr(error)) from error
+        if result != trial.results[index]:
+            raise _difference(trial, variation, index, trial.results[index], result)
+        came += [(index, output) for output in outputs]
+    came += [(len(trial.calls) - 1, output) for output in again.left()]
+    expected = [(index, output) for index, outputs in enumerate(trial.outputs) for output in outputs]
+    for position in range(max(len(came), len(expected))):
+        (at, wanted), (late, got) = (outputs[position] if position < len(outputs) else _NOTHING for outputs in (expected, came))
+        if wanted != got or (variation.drain and at != late):
+            where = min(index for index in (at, late) if index >= 0)
+            raise _difference(trial, variation, where, wanted, got)
+
+
+_NOTHING = (-1, "nothing")
+
+
+class _Again:
+    def __init__(self, subject: Subject, seed: int, variation: Variation) -> None:
+        self._subject = subject
+        self._variation = variation
+        self._draws = Draws(seed)
+        self._machine: Machine = Machine()
+
+    def tell(self, call: Call) -> tuple[str, list[str]]:
+        result = self._call(call)
+        machine, now = self._machine, call.keywords["now"]
+        if self._variation.timers and machine.deadline() > now:
+            machine.handle_timer(now=now)
+        for _ in range(self._variation.deadlines):
+            machine.deadline()
+        return result, self.left() if self._variation.drain else []
+
+    def left(self) -> list[str]:
+        return [form(output) for output in self._machine.take_outputs()]
+
+    def _call(self, call: Call) -> str:
+        if call.method == CONSTRUCTION:
+            self._machine = self._subject.factory(self._draws)
+            return ""
+        if call.method == SETUP and self._subject.setup is not None:
+            self._subject.setup(self._machine, call.keywords["now"])
+            return ""
+        try:
+            result = getattr(self._machine, call.method)(*call.arguments, **call.keywords)
+        except LocalProtocolError as error:
+            return f"LocalProtocolError: {error}"
+        return form(result) if call.command else ""
+
+
+def _difference(trial: Trial, variation: Variation, index: int, wanted: str, got: str) -> ContractBreach:
+    finding = f"{type(trial.machine).__name__}: {variation.says}: that makes a difference\n  first: {wanted}\n  then:  {got}"
+    return ContractBreach(variation.clause, finding, trial.calls[: index + 1])
