@@ -1,1 +1,3 @@
-"""placeholder"""
+"""sansice on trio."""
+
+from ._driver import EventQueue as EventQueue, TrioDriver as TrioDriver, open_driver as open_driver

@@ -1,0 +1,293 @@
+"""A machine on trio: all its sockets and its timer in one task."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import trio
+
+from sansice import (
+    Address,
+    AddressRecord,
+    CloseMode,
+    Event,
+    LocalProtocolError,
+    Machine,
+    OpenSocket,
+    RecordKind,
+    Resolve,
+    ResolveError,
+    SocketId,
+)
+from sansice.driver import Driver, clock
+
+from ._fallback import TrioSockets
+from ._udp import UdpSockets, from_sockaddr
+
+R = TypeVar("R")
+
+LINGER = 1.0  # seconds that leaving a block may take, for what must still go out
+MAX_DATA_EVENTS = 1024  # application data that may wait for a slow reader
+
+_FAMILIES = {RecordKind.A: socket.AF_INET, RecordKind.AAAA: socket.AF_INET6}
+
+
+class EventQueue:
+    """Events on their way to the application: an asynchronous iterator that ends when the driver does.
+
+    Args:
+        data: the types of event that carry application data. At most ``max_data`` of them wait; then
+            the oldest is dropped and counted in ``dropped``. All other events are kept.
+    """
+
+    __slots__ = ("_closed", "_data", "_events", "_max_data", "_readers", "_waiting_data", "dropped")
+
+    def __init__(self, data: Collection[type[Event]] = (), max_data: int = MAX_DATA_EVENTS) -> None:
+        self._events: deque[Event] = deque()
+        self._data = data
+        self._max_data = max_data
+        self._waiting_data = 0
+        self._readers = trio.lowlevel.ParkingLot()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Append an event, and wake a reader."""
+        if type(event) in self._data:
+            if self._waiting_data >= self._max_data:
+                self._drop_oldest()
+            self._waiting_data += 1
+        self._events.append(event)
+        self._readers.unpark()
+
+    def close(self) -> None:
+        """End the iteration after the events that are waiting."""
+        self._closed = True
+        self._readers.unpark_all()
+
+    def __aiter__(self) -> EventQueue:
+        return self
+
+    async def __anext__(self) -> Event:
+        await trio.lowlevel.checkpoint()
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            await self._readers.park()
+        event = self._events.popleft()
+        if type(event) in self._data:
+            self._waiting_data -= 1
+        return event
+
+    def _drop_oldest(self) -> None:
+        oldest = next(index for index, event in enumerate(self._events) if type(event) in self._data)
+        del self._events[oldest]
+        self._waiting_data -= 1
+        self.dropped += 1
+
+
+class TrioDriver:
+    """Runs one machine: ``async with TrioDriver(machine, deliver) as driver``.
+
+    The block owns one task, in which all sockets are read and the timer fires. Leaving it calls the
+    machine's ``close(now=...)`` where it has one, sends what that wants sent, and releases everything;
+    nothing runs afterwards. An exception of the body comes out as it is; a failure of the machine comes
+    out of the block in an `ExceptionGroup`. Applications call `call`; the other methods are the
+    `sansice.driver.Runtime` that the machine sees.
+
+    Args:
+        machine: any machine.
+        deliver: takes each event, at once, and only stores it: it runs inside a step of the machine.
+        ports: the local ports to choose from where the machine asks for any.
+
+    Attributes:
+        lost: datagrams that were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...).
+    """
+
+    __slots__ = (
+        "_armed", "_clock", "_deliver", "_live", "_manager", "_nursery", "_ports", "_scope", "_sockets", "driver", "lost",
+    )  # fmt: skip
+
+    def __init__(self, machine: Machine, deliver: Callable[[Event], None], *, ports: Sequence[int] | None = None) -> None:
+        self.lost: dict[str, int] = {}
+        self._deliver = deliver
+        self._clock = clock if _runs_in_real_time() else trio.current_time
+        self.driver = Driver(machine, self)
+        self._ports = ports
+        self._armed = self._live = math.inf
+        self._scope: trio.CancelScope | None = None
+
+    def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
+        """Run one of the machine's commands with ``now`` filled in, and perform what it wants. Never waits.
+
+        Raises:
+            LocalProtocolError: from the command, whose state is then untouched.
+        """
+        return self.driver.call(command, *args, **kwargs)
+
+    async def __aenter__(self) -> Self:
+        self._manager = trio.open_nursery()
+        self._nursery = nursery = await self._manager.__aenter__()
+        self._sockets = _sockets(nursery, self.lost, self._ports)
+        try:
+            self.driver.start(time.time())
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        nursery.start_soon(self._run, name="sansice driver")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        # The nursery would wrap an exception of the body in a group, though it is no business of the driver's.
+        own = error if isinstance(error, Exception) else None
+        leaving = (None, None, None) if own else (kind, error, trace)
+        nursery, sockets = self._nursery, self._sockets
+        try:
+            try:
+                self._close_machine()
+                if isinstance(sockets, TrioSockets):
+                    with trio.move_on_after(LINGER, shield=True):
+                        await sockets.finish()
+            finally:
+                nursery.cancel_scope.cancel()
+                suppressed = await self._manager.__aexit__(*leaving)
+        except BaseException as other:
+            if own:
+                raise BaseExceptionGroup("the block and its driver failed", [own, other]) from None
+            raise
+        finally:
+            sockets.close_all()
+        return suppressed and not own
+
+    def _close_machine(self) -> None:
+        close = getattr(self.driver.machine, "close", None)
+        if close is not None:
+            with contextlib.suppress(LocalProtocolError):  # the application has closed it
+                self.driver.call(close)
+
+    async def _run(self) -> None:
+        driver, sockets = self.driver, self._sockets
+        while True:
+            self._live = self._armed
+            with trio.CancelScope(deadline=self._on_trio_clock(self._armed)) as self._scope:
+                if isinstance(sockets, TrioSockets):
+                    await trio.sleep_forever()
+                fd = sockets.fileno()
+                while True:
+                    await trio.lowlevel.wait_readable(fd)
+                    sockets.feed(driver)
+            self._scope = None
+            driver.timer(self._live)
+
+    def _on_trio_clock(self, deadline: float) -> float:
+        if deadline == math.inf or self._clock is trio.current_time:
+            return deadline
+        return trio.current_time() + (deadline - self.driver.now())
+
+    # ------------------------------------------------------------- what the machine asks for
+
+    def now(self) -> float:
+        """Seconds on `sansice.driver.clock`, or on the clock that a test gave to trio."""
+        return self._clock()
+
+    def arm(self, deadline: float) -> None:
+        """Have the timer fire at ``deadline``."""
+        self._armed = deadline
+        scope = self._scope
+        # A scope that has expired, but whose task has not run yet, is left alone: `_live` must stay the
+        # deadline that fired. The task arms the new one when it goes round.
+        if scope is not None and deadline != self._live and not scope.cancel_called:
+            self._live = deadline
+            scope.deadline = self._on_trio_clock(deadline)
+
+    def open_socket(self, action: OpenSocket) -> None:
+        """Open a socket."""
+        self._sockets.open(action, self.driver)
+
+    def close_socket(self, socket: SocketId, mode: CloseMode) -> None:
+        """Close a socket."""
+        self._sockets.close(socket)
+
+    def send_datagram(self, socket: SocketId, destination: Address, data: bytes) -> None:
+        """Send or lose a datagram."""
+        self._sockets.send(socket, destination, data)
+
+    def send_stream(self, socket: SocketId, data: bytes) -> None:
+        """No stream opens yet, so this is for one that failed."""
+
+    def set_reading(self, socket: SocketId, enabled: bool) -> None:
+        """No stream opens yet, so this is for one that failed."""
+
+    def resolve(self, action: Resolve) -> None:
+        """Ask the system's resolver, in a task of its own."""
+        self._nursery.start_soon(self._look_up, action)
+
+    def deliver(self, event: Event) -> None:
+        """Hand an event over."""
+        self._deliver(event)
+
+    async def _look_up(self, action: Resolve) -> None:
+        self.driver.resolved(action, await _look_up(action))
+
+
+@contextlib.asynccontextmanager
+async def open_driver(
+    machine: Machine, *, data: Collection[type[Event]] = (), max_data: int = MAX_DATA_EVENTS
+) -> AsyncIterator[tuple[TrioDriver, EventQueue]]:
+    """Run any machine: an ``async with`` block that yields ``(driver, events)``.
+
+    Give commands with ``driver.call(machine.command, ...)`` and read ``async for event in events``.
+    See `TrioDriver` for what the block does.
+
+    Args:
+        machine: any machine.
+        data, max_data: which types of event carry application data, and how many of them may wait; see
+            `EventQueue`. A type of event that a peer can cause at will belongs here.
+    """
+    events = EventQueue(data, max_data)
+    try:
+        async with TrioDriver(machine, events.put) as driver:
+            yield driver, events
+    finally:
+        events.close()
+
+
+def _sockets(nursery: trio.Nursery, lost: dict[str, int], ports: Sequence[int] | None) -> UdpSockets | TrioSockets:
+    # There is no other way to ask trio which factory is set.
+    factory = trio.socket.set_custom_socket_factory(None)
+    trio.socket.set_custom_socket_factory(factory)
+    if factory is None and hasattr(select, "epoll"):
+        return UdpSockets(lost, ports)
+    return TrioSockets(nursery, lost, ports)
+
+
+def _runs_in_real_time() -> bool:
+    # Under a test's clock a second may be no wait at all, or never end: machines then live on that clock too.
+    clock = trio.lowlevel.current_clock()
+    return clock.deadline_to_sleep_time(clock.current_time() + 1) <= 1
+
+
+async def _look_up(action: Resolve) -> tuple[AddressRecord, ...] | ResolveError:
+    family = _FAMILIES.get(action.kind)
+    if family is None:
+        return ResolveError.FAILURE  # SRV and NAPTR are not built yet
+    try:
+        found = await trio.socket.getaddrinfo(action.name, None, family, socket.SOCK_DGRAM)
+    except socket.gaierror as error:
+        if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
+            return ResolveError.NOT_FOUND
+        return ResolveError.TIMEOUT if error.errno == socket.EAI_AGAIN else ResolveError.FAILURE
+    except (OSError, UnicodeError):
+        return ResolveError.FAILURE
+    hosts = dict.fromkeys(from_sockaddr(info[4]).host for info in found)
+    return tuple(AddressRecord(host) for host in hosts)

@@ -1,0 +1,149 @@
+"""UDP through `trio.socket`: a task a socket.
+
+For systems without epoll, and for tests that put a network of their own under trio
+(`trio.socket.set_custom_socket_factory`). The same face as `UdpSockets`, but sockets open, and
+datagrams leave, a moment later.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+import trio
+
+from sansice import Address, OpenSocket, SocketId
+from sansice.driver import Driver
+
+from ._udp import check_supported, configure, from_sockaddr, ports_to_try, reason_of, socket_error, to_sockaddr
+
+_MAX_UNSENT = 256  # datagrams that wait for the sending task; more are lost, as in a full socket buffer
+_MAX_DATAGRAM = 65535
+
+
+@attrs.define(eq=False)
+class _Slot:
+    """A socket, from the moment that it is asked for."""
+
+    ipv6: bool
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    socket: trio.socket.SocketType | None = None
+
+    def close(self) -> None:
+        self.scope.cancel()
+        if self.socket is not None:
+            self.socket.close()
+
+
+class TrioSockets:
+    """All UDP sockets of one driver, each read by a task in ``nursery``; one more task sends for all."""
+
+    __slots__ = ("_lost", "_nursery", "_outbox", "_ports", "_sending", "_slots", "_waiting")
+
+    def __init__(self, nursery: trio.Nursery, lost: dict[str, int], ports: Sequence[int] | None = None) -> None:
+        self._nursery = nursery
+        self._lost = lost
+        self._ports = ports
+        self._slots: dict[SocketId, _Slot] = {}
+        self._outbox: deque[tuple[_Slot, Address | None, bytes]] = deque()
+        self._waiting = trio.lowlevel.ParkingLot()  # the sending task, for something to send
+        self._sending = trio.Lock()
+        nursery.start_soon(self._send)
+
+    def open(self, action: OpenSocket, driver: Driver) -> None:
+        """Open, bind and read a socket; the driver hears how that went."""
+        slot = self._slots[action.socket] = _Slot(":" in action.bind.host)
+        self._nursery.start_soon(self._serve, action, slot, driver)
+
+    def close(self, id: SocketId) -> None:
+        """Close a socket once what is queued before has left; an unknown one is a no-op."""
+        slot = self._slots.pop(id, None)
+        if slot is not None:
+            self._enqueue(slot, None, b"")
+
+    def close_all(self) -> None:
+        """Release every socket."""
+        for slot in self._slots.values():
+            slot.close()
+        self._slots.clear()
+
+    def send(self, socket: SocketId, destination: Address, data: bytes) -> None:
+        """Queue a datagram, or count it as lost."""
+        slot = self._slots.get(socket)
+        if slot is None:
+            self.count("socket closed")
+        elif len(self._outbox) >= _MAX_UNSENT:
+            self.count("ENOBUFS")
+        else:
+            self._enqueue(slot, destination, data)
+
+    def count(self, reason: str) -> None:
+        """Count a lost datagram."""
+        self._lost[reason] = self._lost.get(reason, 0) + 1
+
+    async def finish(self) -> None:
+        """Send what is still queued."""
+        await self._send_queued()
+
+    def _enqueue(self, slot: _Slot, destination: Address | None, data: bytes) -> None:
+        self._outbox.append((slot, destination, data))
+        self._waiting.unpark()
+
+    async def _send(self) -> None:
+        while True:
+            await self._send_queued()
+            await self._waiting.park()
+
+    async def _send_queued(self) -> None:
+        async with self._sending:  # or the last words could overtake what the task is sending
+            while self._outbox:
+                slot, destination, data = self._outbox.popleft()
+                if destination is None:
+                    slot.close()
+                    continue
+                try:
+                    if slot.socket is not None:
+                        await slot.socket.sendto(data, to_sockaddr(destination, slot.ipv6))
+                except (OSError, ValueError, OverflowError) as error:
+                    self.count(reason_of(error))
+
+    async def _serve(self, action: OpenSocket, slot: _Slot, driver: Driver) -> None:
+        id = action.socket
+        with slot.scope:
+            try:
+                check_supported(action)
+                slot.socket = sock = await self._bind(action, slot.ipv6)
+            except OSError as error:
+                if self._slots.pop(id, None) is not None:
+                    driver.socket_failed(id, socket_error(error))
+                return
+            if id in self._slots:
+                driver.socket_opened(id, from_sockaddr(sock.getsockname()))
+            while True:
+                try:
+                    data, source = await sock.recvfrom(_MAX_DATAGRAM)
+                except OSError:
+                    continue  # the ICMP error of an earlier datagram
+                if id not in self._slots:
+                    return
+                driver.datagrams(id, [(from_sockaddr(source), data)])
+
+    async def _bind(self, action: OpenSocket, ipv6: bool) -> trio.socket.SocketType:
+        sock = trio.socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            configure(sock, ipv6, action.options)
+            tries = ports_to_try(action.bind, self._ports)
+            for port in tries:
+                try:
+                    await sock.bind(to_sockaddr(Address(action.bind.host, port), ipv6))
+                    break
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE or port == tries[-1]:
+                        raise
+        except BaseException:
+            sock.close()
+            raise
+        return sock

@@ -1,0 +1,70 @@
+"""The addresses of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import ifaddr
+
+from sansice.ice import usable_addresses
+
+from ._udp import from_sockaddr, zone_name, zone_number
+
+InterfaceFilter: TypeAlias = Callable[[str, str], bool]
+"""``filter(interface name, address)``: whether to use the address."""
+
+LIFETIME = 5.0  # seconds; listing costs as much as connecting, and a laptop may change networks
+
+
+class Interface(NamedTuple):
+    """An address and the interface that has it; link-local IPv6 carries its zone (``fe80::1%eth0``)."""
+
+    name: str
+    address: str
+
+
+class _Listing(NamedTuple):
+    interfaces: tuple[Interface, ...] = ()
+    expires: float = 0.0
+
+
+_listing = _Listing()
+
+
+def interfaces(*, refresh: bool = False) -> tuple[Interface, ...]:
+    """Every address of this machine, loopback included, as the system lists them.
+
+    Args:
+        refresh: ask the system now, instead of using what it said within the last `LIFETIME` seconds.
+    """
+    global _listing
+    if refresh or time.monotonic() >= _listing.expires:
+        zone_name.cache_clear()
+        zone_number.cache_clear()
+        _listing = _Listing(_list(), time.monotonic() + LIFETIME)
+    return _listing.interfaces
+
+
+def host_addresses(interface_filter: InterfaceFilter | None = None, include_loopback: bool | None = None) -> list[str]:
+    """The addresses that ICE should use (RFC 8445 5.1.1.1), in the system's order.
+
+    Args:
+        interface_filter: asked for each address with the interface's name.
+        include_loopback: ``None``: only where there is nothing else.
+    """
+    listed = interfaces()
+    if interface_filter is not None:
+        listed = tuple(interface for interface in listed if interface_filter(*interface))
+    return usable_addresses([interface.address for interface in listed], include_loopback)
+
+
+def _list() -> tuple[Interface, ...]:
+    found: list[Interface] = []
+    for adapter in ifaddr.get_adapters():
+        for ip in adapter.ips:
+            # ifaddr writes IPv6 as (address, flow, scope).
+            host = ip.ip if isinstance(ip.ip, str) else from_sockaddr((ip.ip[0], 0, 0, ip.ip[2])).host
+            found.append(Interface(adapter.nice_name, host))
+    return tuple(found)
