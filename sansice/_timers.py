@@ -1,7 +1,7 @@
 """Named deadlines, of which the earliest is the machine's.
 
 A binary heap with lazy deletion: `Timers.set` and `Timers.cancel` cost O(log n), `Timers.deadline`
-costs O(1), and dead entries never outnumber the live ones, so 100,000 timers are fine. Ties fire in
+costs O(1), and dead entries hardly outnumber the live ones, so 100,000 timers are fine. Ties fire in
 the order in which they were set, which keeps runs reproducible.
 """
 

@@ -77,6 +77,7 @@ class DecodeError(ValueError):
 
 
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|\Z)){4}(?<!\.)", re.ASCII)
+_SCOPE = re.compile(r"[!-.0-~]{1,64}", re.ASCII)  # an interface's name or number; no space or line break, which would enter SDP
 
 
 class Address(NamedTuple):
@@ -112,8 +113,8 @@ class Address(NamedTuple):
             raise ValueError(f"{host!r} is not a literal IPv4 or IPv6 address") from None
         if parsed.ipv4_mapped is not None and parsed.scope_id is None:
             return cls(str(parsed.ipv4_mapped), port)
-        if parsed.scope_id is not None and not parsed.is_link_local:
-            raise ValueError(f"{host!r}: only a link-local address has a scope")
+        if parsed.scope_id is not None and not (parsed.is_link_local and _SCOPE.fullmatch(parsed.scope_id)):
+            raise ValueError(f"{host!r}: only a link-local address has a scope, and it is an interface's name or number")
         return cls(str(parsed), port)
 
     @classmethod
