@@ -1,0 +1,59 @@
+"""Writes docs/states.md from the transition tables of the code.
+
+python tests/diagrams           writes the file
+python tests/diagrams --check   exit code 1 if it is stale
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sansice.ice._checklist import CHECKLIST_TRANSITIONS
+from sansice.ice._events import ICE_TRANSITIONS
+from sansice.ice._pair import PAIR_TRANSITIONS
+from sansice.stun._transaction import TRANSITIONS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "states.md"
+TABLES: dict[str, Mapping[Any, Any]] = {
+    "A STUN transaction (RFC 8489 6.2)": TRANSITIONS,
+    "A candidate pair (RFC 8445 6.1.2.6)": PAIR_TRANSITIONS,
+    "A checklist (RFC 8445 6.1.2.1)": CHECKLIST_TRANSITIONS,
+    "An ICE agent (W3C RTCIceTransportState)": ICE_TRANSITIONS,
+}
+
+
+def edges(table: Mapping[Any, Any]) -> Iterator[tuple[enum.Enum, enum.Enum, enum.Enum]]:
+    """(state, input, next state) of both forms of table: by state and input, or by state then by input."""
+    for key, value in table.items():
+        if isinstance(key, tuple):
+            yield (*key, value)
+        else:
+            for step, state in value.items():
+                yield key, step, state
+
+
+def draw(title: str, table: Mapping[Any, Any]) -> str:
+    lines = [f"## {title}", "", "```mermaid", "stateDiagram-v2"]
+    listed = list(edges(table))
+    lines.append(f"    [*] --> {listed[0][0].name}")
+    lines += [f"    {state.name} --> {after.name}: {step.value}" for state, step, after in listed if state is not after]
+    stays = [f"{state.name} on {step.name}" for state, step, after in listed if state is after]
+    lines += ["```", ""]
+    if stays:
+        lines += ["Stays as it is: " + ", ".join(stays) + ".", ""]
+    return "\n".join(lines)
+
+
+def page() -> str:
+    head = "# States\n\nWritten by `python tests/diagrams` from the tables in the code; a test says when it is stale.\n"
+    return "\n".join([head, *(draw(title, table) for title, table in TABLES.items())])
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv[1:]:
+        sys.exit(int(PAGE.read_text() != page()))
+    PAGE.write_text(page())
