@@ -28,4 +28,4 @@ def test_without_loss_every_session_agrees() -> None:
 def test_agents_that_give_up_too_early_are_noticed() -> None:
     code, report = run("--sessions", "400", "--transmissions", "2")
     assert code == 1
-    assert [one["explained"] for one in report["failures"]] == [False, True]  # type: ignore[attr-defined,index]
+    assert not report["failures"][0]["explained"]  # type: ignore[index]
