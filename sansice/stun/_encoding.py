@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 from zlib import crc32
 
@@ -25,7 +25,7 @@ def encode(
     method: Method,
     message_class: MessageClass,
     transaction_id: TransactionId,
-    attributes: Sequence[tuple[Attribute[Any], Any]] = (),
+    attributes: Iterable[tuple[Attribute[Any], Any]] = (),
     *,
     key: IntegrityKey | None = None,
     algorithm: IntegrityAlgorithm = _SHA1_ONLY,
@@ -69,19 +69,20 @@ class Template:
         self,
         method: Method,
         message_class: MessageClass,
-        attributes: Sequence[tuple[Attribute[Any], Any]] = (),
+        attributes: Iterable[tuple[Attribute[Any], Any]] = (),
         *,
         key: IntegrityKey | None = None,
         algorithm: IntegrityAlgorithm = _SHA1_ONLY,
         truncate_sha256: int = SHA256_LENGTH,
         fingerprint: bool = False,
     ) -> None:
+        attributes = tuple(attributes)
         self._kind = _message_type(method, message_class)
         self._body = _join(attributes, bytes(TRANSACTION_ID_LENGTH))
         _check_truncation(truncate_sha256)
         # An XOR address of IPv6 depends on the transaction id (RFC 8489 14.2): such a body is made anew each time.
         again = _join(attributes, b"\xff" * TRANSACTION_ID_LENGTH)
-        self._attributes = None if again == self._body else tuple(attributes)
+        self._attributes = None if again == self._body else attributes
         self._key = key
         self._algorithm = algorithm
         self._truncate = truncate_sha256
@@ -100,7 +101,7 @@ def _message_type(method: Method, message_class: MessageClass) -> int:
         raise LocalProtocolError(f"method {method!r} does not permit class {message_class!r}") from None
 
 
-def _join(attributes: Sequence[tuple[Attribute[Any], Any]], transaction_id: bytes, padding: int = 0) -> bytes:
+def _join(attributes: Iterable[tuple[Attribute[Any], Any]], transaction_id: bytes, padding: int = 0) -> bytes:
     parts: list[bytes] = []
     append = parts.append
     pads = _ZEROS if padding == 0 else tuple(bytes((padding,)) * len(zeros) for zeros in _ZEROS)

@@ -13,6 +13,8 @@ _BLOCK = 64  # bytes; the block of SHA-1 and of SHA-256 (RFC 2104)
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
+_NUL = "\0"
+
 SHA1_LENGTH = 20  # RFC 8489 14.5
 SHA1_TAG = bytes((0x00, 0x08, 0, SHA1_LENGTH))  # type and length of MESSAGE-INTEGRITY
 SHA256_LENGTH = 32  # RFC 8489 14.6
@@ -66,12 +68,6 @@ class IntegrityKey:
         digest: bytes = outer.digest()
         return digest
 
-    def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, IntegrityKey) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
     def __repr__(self) -> str:
         return "IntegrityKey(...)"
 
@@ -96,18 +92,25 @@ def short_term_key(password: str) -> IntegrityKey:
 def long_term_key(username: str, realm: str, password: str, *, sha256: bool = False) -> IntegrityKey:
     """The key of the long-term mechanism: MD5, 16 bytes, or SHA-256, 32 bytes (RFC 8489 9.2.2, 18.5.1).
 
+    Quotes around the name and the realm, and NULs at the end of any, are taken off, as the RFC has it.
+
     Args:
         username: as in USERNAME.
-        realm: as in REALM, which has neither quotes nor trailing NULs.
+        realm: as in REALM.
         password: the user's.
         sha256: password algorithm 0x0002 instead of 0x0001.
 
     Raises:
         ValueError: RFC 8265 forbids the realm or the password.
     """
-    text = f"{username}:{opaque_string(realm)}:{opaque_string(password)}".encode()
+    text = f"{_bare(username)}:{opaque_string(_bare(realm))}:{opaque_string(password.rstrip(_NUL))}".encode()
     digest = hashlib.sha256(text) if sha256 else hashlib.md5(text, usedforsecurity=False)
     return IntegrityKey(digest.digest())
+
+
+def _bare(text: str) -> str:
+    text = text.rstrip(_NUL)
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def userhash(username: str, realm: str) -> bytes:

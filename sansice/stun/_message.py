@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Container
 from hmac import compare_digest
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from zlib import crc32
 
 from sansice.machine import DecodeError, DropReason
@@ -73,7 +73,7 @@ class Message:
         except (ValueError, struct.error) as error:
             raise DecodeError(DropReason.BAD_ATTRIBUTE, f"{attribute.name}: {error}") from None
 
-    def __contains__(self, attribute: Attribute[object]) -> bool:
+    def __contains__(self, attribute: Attribute[Any]) -> bool:
         offset = self._offsets.get(attribute.code)
         return offset is not None and (offset <= self._covered or attribute.code in (_SHA256, _FINGERPRINT))
 

@@ -128,7 +128,7 @@ def _address_bytes(address: Address) -> bytes:
     octets = bytes(map(int, host.split(".")))
     if len(octets) != 4:
         raise ValueError(f"{host!r} is not a literal address")
-    return b"\x01" + port.to_bytes(2, "big") + octets
+    return struct.pack("!BH", AddressFamily.IPV4, port) + octets
 
 
 def _dotted(raw: bytes) -> str:
