@@ -1,3 +1,9 @@
-"""sansice on trio."""
+"""sansice on trio.
+
+`open_ice` connects two programs; `open_driver` runs any machine, the user's own included. Every exception
+is one of `sansice.ice` (`IceError`) or `sansice.LocalProtocolError`; exception groups pass through.
+"""
 
 from ._driver import EventQueue as EventQueue, TrioDriver as TrioDriver, open_driver as open_driver
+from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
+from ._interfaces import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces

@@ -8,8 +8,6 @@ from typing import NamedTuple, TypeAlias
 
 import ifaddr
 
-from sansice.ice import usable_addresses
-
 from ._udp import from_sockaddr, zone_name, zone_number
 
 InterfaceFilter: TypeAlias = Callable[[str, str], bool]
@@ -47,17 +45,9 @@ def interfaces(*, refresh: bool = False) -> tuple[Interface, ...]:
     return _listing.interfaces
 
 
-def host_addresses(interface_filter: InterfaceFilter | None = None, include_loopback: bool | None = None) -> list[str]:
-    """The addresses that ICE should use (RFC 8445 5.1.1.1), in the system's order.
-
-    Args:
-        interface_filter: asked for each address with the interface's name.
-        include_loopback: ``None``: only where there is nothing else.
-    """
-    listed = interfaces()
-    if interface_filter is not None:
-        listed = tuple(interface for interface in listed if interface_filter(*interface))
-    return usable_addresses([interface.address for interface in listed], include_loopback)
+def host_addresses(interface_filter: InterfaceFilter | None = None) -> list[str]:
+    """The addresses of this machine that the filter lets through, in the system's order."""
+    return [address for name, address in interfaces() if interface_filter is None or interface_filter(name, address)]
 
 
 def _list() -> tuple[Interface, ...]:
