@@ -187,9 +187,9 @@ def checks(python: Path, empty: Path) -> Iterator[tuple[str, list[str | Path], P
     yield "ruff check", [bin / "ruff", "check", "--quiet", "."], ROOT
     yield "ruff format", [bin / "ruff", "format", "--check", "--quiet", "."], ROOT
     yield "mypy", [bin / "mypy"], ROOT
-    yield "pyright", [bin / "pyright", "--pythonpath", python], ROOT
+    yield "pyright", [bin / "pyright"], ROOT  # takes the first `python` on PATH, and --pythonpath for the one behind it
     for package in ("sansice", "sansice_trio"):
-        command = [bin / "pyright", "--pythonpath", python, "--ignoreexternal", "--verifytypes", package]
+        command = [bin / "pyright", "--ignoreexternal", "--verifytypes", package]
         yield f"pyright --verifytypes {package}", command, empty
 
 
@@ -200,9 +200,9 @@ def pytest(python: Path, arguments: Sequence[str], *, gates: bool = False) -> li
         config = f"--cov-config={ROOT / 'pyproject.toml'}"
         command += ["--cov", "--cov-branch", "--cov-report=term-missing:skip-covered", "--cov-fail-under=100", config]
         command.append(f"--req-record={RECORD}")
-    # Paths are relative to the folder of the tests' root, wherever this was called from; pytest itself runs elsewhere.
-    given = [str(ROOT / one) if (ROOT / one.partition("::")[0]).exists() else one for one in arguments]
-    named = any(one.startswith(str(ROOT)) for one in given)
+    # pytest runs in an empty folder, but a person names tests/stun/test_message.py::test_x as seen from the root.
+    named = [one for one in arguments if one.startswith("tests/")]
+    given = [str(ROOT / one) if one in named else one for one in arguments]
     return [*command, *given, *([] if named else [ROOT / "tests"])]
 
 
