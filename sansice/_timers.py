@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-_SLACK = 64  # dead entries tolerated in any table, so that small ones are never rebuilt
+_SLACK = 8  # dead entries tolerated in any table, so that the smallest ones are not rebuilt all the time
 
 
 class Timers(Generic[K]):
@@ -24,17 +24,20 @@ class Timers(Generic[K]):
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, K]] = []
-        self._live: dict[K, int] = {}
+        self._live: dict[K, tuple[float, int, K]] = {}
         self._sequence = 0
 
     def set(self, key: K, deadline: float) -> None:
-        """Arm ``key``, replacing its earlier deadline; `math.inf` disarms it."""
+        """Arm ``key``, replacing its earlier deadline; `math.inf` disarms it. The same deadline again changes nothing."""
         if deadline == math.inf:
             self.cancel(key)
             return
+        armed = self._live.get(key)
+        if armed is not None and armed[0] == deadline:
+            return
         self._sequence += 1
-        self._live[key] = self._sequence
-        heapq.heappush(self._heap, (deadline, self._sequence, key))
+        entry = self._live[key] = (deadline, self._sequence, key)
+        heapq.heappush(self._heap, entry)
         self._tidy()
 
     def cancel(self, key: K) -> None:
@@ -70,7 +73,7 @@ class Timers(Generic[K]):
         # The invariant: the top of the heap is live. So deadline() need not search, and stays pure.
         heap, live = self._heap, self._live
         if len(heap) > 2 * len(live) + _SLACK:
-            heap[:] = [entry for entry in heap if live.get(entry[2]) == entry[1]]
+            heap[:] = [entry for entry in heap if live.get(entry[2]) is entry]
             heapq.heapify(heap)
-        while heap and live.get(heap[0][2]) != heap[0][1]:
+        while heap and live.get(heap[0][2]) is not heap[0]:
             heapq.heappop(heap)

@@ -65,8 +65,10 @@ def test_ties_fire_in_the_order_in_which_they_were_set() -> None:
     timers: Timers[str] = Timers()
     for key in ("c", "a", "b"):
         timers.set(key, 1.0)
-    timers.set("c", 1.0)
-    assert pop_all(timers, 1.0) == ["a", "b", "c"]
+    timers.set("c", 1.0)  # armed for that moment already: it keeps its place
+    timers.set("a", 2.0)
+    timers.set("a", 1.0)  # armed anew: it goes to the end
+    assert pop_all(timers, 1.0) == ["c", "b", "a"]
 
 
 def test_clear_disarms_everything() -> None:

@@ -8,13 +8,13 @@ transaction. What becomes of the pairs comes back as events.
 from __future__ import annotations
 
 import math
-from collections import deque
 
 import attrs
 
 from sansice._timers import Timers
 from sansice.machine import Address, DecodeError, DropReason, Entropy, Event, Machine, SendDatagram, SocketId
 from sansice.stun import (
+    IntegrityAlgorithm,
     Message,
     Schedule,
     StunTransaction,
@@ -149,11 +149,11 @@ class Checker(Machine):
         self._timers: Timers[TransactionId] = Timers()
         self._trusted: set[Address] = set()
         self._is_ice2 = False
-        self._early: deque[_EarlyCheck] = deque()
+        self._early: list[_EarlyCheck] = []
 
     # ------------------------------------------------------------- what the agent tells
 
-    def remove_local(self, socket: SocketId) -> None:
+    def remove_local(self, socket: SocketId, *, now: float) -> None:
         """A socket died: fail its pairs and forget its candidates (RFC 8445 5.1.1.4)."""
         self.pairing.remove_local(socket)
         for pair in self.list:
@@ -161,6 +161,7 @@ class Checker(Machine):
                 self._forget_checks(pair)
                 self.list.untrigger(pair)
                 self._fail(pair)
+        self._consider_nomination(now)
 
     def set_remote(self, description: Description, *, now: float) -> None:
         """Know the peer: pair what is known, thaw, and take up the checks that came before."""
@@ -173,7 +174,7 @@ class Checker(Machine):
         for candidate in description.candidates:
             self.pairing.add_remote(candidate)
         self.pairing.run()
-        early, self._early = self._early, deque()
+        early, self._early = self._early, []
         self._trusted.clear()
         for entry in early:
             local = self.pairing.locals.get(entry.socket)
@@ -233,8 +234,8 @@ class Checker(Machine):
         return transaction_id, request
 
     def verify(self, response: Message) -> bool:
-        """Whether the peer, and nobody else, wrote this response."""
-        return response.verify(self._remote_key)
+        """Whether the peer, and nobody else, wrote this response, with the algorithm of our checks (RFC 8489 9.1.4)."""
+        return response.integrity is IntegrityAlgorithm.SHA1 and response.verify(self._remote_key)
 
     def _check_priority(self, local: LocalCandidate) -> int:
         # RFC 8445 7.1.1: what a peer-reflexive candidate learned from this check would have.
@@ -407,11 +408,15 @@ class Checker(Machine):
             valid, pair.valid = pair.valid, None
             self._outputs.append(PairDied(valid))
 
-    def fail_valid(self, valid: Pair) -> None:
-        """Consent on a valid pair ended: it is valid no more (RFC 7675 5.1)."""
+    def fail_valid(self, valid: Pair, *, now: float) -> None:
+        """Consent on a valid pair ended: it is valid no more, and no late answer revives it (RFC 7675 5.1)."""
         for pair in self.list:
             if pair.valid is valid:
+                self._forget_checks(pair)
+                self.list.untrigger(pair)
                 self._fail(pair)
+                pair.is_spent = True
+        self._consider_nomination(now)
 
     def _check_conflicted(self, running: _Running, now: float) -> None:
         """The peer answered 487 (RFC 8445 7.2.5.1)."""
@@ -531,6 +536,8 @@ class Checker(Machine):
         pair = self.list.find(local.socket, source)
         if pair is not None:
             pair.requests_received += 1
+            if pair.is_spent:
+                return
         nominates = check.use_candidate and self.role is IceRole.CONTROLLED
         if self.selected is not None and not (nominates and self._may_replace(self.selected, pair)):
             return  # RFC 8445 8.1.2, 11: answered, without consequences
@@ -539,9 +546,12 @@ class Checker(Machine):
             if pair is None:
                 return
         elif pair.state is PairState.SUCCEEDED and pair.valid is not None:
-            if nominates:
+            if not nominates:
+                return
+            if now < pair.valid.answered_at + self._config.consent_timeout:
                 self._nominate(pair, pair.valid)
-            return
+                return
+            self._trigger(pair, now)  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
         else:
             self._trigger(pair, now)
         pair.nominate_on_success = pair.nominate_on_success or nominates

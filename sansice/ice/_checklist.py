@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from types import MappingProxyType
@@ -44,13 +43,12 @@ _descending = attrgetter("priority")
 class Checklist:
     """The pairs of one stream, by decreasing priority, each once for a local base and a remote address."""
 
-    __slots__ = ("_by_path", "_pairs", "_triggered", "state")
+    __slots__ = ("_pairs", "_triggered", "state")
 
     def __init__(self) -> None:
         self.state = ChecklistState.RUNNING
         self._pairs: list[Pair] = []
-        self._by_path: dict[tuple[SocketId, Address], Pair] = {}
-        self._triggered: deque[Pair] = deque()
+        self._triggered: list[Pair] = []
 
     def __iter__(self) -> Iterator[Pair]:
         return iter(self._pairs)
@@ -67,11 +65,13 @@ class Checklist:
 
     def find(self, socket: SocketId, remote: Address) -> Pair | None:
         """The pair that sends from ``socket`` to ``remote``."""
-        return self._by_path.get((socket, remote))
+        for pair in self._pairs:  # a hundred at most; a dictionary would cost every small agent more than the search
+            if pair.remote_address == remote and pair.local.socket == socket:
+                return pair
+        return None
 
     def add(self, pair: Pair) -> None:
         """Insert a pair whose path is not in the list yet."""
-        self._by_path[pair.local.socket, pair.remote_address] = pair
         self._pairs.append(pair)
         self.sort()
 
@@ -82,7 +82,6 @@ class Checklist:
     def remove(self, pair: Pair) -> None:
         """Forget a pair."""
         self._pairs.remove(pair)
-        del self._by_path[pair.local.socket, pair.remote_address]
         self.untrigger(pair)
 
     def trigger(self, pair: Pair) -> None:
@@ -117,7 +116,7 @@ class Checklist:
             lists: the whole checklist set, this list included.
         """
         if self._triggered:
-            return self._triggered.popleft()
+            return self._triggered.pop(0)
         pair = self._ordinary(lists)
         if pair is not None and pair.state is PairState.FROZEN:
             pair.move(PairEvent.UNFREEZE)

@@ -7,7 +7,6 @@ agent's pacing allows one more transaction.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 
 import attrs
@@ -110,8 +109,8 @@ class Gatherer(Machine):
         self._ids = ids
         self._servers = servers
         self._opening: dict[SocketId, int] = {}
-        self._found: dict[tuple[SocketId, Address], Candidate] = {}
-        self._queries: deque[_Query] = deque()
+        self._found: list[LocalCandidate] = []
+        self._queries: list[_Query] = []
         self._reflexive: list[_Query] = []
         self._running: dict[TransactionId, _Running] = {}
         self._timers: Timers[TransactionId] = Timers()
@@ -119,7 +118,7 @@ class Gatherer(Machine):
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """What was found so far, in order."""
-        return tuple(self._found.values())
+        return tuple(local.candidate for local in self._found)
 
     def start(self, hosts: Sequence[str], *, now: float) -> None:
         """Open a socket for each host address."""
@@ -152,9 +151,9 @@ class Gatherer(Machine):
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """That address has no candidate, or has no more."""
         self._opening.pop(socket, None)
-        self._queries = deque(query for query in self._queries if query.host.socket != socket)
+        self._queries = [query for query in self._queries if query.host.socket != socket]
         self._reflexive = [query for query in self._reflexive if query.host.socket != socket]
-        self._found = {key: candidate for key, candidate in self._found.items() if key[0] != socket}
+        self._found = [local for local in self._found if local.socket != socket]
         for running in tuple(self._running.values()):
             running.transaction.handle_socket_failed(socket, error, now=now)
             self._absorb(running, now)
@@ -173,7 +172,7 @@ class Gatherer(Machine):
             related_address=None if type is CandidateType.HOST else base,
         )
         local = LocalCandidate(candidate, socket, base, preference)
-        self._found[socket, address] = candidate
+        self._found.append(local)
         self._outputs.append(LocalFound(local))
         return local
 
@@ -187,7 +186,7 @@ class Gatherer(Machine):
         """Ask one server, if any is to be asked."""
         if not self._queries:
             return False
-        query = self._queries.popleft()
+        query = self._queries.pop(0)
         transaction_id = new_transaction_id(self._entropy)
         request = encode(Method.BINDING, MessageClass.REQUEST, transaction_id, fingerprint=True)
         # RFC 8445 14.3: at least 500 ms, and more where many are asked.
@@ -232,8 +231,12 @@ class Gatherer(Machine):
         return self._timers.deadline()
 
     def stop(self) -> None:
-        """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2)."""
+        """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2).
+
+        A socket that opens now comes too late: after nomination nothing new is told to the peer (RFC 8838 13).
+        """
         self._servers = ()
+        self._opening.clear()
         self._queries.clear()
         self._reflexive.clear()
         self._running.clear()
@@ -268,7 +271,7 @@ class Gatherer(Machine):
         if not self._reflexive:
             self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
         self._reflexive.append(query)
-        if (host.socket, mapped) not in self._found:
+        if not any(local.socket == host.socket and local.candidate.address == mapped for local in self._found):
             self._add(CandidateType.SERVER_REFLEXIVE, mapped, host.socket, host.base, query.local_preference, query.server.host)
 
     def _report(self, query: _Query, text: str) -> None:
@@ -289,5 +292,7 @@ class Gatherer(Machine):
         if self.state is not GatheringState.GATHERING or self._opening or self._queries or self._running:
             return
         self.state = GatheringState.COMPLETE
+        self._opening.clear()
+        self._running.clear()
         self._timers.cancel(_OVER)
         self._outputs.append(GatheringCompleted())

@@ -56,7 +56,7 @@ class Pairing:
         self._config = config
         self._drop = drop
         self._foundations = foundations
-        self._known: dict[tuple[SocketId, Address], LocalCandidate] = {}
+        self._known: list[LocalCandidate] = []
         self._peer_reflexive = 0
 
     def run(self) -> None:
@@ -80,9 +80,7 @@ class Pairing:
 
         Pairing it would yield a pair from the same base, which is pruned (RFC 8445 6.1.2.4).
         """
-        address = local.candidate.address
-        if isinstance(address, Address):
-            self._known.setdefault((local.socket, address), local)
+        self._known.append(local)
         if local.candidate.type is CandidateType.HOST:
             self.locals[local.socket] = local
             for remote_address, remote in self.remotes.items():
@@ -92,17 +90,16 @@ class Pairing:
     def remove_local(self, socket: SocketId) -> None:
         """Forget the candidates of a socket that died (RFC 8445 5.1.1.4)."""
         self.locals.pop(socket, None)
-        self._known = {key: local for key, local in self._known.items() if key[0] != socket}
+        self._known = [local for local in self._known if local.socket != socket]
 
     def local_of(self, pair: Pair, mapped: Address, priority: int) -> LocalCandidate | None:
         """The local candidate of a mapped address; a new one is peer-reflexive (RFC 8445 7.2.5.3.1).
 
         It has the priority that the check announced, and is paired with nothing else. ``None``: too many.
         """
-        key = (pair.local.socket, mapped)
-        known = self._known.get(key)
-        if known is not None:
-            return known
+        for known in self._known:
+            if known.socket == pair.local.socket and known.candidate.address == mapped:
+                return known
         if len(self._known) >= 2 * self._config.max_pairs:  # a base has one mapping for each destination at most
             self._drop(DropReason.LIMIT)
             return None
@@ -116,7 +113,8 @@ class Pairing:
             type=CandidateType.PEER_REFLEXIVE,
             related_address=base,
         )
-        local = self._known[key] = LocalCandidate(candidate, pair.local.socket, base, pair.local.local_preference)
+        local = LocalCandidate(candidate, pair.local.socket, base, pair.local.local_preference)
+        self._known.append(local)
         return local
 
     # ------------------------------------------------------------- remote candidates

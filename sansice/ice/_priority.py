@@ -28,11 +28,14 @@ def pair_priority(controlling: int, controlled: int) -> int:
 class Foundations:
     """Numbers the foundations of one agent: equal exactly when type, base, server and transport are (5.1.1.3)."""
 
-    __slots__ = ("_numbers",)
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[CandidateType, str, str], str] = {}
+        self._known: list[tuple[CandidateType, str, str]] = []
 
     def of(self, type: CandidateType, base: str, server: str = "") -> str:
         """The foundation for a type, base IP address and server IP address; all are UDP here."""
-        return self._numbers.setdefault((type, base, server), str(len(self._numbers) + 1))
+        key = (type, base, server)
+        if key not in self._known:
+            self._known.append(key)
+        return str(self._known.index(key) + 1)
