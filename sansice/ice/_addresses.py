@@ -26,9 +26,8 @@ def usable_addresses(addresses: Iterable[str], include_loopback: bool | None = N
     """
     kinds: dict[str, str] = {}
     for text in addresses:
-        mapped = "::ffff:" in text.lower()
         host = Address.of(text, 0).host
-        if not mapped:
+        if (":" in text) == (":" in host):  # else it was IPv4-mapped, and `Address` unmapped it
             kinds.setdefault(host, _kind(host))
     ordinary = [host for host, kind in kinds.items() if kind == "ordinary"]
     usable = ordinary or [host for host, kind in kinds.items() if kind == "link-local"]

@@ -32,7 +32,7 @@ from sansice.machine import (
     SocketError,
     SocketId,
 )
-from sansice.stun import COOKIE, Message, MessageClass, Method, decode_untrusted, encode, is_stun, new_transaction_id
+from sansice.stun import Message, MessageClass, Method, decode_untrusted, encode, is_stun, new_transaction_id
 
 from ._addresses import usable_addresses
 from ._candidate import Candidate
@@ -62,7 +62,8 @@ from ._role import IceRole
 from ._server import IceServer, stun_addresses
 
 MAX_DATAGRAM = 65507  # bytes: what UDP over IPv4 can carry
-_COOKIE = COOKIE.to_bytes(4, "big")
+MAX_USERNAME = 508  # bytes; RFC 8489 14.3
+_FIRST_OF_DATA = 0x40  # a datagram that begins with less may look like STUN (RFC 7983)
 _STREAM, _COMPONENT = 0, 1
 _OVER = frozenset({IceState.FAILED, IceState.CLOSED})
 
@@ -133,6 +134,7 @@ class IceAgent(Machine):
         "_state",
         "_ta",
         "_timers",
+        "_until",
         "_used",
         "stats",
     )
@@ -173,6 +175,7 @@ class IceAgent(Machine):
         self._used: Pair | None = None
         self._path: tuple[SocketId, Address] | None = None
         self._consent: Consent | None = None
+        self._until = math.inf  # when consent for the path ends
         self._last_sent = -math.inf
 
     # ------------------------------------------------------------- what may be read
@@ -260,9 +263,9 @@ class IceAgent(Machine):
             now: monotonic seconds.
 
         Raises:
-            LocalProtocolError: a second call, a closed agent, an address that is none.
+            LocalProtocolError: a second call, an agent that is closed or has failed, an address that is none.
         """
-        self._require_open()
+        self._require_live()
         if self.gathering_state is not GatheringState.NEW:
             raise LocalProtocolError("gather() was called before")
         try:
@@ -280,12 +283,15 @@ class IceAgent(Machine):
 
         Raises:
             LocalProtocolError: other credentials than before (a restart, which is not supported yet), this
-                agent's own, or an agent that is closed or has failed.
+                agent's own, a ufrag that is too long together with the agent's, or an agent that is closed or
+                has failed.
         """
         self._require_live()
         remote = self._checker.remote
         if (description.ufrag, description.pwd) == (self.credentials.ufrag, self.credentials.pwd):
             raise LocalProtocolError("set_remote(): this is the agent's own description")
+        if len(description.ufrag) + 1 + len(self.credentials.ufrag) > MAX_USERNAME:
+            raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
         if remote is None:
             pacing = 50 if description.pacing is None else description.pacing
             self._ta = max(self._config.ta, pacing / 1000)  # RFC 8445 14.2
@@ -336,41 +342,47 @@ class IceAgent(Machine):
                 peer would take for STUN.
         """
         path = self._path
-        if path is None or not data or data[0] < 4 or len(data) > MAX_DATAGRAM or stream != _STREAM or component != _COMPONENT:
-            path = self._check_send(data, stream, component)
+        if (
+            path is None
+            or now >= self._until
+            or not data
+            or data[0] < _FIRST_OF_DATA
+            or len(data) > MAX_DATAGRAM
+            or stream != _STREAM
+            or component != _COMPONENT
+        ):
+            path = self._check_send(data, stream, component, now)
         self._last_sent = now
         stats = self.stats
         stats.datagrams_sent += 1
         stats.bytes_sent += len(data)
         self._outputs.append(SendDatagram(path[0], path[1], data))
 
-    def _check_send(self, data: bytes, stream: int, component: int) -> tuple[SocketId, Address]:
+    def _check_send(self, data: bytes, stream: int, component: int, now: float) -> tuple[SocketId, Address]:
         if stream != _STREAM or component != _COMPONENT:
             raise LocalProtocolError(f"send(): there is no stream {stream} with a component {component}")
         if not data:
             raise LocalProtocolError("send(): an empty datagram, which the peer would drop")
         if len(data) > MAX_DATAGRAM:
             raise LocalProtocolError(f"send(): {len(data)} bytes are more than the {MAX_DATAGRAM} that UDP can carry")
-        if data[0] < 4 and data[4:8] == _COOKIE:
+        if is_stun(data):
             raise LocalProtocolError("send(): the peer would take this for STUN (RFC 7983)")
         if self._path is None:
             raise NotConnected(f"send(): no pair is valid; ICE is {self._state.value}")
+        if now >= self._until:  # and the timer that tells so has not been called yet
+            raise NotConnected("send(): consent has expired (RFC 7675)")
         return self._path
 
     def close(self, *, now: float) -> None:
         """Close all sockets and end. `Closed` is the last event; a second call is harmless."""
         if self._state is IceState.CLOSED:
             return
-        self._wind_up()
+        self._wind_up(now)
         for socket in sorted(self._sockets):
             self._outputs.append(CloseSocket(socket))
         self._sockets.clear()
         self._move(IceCause.CLOSE)
         self._outputs.append(Closed())
-
-    def _require_open(self) -> None:
-        if self._state is IceState.CLOSED:
-            raise LocalProtocolError("the agent is closed")
 
     def _require_live(self) -> None:
         if self._state in _OVER:
@@ -392,7 +404,11 @@ class IceAgent(Machine):
             return
         self._sockets.discard(socket)
         self._gatherer.handle_socket_failed(socket, error, now=now)
-        self._checker.remove_local(socket)
+        self._checker.remove_local(socket, now=now)
+        selected = self._checker.selected
+        if selected is not None and selected.local.socket == socket:
+            self._absorb(now)
+            self._fail(now)
         self._settle(now)
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
@@ -410,10 +426,13 @@ class IceAgent(Machine):
             return
         stats, deliver, is_trusted = self.stats, self._outputs.append, self._checker.is_trusted
         was_stun = False
-        for source, data in batch:
+        for position, (source, data) in enumerate(batch, 1):
             if is_stun(data):
                 was_stun = True
                 self._handle_stun(socket, source, data, now)
+                if self._state in _OVER:  # it revoked consent
+                    stats.dropped[DropReason.CLOSED] += len(batch) - position
+                    break
             elif not data:
                 stats.drop(DropReason.EMPTY)
             elif is_trusted(source):
@@ -434,16 +453,16 @@ class IceAgent(Machine):
                 self._checker.handle_timer(now=now)
             elif timer is _Timer.PATIENCE:
                 self._patience_over = True
-            elif timer is _Timer.CONSENT:
-                self._check_consent(now)
-            elif timer is _Timer.EXPIRY:
-                self._expire_consent(now, revoked=False)
+            elif timer is _Timer.CONSENT and self._consent is not None:
+                self._check_consent(self._consent, now)
+            elif timer is _Timer.EXPIRY and self._consent is not None:
+                self._expire_consent(self._consent, now, revoked=False)
             elif timer is _Timer.QUIET:
                 self._move(IceCause.QUIET)
-            elif timer is _Timer.KEEPALIVE:
-                self._keep_alive(now)
+            elif timer is _Timer.KEEPALIVE and self._path is not None:
+                self._keep_alive(self._path, now)
             elif timer is _Timer.FREE:
-                self._free_unselected()
+                self._free_unselected(now)
             self._settle(now)
 
     def deadline(self) -> float:
@@ -469,12 +488,15 @@ class IceAgent(Machine):
             self._handle_response(socket, source, message, now)
 
     def _handle_response(self, socket: SocketId, source: Address, message: Message, now: float) -> None:
-        if self._checker.handle_response(socket, source, message, now=now):
-            return
         if self._gatherer.handle_response(socket, source, message, now=now):
             return
+        if not message.has_fingerprint:  # RFC 8445 7.2.4, 7.3: only a STUN server may do without
+            self.stats.drop(DropReason.BAD_FINGERPRINT)
+            return
+        if self._checker.handle_response(socket, source, message, now=now):
+            return
         consent = self._consent
-        if consent is None or not consent.is_outstanding(message.transaction_id):
+        if consent is None or not consent.is_outstanding(message.transaction_id) or now >= self._until:
             self.stats.drop(DropReason.UNKNOWN_TRANSACTION)
         elif (socket, source) != (consent.pair.local.socket, consent.pair.remote_address):
             self.stats.drop(DropReason.WRONG_SOURCE)
@@ -497,17 +519,11 @@ class IceAgent(Machine):
                 self._gatherer.start_next(now=now)
             self._next_slot = now + self._ta
             self._absorb(now)
-        self._fail_if_hopeless()
+        self._fail_if_hopeless(now)
         self._timers.set(_Timer.GATHERER, self._gatherer.deadline())
         self._timers.set(_Timer.CHECKER, self._checker.deadline())
 
     def _absorb(self, now: float) -> None:
-        for output in self._gatherer.take_outputs():
-            if isinstance(output, LocalFound):
-                self._checker.pairing.add_local(output.local)
-                self._outputs.append(CandidateGathered(_STREAM, _COMPONENT, output.local.candidate))
-            else:
-                self._outputs.append(output)
         for output in self._checker.take_outputs():
             if isinstance(output, Action):
                 self._outputs.append(output)
@@ -519,6 +535,12 @@ class IceAgent(Machine):
                 self._select(output.pair, now)
             elif isinstance(output, PairDied):
                 self._use_best(now)
+        for output in self._gatherer.take_outputs():
+            if isinstance(output, LocalFound):
+                self._checker.pairing.add_local(output.local)
+                self._outputs.append(CandidateGathered(_STREAM, _COMPONENT, output.local.candidate))
+            else:
+                self._outputs.append(output)
 
     def _select(self, pair: Pair, now: float) -> None:
         self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
@@ -534,6 +556,7 @@ class IceAgent(Machine):
             return
         self._used = pair
         self._consent = None
+        self._until = math.inf
         for timer in (_Timer.CONSENT, _Timer.EXPIRY, _Timer.QUIET, _Timer.KEEPALIVE):
             self._timers.cancel(timer)
         if pair is None:
@@ -547,12 +570,12 @@ class IceAgent(Machine):
         else:
             self._timers.set(_Timer.KEEPALIVE, now + self._config.keepalive_interval)
 
-    def _free_unselected(self) -> None:
+    def _free_unselected(self, now: float) -> None:
         """Close the sockets that the selected pair does not use (RFC 8445 8.3.1)."""
         used = self._path[0] if self._path is not None else None
         for socket in sorted(self._sockets):
             if socket != used:
-                self._checker.remove_local(socket)
+                self._checker.remove_local(socket, now=now)
                 self._close_socket(socket, CloseMode.FLUSH)
 
     def _close_socket(self, socket: SocketId, mode: CloseMode) -> None:
@@ -565,36 +588,35 @@ class IceAgent(Machine):
             self._state = new
             self._outputs.append(IceStateChanged(old, new))
 
-    def _fail_if_hopeless(self) -> None:
+    def _fail_if_hopeless(self, now: float) -> None:
         """Fail when nothing can connect any more, but never before patience has ended (RFC 8863 4)."""
         if not self._patience_over or self._state in _OVER or self._checker.selected is not None:
             return
         no_more_candidates = self._remote_complete and self.gathering_state is not GatheringState.GATHERING
         if self._checker.nomination_failed or (no_more_candidates and self._checker.is_exhausted):
-            self._fail()
+            self._fail(now)
 
-    def _fail(self) -> None:
+    def _fail(self, now: float) -> None:
         """The end for these credentials. From now on the agent is silent, so that the peer notices too."""
-        self._wind_up()
+        self._wind_up(now)
         self._move(IceCause.FAIL)
 
-    def _wind_up(self) -> None:
+    def _wind_up(self, now: float) -> None:
         self._path = self._used = self._consent = None
         self._gatherer.stop()
         self._checker.fail_list()
         self._timers.clear()
+        self._absorb(now)  # GatheringCompleted, if it was still to come
 
     # ------------------------------------------------------------- after a pair is in use
 
     def _watch(self, consent: Consent) -> None:
+        self._until = consent.expires_at
         self._timers.set(_Timer.EXPIRY, consent.expires_at)
         self._timers.set(_Timer.QUIET, consent.quiet_at)
 
-    def _check_consent(self, now: float) -> None:
+    def _check_consent(self, consent: Consent, now: float) -> None:
         """Ask once more (RFC 7675 5.1); consent checks are not paced with the others."""
-        consent = self._consent
-        if consent is None:
-            return
         pair = consent.pair
         transaction_id, request = self._checker.encode_check(pair.local)
         consent.asked(transaction_id, now=now)
@@ -609,30 +631,26 @@ class IceAgent(Machine):
             self.stats.drop(error.reason)
             return
         if answer is ConsentAnswer.REVOKED:
-            self._expire_consent(now, revoked=True)
+            self._expire_consent(consent, now, revoked=True)
         elif answer is ConsentAnswer.RENEWED:
             self._watch(consent)
             self._move(IceCause.ANSWER if self._checker.selected is None else IceCause.SELECT)
 
-    def _expire_consent(self, now: float, *, revoked: bool) -> None:
+    def _expire_consent(self, consent: Consent, now: float, *, revoked: bool) -> None:
         """Stop sending. On the selected pair that is the end of the session (RFC 7675 5.1)."""
-        consent = self._consent
-        if consent is None:
-            return
+        self._absorb(now)  # what came earlier in the same batch must not reach an agent that has failed
         self._outputs.append(ConsentExpired(_STREAM, _COMPONENT, revoked))
         if consent.pair is self._checker.selected:
-            self._fail()
+            self._fail(now)
         else:
-            self._checker.fail_valid(consent.pair)
+            self._checker.fail_valid(consent.pair, now=now)
 
-    def _keep_alive(self, now: float) -> None:
+    def _keep_alive(self, path: tuple[SocketId, Address], now: float) -> None:
         """Send an indication where nothing else was sent for Tr (RFC 8445 11)."""
-        if self._path is None:
-            return
         interval = self._config.keepalive_interval
         if now >= self._last_sent + interval:
             transaction_id = new_transaction_id(self._entropy)
             data = encode(Method.BINDING, MessageClass.INDICATION, transaction_id, fingerprint=True)
-            self._outputs.append(SendDatagram(*self._path, data))
+            self._outputs.append(SendDatagram(*path, data))
             self._last_sent = now
         self._timers.set(_Timer.KEEPALIVE, self._last_sent + interval)

@@ -49,9 +49,23 @@ class UnsupportedCandidate(ValueError):
     """A well-formed candidate of a type or transport that is not known here; RFC 8839 5.1 says to skip it."""
 
 
-def _check_candidate_address(instance: Candidate, attribute: object, value: CandidateAddress) -> None:
+def _check_candidate_address(instance: object, attribute: object, value: CandidateAddress) -> None:
     if not 0 <= value.port <= 65535:
         raise ValueError(f"candidate port: {value.port} is outside 0..65535")
+    if isinstance(value, HostName) and not _NAME.fullmatch(value.name):
+        raise ValueError(f"candidate address: {value.name!r} is not a host name")
+
+
+def _check_transport(instance: object, attribute: object, value: Transport) -> None:
+    if value not in (Transport.UDP, Transport.TCP):
+        raise ValueError(f"candidate transport: {value.value} is not udp or tcp")
+
+
+def _check_extensions(instance: object, attribute: object, value: tuple[tuple[str, str], ...]) -> None:
+    for name, text in value:
+        # What is not one word, or is a field of its own, would be read back as something else.
+        if name in _OWN_FIELDS or name.split() != [name] or text.split() != [text]:
+            raise ValueError(f"candidate extension: {name!r} {text!r} is not a name and a value, or comes twice")
 
 
 def _within(low: int, high: int) -> Callable[[Any, attrs.Attribute[int], int], None]:
@@ -91,13 +105,13 @@ class Candidate:
 
     foundation: str = attrs.field(validator=_check_foundation)
     component: int = attrs.field(validator=_within(1, MAX_COMPONENT))
-    transport: Transport
+    transport: Transport = attrs.field(validator=_check_transport)
     priority: int = attrs.field(validator=_within(1, MAX_PRIORITY))
     address: CandidateAddress = attrs.field(validator=_check_candidate_address)
     type: CandidateType
     related_address: Address | None = None
     tcp_type: TcpType | None = None
-    extensions: tuple[tuple[str, str], ...] = ()
+    extensions: tuple[tuple[str, str], ...] = attrs.field(default=(), validator=_check_extensions)
 
     def to_sdp(self) -> str:
         """The text after ``a=``, e.g. ``candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host``."""
@@ -121,10 +135,10 @@ class Candidate:
             UnsupportedCandidate: a ValueError; the type or transport is not known here.
             ValueError: nonsense; the text names the field.
         """
-        words = text.strip().removeprefix("a=").removeprefix("candidate:").split()
+        words = _PREFIX.sub("", text, count=1).split()
         if len(words) < 8:
             raise ValueError(f"candidate {_FIELDS[len(words)]}: missing in {text.strip()!r}")
-        if words[6] != "typ":
+        if words[6].lower() != "typ":
             raise ValueError(f"candidate type: expected 'typ' in place of {words[6]!r}")
         rest = _read_extensions(words[8:])
         return cls(
@@ -140,6 +154,8 @@ class Candidate:
         )
 
 
+_PREFIX = re.compile(r"\s*(?:a=)?(?:candidate:)?", re.IGNORECASE)  # RFC 8840 9.2: names of attributes in any case
+_OWN_FIELDS = ("raddr", "rport", "tcptype")
 _FIELDS = ("foundation", "component", "transport", "priority", "address", "port", "type", "type")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # The last label starts with a letter: "127.1" and "0x7f000001" are addresses in disguise, not names.
@@ -161,7 +177,7 @@ def _read_transport(text: str) -> Transport:
 
 def _read_type(text: str) -> CandidateType:
     try:
-        return CandidateType(text)
+        return CandidateType(text.lower())
     except ValueError:
         raise UnsupportedCandidate(f"candidate type: {text!r} is not known") from None
 

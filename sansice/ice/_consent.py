@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from sansice.machine import Entropy
-from sansice.stun import ERROR_CODE, Message, MessageClass, TransactionId
+from sansice.machine import DecodeError, DropReason, Entropy
+from sansice.stun import ERROR_CODE, XOR_MAPPED_ADDRESS, Message, MessageClass, TransactionId
 
 from ._config import IceConfig
 from ._pair import Pair
@@ -63,15 +63,18 @@ class Consent:
         """Take an answer whose source and integrity are right.
 
         Raises:
-            DecodeError: its ERROR-CODE is malformed.
+            DecodeError: it is not valid, and so counts for nothing (RFC 8489 6.3.3, 6.3.4).
         """
+        del self._outstanding[response.transaction_id]
+        if response.unknown_required():
+            raise DecodeError(DropReason.UNKNOWN_ATTRIBUTE)
         if response.message_class is MessageClass.SUCCESS:
-            del self._outstanding[response.transaction_id]
+            if response.get(XOR_MAPPED_ADDRESS) is None:
+                raise DecodeError(DropReason.MISSING_ATTRIBUTE, "XOR-MAPPED-ADDRESS")
             self.pair.answered_at = now
             self.pair.responses_received += 1
             return ConsentAnswer.RENEWED
         error = response.get(ERROR_CODE)
-        del self._outstanding[response.transaction_id]
         if error is not None and error.code == _REVOKED:
             return ConsentAnswer.REVOKED
         return ConsentAnswer.NEITHER

@@ -120,9 +120,10 @@ class Description:
         candidates: list[Candidate] = []
         for line in text.splitlines():
             name, _, value = line.strip().removeprefix("a=").partition(":")
+            name = name.lower()  # RFC 8840 9.2
             if name == "candidate":
                 try:
-                    candidates.append(Candidate.from_sdp(line))
+                    candidates.append(Candidate.from_sdp(value))
                 except UnsupportedCandidate:
                     continue
             elif name in _SDP_NAMES:

@@ -23,7 +23,7 @@ def explain(
 ) -> str:
     """Several lines: the verdict, the candidates, each pair with its counters, what was dropped."""
     local, remote, pairs = tuple(local), tuple(remote), tuple(pairs)
-    lines = [f"ICE is {state.value}: {_verdict(gathering, local, remote, pairs, selected)}"]
+    lines = [f"ICE is {state.value}: {_verdict(state, gathering, local, remote, pairs, selected)}"]
     lines.extend(f"  local  {_show(candidate)}" for candidate in local)
     lines.extend(f"  remote {_show(candidate)}" for candidate in remote)
     lines.extend(f"  pair   {_show_pair(pair)}" for pair in pairs)
@@ -43,6 +43,7 @@ def _show_pair(pair: Pair) -> str:
 
 
 def _verdict(
+    state: IceState,
     gathering: GatheringState,
     local: tuple[Candidate, ...],
     remote: tuple[Candidate, ...],
@@ -50,7 +51,8 @@ def _verdict(
     selected: Pair | None,
 ) -> str:
     if selected is not None:
-        return f"the selected pair is {selected.local.candidate.address} -> {selected.remote_address}"
+        path = f"{selected.local.candidate.address} -> {selected.remote_address}"
+        return f"the selected pair was lost: {path}" if state is IceState.FAILED else f"the selected pair is {path}"
     if not local:
         return "no local candidate" + (" yet" if gathering is not GatheringState.COMPLETE else ": no usable network address")
     if not remote:

@@ -94,6 +94,7 @@ class Pair:
         "cancelled",
         "conflicts",
         "foundation",
+        "is_spent",
         "local",
         "nominate_on_success",
         "nominated",
@@ -122,6 +123,8 @@ class Pair:
         self.nominate_on_success = False
         """We are controlled, and the peer nominated it before its check succeeded (RFC 8445 7.3.1.5)."""
         self.nominated = False
+        self.is_spent = False
+        """Consent was lost: these credentials are never used on its path again (RFC 7675 5.1)."""
         self.answered_at = -math.inf
         self.conflicts = 0
         self.cancelled = 0

@@ -45,8 +45,10 @@ def _stun_address(url: str) -> Address:
     if scheme.lower() != "stun":
         raise LocalProtocolError(f"ICE server {url!r}: only stun: is supported so far")
     try:
-        if rest.endswith("]") or ":" not in rest:
-            return Address.of(rest.strip("[]"), STUN_PORT)
-        return Address.parse(rest)
+        # RFC 7064 3.1: the port is optional; an IPv6 literal is in square brackets either way.
+        address = Address.parse(f"{rest}:{STUN_PORT}" if rest.endswith("]") or ":" not in rest else rest)
     except ValueError as error:
         raise LocalProtocolError(f"ICE server {url!r}: {error}; names are not resolved yet") from None
+    if not address.port:
+        raise LocalProtocolError(f"ICE server {url!r}: nothing can be sent to port 0")
+    return address
