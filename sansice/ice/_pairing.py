@@ -195,10 +195,19 @@ class Pairing:
             thaw_late((self.list,), pair)
 
     def insert_triggered(self, local: LocalCandidate, remote: Candidate, source: Address) -> Pair | None:
-        """The pair of a check that arrived on a new path: Waiting, and queued (RFC 8445 7.3.1.4)."""
+        """The pair of a check that arrived on a new path: Waiting, and queued (RFC 8445 7.3.1.4).
+
+        In a full list it takes the place of a pair that nobody has checked yet, whatever the priorities: half of
+        this path is known to work. ``None``: no such place.
+        """
+        if len(self.list) >= self._config.max_pairs:
+            self._drop(DropReason.LIMIT)
+            victim = self.list.evictable()
+            if victim is None:
+                return None
+            self.list.remove(victim)
         pair = self.new_pair(local, remote, source)
-        if not self._insert(pair):
-            return None
+        self.list.add(pair)
         pair.move(PairEvent.UNFREEZE)
         self.list.trigger(pair)
         return pair
