@@ -1,0 +1,340 @@
+"""Every example in the README and in docs/ runs, and every command shown there exists.
+
+A ```python block is a program of its own, run in an empty folder; it passes when it ends with exit code 0 and nothing on
+stderr. A comment on the line before the block may say otherwise:
+
+    <!-- test: continue -->          the block goes on where the block before it ended
+    <!-- test: compile, REASON -->   the block is only compiled, because REASON
+
+A shell block (```sh) is read line by line: the programs, scripts, extras, subcommands and options it names must exist.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+FENCE = re.compile(r"(?P<indent> *)```(?P<language>\w*)[^\n`]*")
+COMMENT = re.compile(r" *<!-- test: (?P<how>.+?) -->")
+SHELL = ("sh", "bash", "shell", "console")
+ANY_MACHINE_HAS = frozenset({"cd", "export", "git"})
+
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: where its text starts (from 1), its language, the comment before it, and the text."""
+
+    document: str
+    line: int
+    language: str
+    how: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.document}:{self.line}"
+
+
+def read_blocks(document: str, text: str) -> list[Block]:
+    """All fenced blocks of a document.
+
+    Raises:
+        ValueError: a fence or a comment that belongs to nothing.
+    """
+    blocks: list[Block] = []
+    how, start, opened = "", 0, None
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if opened is not None:
+            if line.strip() == "```":
+                content = textwrap.dedent("\n".join(lines[start - 1 : number - 1])) + "\n"
+                blocks.append(Block(document, start, opened, how, content))
+                how, opened = "", None
+        elif match := FENCE.fullmatch(line):
+            opened, start = match["language"], number + 1
+        elif match := COMMENT.fullmatch(line):
+            how = match["how"]
+        elif how and line.strip():
+            raise ValueError(f"{document}:{number}: a comment for a test stands right before its block")
+    if opened is not None or how:
+        raise ValueError(f"{document}: a block or a comment for one is left open")
+    return blocks
+
+
+def program(block: Block, blocks: list[Block]) -> str | None:
+    """The source to run for a block, its lines where they are in the document; None to compile only."""
+    if re.fullmatch(r"compile, \S.+", block.how):
+        return None
+    chain = [block]
+    for before in reversed(blocks[: blocks.index(block)]):
+        if chain[-1].how != "continue":
+            break
+        if before.language == "python":
+            chain.append(before)
+    if chain[-1].how:
+        raise ValueError(f"{chain[-1]}: {chain[-1].how!r} says nothing that can be done")
+    source = ""
+    for part in reversed(chain):
+        source += "\n" * (part.line - 1 - source.count("\n")) + part.text
+    return source
+
+
+def complaints(command: str) -> list[str]:
+    """What a line of a shell block names that does not exist."""
+    found = []
+    for part in re.split(r"&&|\|\||[|;]", command.split(" #")[0].removeprefix("$ ")):
+        words = [word for word in shlex.split(part) if word != "\\"]
+        while words and re.fullmatch(r"\w+=.*", words[0]):
+            words.pop(0)
+        if words:
+            found += simple_complaints(Path(words[0]).name, words[1:])
+    return found
+
+
+def simple_complaints(name: str, arguments: list[str]) -> list[str]:
+    if name in ANY_MACHINE_HAS:
+        return []
+    if re.fullmatch(r"python3?(\.\d+)?", name):
+        return python_complaints(arguments)
+    if name == "pip":
+        return pip_complaints(arguments)
+    if name == "sansice":
+        return sansice_complaints(arguments)
+    if name == "bash":
+        return [f"no such file: {path}" for path in arguments[:1] if not (ROOT / path).is_file()]
+    if name in ("pytest", "ruff", "mypy", "pyright", "towncrier"):
+        return [f"no such path: {word}" for word in arguments if word.startswith(("tests/", "sansice/")) and not exists(word)]
+    return [f"unknown command: {name}"]
+
+
+def exists(word: str) -> bool:
+    return (ROOT / word.partition("::")[0]).exists()
+
+
+def python_complaints(arguments: list[str]) -> list[str]:
+    match arguments:
+        case ["-m", "venv" | "http.server", *_]:
+            return []
+        case ["-m", module, *rest]:
+            return simple_complaints(module, rest)
+        case [path, *_] if not path.startswith("-"):
+            script = ROOT / path
+            return [] if script.is_file() or (script / "__main__.py").is_file() else [f"no such program: {path}"]
+    return [f"unknown use of python: {shlex.join(arguments)}"]
+
+
+def pip_complaints(arguments: list[str]) -> list[str]:
+    match arguments:
+        case ["install", *requirements]:
+            named = [extra for word in requirements for extra in re.findall(r"\[([^\]]+)\]", word)]
+            return [f"no such extra: {extra}" for group in named for extra in group.split(",") if extra not in extras()]
+    return [f"unknown use of pip: {shlex.join(arguments)}"]
+
+
+def sansice_complaints(arguments: list[str]) -> list[str]:
+    subcommand = arguments[:1] if arguments and not arguments[0].startswith("-") else []
+    text = sansice_help(tuple(subcommand))
+    if text is None:
+        return [f"no such command: sansice {' '.join(subcommand)}"]
+    options = [word.partition("=")[0] for word in arguments if word.startswith("-")]
+    return [f"no such option: {option}" for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", text)]
+
+
+@functools.cache
+def extras() -> frozenset[str]:
+    return frozenset(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+
+
+@functools.cache
+def sansice_help(subcommand: tuple[str, ...]) -> str | None:
+    """What `sansice SUBCOMMAND --help` prints; None where there is no such command."""
+    script = Path(sys.executable).with_name("sansice")
+    env = os.environ | {"COLUMNS": "200", "NO_COLOR": "1"}
+    run = subprocess.run([script, *subcommand, "--help"], capture_output=True, text=True, env=env, timeout=SECONDS)
+    return run.stdout if run.returncode == 0 else None
+
+
+BLOCKS = {
+    path: read_blocks(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+    for path in DOCUMENTS
+    if path.parent.name != "changelog.d"
+}
+PYTHON = [(block, blocks) for blocks in BLOCKS.values() for block in blocks if block.language == "python"]
+COMMANDS = [
+    (f"{block}", line)
+    for blocks in BLOCKS.values()
+    for block in blocks
+    if block.language in SHELL
+    for line in block.text.replace("\\\n", " ").splitlines()
+    if line.strip() and not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize(("block", "blocks"), PYTHON, ids=[str(block) for block, _ in PYTHON])
+def test_example_runs(block, blocks, tmp_path):
+    source = program(block, blocks)
+    if source is None:
+        compile(block.text, str(block), "exec")
+        return
+    run = run_program(source, block.document, tmp_path)
+    assert (run.returncode, run.stderr) == (0, ""), f"{block}\n{run.stdout}\n{run.stderr}"
+
+
+def run_program(source: str, document: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run an example as its reader would, with the interpreter's own warnings switched on."""
+    path = folder / Path(document).with_suffix(".py").name
+    path.write_text(source, encoding="utf-8")
+    command = [sys.executable, "-P", "-X", "dev", path]
+    return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
+
+
+@pytest.mark.parametrize(("place", "command"), COMMANDS, ids=[f"{place} {command}" for place, command in COMMANDS])
+def test_command_that_is_shown_exists(place, command):
+    assert complaints(command) == []
+
+
+def test_readme_shows_the_two_commands_and_an_example():
+    lines = [command for place, command in COMMANDS if place.startswith("README.md")]
+    assert any(line.endswith("sansice demo") and "-m venv" in line for line in lines)
+    assert "python3 tests" in lines
+    assert any(block.document == "README.md" for block, _ in PYTHON)
+
+
+# The reader and the checks themselves, on planted documents
+
+
+DOCUMENT = """\
+Text.
+
+```python
+x = 1
+```
+
+<!-- test: continue -->
+
+```python
+print(x)
+```
+
+- item
+
+  <!-- test: compile, it needs two machines -->
+  ```python
+  if True:
+      connect(elsewhere)
+  ```
+
+```sh
+python3 tests
+```
+"""
+
+
+def test_blocks_are_read_with_their_comments_and_places():
+    blocks = read_blocks("a.md", DOCUMENT)
+    assert [(block.line, block.language, block.how) for block in blocks] == [
+        (4, "python", ""),
+        (10, "python", "continue"),
+        (17, "python", "compile, it needs two machines"),
+        (22, "sh", ""),
+    ]
+    assert blocks[2].text == "if True:\n    connect(elsewhere)\n"
+
+
+def test_continued_block_runs_after_the_one_before_it_with_the_documents_line_numbers():
+    blocks = read_blocks("a.md", DOCUMENT)
+    assert program(blocks[1], blocks) == "\n\n\nx = 1\n\n\n\n\n\nprint(x)\n"
+    assert program(blocks[0], blocks) == "\n\n\nx = 1\n"
+    assert program(blocks[2], blocks) is None
+
+
+@pytest.mark.parametrize("how", ["compile", "skip", "compile,"])
+def test_block_is_not_left_out_without_a_reason(how):
+    blocks = read_blocks("a.md", f"<!-- test: {how} -->\n```python\n1\n```\n")
+    with pytest.raises(ValueError, match="says nothing"):
+        program(blocks[0], blocks)
+
+
+@pytest.mark.parametrize(
+    "text", ["```python\n1\n", "<!-- test: continue -->\n", "<!-- test: continue -->\ntext\n```python\n1\n```\n"]
+)
+def test_loose_fence_or_comment_is_an_error(text):
+    with pytest.raises(ValueError, match=r"a\.md"):
+        read_blocks("a.md", text)
+
+
+def test_continuing_nothing_is_an_error():
+    blocks = read_blocks("a.md", "<!-- test: continue -->\n```python\n1\n```\n")
+    with pytest.raises(ValueError, match="continue"):
+        program(blocks[0], blocks)
+
+
+@pytest.mark.parametrize(
+    ("source", "fails"),
+    [
+        ("import attrs, trio\ntrio.run(trio.lowlevel.checkpoint)", False),
+        ("raise SystemExit(3)", True),
+        ("import warnings; warnings.warn('x')", True),
+        ("async def f(): ...\nf()", True),
+        ("import socket\nsocket.socket()", True),
+    ],
+    ids=["fine", "exit code", "warning", "not awaited", "not closed"],
+)
+def test_example_fails_by_exit_code_or_by_what_it_says_on_stderr(source, fails, tmp_path):
+    run = run_program(source, "docs/a.md", tmp_path)
+    assert ((run.returncode, run.stderr) != (0, "")) is fails
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python3 tests",
+        "$ python3 tests -k name  # one test",
+        "python tests/bench codec --json",
+        "CI=true bash .ci/run",
+        "python3 -m venv .venv && .venv/bin/pip install '.[cli]'",
+        "git clone URL && cd sansice",
+        "python3 -m pytest tests/test_docs.py::test_example_runs",
+    ],
+)
+def test_right_command_has_no_complaints(command):
+    assert complaints(command) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("python3 checks", "no such program: checks"),
+        ("python tests/nothing --json", "no such program: tests/nothing"),
+        ("python -c 1", "unknown use of python: -c 1"),
+        ("pip install 'sansice[cli,gui]'", "no such extra: gui"),
+        (".venv/bin/pip download x", "unknown use of pip: download x"),
+        ("cd x && make all", "unknown command: make"),
+        ("bash .ci/walk", "no such file: .ci/walk"),
+        ("pytest tests/nowhere", "no such path: tests/nowhere"),
+        ("sansice dream --json", "no such command: sansice dream"),
+    ],
+)
+def test_wrong_command_is_named(command, complaint):
+    assert complaints(command) == [complaint]
+
+
+def test_options_of_sansice_are_looked_up_in_its_help(monkeypatch):
+    texts = {("demo",): "Usage: sansice demo [OPTIONS]\n  --json-lines  x\n  --count N", (): "--version"}
+    monkeypatch.setattr(sys.modules[__name__], "sansice_help", texts.get)
+    assert complaints("sansice demo --count=5 && sansice --version") == []
+    assert complaints("sansice demo --json") == ["no such option: --json"]
