@@ -113,6 +113,9 @@ class Candidate:
     tcp_type: TcpType | None = None
     extensions: tuple[tuple[str, str], ...] = attrs.field(default=(), validator=_check_extensions)
 
+    def __str__(self) -> str:
+        return f"{self.type.value} {self.address}"
+
     def to_sdp(self) -> str:
         """The text after ``a=``, e.g. ``candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host``."""
         host, port = self.address

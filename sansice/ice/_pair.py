@@ -66,6 +66,9 @@ class CandidatePair:
     state: PairState
     nominated: bool
 
+    def __str__(self) -> str:
+        return f"{self.local} -> {self.remote}"
+
 
 @attrs.frozen
 class LocalCandidate:
