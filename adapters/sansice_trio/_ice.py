@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
@@ -106,7 +106,7 @@ def open_ice(
     )
     return IceConnection(
         agent,
-        list_addresses=lambda: host_addresses(interface_filter),
+        interface_filter=interface_filter,
         include_loopback=include_loopback,
         ports=port_range and range(port_range[0], port_range[1] + 1),
         trickle=trickle,
@@ -129,21 +129,21 @@ class IceConnection:
         "_connecting",
         "_driver",
         "_include_loopback",
+        "_interface_filter",
         "_left",
-        "_list_addresses",
         "_max_queued",
         "_max_queued_bytes",
+        "_news",
         "_queue",
         "_queued_bytes",
         "_trickle",
-        "_waiting",
     )
 
     def __init__(
         self,
         agent: IceAgent,
         *,
-        list_addresses: Callable[[], list[str]],
+        interface_filter: InterfaceFilter | None,
         include_loopback: bool | None,
         ports: range | None,
         trickle: bool,
@@ -153,14 +153,14 @@ class IceConnection:
         self._agent = agent
         self._driver = TrioDriver(agent, self._deliver, ports=ports)
         self._call = self._driver.call
-        self._list_addresses = list_addresses
+        self._interface_filter = interface_filter
         self._include_loopback = include_loopback
         self._trickle = trickle
         self._max_queued = max_queued
         self._max_queued_bytes = max_queued_bytes
         self._queue: list[bytes] = []
         self._queued_bytes = 0
-        self._waiting = trio.lowlevel.ParkingLot()
+        self._news: trio.Event | None = None
         self._connecting = self._left = False
 
     async def __aenter__(self) -> Self:
@@ -174,7 +174,7 @@ class IceConnection:
             return await self._driver.__aexit__(kind, error, trace)
         finally:
             self._left = True
-            self._waiting.unpark_all()
+            self._tell_waiting()
 
     # ------------------------------------------------------------- what may be read
 
@@ -253,6 +253,8 @@ class IceConnection:
         await trio.lowlevel.checkpoint()
         while self._agent.gathering_state is not GatheringState.COMPLETE:
             await self._park()
+        if self._agent.state is IceState.CLOSED:  # which ends gathering too
+            self._raise_if_over()
         return self.local_description
 
     def candidates(self) -> Candidates:
@@ -290,7 +292,7 @@ class IceConnection:
             pair = self._agent.selected_pair
             if pair is not None:
                 return pair
-            await self._waiting.park()
+            await self._park()
 
     def add_remote_candidate(self, candidate: Candidate) -> bool:
         """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
@@ -370,7 +372,8 @@ class IceConnection:
     def _start_gathering(self) -> None:
         if self._agent.gathering_state is GatheringState.NEW:
             self._raise_if_over()
-            self._call(self._agent.gather, self._list_addresses(), include_loopback=self._include_loopback)
+            addresses = host_addresses(self._interface_filter)
+            self._call(self._agent.gather, addresses, include_loopback=self._include_loopback)
 
     def _check_component(self, stream: int, component: int) -> None:
         if (stream, component) != (0, 1):
@@ -389,12 +392,18 @@ class IceConnection:
             while len(self._queue) > self._max_queued or self._queued_bytes > self._max_queued_bytes:
                 self._take()
                 self._agent.stats.drop(DropReason.QUEUE_FULL)
-        if self._waiting:
-            self._waiting.unpark_all()
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        if self._news is not None:
+            self._news.set()
+            self._news = None
 
     async def _park(self) -> None:
         self._raise_if_over()
-        await self._waiting.park()
+        if self._news is None:  # made when somebody waits: an idle connection has none
+            self._news = trio.Event()
+        await self._news.wait()
 
     def _raise_if_over(self) -> None:
         error = self._over()
