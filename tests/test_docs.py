@@ -1,4 +1,4 @@
-"""Every example in the README and in docs/ runs, and every command shown there exists.
+"""Every example in the README and in docs/ runs, every command shown there exists, and every link leads somewhere.
 
 A ```python block is a program of its own, run in an empty folder; it passes when it ends with exit code 0 and nothing on
 stderr. A comment on the line before the block may say otherwise:
@@ -30,6 +30,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"(?P<indent> *)```(?P<language>\w*)[^\n`]*")
 COMMENT = re.compile(r" *<!-- test: (?P<how>.+?) -->")
 SHELL = ("sh", "bash", "shell", "console")
+LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 ANY_MACHINE_HAS = frozenset({"cd", "export", "git"})
 
 SECONDS = 60
@@ -173,6 +174,8 @@ BLOCKS = {
     for path in DOCUMENTS
     if path.parent.name != "changelog.d"
 }
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+TWO_ENDED = {"embed.py": ["--controlling"]}
 PYTHON = [(block, blocks) for blocks in BLOCKS.values() for block in blocks if block.language == "python"]
 COMMANDS = [
     (f"{block}", line)
@@ -205,6 +208,51 @@ def run_program(source: str, document: str, folder: Path) -> subprocess.Complete
 @pytest.mark.parametrize(("place", "command"), COMMANDS, ids=[f"{place} {command}" for place, command in COMMANDS])
 def test_command_that_is_shown_exists(place, command):
     assert complaints(command) == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_example_program_runs(path, tmp_path):
+    if path.name in TWO_ENDED:
+        run_pair(path, TWO_ENDED[path.name], tmp_path)
+        return
+    run = run_program(path.read_text(encoding="utf-8"), path.name, tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def run_pair(path: Path, options: list[str], folder: Path) -> None:
+    """Two processes of one program, the first with `options`; each reads on stdin the first line that the other printed."""
+    command = [sys.executable, "-P", "-X", "dev", path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": folder}
+    with subprocess.Popen([*command, *options], **pipes) as one, subprocess.Popen(command, **pipes) as other:
+        from_one, from_other = one.stdout.readline(), other.stdout.readline()
+        other.stdin.write(from_one)
+        other.stdin.flush()
+        told = [one.communicate(from_other, timeout=SECONDS)[1], other.communicate(timeout=SECONDS)[1]]
+    assert (one.returncode, other.returncode) == (0, 0), told
+    assert not any("Warning" in text for text in told), told
+
+
+@pytest.mark.parametrize("path", BLOCKS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path):
+    assert dead_links(path, path.read_text(encoding="utf-8")) == []
+
+
+def dead_links(document: Path, text: str) -> list[str]:
+    """The relative links whose file, or whose heading in it, is not there."""
+    dead = []
+    for match in LINK.finditer(text):
+        target = document.parent / match["path"] if match["path"] else document
+        if match["path"] and not target.exists():
+            dead.append(match["path"])
+        elif match["anchor"] and match["anchor"] not in anchors(text if target == document else target.read_text("utf-8")):
+            dead.append(f"{match['path']}#{match['anchor']}")
+    return dead
+
+
+def anchors(text: str) -> set[str]:
+    """What a heading is called in a link: lower case, hyphens for spaces, no punctuation."""
+    headings = re.findall(r"^#+ +(.+?) *$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_readme_shows_the_two_commands_and_an_example():
@@ -338,3 +386,9 @@ def test_options_of_sansice_are_looked_up_in_its_help(monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "sansice_help", texts.get)
     assert complaints("sansice demo --count=5 && sansice --version") == []
     assert complaints("sansice demo --json") == ["no such option: --json"]
+
+
+def test_dead_links_are_found(tmp_path):
+    (tmp_path / "b.md").write_text("# Why `now`, not *then*?\n")
+    text = "## Here\n[a](b.md) [b](b.md#why-now-not-then) [c](#here) [d](https://x.test/y)\n[e](c.md) [f](#there) [g](b.md#here)"
+    assert dead_links(tmp_path / "a.md", text) == ["c.md", "#there", "b.md#here"]
