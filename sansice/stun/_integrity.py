@@ -49,9 +49,10 @@ class IntegrityKey:
         states = self._sha1
         if states is None:
             states = self._sha1 = _hmac_states(hashlib.sha1, self._key)
-        inner = states[0]()
+        new_inner, new_outer = states
+        inner = new_inner()
         inner.update(message)
-        outer = states[1]()
+        outer = new_outer()
         outer.update(inner.digest())
         digest: bytes = outer.digest()
         return digest
@@ -61,9 +62,10 @@ class IntegrityKey:
         states = self._sha256
         if states is None:
             states = self._sha256 = _hmac_states(hashlib.sha256, self._key)
-        inner = states[0]()
+        new_inner, new_outer = states
+        inner = new_inner()
         inner.update(message)
-        outer = states[1]()
+        outer = new_outer()
         outer.update(inner.digest())
         digest: bytes = outer.digest()
         return digest

@@ -16,7 +16,9 @@ from ._integrity import FINGERPRINT_XOR, SHA1_LENGTH, SHA1_TAG, SHA256_LENGTH, S
 
 T = TypeVar("T")
 
-MAX_ATTRIBUTES = 128  # ours: a CreatePermission that fills an Ethernet frame has 120; more is an attack on our time
+# Ours. Each attribute costs us as much as 100 bytes of checksum do, and 4 bytes of the sender. A check has eight, and
+# a CreatePermission as long as RFC 8489 6.1 allows on an unknown path, 548 bytes, has room for 40.
+MAX_ATTRIBUTES = 64
 
 _SHA1 = MESSAGE_INTEGRITY.code
 _SHA256 = MESSAGE_INTEGRITY_SHA256.code
@@ -138,9 +140,10 @@ class Message:
             understood: the codes that the usage knows, where that is less than the whole registry.
         """
         covered = self._covered
-        return tuple(
-            code for code, offset in self._offsets.items() if code < 0x8000 and offset <= covered and code not in understood
-        )
+        unknown = [
+            code for code, offset in self._offsets.items() if code < 0x8000 and code not in understood and offset <= covered
+        ]
+        return tuple(unknown)
 
     def __repr__(self) -> str:
         names = ", ".join(REGISTRY[code].name if code in REGISTRY else f"{code:#06x}" for code in self._offsets)

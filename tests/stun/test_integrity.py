@@ -2,7 +2,7 @@ import hashlib
 import hmac
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from sansice.stun import (
     PRIORITY,
@@ -24,6 +24,8 @@ def same_key(key, expected):
     return key.sha1(b"x") == hmac.digest(expected, b"x", "sha1") and key.sha256(b"x") == hmac.digest(expected, b"x", "sha256")
 
 
+@example(key=bytes(64), messages=[b"the block of both hashes"])
+@example(key=bytes(65), messages=[b"one byte more: the key is hashed first"])
 @given(key=st.binary(max_size=200), messages=st.lists(st.binary(max_size=200), min_size=1, max_size=4))
 def test_kept_hash_states_give_the_hmac_of_the_standard_library_again_and_again(key, messages):
     ours = IntegrityKey(key)
