@@ -37,7 +37,8 @@ def unpacked(tmp_path_factory):
     """The folder that the sdist unpacks to."""
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(build("sdist", ROOT, folder)) as file:
-        file.extractall(folder, filter="data")
+        file.extraction_filter = getattr(tarfile, "data_filter", None)  # a filter= is refused before Python 3.11.4
+        file.extractall(folder)
     (path,) = (path for path in folder.iterdir() if path.is_dir())
     return path
 
