@@ -295,7 +295,7 @@ class IceAgent(Machine):
         if remote is None:
             pacing = 50 if description.pacing is None else description.pacing
             self._ta = max(self._config.ta, pacing / 1000)  # RFC 8445 14.2
-            self._checker.set_remote(description, now=now)
+            self._checker.set_remote(description, ta=self._ta, now=now)
             self._timers.set(_Timer.PATIENCE, now + self._config.pac_timeout)  # RFC 8863 4
             self._move(IceCause.START)
         elif (description.ufrag, description.pwd) != (remote.ufrag, remote.pwd):

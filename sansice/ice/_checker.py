@@ -12,7 +12,7 @@ import math
 import attrs
 
 from sansice._timers import Timers
-from sansice.machine import Address, DecodeError, DropReason, Entropy, Event, Machine, SendDatagram, SocketId
+from sansice.machine import Action, Address, DecodeError, DropReason, Entropy, Event, Machine, SendDatagram, SocketId
 from sansice.stun import (
     IntegrityAlgorithm,
     Message,
@@ -108,6 +108,7 @@ class Checker(Machine):
         "_key",
         "_remote_key",
         "_running",
+        "_ta",
         "_timers",
         "_trusted",
         "_username",
@@ -146,6 +147,7 @@ class Checker(Machine):
         self._remote_key = self._key
         self._username = ""
         self._running: dict[TransactionId, _Running] = {}
+        self._ta = config.ta
         self._timers: Timers[TransactionId] = Timers()
         self._trusted: set[Address] = set()
         self._is_ice2 = False
@@ -159,18 +161,21 @@ class Checker(Machine):
         for pair in self.list:
             if pair.local.socket == socket:
                 self._forget_checks(pair)
-                self.list.untrigger(pair)
                 self._fail(pair)
         self._consider_nomination(now)
 
-    def set_remote(self, description: Description, *, now: float) -> None:
-        """Know the peer: pair what is known, thaw, and take up the checks that came before."""
+    def set_remote(self, description: Description, *, ta: float, now: float) -> None:
+        """Know the peer: pair what is known, thaw, and take up the checks that came before.
+
+        ``ta`` is the pacing on which both agreed.
+        """
         self.remote = description
+        self._ta = ta
         self._remote_key = short_term_key(description.pwd)
         self._is_ice2 = "ice2" in description.options
         self._username = f"{description.ufrag}:{self.credentials.ufrag}"  # RFC 8445 7.2.2
         if description.lite:
-            self._take_role(IceRole.CONTROLLING)  # RFC 8445 6.1.1
+            self._take_role(IceRole.CONTROLLING, now)  # RFC 8445 6.1.1
         for candidate in description.candidates:
             self.pairing.add_remote(candidate)
         self.pairing.run()
@@ -258,7 +263,7 @@ class Checker(Machine):
         # RFC 8445 14.3, with N the number of pairs in the checklist set; capped, see IceConfig.
         config = self._config
         active = self.list.count(PairState.WAITING, PairState.IN_PROGRESS)
-        rto = max(config.schedule.rto, min(config.max_check_rto, config.ta * len(self.list) * active))
+        rto = max(config.schedule.rto, min(config.max_check_rto, self._ta * len(self.list) * active))
         return config.schedule if rto == config.schedule.rto else attrs.evolve(config.schedule, rto=rto)
 
     def handle_response(self, socket: SocketId, source: Address, message: Message, *, now: float) -> bool:
@@ -306,11 +311,11 @@ class Checker(Machine):
     def _absorb(self, running: _Running, now: float) -> None:
         """Pass on what a transaction wants, and act on how it ended."""
         transaction = running.transaction
-        outcome: Event | None = None
+        outcome: Action | Event | None = None
         for output in transaction.take_outputs():
             if isinstance(output, SendDatagram):
                 self._outputs.append(output)
-            elif isinstance(output, Event):
+            else:
                 outcome = output
         deadline = transaction.deadline()
         if deadline != math.inf:
@@ -326,9 +331,9 @@ class Checker(Machine):
 
     def _end(self, running: _Running) -> None:
         transaction_id = running.transaction.id
-        if self._running.pop(transaction_id, None) is not None:
-            running.pair.cancelled -= running.cancelled
-            self._timers.cancel(transaction_id)
+        del self._running[transaction_id]
+        running.pair.cancelled -= running.cancelled
+        self._timers.cancel(transaction_id)
 
     def _current(self, pair: Pair) -> _Running | None:
         return next((one for one in self._running.values() if one.pair is pair and not one.cancelled), None)
@@ -378,7 +383,7 @@ class Checker(Machine):
         self._first_valid_at = min(self._first_valid_at, now)
         if is_news:
             self._outputs.append(PairBecameValid(valid))
-        if running.nominating or (pair.nominate_on_success and self.role is IceRole.CONTROLLED):
+        if pair.nominate_on_success or (running.nominating and self.selected is None):
             self._nominate(pair, valid)
         else:
             self._consider_nomination(now)
@@ -396,12 +401,13 @@ class Checker(Machine):
         pair = running.pair
         if running.cancelled:
             return
-        if running.nominating or (pair.nominate_on_success and self.selected is None):
+        if self.selected is None and (pair.nominate_on_success or (running.nominating and self.role is IceRole.CONTROLLING)):
             self.nomination_failed = True
         self._fail(pair)
         self._consider_nomination(now)
 
     def _fail(self, pair: Pair) -> None:
+        self.list.untrigger(pair)
         pair.nominating = pair.nominate_on_success = False
         pair.move(PairEvent.FAIL)
         if pair.valid is not None:
@@ -413,7 +419,6 @@ class Checker(Machine):
         for pair in self.list:
             if pair.valid is valid:
                 self._forget_checks(pair)
-                self.list.untrigger(pair)
                 self._fail(pair)
                 pair.is_spent = True
         self._consider_nomination(now)
@@ -426,18 +431,23 @@ class Checker(Machine):
             self._check_failed(running, now)
             return
         self.tiebreaker = int.from_bytes(self._entropy(8), "big")
-        self._take_role(running.role.opposite)
         if not running.cancelled:
+            pair.nominating = False
             pair.move(PairEvent.REPEAT)
             self.list.trigger(pair)
+        self._take_role(running.role.opposite, now)
 
-    def _take_role(self, role: IceRole) -> None:
+    def _take_role(self, role: IceRole, now: float) -> None:
+        """Change the role, if it is another one: nominations begun in the old role are void in the new one."""
         if role is self.role:
             return
         self.pairing.take_role(role)
         self._timers.cancel(_NOMINATE)
         for pair in self.list:
-            pair.nominating = False
+            if pair.nominating:
+                self.list.untrigger(pair)
+            pair.nominating = pair.nominate_on_success = False
+        self._consider_nomination(now)
 
     # ------------------------------------------------------------- nomination
 
@@ -445,7 +455,7 @@ class Checker(Machine):
         """Nominate, wait, or do nothing (RFC 8445 8.1.1); the policy is in `_nomination`."""
         if self.role is not IceRole.CONTROLLING or self.selected is not None or self.nomination_failed:
             return
-        if any(pair.nominating for pair in self.list):
+        if any(pair.nominating for pair in self.list) or any(one.nominating for one in self._running.values()):
             return
         choice = choose(self.list, self._first_valid_at, self._config.acceptance_waits)
         if choice is None:
@@ -460,19 +470,28 @@ class Checker(Machine):
     def _nominate(self, pair: Pair, valid: Pair) -> None:
         """Conclude the component with a valid pair (RFC 8445 8.1.2)."""
         pair.nominating = pair.nominate_on_success = False
-        if self.selected is valid:
-            return
-        if self.selected is not None:
-            self.selected.nominated = False
+        chosen = self.selected
+        if chosen is not None:
+            if chosen is valid or not self._may_replace(chosen, valid):
+                return
+            chosen.nominated = False
         self.selected = valid
         self.pairing.is_concluded = True
-        valid.nominated = pair.nominated = True
         self.list.move(ChecklistEvent.NOMINATE)
         for other in tuple(self.list):
-            if other is not pair and other.state is not PairState.SUCCEEDED:
-                self._forget_checks(other)
-                self.list.remove(other)
+            other.nominated = other is pair
+            if other is not pair and not other.nominate_on_success:
+                self._conclude_without(other)
+        valid.nominated = True
         self._outputs.append(PairNominated(valid))
+
+    def _conclude_without(self, pair: Pair) -> None:
+        """Check no more a pair that was not nominated; one that works stays, for the peer may yet nominate it."""
+        self._forget_checks(pair)
+        if pair.state is PairState.SUCCEEDED:
+            self.list.untrigger(pair)
+        else:
+            self.list.remove(pair)
 
     def fail_list(self) -> None:
         """Nothing can become of this checklist any more (RFC 8445 7.2.5.4)."""
@@ -503,7 +522,7 @@ class Checker(Machine):
             self._send(socket, source, encode_refusal(request, Refusal.ROLE_CONFLICT, self._key))
             return
         if conflict is Conflict.SWITCH:
-            self._take_role(self.role.opposite)
+            self._take_role(self.role.opposite, now)
         self._send(socket, source, encode_success(request, source, self._key))
         local = self.pairing.locals[socket]
         if self.remote is None:
@@ -533,28 +552,36 @@ class Checker(Machine):
         if remote is None or not can_pair(local.base, source):
             return
         self._trusted.add(source)
-        pair = self.list.find(local.socket, source)
-        if pair is not None:
-            pair.requests_received += 1
-            if pair.is_spent:
-                return
         nominates = check.use_candidate and self.role is IceRole.CONTROLLED
-        if self.selected is not None and not (nominates and self._may_replace(self.selected, pair)):
-            return  # RFC 8445 8.1.2, 11: answered, without consequences
+        may_trigger = nominates or self.selected is None  # RFC 8445 8.1.2, 11: else answered, without consequences
+        pair = self.list.find(local.socket, source)
         if pair is None:
-            pair = self.pairing.insert_triggered(local, remote, source)
+            pair = self.pairing.insert_triggered(local, remote, source) if may_trigger else None
             if pair is None:
                 return
-        elif pair.state is PairState.SUCCEEDED and pair.valid is not None:
-            if not nominates:
+            pair.requests_received += 1
+        else:
+            pair.requests_received += 1
+            if pair.is_spent or not may_trigger:
                 return
-            if now < pair.valid.answered_at + self._config.consent_timeout:
+            if pair.state is not PairState.SUCCEEDED or pair.valid is None:
+                self._trigger(pair, now)
+            elif not nominates:
+                return
+            elif now < pair.valid.answered_at + self._config.consent_timeout:
                 self._nominate(pair, pair.valid)
                 return
-            self._trigger(pair, now)  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
-        else:
-            self._trigger(pair, now)
-        pair.nominate_on_success = pair.nominate_on_success or nominates
+            else:  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
+                self._trigger(pair, now)
+        if nominates:
+            self._await_nomination(pair)
+
+    def _await_nomination(self, pair: Pair) -> None:
+        """Nominate ``pair`` when its triggered check succeeds (RFC 8445 7.3.1.5)."""
+        if self._is_ice2:  # the peer nominates one at a time, and means the latest
+            for other in self.list:
+                other.nominate_on_success = False
+        pair.nominate_on_success = True
 
     def _trigger(self, pair: Pair, now: float) -> None:
         if pair.state is PairState.IN_PROGRESS:
@@ -563,12 +590,10 @@ class Checker(Machine):
         self.list.move(ChecklistEvent.REVIVE)
         self.list.trigger(pair)
 
-    def _may_replace(self, chosen: Pair, pair: Pair | None) -> bool:
-        """Whether a nomination of ``pair`` may replace the selected one.
+    def _may_replace(self, chosen: Pair, valid: Pair) -> bool:
+        """Whether a nomination of ``valid`` may replace the selected pair.
 
-        A partner before RFC 8445 nominates every pair that works, and both ends use the one of highest
-        priority (RFC 8445 8.1.1). Any other nominates once, so a later one is deliberate.
+        A partner before RFC 8445 nominates every pair that works, in any order, and both ends use the one of
+        highest priority (RFC 8445 8.1.1). Any other nominates once, so a later one is deliberate.
         """
-        if self._is_ice2 or pair is None:
-            return True
-        return pair.priority > next((one.priority for one in self.list if one.valid is chosen), chosen.priority)
+        return self._is_ice2 or valid.priority > chosen.priority

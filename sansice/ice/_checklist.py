@@ -95,7 +95,12 @@ class Checklist:
             self._triggered.remove(pair)
 
     def evictable(self) -> Pair | None:
-        """The pair of lowest priority on which no check has been spent, to make room (RFC 8445 6.1.2.5)."""
+        """The pair to give up for a new one: a failed one, else the one of lowest priority on which no check has been
+        spent (RFC 8445 6.1.2.5, RFC 8838 10). Not one whose path must not be used again, nor one still listened for.
+        """
+        for pair in reversed(self._pairs):
+            if pair.state is PairState.FAILED and not pair.is_spent and not pair.cancelled:
+                return pair
         for pair in reversed(self._pairs):
             if pair.state in (PairState.FROZEN, PairState.WAITING) and not pair.requests_sent:
                 return pair

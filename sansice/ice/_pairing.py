@@ -32,10 +32,10 @@ class Pairing:
 
     __slots__ = (
         "_config",
+        "_discovered",
         "_drop",
         "_foundations",
         "_known",
-        "_peer_reflexive",
         "component",
         "is_concluded",
         "is_running",
@@ -57,7 +57,7 @@ class Pairing:
         self._drop = drop
         self._foundations = foundations
         self._known: list[LocalCandidate] = []
-        self._peer_reflexive = 0
+        self._discovered: list[Address] = []
 
     def run(self) -> None:
         """The remote description is known: thaw one pair of each foundation (RFC 8445 6.1.2.6)."""
@@ -84,7 +84,7 @@ class Pairing:
         if local.candidate.type is CandidateType.HOST:
             self.locals[local.socket] = local
             for remote_address, remote in self.remotes.items():
-                if remote.type is not CandidateType.PEER_REFLEXIVE:  # RFC 8445 7.3.1.3
+                if remote_address not in self._discovered:  # RFC 8445 7.3.1.3
                     self._form(local, remote, remote_address)
 
     def remove_local(self, socket: SocketId) -> None:
@@ -130,40 +130,40 @@ class Pairing:
         ):
             return False
         known = self.remotes.get(address)
-        if known is not None:
-            return self._learn(address, known, candidate)
-        if len(self.remotes) - self._peer_reflexive >= self._config.max_remote_candidates:
+        is_early = address in self._discovered
+        if known is not None and not is_early:
+            if candidate.priority <= known.priority:
+                return False
+            self._replace(address, candidate)
+            return True
+        if len(self.remotes) - len(self._discovered) >= self._config.max_remote_candidates:
             self._drop(DropReason.LIMIT)
             return False
-        self.remotes[address] = candidate
+        if known is not None:  # its checks came before it was signalled: its priority stays (RFC 8838 11)
+            self._discovered.remove(address)
+            self._replace(address, attrs.evolve(candidate, priority=known.priority))
+        self.remotes.setdefault(address, candidate)
         for local in tuple(self.locals.values()):
-            self._form(local, candidate, address)
+            self._form(local, self.remotes[address], address)
         return True
 
-    def _learn(self, address: Address, known: Candidate, candidate: Candidate) -> bool:
-        """A second candidate for an address: keep the better one. A signalled one replaces a peer-reflexive one,
-        whose priority stays (RFC 8838 11.4).
-        """
-        if known.type is CandidateType.PEER_REFLEXIVE:
-            self._peer_reflexive -= 1
-            candidate = attrs.evolve(candidate, priority=known.priority)
-        elif candidate.priority <= known.priority:
-            return False
+    def _replace(self, address: Address, candidate: Candidate) -> None:
+        """Another candidate for a known address: its pairs keep their states."""
         self.remotes[address] = candidate
         for pair in self.list:
             if pair.remote_address == address:
-                pair.remote = candidate
-                pair.foundation = (pair.local.candidate.foundation, candidate.foundation)
-                pair.priority = self._priority(pair.local.candidate, candidate)
+                for one in (pair, pair.valid or pair):
+                    one.remote = candidate
+                    one.foundation = (one.local.candidate.foundation, candidate.foundation)
+                    one.priority = self._priority(one.local.candidate, candidate)
         self.list.sort()
-        return True
 
     def discover(self, source: Address, priority: int) -> Candidate | None:
         """A peer-reflexive remote candidate (RFC 8445 7.3.1.3). ``None``: too many, or a priority out of range."""
-        if self._peer_reflexive >= self._config.max_peer_reflexive or not 1 <= priority <= MAX_PRIORITY:
+        if len(self._discovered) >= self._config.max_peer_reflexive or not 1 <= priority <= MAX_PRIORITY:
             self._drop(DropReason.LIMIT)
             return None
-        self._peer_reflexive += 1
+        self._discovered.append(source)
         candidate = Candidate(
             foundation=self._fresh_foundation(),
             component=self.component,
