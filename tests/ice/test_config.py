@@ -1,0 +1,54 @@
+"""Timers have the RFCs' values, and cannot be set below what the RFCs allow."""
+
+import pytest
+
+from sansice.ice import IceConfig
+from sansice.stun import Schedule
+
+
+@pytest.mark.req("RFC8445-122", "RFC8445-113", "RFC7675-008")
+def test_defaults_are_those_of_the_specifications():
+    config = IceConfig()
+    assert config.ta == 0.05
+    assert config.keepalive_interval == 15.0
+    assert config.consent_interval == 5.0
+
+
+@pytest.mark.req("RFC8863-002")
+def test_patience_is_as_long_as_one_unanswered_check():
+    assert IceConfig().pac_timeout == IceConfig().schedule.duration == 39.5
+
+
+@pytest.mark.req("RFC8445-113")
+def test_keepalives_more_often_than_every_15_s_are_refused():
+    assert IceConfig(keepalive_interval=15.0).keepalive_interval == 15.0
+    with pytest.raises(ValueError, match="keepalive_interval"):
+        IceConfig(keepalive_interval=14.9)
+
+
+@pytest.mark.req("RFC8445-127")
+def test_rto_below_half_a_second_is_refused():
+    IceConfig(schedule=Schedule(rto=0.5))
+    with pytest.raises(ValueError, match="schedule"):
+        IceConfig(schedule=Schedule(rto=0.49, minimum_rto=0.1))
+
+
+@pytest.mark.req("RFC7675-009")
+def test_consent_period_whose_shortest_is_below_4_s_is_refused():
+    assert IceConfig(consent_interval=5.0).consent_interval * 0.8 == 4.0
+    with pytest.raises(ValueError, match="consent_interval"):
+        IceConfig(consent_interval=4.9)
+
+
+def test_pacing_faster_than_5_ms_is_refused():
+    IceConfig(ta=0.005)
+    with pytest.raises(ValueError, match="ta"):
+        IceConfig(ta=0.0049)
+
+
+def test_defaults_cannot_be_changed_from_outside():
+    config = IceConfig()
+    with pytest.raises(TypeError):
+        config.acceptance_waits[next(iter(config.acceptance_waits))] = 0.0
+    with pytest.raises(AttributeError):
+        config.ta = 1.0
