@@ -1,1 +1,35 @@
-"""placeholder"""
+"""The ``sansice`` command.
+
+Importing this package loads nothing else: the other end of a demonstration starts without click and rich.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_EXTRA = frozenset({"click", "ifaddr", "rich", "trio"})  # what the extra `cli` installs
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main() -> None:
+    """Run the command with the arguments of this process, then exit.
+
+    Raises:
+        SystemExit: always. 0 it worked; 1 it did not; 2 usage; 130 interrupted.
+    """
+    try:
+        from ._main import run
+
+        code = run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        sys.exit(f"sansice: the command needs {error.name}; install it with: pip install 'sansice[cli]'")
+    except BrokenPipeError:  # whoever read our output has left
+        # What is still buffered goes nowhere, or closing stdout would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)

@@ -1,0 +1,5 @@
+"""``python -m sansice_cli`` is ``sansice``."""
+
+from . import main
+
+main()
