@@ -15,7 +15,6 @@ from sansice.machine import (
     Event,
     IcmpError,
     Machine,
-    NaptrRecord,
     OpenSocket,
     Record,
     RecordKind,
@@ -86,10 +85,11 @@ class Host:
         Raises:
             ValueError: not a literal, or the address is taken.
         """
-        interface = Interface(self.name, behind.inside, self._receive, link=link)
-        canonical = behind.attach(address, interface)
+        canonical = Address.of(address, 0).host
         if canonical in self._interfaces:
             raise ValueError(f"{self.name} has {canonical} already")
+        interface = Interface(self.name, behind.inside, self._receive, link=link)
+        behind.attach(canonical, interface)
         self._interfaces[canonical] = interface
         return interface
 
@@ -117,6 +117,16 @@ class Host:
             local = free
         self._bound[local] = (node, socket)
         return local, interface
+
+    def send(self, interface: Interface, packet: Packet) -> None:
+        """Put a packet on the way; what goes to an address of this host never leaves it."""
+        if packet.destination[0] in self._interfaces:
+            self._world.clock.at(self._world.clock.now, self._loop_back, packet)
+        else:
+            interface.send(packet)
+
+    def _loop_back(self, packet: Packet) -> None:
+        self._receive(packet, True)
 
     def unbind(self, local: Address) -> None:
         """Free a port."""
@@ -151,7 +161,7 @@ class Host:
         if self.icmp and packet.icmp is None:
             error = PORT_UNREACHABLE[":" in packet.source[0]]
             answer = Packet(Address(packet.destination[0], 0), packet.source, b"", error, packet.destination)
-            self._interfaces[packet.destination[0]].send(answer)
+            self.send(self._interfaces[packet.destination[0]], answer)
 
 
 class Node:
@@ -281,7 +291,7 @@ class Node:
         world = self._world
         if world.packets is not None:
             world.note(self.host.name, Fate.SENT, packet)
-        bound[1].send(packet)
+        self.host.send(bound[1], packet)
 
     def send_stream(self, socket: SocketId, data: bytes) -> None:
         """Nothing: no stream ever opened."""
@@ -307,10 +317,6 @@ class Node:
 
 
 def _kind(record: Record) -> RecordKind:
-    match record:
-        case AddressRecord():
-            return RecordKind.AAAA if ":" in record.host else RecordKind.A
-        case SrvRecord():
-            return RecordKind.SRV
-        case NaptrRecord():
-            return RecordKind.NAPTR
+    if isinstance(record, AddressRecord):
+        return RecordKind.AAAA if ":" in record.host else RecordKind.A
+    return RecordKind.SRV if isinstance(record, SrvRecord) else RecordKind.NAPTR

@@ -111,21 +111,24 @@ class Nat:
         self.inside.gateway = self._inner_interface
         self._addresses: dict[bool, str] = {}
         for address in addresses:
-            canonical = outside.attach(address, self._outer_interface)
-            if self._addresses.setdefault(":" in canonical, canonical) != canonical:
-                raise ValueError(
-                    f"{name}: one outer address a family, not both {self._addresses[':' in canonical]} and {canonical}"
-                )
+            canonical = Address.of(address, 0).host
+            known = self._addresses.setdefault(":" in canonical, canonical)
+            if known != canonical:
+                raise ValueError(f"{name}: one outer address a family, not both {known} and {canonical}")
+            outside.attach(canonical, self._outer_interface)
         self._bindings: dict[Hashable, _Binding] = {}
         self._by_outer: dict[Address, _Binding] = {}
         self._drawn = 0
 
-    def attach(self, address: str, interface: Interface) -> str:
-        """Give an inner address to a host's interface; an untranslated family is made known outside as well."""
-        canonical = self.inside.attach(address, interface)
-        if (":" in canonical) not in self._addresses:
-            self._outside.attach(canonical, self._outer_interface)
-        return canonical
+    def attach(self, address: str, interface: Interface) -> None:
+        """Give an inner address, a canonical literal, to an interface; an untranslated family is made known outside as well.
+
+        Raises:
+            ValueError: it is taken.
+        """
+        if (":" in address) not in self._addresses:
+            self._outside.attach(address, self._outer_interface)
+        self.inside.attach(address, interface)
 
     def forget(self) -> None:
         """Lose every mapping, as a reboot does."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sansice.machine import Address
-
 from ._link import Line, Link
 from ._packets import Fate, Packet
 from ._world import World
@@ -78,17 +76,15 @@ class Segment:
     def link(self, link: Link) -> None:
         self._line.link = link
 
-    def attach(self, address: str, interface: Interface) -> str:
-        """Give ``address`` to ``interface``; returns the canonical form.
+    def attach(self, address: str, interface: Interface) -> None:
+        """Give ``address``, a canonical literal, to ``interface``.
 
         Raises:
-            ValueError: not an address literal, or taken.
+            ValueError: it is taken.
         """
-        address = Address.of(address, 0).host
         if address in self._interfaces:
             raise ValueError(f"{address} is taken at {self.name} by {self._interfaces[address].name}")
         self._interfaces[address] = interface
-        return address
 
     def carry(self, sender: Interface, packet: Packet, direct: bool) -> None:
         """Take a packet from one interface to the one that has its destination, or lose it."""

@@ -1,0 +1,84 @@
+"""Links: delays and faults, at the rates that were asked for."""
+
+import attrs
+import pytest
+
+from sansice.simulation import Link
+from sansice.simulation._link import Line
+from sansice.simulation._world import World
+
+
+def line(seed=1, label="a", **link):
+    return Line(World(seed=seed, start=0.0, unix=0.0, icmp=True, trace=0), label, Link(**link))
+
+
+@pytest.mark.parametrize("name", ["latency", "jitter", "hold"])
+@pytest.mark.parametrize("value", [-0.001, float("inf"), float("nan")])
+def test_a_time_that_no_packet_takes_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a number of seconds"):
+        Link(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["loss", "duplication", "reordering"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_what_is_no_probability_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a probability"):
+        Link(**{name: value})
+
+
+def test_a_link_without_faults_delays_by_its_latency_alone():
+    plain = line(latency=0.25)
+    assert plain.steady
+    assert plain.delays() == [0.25]
+    assert plain.delays([0.5, 1.0]) == [0.75, 1.25]
+
+
+@pytest.mark.parametrize("fault", ["jitter", "loss", "duplication", "reordering"])
+def test_a_link_with_any_fault_is_not_steady(fault):
+    assert not line(**{fault: 0.5}).steady
+
+
+def test_loss_and_duplication_come_at_their_rates():
+    lossy, doubling = line(loss=0.3), line(duplication=0.2)
+    assert 2850 < sum(not lossy.delays() for _ in range(10_000)) < 3150
+    assert 1850 < sum(len(doubling.delays()) == 2 for _ in range(10_000)) < 2150
+
+
+def test_certain_loss_loses_all_and_certain_duplication_doubles_all():
+    assert all(line(seed, loss=1.0).delays() == [] for seed in range(50))
+    assert all(line(seed, duplication=1.0).delays([0.0, 1.0]) == [0.0, 0.0, 1.0, 1.0] for seed in range(50))
+
+
+def test_jitter_adds_up_to_its_measure_and_a_copy_has_its_own():
+    jittery = line(latency=1.0, jitter=0.5, duplication=1.0)
+    pairs = [jittery.delays() for _ in range(1000)]
+    delays = [delay for pair in pairs for delay in pair]
+    assert 1.0 <= min(delays) < 1.01
+    assert 1.49 < max(delays) <= 1.5
+    assert all(first != second for first, second in pairs)
+
+
+def test_reordering_holds_some_packets_back():
+    reordering = line(latency=0.1, reordering=0.5, hold=0.4)
+    delays = {delay for _ in range(100) for delay in reordering.delays()}
+    assert delays == {0.1, 0.5}
+
+
+def test_the_same_seed_and_label_draw_the_same_and_others_differ():
+    def run(seed, label):
+        one = line(seed, label, jitter=1.0, loss=0.5)
+        return [one.delays() for _ in range(50)]
+
+    assert run(1, "a") == run(1, "a")
+    assert run(1, "a") != run(2, "a")
+    assert run(1, "a") != run(1, "b")
+
+
+def test_a_link_may_be_replaced_while_in_use():
+    used = line(latency=0.1)
+    used.link = attrs.evolve(used.link, loss=1.0)
+    assert not used.steady
+    assert used.delays() == []
+    used.link = Link(latency=0.2)
+    assert used.steady
+    assert used.delays() == [0.2]

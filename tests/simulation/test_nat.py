@@ -1,0 +1,285 @@
+"""NATs: what RFC 4787 calls their mapping and filtering behaviour, seen from both sides."""
+
+import pytest
+
+from sansice.machine import Address, IcmpError
+from sansice.simulation import Fate, Filtering, Link, Mapping, Nat, Network
+from simulation._machines import Peer, Received, Unreachable
+
+INNER = Address("10.0.0.2", 5000)
+SERVER, SAME_HOST, STRANGER = Address("192.0.2.1", 1), Address("192.0.2.1", 2), Address("192.0.2.2", 1)
+
+
+class Bench:
+    """A machine behind a NAT, and peers at two public addresses, two ports at one of them."""
+
+    def __init__(self, *addresses, trace=0, outer=None, **nat):
+        self.net = net = Network(seed=3, latency=0.01, trace=trace)
+        self.outer = net.nat(outer) if outer else None
+        self.nat = net.nat(*(addresses or ("203.0.113.1",)), behind=self.outer, **nat)
+        host = net.host("inside", "10.0.0.2", behind=self.nat)
+        self.host = host
+        self.inside = host.run(Peer("10.0.0.2", 5000))
+        one, two = net.host("one", "192.0.2.1"), net.host("two", "192.0.2.2")
+        self.peers = {SERVER: one.run(Peer("192.0.2.1", 1)), SAME_HOST: one.run(Peer("192.0.2.1", 2))}
+        self.peers[STRANGER] = two.run(Peer("192.0.2.2", 1))
+
+    def out(self, to, node=None):
+        """Send from inside to a peer; returns the address that the peer sees, or ``None``."""
+        node = node or self.inside
+        before = len(self.peers[to].events)
+        node.call(node.machine.send, to, b"out")
+        self.net.run()
+        arrived = self.peers[to].events[before:]
+        return arrived[0][1].source if arrived else None
+
+    def back(self, peer, mapped):
+        """Whether a packet from a peer to the mapped address reaches the inside, from where it came."""
+        before = len(self.inside.events)
+        self.peers[peer].call(self.peers[peer].machine.send, mapped, b"in")
+        self.net.run()
+        return [event for _, event in self.inside.events[before:]] == [Received(peer, b"in")]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "same_host_differs", "other_host_differs"),
+    [
+        (Mapping.ENDPOINT_INDEPENDENT, False, False),
+        (Mapping.ADDRESS_DEPENDENT, False, True),
+        (Mapping.ADDRESS_AND_PORT_DEPENDENT, True, True),
+    ],
+)
+def test_mapping_depends_on_what_its_name_says(mapping, same_host_differs, other_host_differs):
+    bench = Bench(mapping=mapping)
+    mapped = bench.out(SERVER)
+    assert mapped.host == "203.0.113.1"
+    assert mapped.port >= 1024
+    assert bench.out(SERVER) == mapped
+    assert (bench.out(SAME_HOST) != mapped) is same_host_differs
+    assert (bench.out(STRANGER) != mapped) is other_host_differs
+
+
+@pytest.mark.parametrize(
+    ("filtering", "same_host", "other_host"),
+    [
+        (Filtering.ENDPOINT_INDEPENDENT, True, True),
+        (Filtering.ADDRESS_DEPENDENT, True, False),
+        (Filtering.ADDRESS_AND_PORT_DEPENDENT, False, False),
+    ],
+)
+def test_filtering_lets_in_what_its_name_says(filtering, same_host, other_host):
+    bench = Bench(filtering=filtering)
+    mapped = bench.out(SERVER)
+    assert bench.back(SERVER, mapped)
+    assert bench.back(SAME_HOST, mapped) is same_host
+    assert bench.back(STRANGER, mapped) is other_host
+    assert bench.net.lost[Fate.FILTERED] == 2 - same_host - other_host
+
+
+def test_sending_to_a_peer_opens_the_filter_for_it():
+    bench = Bench()
+    mapped = bench.out(SERVER)
+    assert not bench.back(STRANGER, mapped)
+    bench.out(STRANGER)
+    assert bench.back(STRANGER, mapped)
+
+
+def test_two_inner_ports_have_two_outer_ones():
+    bench = Bench()
+    other = bench.host.run(Peer("10.0.0.2", 5001))
+    assert bench.out(SERVER) != bench.out(SERVER, other)
+
+
+def test_an_outer_port_that_nobody_opened_leads_nowhere():
+    bench = Bench(filtering=Filtering.ENDPOINT_INDEPENDENT)
+    assert not bench.back(SERVER, Address("203.0.113.1", 2000))
+    assert bench.net.lost == {Fate.NO_MAPPING: 1}
+
+
+def test_the_translation_shows_in_the_trace():
+    bench = Bench(trace=10)
+    mapped = bench.out(SERVER)
+    hops = [(passage.place, passage.fate, passage.packet.source) for passage in bench.net.packets]
+    assert hops == [
+        ("inside", Fate.SENT, INNER),
+        ("NAT 1", Fate.TRANSLATED, INNER),
+        ("one", Fate.DELIVERED, mapped),
+    ]
+
+
+def test_a_mapping_lives_for_its_lifetime_after_the_last_outgoing_packet():
+    bench = Bench(lifetime=30.0)
+    mapped = bench.out(SERVER)
+    bench.net.run(until=29.0)
+    assert bench.out(SERVER) == mapped
+    bench.net.run(until=58.9)
+    assert bench.back(SERVER, mapped)
+    bench.net.run(until=59.0)
+    assert not bench.back(SERVER, mapped)
+    assert bench.net.lost == {Fate.NO_MAPPING: 1}
+    assert bench.out(SERVER) != mapped
+
+
+def test_incoming_packets_do_not_keep_a_mapping_alive():
+    bench = Bench(lifetime=30.0)
+    mapped = bench.out(SERVER)
+    bench.net.run(until=29.0)
+    assert bench.back(SERVER, mapped)
+    bench.net.run(until=31.0)
+    assert not bench.back(SERVER, mapped)
+
+
+def test_a_reboot_forgets_every_mapping():
+    bench = Bench()
+    mapped = bench.out(SERVER)
+    bench.nat.forget()
+    assert not bench.back(SERVER, mapped)
+    assert bench.out(SERVER) != mapped
+
+
+def test_there_is_no_hairpin():
+    bench = Bench(filtering=Filtering.ENDPOINT_INDEPENDENT)
+    mapped = bench.out(SERVER)
+    neighbour = bench.net.host("neighbour", "10.0.0.3", behind=bench.nat).run(Peer("10.0.0.3"))
+    neighbour.call(neighbour.machine.send, mapped, b"hairpin")
+    bench.net.run()
+    assert bench.net.lost == {Fate.NO_HAIRPIN: 1}
+
+
+def test_neighbours_reach_each_other_without_the_nat():
+    bench = Bench(trace=10)
+    neighbour = bench.net.host("neighbour", "10.0.0.3", behind=bench.nat).run(Peer("10.0.0.3"))
+    neighbour.call(neighbour.machine.send, INNER, b"hello")
+    bench.net.run()
+    assert bench.inside.events[-1][1] == Received(neighbour.machine.local, b"hello")
+    assert Fate.TRANSLATED not in {passage.fate for passage in bench.net.packets}
+
+
+def test_nats_nest():
+    bench = Bench("100.64.0.2", outer="203.0.113.9")
+    mapped = bench.out(SERVER)
+    assert mapped.host == "203.0.113.9"
+    assert bench.back(SERVER, mapped)
+    assert not bench.back(STRANGER, mapped)
+
+
+def test_overlapping_private_networks_do_not_meet():
+    net = Network()
+    nodes = [net.host(f"home {n}", "10.0.0.2", behind=net.nat(f"203.0.113.{n}")).run(Peer("10.0.0.2", 5)) for n in (1, 2)]
+    nodes[0].call(nodes[0].machine.send, Address("10.0.0.2", 5), b"to myself")
+    net.run()
+    assert [isinstance(event, Received) for _, event in nodes[0].events] == [False, True]
+    assert len(nodes[1].events) == 1
+
+
+def test_a_family_without_an_outer_address_is_routed_untranslated():
+    net = Network(latency=0.01)
+    nat = net.nat("100.64.0.2", behind=net.nat("203.0.113.1"))
+    inside = net.host("inside", "10.0.0.2", "2001:db8::2", behind=nat).run(Peer("2001:db8::2", 5))
+    outside = net.host("outside", "2001:db8:1::1").run(Peer("2001:db8:1::1", 6, echo=True))
+    inside.call(inside.machine.send, Address("2001:db8:1::1", 6), b"six")
+    net.run()
+    assert outside.events[-1][1] == Received(Address("2001:db8::2", 5), b"six")
+    assert inside.events[-1] == (0.02, Received(Address("2001:db8:1::1", 6), b"six"))
+
+
+def test_the_other_family_is_translated_where_the_nat_has_an_address_of_it():
+    net = Network()
+    nat = net.nat("203.0.113.1", "2001:db8:ff::1")
+    inside = net.host("inside", "fd00::2", behind=nat).run(Peer("fd00::2", 5))
+    outside = net.host("outside", "2001:db8:1::1").run(Peer("2001:db8:1::1", 6))
+    inside.call(inside.machine.send, Address("2001:db8:1::1", 6), b"six")
+    net.run()
+    assert outside.events[-1][1].source.host == "2001:db8:ff::1"
+
+
+def test_an_unknown_inner_address_behind_a_routed_nat_is_unroutable():
+    net = Network()
+    nat = net.nat("203.0.113.1")
+    net.host("gone", "2001:db8::2", behind=nat)
+    nat.inside._interfaces.clear()
+    outside = net.host("outside", "2001:db8:1::1").run(Peer("2001:db8:1::1", 6))
+    outside.call(outside.machine.send, Address("2001:db8::2", 6), b"six")
+    net.run()
+    assert net.lost == {Fate.UNROUTABLE: 1}
+
+
+def test_icmp_errors_find_their_way_in_through_the_mapping():
+    bench = Bench()
+    closed = Address("192.0.2.1", 99)
+    bench.inside.call(bench.inside.machine.send, closed, b"anyone?")
+    bench.net.run()
+    assert bench.inside.events[-1] == (0.02, Unreachable(closed, IcmpError(3, 3)))
+
+
+def test_icmp_errors_leave_with_what_they_quote_translated():
+    bench = Bench()
+    mapped = bench.out(SERVER)
+    bench.inside.call(bench.inside.machine.do, *_close())
+    server = bench.peers[SERVER]
+    server.call(server.machine.send, mapped, b"still there?")
+    bench.net.run()
+    assert server.events[-1][1] == Unreachable(mapped, IcmpError(3, 3))
+
+
+def test_an_icmp_error_about_no_mapping_goes_no_further():
+    bench = Bench(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT, filtering=Filtering.ENDPOINT_INDEPENDENT)
+    mapped = bench.out(SERVER)
+    bench.inside.call(bench.inside.machine.do, *_close())
+    stranger = bench.peers[STRANGER]
+    stranger.call(stranger.machine.send, mapped, b"let in by the filter, but no mapping is for this peer")
+    bench.net.run()
+    assert bench.net.lost == {Fate.CLOSED_PORT: 1, Fate.NO_MAPPING: 1}
+
+
+def _close():
+    from sansice.machine import CloseSocket, SocketId
+
+    return [CloseSocket(SocketId(1))]
+
+
+def test_a_nat_without_a_free_port_drops_what_needs_one(monkeypatch):
+    monkeypatch.setattr("sansice.simulation._nat.PORTS", 2)
+    bench = Bench(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT)
+    ports = {bench.out(SERVER).port, bench.out(SAME_HOST).port}
+    assert ports == {1024, 1025}
+    assert bench.out(STRANGER) is None
+    assert bench.net.lost == {Fate.NO_PORTS: 1}
+
+
+def test_a_port_whose_mapping_expired_is_used_again(monkeypatch):
+    monkeypatch.setattr("sansice.simulation._nat.PORTS", 1)
+    bench = Bench(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT, lifetime=10.0)
+    mapped = bench.out(SERVER)
+    bench.net.run(until=11.0)
+    assert bench.out(SAME_HOST) == mapped
+
+
+def test_two_outer_addresses_of_one_family_are_refused():
+    with pytest.raises(ValueError, match=r"one outer address a family, not both 203\.0\.113\.1 and 203\.0\.113\.2"):
+        Network().nat("203.0.113.1", "203.0.113.2")
+
+
+def test_the_access_link_and_the_lan_have_their_own_latency():
+    bench = Bench(link=Link(latency=0.1), lan=Link(latency=0.2))
+    bench.out(SERVER)
+    assert bench.peers[SERVER].events[-1][0] == pytest.approx(0.31)
+
+
+def test_outer_ports_come_from_the_seed_and_the_name():
+    def first_port(seed, name):
+        net = Network(seed=seed)
+        node = net.host("inside", "10.0.0.2", behind=net.nat("203.0.113.1", name=name)).run(Peer("10.0.0.2"))
+        server = net.host("server", "192.0.2.1").run(Peer("192.0.2.1", 1))
+        node.call(node.machine.send, SERVER, b"x")
+        net.run()
+        return server.events[-1][1].source.port
+
+    assert first_port(1, "a") == first_port(1, "a")
+    assert len({first_port(1, "a"), first_port(2, "a"), first_port(1, "b")}) == 3
+
+
+def test_a_nat_shows_how_it_behaves():
+    nat = Network().nat("203.0.113.1", mapping=Mapping.ADDRESS_DEPENDENT)
+    assert isinstance(nat, Nat)
+    assert (nat.mapping, nat.filtering) == (Mapping.ADDRESS_DEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT)
