@@ -45,13 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "then only the suite runs, on this Python, without the gate on coverage.",
         allow_abbrev=False,
     )
+    parser.add_argument("--set-up", action="store_true", help="only make .test-venv and install this tree into it")
     parser.add_argument("--quick", action="store_true", help="only the suite, only on this Python, without coverage")
     options, to_pytest = parser.parse_known_args(arguments)
     if sys.version_info[:2] < OLDEST:
         print("sansice needs Python 3.11 or newer; run this with one: python3.12 tests", file=sys.stderr)
         return 2
 
-    everything = not (options.quick or to_pytest)
+    everything = not (options.quick or options.set_up or to_pytest)
     report = Report()
     try:
         install_debian_packages(report)
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             python = make_venv(Path(sys.executable))
             wheel = build_wheel(python, Path(folder))
             install(python, wheel, "test,lint" if everything else "test")
+            if options.set_up:
+                return 0
             if everything:
                 for name, command, where in checks(python, empty):
                     report.ran(name, run(name, command, where, python))

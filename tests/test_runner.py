@@ -61,6 +61,12 @@ def test_quick_runs_the_suite_alone_and_without_gates(runner, stage):
     assert not any("--cov" in part for part in stage.steps[-1][1])
 
 
+def test_set_up_installs_and_runs_nothing(runner, stage):
+    assert runner.main(["--set-up"]) == 0
+    assert stage.names() == []
+    assert stage.steps[-1][0] == "install what its extras need: test"
+
+
 def test_other_arguments_go_to_pytest_and_paths_are_seen_from_the_root(runner, stage):
     runner.main(["-k", "docs", "tests/test_docs.py::test_x"])
     (command,) = [command for name, command in stage.steps if name.startswith("pytest")]

@@ -16,6 +16,8 @@ from pathlib import Path
 # Run as a directory, the folder itself would be on the path; the modules are found as in the tests, as `bench._x`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from _environment import enter_test_venv  # noqa: E402  the path comes first
+
 BENCHMARKS = {
     "codec": "bench._codec",
     "connect": "bench._connect",
@@ -36,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
 
+    enter_test_venv(Path(__file__).parent)
     results: dict[str, dict[str, dict]] = {}
     failed = False
     for name in dict.fromkeys(options.names or BENCHMARKS):

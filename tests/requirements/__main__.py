@@ -19,7 +19,8 @@ _TESTS = Path(__file__).resolve().parents[1]
 # Run as a directory, the folder itself would be on the path; the modules are found as in the tests.
 sys.path[0] = str(_TESTS)
 
-from requirements._report import render, summary  # noqa: E402  the path comes first
+from _environment import enter_test_venv  # noqa: E402  the path comes first
+from requirements._report import render, summary  # noqa: E402
 from requirements._rows import FOLDER, RowsError, load_exclusions, load_rows  # noqa: E402
 
 _ROOT = _TESTS.parent
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--record", type=Path, metavar="FILE", help="a record of `pytest --req-record=FILE` instead of a run")
     parser.add_argument("--no-write", action="store_true", help="leave docs/conformance.md alone")
     options = parser.parse_args(arguments)
+    enter_test_venv(Path(__file__).parent)
     try:
         record = json.loads(options.record.read_text(encoding="utf-8")) if options.record else run_suite()
         rows = load_rows()
