@@ -1,0 +1,317 @@
+"""Connecting two agents over loopback, ours on trio against aioice on asyncio: processor time, waiting time and memory.
+
+Both ends live in one process. Neither side lists the machine's interfaces within a timing: aioice's list is forced to
+127.0.0.1, ours is the adapter's cached one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Self, TypedDict
+
+import aioice
+import aioice.ice
+import trio
+
+from bench._timing import Metric, interleave, quiet_gc
+from sansice import Address, OpenSocket, SendDatagram, SocketId
+from sansice.ice import Description, IceAgent
+from sansice_trio import IceConnection, open_ice
+
+PAIRS = 10  # connected one after the other in one round of `cpu` and `first_byte`
+MEMORY_PAIRS, WARM_UP = 100, 20  # pairs alive at once when memory is counted; the pairs before that fill caches
+MEMORY_ROUNDS = 3  # memory hardly varies
+LOOPBACK = "127.0.0.1"
+
+
+class WaitMetric(TypedDict):
+    """A `Metric` of medians, with the 95th percentiles beside them."""
+
+    ours: float
+    peer: float
+    ratio: float
+    unit: str
+    peer_name: str
+    p95: float
+    peer_p95: float
+
+
+def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
+    """What one connection costs.
+
+    - `cpu`: processor milliseconds of gathering and connecting, both ends together, until both have selected a pair.
+    - `first_byte`: milliseconds from both ends having the other's description until the first datagram of the
+      application's is received: medians, and the 95th percentiles of all samples.
+    - `memory_agent`: bytes of a connected `IceAgent` with nothing around it, against a connected aioice `Connection`.
+    - `memory`: the same of a connection with the trio adapter and its socket.
+    """
+    peer_name = f"aioice {version('aioice')}"
+    with aioice_on_loopback():
+        _our_cpu(), _peer_cpu()  # imports, caches, byte code
+        return {
+            "cpu": interleave(_our_cpu, _peer_cpu, unit="ms", peer_name=peer_name, rounds=rounds),
+            "first_byte": _first_byte(peer_name, rounds),
+            "memory_agent": _memory(_agent_memory, peer_name, rounds),
+            "memory": _memory(_our_memory, peer_name, rounds),
+        }
+
+
+class Sample(TypedDict):
+    """What one pair took, in milliseconds."""
+
+    cpu: float
+    first_byte: float
+
+
+@contextmanager
+def aioice_on_loopback():
+    """Have aioice use 127.0.0.1, which it would ignore, and nothing else."""
+    list_addresses = aioice.ice.get_host_addresses
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [LOOPBACK]
+    try:
+        yield
+    finally:
+        aioice.ice.get_host_addresses = list_addresses
+
+
+# ------------------------------------------------------------------- time
+
+
+def _our_cpu() -> float:
+    return statistics.mean(sample["cpu"] for sample in trio.run(_our_samples, PAIRS))
+
+
+def _peer_cpu() -> float:
+    return statistics.mean(sample["cpu"] for sample in asyncio.run(_peer_samples(PAIRS)))
+
+
+def _first_byte(peer_name: str, rounds: int | None) -> WaitMetric:
+    ours: list[float] = []
+    peer: list[float] = []
+
+    def measure(into: list[float], samples: list[Sample]) -> float:
+        waits = [sample["first_byte"] for sample in samples]
+        into.extend(waits)
+        return statistics.median(waits)
+
+    metric = interleave(
+        lambda: measure(ours, trio.run(_our_samples, PAIRS)),
+        lambda: measure(peer, asyncio.run(_peer_samples(PAIRS))),
+        unit="ms",
+        peer_name=peer_name,
+        rounds=rounds,
+    )
+    return {**metric, "ours": statistics.median(ours), "p95": _p95(ours), "peer_p95": _p95(peer)}
+
+
+def _p95(samples: list[float]) -> float:
+    return statistics.quantiles(samples, n=20, method="inclusive")[-1]
+
+
+async def _our_samples(pairs: int) -> list[Sample]:
+    samples = []
+    for _ in range(pairs):
+        with quiet_gc():
+            start = time.process_time()
+            async with _open(controlling=True) as a, _open(controlling=False) as b:
+                of_a, of_b = await a.gather(), await b.gather()
+                told = time.perf_counter()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(a.connect, of_b)
+                    nursery.start_soon(b.connect, of_a)
+                    while not a.writable:
+                        await a.changed()
+                    a.send_nowait(b"first")
+                    await b.receive()
+                    waited = time.perf_counter() - told
+                cpu = time.process_time() - start
+        samples.append(Sample(cpu=1e3 * cpu, first_byte=1e3 * waited))
+    return samples
+
+
+async def _peer_samples(pairs: int) -> list[Sample]:
+    samples = []
+    for _ in range(pairs):
+        with quiet_gc():
+            start = time.process_time()
+            a, b = aioice.Connection(ice_controlling=True), aioice.Connection(ice_controlling=False)
+            await a.gather_candidates()
+            await b.gather_candidates()
+            told = time.perf_counter()
+            await _tell(a, b)
+            await _tell(b, a)
+            await asyncio.gather(a.connect(), b.connect())
+            await a.send(b"first")
+            await b.recv()
+            waited = time.perf_counter() - told
+            cpu = time.process_time() - start
+            await a.close()
+            await b.close()
+        samples.append(Sample(cpu=1e3 * cpu, first_byte=1e3 * waited))
+    return samples
+
+
+def _open(*, controlling: bool) -> IceConnection:
+    return open_ice(controlling=controlling, include_loopback=True, interface_filter=lambda name, address: address == LOOPBACK)
+
+
+async def _tell(connection: aioice.Connection, peer: aioice.Connection) -> None:
+    connection.remote_username, connection.remote_password = peer.local_username, peer.local_password
+    for candidate in peer.local_candidates:
+        await connection.add_remote_candidate(aioice.Candidate.from_sdp(candidate.to_sdp()))
+    await connection.add_remote_candidate(None)
+
+
+# ------------------------------------------------------------------- memory
+
+
+def _memory(ours: Callable[[], float], peer_name: str, rounds: int | None) -> Metric:
+    return interleave(ours, _peer_memory, unit="bytes", peer_name=peer_name, rounds=min(rounds or MEMORY_ROUNDS, MEMORY_ROUNDS))
+
+
+class Traced:
+    """Bytes allocated within a block and alive at its end."""
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        tracemalloc.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        gc.collect()
+        self.bytes = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+
+
+def _our_memory() -> float:
+    return trio.run(_our_traced)
+
+
+async def _our_traced() -> float:
+    pairs: list[tuple[IceConnection, IceConnection]] = []
+    try:
+        await _connect_ours(pairs, WARM_UP)
+        with Traced() as traced:
+            await _connect_ours(pairs, MEMORY_PAIRS)
+        return traced.bytes / (2 * MEMORY_PAIRS)
+    finally:
+        for a, b in reversed(pairs):
+            await b.__aexit__(None, None, None)
+            await a.__aexit__(None, None, None)
+
+
+async def _connect_ours(pairs: list[tuple[IceConnection, IceConnection]], number: int) -> None:
+    for _ in range(number):
+        # By hand, because a stack of contexts would be counted with the connections.
+        pairs.append((await _open(controlling=True).__aenter__(), await _open(controlling=False).__aenter__()))
+    async with trio.open_nursery() as nursery:
+        for a, b in pairs[-number:]:
+            of_a, of_b = await a.gather(), await b.gather()
+            nursery.start_soon(a.connect, _sent(of_b))
+            nursery.start_soon(b.connect, _sent(of_a))
+
+
+def _peer_memory() -> float:
+    return asyncio.run(_peer_traced())
+
+
+async def _peer_traced() -> float:
+    pairs: list[tuple[aioice.Connection, aioice.Connection]] = []
+    try:
+        await _connect_peers(pairs, WARM_UP)
+        with Traced() as traced:
+            await _connect_peers(pairs, MEMORY_PAIRS)
+        return traced.bytes / (2 * MEMORY_PAIRS)
+    finally:
+        for pair in pairs:
+            for connection in pair:
+                await connection.close()
+
+
+async def _connect_peers(pairs: list[tuple[aioice.Connection, aioice.Connection]], number: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(number):
+            a, b = aioice.Connection(ice_controlling=True), aioice.Connection(ice_controlling=False)
+            pairs.append((a, b))
+            await a.gather_candidates()
+            await b.gather_candidates()
+            await _tell(a, b)
+            await _tell(b, a)
+            group.create_task(a.connect())
+            group.create_task(b.connect())
+
+
+def _agent_memory() -> float:
+    warm = [_connected_agents() for _ in range(WARM_UP)]
+    with Traced() as traced:
+        pairs = [_connected_agents() for _ in range(MEMORY_PAIRS)]
+    del warm, pairs
+    return traced.bytes / (2 * MEMORY_PAIRS)
+
+
+def _connected_agents() -> tuple[IceAgent, IceAgent]:
+    """Two agents that a wire without delay has connected, as they are right after it."""
+    a, b = IceAgent(controlling=True), IceAgent(controlling=False)
+    wire = Wire((a, b))
+    for agent in (a, b):
+        agent.gather([LOOPBACK], now=wire.now)
+        wire.carry()
+    a.set_remote(_sent(b.local_description), now=wire.now)
+    b.set_remote(_sent(a.local_description), now=wire.now)
+    wire.carry()
+    while a.selected_pair is None or b.selected_pair is None:
+        wire.wait()
+    return a, b
+
+
+class Wire:
+    """The driver of two agents with one socket each, in a time of its own. It builds what a system would: new objects."""
+
+    def __init__(self, agents: tuple[IceAgent, IceAgent]) -> None:
+        self.now = 0.0
+        self._agents = agents
+        self._sockets: dict[int, tuple[IceAgent, SocketId]] = {}
+        self._ports: dict[IceAgent, int] = {}
+
+    def wait(self) -> None:
+        """Let the next timer fire."""
+        agent = min(self._agents, key=IceAgent.deadline)
+        self.now = max(self.now, agent.deadline())
+        agent.handle_timer(now=self.now)
+        self.carry()
+
+    def carry(self) -> None:
+        """Perform what the agents want until they want nothing more at this instant."""
+        busy = True
+        while busy:
+            busy = False
+            for agent in self._agents:
+                for output in agent.take_outputs():
+                    busy = True
+                    if isinstance(output, OpenSocket):
+                        self._open(agent, output.socket)
+                    elif isinstance(output, SendDatagram):
+                        peer, socket = self._sockets[output.destination.port]
+                        peer.handle_datagrams(socket, [(_address(self._ports[agent]), output.data)], now=self.now)
+
+    def _open(self, agent: IceAgent, socket: SocketId) -> None:
+        port = 40000 + len(self._sockets)
+        self._sockets[port] = agent, socket
+        self._ports[agent] = port
+        agent.handle_socket_opened(socket, _address(port), now=self.now)
+
+
+def _address(port: int) -> Address:
+    return Address(LOOPBACK.encode().decode(), port)
+
+
+def _sent(description: Description) -> Description:
+    """What the peer has of a description after it was sent as text."""
+    return Description.from_json(description.to_json())
