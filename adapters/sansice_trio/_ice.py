@@ -286,7 +286,8 @@ class IceConnection:
         Raises:
             IceFailed: nothing connected.
         """
-        await trio.lowlevel.checkpoint()
+        if self._agent.selected_pair is not None:
+            await trio.lowlevel.checkpoint()
         while True:
             self._raise_if_over()
             pair = self._agent.selected_pair
@@ -338,7 +339,8 @@ class IceConnection:
         What has arrived before the end is given out before the end is told.
         """
         self._check_component(stream, component)
-        await trio.lowlevel.checkpoint()
+        if self._queue:
+            await trio.lowlevel.checkpoint()
         while not self._queue:
             await self._park()
         return self._take()

@@ -1,0 +1,279 @@
+"""Sockets and addresses, below any runtime."""
+
+import errno
+import select
+import socket
+import sys
+
+import pytest
+
+from sansice import (
+    Address,
+    IcmpError,
+    Machine,
+    OpenSocket,
+    ProxyOptions,
+    SocketErrorKind,
+    SocketId,
+    SocketOptions,
+    TlsOptions,
+    Transport,
+)
+from sansice.driver import Driver
+from sansice_trio._udp import UdpSocket, UdpSockets, from_sockaddr, reason_of, socket_error, to_sockaddr, zone_name
+
+LOOPBACK = Address("127.0.0.1", 0)
+PATIENCE = 20  # seconds after which a packet over loopback is not late but lost
+DEFAULT = SocketOptions()
+
+
+# ---------------------------------------------------------------- addresses
+
+
+def test_an_ipv4_source_becomes_an_equal_address():
+    address = from_sockaddr(("192.0.2.1", 5000))
+    assert address == ("192.0.2.1", 5000)
+    assert address.is_ipv6 is False
+
+
+def test_an_ipv6_source_keeps_its_zone_by_name():
+    index = socket.if_nametoindex("lo")
+    assert from_sockaddr(("fe80::1", 5, 0, index)) == Address("fe80::1%lo", 5)
+    assert from_sockaddr(("2001:db8::1", 5, 7, 0)) == Address("2001:db8::1", 5)
+
+
+def test_the_kernels_dotted_ipv6_is_made_canonical():
+    assert from_sockaddr(("::192.0.2.1", 5, 0, 0)) == Address("::c000:201", 5)
+
+
+def test_the_zone_of_an_interface_that_has_gone_is_its_number():
+    assert zone_name(2**30) == str(2**30)
+
+
+def test_a_zone_is_passed_on_as_a_number_whether_it_was_a_name_or_a_number():
+    index = socket.if_nametoindex("lo")
+    assert to_sockaddr(Address("fe80::1%lo", 5), True) == ("fe80::1", 5, 0, index)
+    assert to_sockaddr(Address("fe80::1%7", 5), True) == ("fe80::1", 5, 0, 7)
+    assert to_sockaddr(Address("2001:db8::1", 5), True) == ("2001:db8::1", 5, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "ipv6"),
+    [("localhost", False), ("localhost", True), ("::1", False), ("127.0.0.1", True), ("", False), ("127.1", False), ("fe80::1%nowhere", True)],
+)
+def test_what_is_no_literal_of_the_family_is_refused_before_it_is_looked_up(host, ipv6):
+    with pytest.raises(OSError, match=r"illegal IP address|interface|device"):
+        to_sockaddr(Address(host, 5), ipv6)
+
+
+# ---------------------------------------------------------------- opening
+
+
+def opened(bind=LOOPBACK, options=DEFAULT, ports=None):
+    return UdpSocket.open(SocketId(1), bind, options, ports)
+
+
+def test_an_ipv6_socket_takes_no_ipv4():
+    with opened(Address("::1", 0)) as sock:
+        assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+
+
+def test_a_dscp_is_set_in_both_families():
+    with opened(options=SocketOptions(dscp=46)) as sock:
+        assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 46 << 2
+    with opened(Address("::1", 0), SocketOptions(dscp=46)) as sock:
+        assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS) == 46 << 2
+
+
+def test_two_sockets_share_a_port_with_reuse_port():
+    options = SocketOptions(reuse_port=True)
+    with opened(options=options) as first:
+        with opened(Address(*first.getsockname()), options) as second:
+            assert first.getsockname() == second.getsockname()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere these fail as unsupported, which is tested below")
+def test_an_interface_and_no_fragmentation_can_be_asked_for():
+    with opened(options=SocketOptions(interface="lo", dont_fragment=True)) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"lo"
+        assert sock.getsockopt(socket.IPPROTO_IP, 10) == 2  # IP_MTU_DISCOVER is IP_PMTUDISC_DO
+    with opened(Address("::1", 0), SocketOptions(dont_fragment=True)) as sock:
+        assert sock.getsockopt(socket.IPPROTO_IPV6, 23) == 2
+
+
+def test_an_option_that_the_system_lacks_fails_as_unsupported(monkeypatch):
+    monkeypatch.delattr(socket, "SO_REUSEPORT")
+    with pytest.raises(OSError, match="this system has no SO_REUSEPORT") as caught:
+        opened(options=SocketOptions(reuse_port=True))
+    assert socket_error(caught.value).kind is SocketErrorKind.UNSUPPORTED
+    monkeypatch.setattr("sansice_trio._udp._LINUX", False)
+    with pytest.raises(OSError, match="dont_fragment") as caught:
+        opened(options=SocketOptions(dont_fragment=True))
+    assert socket_error(caught.value).kind is SocketErrorKind.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EMFILE, SocketErrorKind.NO_RESOURCES),
+        (errno.EACCES, SocketErrorKind.PERMISSION),
+        (errno.EADDRNOTAVAIL, SocketErrorKind.ADDRESS_UNAVAILABLE),
+        (errno.EIO, SocketErrorKind.OTHER),
+    ],
+)
+def test_errors_have_a_kind_and_the_systems_words(number, kind):
+    error = socket_error(OSError(number, "words"))
+    assert (error.kind, error.text) == (kind, "words")
+
+
+def test_an_error_without_a_number_is_told_by_its_text():
+    assert socket_error(OSError("words")).text == "words"
+    assert reason_of(ValueError("port")) == "not an address"
+
+
+# ---------------------------------------------------------------- together
+
+
+class Ear(Machine):
+    """Writes down what it is told, and closes a socket when it is told so."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = []
+        self.close_on_icmp = None
+
+    def handle_socket_opened(self, socket, local, *, now):
+        self.heard.append(("opened", socket, local))
+
+    def handle_socket_failed(self, socket, error, *, now):
+        self.heard.append(("failed", socket, error.kind))
+
+    def handle_datagrams(self, socket, batch, *, now):
+        self.heard.extend(("data", socket, data) for _, data in batch)
+
+    def handle_icmp(self, socket, destination, error, *, now):
+        self.heard.append(("icmp", destination, error))
+        if self.close_on_icmp is not None:
+            self.close_on_icmp(socket)
+
+
+class Bare:
+    """Just enough of a runtime."""
+
+    def __init__(self):
+        self.lost = {}
+        self.sockets = UdpSockets(self.lost)
+        self.machine = Ear()
+        self.driver = Driver(self.machine, self)
+
+    def now(self):
+        return 0.0
+
+    def arm(self, deadline):
+        pass
+
+    def open(self, socket=1, bind=LOOPBACK, transport=Transport.UDP, options=DEFAULT):
+        self.sockets.open(OpenSocket(SocketId(socket), transport, bind, options=options), self.driver)
+        return self.machine.heard.pop()
+
+    def feed(self):
+        """Feed once something has arrived."""
+        assert select.select([self.sockets], [], [], PATIENCE)[0]
+        self.sockets.feed(self.driver)
+
+
+@pytest.fixture
+def bare():
+    runtime = Bare()
+    yield runtime
+    runtime.sockets.close_all()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"transport": Transport.TCP},
+        {"options": SocketOptions(tls=TlsOptions())},
+        {"options": SocketOptions(proxy=ProxyOptions(LOOPBACK))},
+        {"options": SocketOptions(multicast_groups=("224.0.0.251",))},
+    ],
+)
+def test_what_is_not_built_is_unsupported(bare, wanted):
+    assert bare.open(**wanted) == ("failed", 1, SocketErrorKind.UNSUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("host", "unreachable"), [("127.0.0.1", IcmpError(3, 3)), ("::1", IcmpError(1, 4, ipv6=True))]
+)
+def test_a_closed_port_is_told_as_an_icmp_error_of_its_datagram(bare, host, unreachable):
+    *_, local = bare.open(bind=Address(host, 0))
+    with opened(Address(host, 0)) as gone:
+        closed = from_sockaddr(gone.getsockname())
+    bare.sockets.send(SocketId(1), closed, b"anybody?")
+    bare.feed()
+    assert bare.machine.heard == [("icmp", closed, unreachable)]
+    assert unreachable.is_hard
+    assert bare.lost == {}
+
+
+def test_an_icmp_error_does_not_cost_the_next_datagram_nor_what_has_arrived(bare):
+    *_, local = bare.open()
+    with opened() as gone:
+        closed = Address(*gone.getsockname())
+    bare.sockets.send(SocketId(1), closed, b"anybody?")
+    bare.sockets.send(SocketId(1), local, b"to myself")
+    assert bare.lost == {}
+    bare.feed()
+    assert bare.machine.heard == [("icmp", closed, IcmpError(3, 3)), ("data", 1, b"to myself")]
+
+
+def test_nothing_is_told_of_a_socket_that_the_machine_closed_on_the_first_error(bare):
+    *_, local = bare.open()
+    with opened() as one, opened() as two:
+        closed = [Address(*one.getsockname()), Address(*two.getsockname())]
+    for address in closed:
+        bare.sockets.send(SocketId(1), address, b"anybody?")
+        bare.sockets.send(SocketId(1), local, b"to myself")
+    bare.machine.close_on_icmp = bare.sockets.close
+    bare.feed()
+    assert bare.machine.heard == [("icmp", closed[0], IcmpError(3, 3))]
+
+
+def test_a_datagram_too_big_for_the_link_is_lost_and_its_local_error_is_not_told(bare):
+    bare.open(options=SocketOptions(dont_fragment=True))
+    bare.sockets.send(SocketId(1), Address("127.0.0.1", 9), bytes(65507))  # with headers 65535, under lo's MTU of 65536
+    bare.sockets.send(SocketId(1), Address("127.0.0.1", 9), bytes(65508))
+    assert bare.lost == {"EMSGSIZE": 1}
+
+
+def refuse_to_send(monkeypatch, error):
+    tries = []
+
+    def sendto(self, *args):
+        tries.append(args)
+        raise error
+
+    monkeypatch.setattr(UdpSocket, "sendto", sendto)
+    return tries
+
+
+def test_a_full_send_buffer_loses_the_datagram_without_waiting(bare, monkeypatch):
+    bare.open()
+    tries = refuse_to_send(monkeypatch, BlockingIOError(errno.EAGAIN, "full"))
+    bare.sockets.send(SocketId(1), LOOPBACK, b"x")
+    assert len(tries) == 1
+    assert bare.lost == {"EAGAIN": 1}
+
+
+def test_a_refused_datagram_is_tried_once_more_and_then_lost(bare, monkeypatch):
+    # The first answer may be about an earlier datagram; the second is about this one.
+    bare.open()
+    tries = refuse_to_send(monkeypatch, OSError(errno.ENETUNREACH, "no route"))
+    bare.sockets.send(SocketId(1), LOOPBACK, b"x")
+    assert len(tries) == 2
+    assert bare.lost == {"ENETUNREACH": 1}
+
+
+def test_a_datagram_for_an_unknown_socket_is_lost_and_counted(bare):
+    bare.sockets.send(SocketId(5), LOOPBACK, b"x")
+    assert bare.lost == {"socket closed": 1}
