@@ -5,7 +5,6 @@ Importing this package loads nothing else: the other end of a demonstration star
 
 from __future__ import annotations
 
-import os
 import sys
 
 _EXTRA = frozenset({"click", "ifaddr", "rich", "trio"})  # what the extra `cli` installs
@@ -28,8 +27,4 @@ def main() -> None:
         if error.name not in _EXTRA:
             raise
         sys.exit(f"sansice: the command needs {error.name}; install it with: pip install 'sansice[cli]'")
-    except BrokenPipeError:  # whoever read our output has left
-        # What is still buffered goes nowhere, or closing stdout would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -88,7 +89,12 @@ def _perform(other: OtherProcess, count: int, size: int, stream: TextIO) -> tupl
 
     story = Story(os.getpid(), other.pid)
     with _presenter(story, stream) as presenter:
-        result = trio.run(run, presenter)
+        try:
+            result = trio.run(run, presenter)
+        except BaseExceptionGroup as group:
+            if group.split(BrokenPipeError)[1] is not None:
+                raise
+            raise BrokenPipeError(errno.EPIPE, "whoever read the output has left") from group  # which click knows
     return result if isinstance(result, signal.Signals) else (presenter, result)
 
 

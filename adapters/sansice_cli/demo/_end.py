@@ -12,16 +12,16 @@ from sansice_trio import IceConnection
 
 from ._reports import CandidateFound, PairMoved, Report, Selected, StateMoved
 
-# An agent has no event for a check that starts. So often they are looked for; everything else wakes at once.
-GLANCE = 0.005  # seconds
 
-
-class End:
+class End(trio.abc.Instrument):
     """Drives one connection and tells every step.
+
+    An agent has no event for a check that starts, and the next answer may be a tenth of a millisecond away. So
+    while it connects, it is looked at whenever any task has run.
 
     Args:
         ice: from `sansice_trio.open_ice`.
-        tell: takes each report, at once.
+        tell: takes each report, at once. It only stores it: what an instrument raises is lost.
     """
 
     def __init__(self, ice: IceConnection, tell: Callable[[Report], None]) -> None:
@@ -42,32 +42,21 @@ class End:
         Raises:
             IceError: as `IceConnection.connect`.
         """
-        # connect() begins at once and then waits; cancelled, it leaves the waiting to connected(). So the
-        # pairs are seen before the first answer can have changed them.
-        with trio.CancelScope() as at_once:
-            at_once.cancel()
-            await self.ice.connect(description)
-        self.look()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch)
-            pair = await self.ice.connected()
+        trio.lowlevel.add_instrument(self)
+        try:
+            pair = await self.ice.connect(description)
             at = clock()
-            nursery.cancel_scope.cancel()
-        self.look()
+        finally:
+            trio.lowlevel.remove_instrument(self)
+        self._look()
         self._tell(Selected(at, pair.local, pair.remote, pair.priority))
         return pair
 
-    async def _watch(self) -> None:
-        while not self.ice.writable:
-            with trio.move_on_after(GLANCE):
-                await self.ice.changed()
-            self.look()
-        while True:  # data is news too from now on, and must not wait for looks
-            await trio.sleep(GLANCE)
-            self.look()
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Called by trio."""
+        self._look()
 
-    def look(self) -> None:
-        """Tell what is new since the last look."""
+    def _look(self) -> None:
         at = clock()
         state, pairs = self.ice.state, {_key(pair): pair for pair in self.ice.pairs}
         if state is not self._state:

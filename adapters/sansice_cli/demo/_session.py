@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import trio
 
 from sansice.driver import clock
@@ -37,6 +39,7 @@ class Session:
         self._echo = echo
         self._presenter = presenter
         self._scope = trio.CancelScope()
+        self._told, self._telling = trio.open_memory_channel[tuple[EndStory, Report]](math.inf)
         self._answered = trio.Event()
         self._answer: Description | None = None
         self._peer_selected = trio.Event()
@@ -49,9 +52,12 @@ class Session:
         with self._scope:
             async with open_ice(controlling=True) as ice, trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen)
+                nursery.start_soon(self._present)
                 nursery.start_soon(self._keep_refreshing)
                 await self._work(ice)
                 nursery.cancel_scope.cancel()
+        while self._telling.statistics().current_buffer_used:
+            self._presenter.report(*self._telling.receive_nowait())
         self._presenter.refresh(self._echo)
         return Outcome.of(self._story, self._echo, self._problem, self._explanation, is_abandoned=self._is_abandoned)
 
@@ -63,7 +69,11 @@ class Session:
 
     def _tell(self, end: EndStory, report: Report) -> None:
         end.take(report)
-        self._presenter.report(end, report)
+        self._told.send_nowait((end, report))
+
+    async def _present(self) -> None:
+        async for end, report in self._telling:
+            self._presenter.report(end, report)
 
     async def _keep_refreshing(self) -> None:
         while True:
@@ -114,16 +124,22 @@ class Session:
             self._stop("This end could not connect.", str(error))
 
     async def _echo_all(self, ice: IceConnection) -> None:
-        """Send from the first valid pair on, which is before one is selected."""
-        echo, clock = self._echo, trio.current_time
+        """Send the first on the first valid pair, and the others once a pair is selected."""
         try:
             while not ice.writable:
                 await ice.changed()
-            while not echo.is_over:
-                while (data := echo.next(now=clock())) is not None:
-                    ice.send_nowait(data)
-                with trio.move_on_at(echo.deadline()):
-                    echo.received(await ice.receive(), now=clock())
-                echo.handle_timer(now=clock())
+            await self._echo_one(ice)
+            await ice.connected()
+            while not self._echo.is_over:
+                await self._echo_one(ice)
         except IceError as error:
             self._stop("The connection was lost.", str(error))
+
+    async def _echo_one(self, ice: IceConnection) -> None:
+        echo = self._echo
+        data = echo.next(now=trio.current_time())
+        if data is not None:
+            ice.send_nowait(data)
+        with trio.move_on_at(echo.deadline()):
+            echo.received(await ice.receive(), now=trio.current_time())
+        echo.handle_timer(now=trio.current_time())
