@@ -22,7 +22,7 @@ def runner():
 
 
 @pytest.fixture
-def stage(runner, monkeypatch):
+def stage(runner, monkeypatch, tmp_path):
     """The runner with every command written down instead of run; `stage.fail` holds names of steps that fail."""
 
     class Stage:
@@ -42,6 +42,8 @@ def stage(runner, monkeypatch):
     monkeypatch.setattr(runner, "run", stage.run)
     monkeypatch.setattr(runner, "build_wheel", lambda python, folder: folder / "sansice.whl")
     monkeypatch.setattr(runner, "version", lambda python, parts=3: "3.12.1" if "3.12" in str(python) else "3.11.7")
+    monkeypatch.setattr(runner, "VENVS", tmp_path)
+    monkeypatch.setattr(runner.sys, "executable", "/usr/bin/python3.11")
     monkeypatch.setattr(runner, "other_pythons", lambda: [Path("/usr/bin/python3.12")])
     monkeypatch.setattr(runner, "DEBIAN", ())
     return stage
