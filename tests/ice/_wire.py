@@ -173,13 +173,14 @@ class Bench:
                 self.events.append((round(self.now, 6), output))
 
     def run(self, until: float) -> None:
-        """Let time pass, each deadline at its time."""
-        while self.agent.deadline() <= until:
+        """Let time pass, each deadline at its time; ``until`` itself included, however sums of floats are rounded."""
+        while self.agent.deadline() <= until + 1e-9:
             assert self.agent.deadline() >= self.now
             self.now = self.agent.deadline()
             self.agent.handle_timer(now=self.now)
+            assert self.agent.deadline() > self.now
             self._drain()
-        self.now = until
+        self.now = max(self.now, until)
 
     def call(self, method, *args, **keywords):
         """Call a command of the agent at this time."""

@@ -211,7 +211,7 @@ def test_a_valid_pair_that_is_lost_before_its_nomination_gives_way_to_the_next(l
 def test_consent_revoked_between_choice_and_nomination_is_no_error():
     bench = Bench(remotes=(HIGH_C, LOW_C), config=IceConfig(acceptance_waits={CandidateType.HOST: 4.06}))
     bench.run(0.05)
-    better, worse = bench.checks
+    _, worse = bench.checks
     bench.answer(worse)
     bench.run(4.05)
     consent = bench.check
