@@ -93,8 +93,9 @@ class Session:
                     self._stop("The other end could not connect.", report.explanation)
         except ValueError as error:
             self._stop(f"The other process said something strange: {error}.")
-        self._is_abandoned = True
-        self._stop("The other process ended before the work was done.")
+        else:
+            self._is_abandoned = not self._problem
+            self._stop("The other process ended before the work was done.")
 
     async def _work(self, ice: IceConnection) -> None:
         end = End(ice, lambda report: self._tell(self._story.a, report))
