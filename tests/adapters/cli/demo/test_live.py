@@ -8,7 +8,6 @@ from sansice_cli.demo._echo import Echo
 from sansice_cli.demo._live import PAIR_STYLES, STATE_STYLES, TYPE_STYLES, Picture, draw
 from sansice_cli.demo._outcome import Outcome
 
-
 # The whole story, 120 columns wide; the last line ends with a space.
 WIDE = """\
 ╭─  A this process (pid 11), controlling  ─────────────────╮╭─  B the other process (pid 12), controlled  ─────────────╮
