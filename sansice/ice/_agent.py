@@ -69,8 +69,6 @@ _OVER = frozenset({IceState.FAILED, IceState.CLOSED})
 
 
 class _Timer(enum.Enum):
-    GATHERER = "the gatherer's deadline"
-    CHECKER = "the checker's deadline"
     PACE = "one more transaction may start"
     PATIENCE = "RFC 8863"
     CONSENT = "the next consent check"
@@ -446,28 +444,35 @@ class IceAgent(Machine):
 
     def handle_timer(self, *, now: float) -> None:
         """Whatever is due."""
-        while (timer := self._timers.pop_due(now)) is not None:
-            if timer is _Timer.GATHERER:
+        while True:
+            if self._gatherer.deadline() <= now:
                 self._gatherer.handle_timer(now=now)
-            elif timer is _Timer.CHECKER:
+            elif self._checker.deadline() <= now:
                 self._checker.handle_timer(now=now)
-            elif timer is _Timer.PATIENCE:
-                self._patience_over = True
-            elif timer is _Timer.CONSENT and self._consent is not None:
-                self._check_consent(self._consent, now)
-            elif timer is _Timer.EXPIRY and self._consent is not None:
-                self._expire_consent(self._consent, now, revoked=False)
-            elif timer is _Timer.QUIET:
-                self._move(IceCause.QUIET)
-            elif timer is _Timer.KEEPALIVE and self._path is not None:
-                self._keep_alive(self._path, now)
-            elif timer is _Timer.FREE:
-                self._free_unselected(now)
+            elif (timer := self._timers.pop_due(now)) is not None:
+                self._handle_own_timer(timer, now)
+            else:
+                return
             self._settle(now)
+
+    def _handle_own_timer(self, timer: _Timer, now: float) -> None:
+        if timer is _Timer.PATIENCE:
+            self._patience_over = True
+        elif timer is _Timer.CONSENT and self._consent is not None:
+            self._check_consent(self._consent, now)
+        elif timer is _Timer.EXPIRY and self._consent is not None:
+            self._expire_consent(self._consent, now, revoked=False)
+        elif timer is _Timer.QUIET:
+            self._move(IceCause.QUIET)
+        elif timer is _Timer.KEEPALIVE and self._path is not None:
+            self._keep_alive(self._path, now)
+        elif timer is _Timer.FREE:
+            self._free_unselected(now)
 
     def deadline(self) -> float:
         """The earliest of all that is planned."""
-        return self._timers.deadline()
+        # Asked, not copied into our own table: they change with almost every datagram, and there are two.
+        return min(self._timers.deadline(), self._gatherer.deadline(), self._checker.deadline())
 
     # ------------------------------------------------------------- STUN
 
@@ -520,8 +525,6 @@ class IceAgent(Machine):
             self._next_slot = now + self._ta
             self._absorb(now)
         self._fail_if_hopeless(now)
-        self._timers.set(_Timer.GATHERER, self._gatherer.deadline())
-        self._timers.set(_Timer.CHECKER, self._checker.deadline())
 
     def _absorb(self, now: float) -> None:
         for output in self._checker.take_outputs():
@@ -553,6 +556,8 @@ class IceAgent(Machine):
         """Send on the selected pair, else on the best valid one, and watch the consent of that pair."""
         pair = self._checker.selected or self._checker.best_valid
         if pair is self._used:
+            if self._consent is not None:  # the answer that nominated it renews consent too
+                self._watch(self._consent)
             return
         self._used = pair
         self._consent = None

@@ -1,0 +1,420 @@
+"""The agent after a pair is in use: consent (RFC 7675), keepalives (RFC 8445 11), and who may speak."""
+
+import itertools
+import math
+
+import pytest
+
+from ice._session import PEER, STRANGER, Two, checking, selected, states, validated
+from ice._wire import ANY, STRANGER as WRONG_KEY, THEIRS, at, candidate
+from sansice.ice import ConsentExpired, IceConfig, IceState, NotConnected, PairSelected, PairValidated
+from sansice.machine import DropReason, SocketId
+from sansice.stun import (
+    ERROR_CODE,
+    FINGERPRINT,
+    XOR_MAPPED_ADDRESS,
+    ErrorCode,
+    IntegrityAlgorithm,
+    MessageClass,
+    Method,
+    decode_untrusted,
+    encode,
+    is_stun,
+    short_term_key,
+)
+
+# On the bench entropy draws the shortest interval: consent checks leave every 4 s from the first valid pair (0.0) on.
+CHECKED = [4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 28.0]
+
+
+def expiries(bench):
+    return [(when, event.revoked) for when, event in bench.events if isinstance(event, ConsentExpired)]
+
+
+def reply(check, *, code=None, key=ANY, algorithm=IntegrityAlgorithm.SHA1, fingerprint=True):
+    """The bytes of an answer to a check."""
+    content = [(XOR_MAPPED_ADDRESS, at("192.0.2.1", 4001))] if code is None else [(ERROR_CODE, ErrorCode(code, ""))]
+    return encode(
+        Method.BINDING,
+        MessageClass.SUCCESS if code is None else MessageClass.ERROR,
+        check.message.transaction_id,
+        content,
+        key=short_term_key(THEIRS.pwd) if key is ANY else key,
+        algorithm=algorithm,
+        fingerprint=fingerprint,
+    )
+
+
+# The clock
+
+
+@pytest.mark.req("RFC7675-005", "RFC7675-016")
+@pytest.mark.parametrize("controlling", [True, False])
+def test_silence_disconnects_after_12_s_and_ends_the_session_after_30(controlling):
+    bench = selected(controlling=controlling)
+    last = 0.05 if controlling else 0.0  # the nomination was answered, or not asked for
+    bench.run(until=1000.0)
+    assert states(bench)[-2:] == [(last + 12.0, "disconnected"), (last + 30.0, "failed")]
+    assert expiries(bench) == [(last + 30.0, False)]
+    assert not bench.agent.writable
+    with pytest.raises(NotConnected, match="failed"):
+        bench.call(bench.agent.send, b"x" * 100)
+    assert bench.is_idle
+
+
+@pytest.mark.req("RFC7675-010", "RFC7675-002")
+def test_consent_checks_are_sent_once_each_with_an_id_of_their_own_and_no_keepalives_beside_them():
+    bench = selected()
+    before = len(bench.sent)
+    bench.run(until=30.0)
+    checks = bench.sent[before:]
+    assert [one.at for one in checks] == CHECKED
+    assert all(one.is_request and one.path == (1, PEER) for one in checks)
+    assert len({one.message.transaction_id for one in checks}) == len(checks)
+
+
+@pytest.mark.req("RFC7675-007", "RFC7675-008")
+def test_intervals_are_random_between_four_and_six_seconds():
+    two = Two(trace=100_000)
+    two.exchange()
+    assert two.connect()
+    began = two.net.now
+    two.net.run(until=began + 600.0)
+    sent = [
+        one.time
+        for one in two.net.packets
+        if one.fate.name == "SENT"
+        and one.place == "A"
+        and one.time > began
+        and decode_untrusted(one.packet.data).message_class is MessageClass.REQUEST
+    ]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sent)]
+    assert len(gaps) > 100
+    assert all(3.99 < gap < 6.01 for gap in gaps)
+    assert min(gaps) < 4.3 and max(gaps) > 5.7
+    assert 4.8 < sum(gaps) / len(gaps) < 5.2
+
+
+@pytest.mark.req("RFC7675-005")
+def test_each_answer_moves_the_end_30_s_on():
+    bench = selected()
+    bench.run(until=20.0)
+    bench.answer(bench.check)
+    bench.run(until=1000.0)
+    assert expiries(bench) == [(50.0, False)]
+
+
+@pytest.mark.req("RFC7675-010", "RFC7675-006")
+def test_late_answer_to_an_earlier_check_renews():
+    bench = selected()
+    bench.run(until=9.0)
+    first, second = bench.checks[-2:]
+    assert (first.at, second.at) == (4.0, 8.0)
+    bench.answer(first)
+    bench.run(until=1000.0)
+    assert expiries(bench) == [(39.0, False)]
+
+
+def test_disconnected_agent_still_sends_and_comes_back_with_an_answer():
+    bench = selected()
+    bench.run(until=16.5)
+    assert bench.agent.state is IceState.DISCONNECTED
+    check = bench.check
+    bench.call(bench.agent.send, b"x" * 100)
+    assert bench.sent.pop().data == b"x" * 100
+    bench.answer(check)
+    assert states(bench)[-2:] == [(12.05, "disconnected"), (16.5, "completed")]
+    bench.run(until=28.4)
+    assert bench.agent.state is IceState.COMPLETED
+    bench.run(until=28.5)
+    assert bench.agent.state is IceState.DISCONNECTED
+
+
+def test_disconnected_before_nomination_comes_back_as_connected():
+    bench = validated(controlling=False)
+    bench.run(until=16.5)
+    assert bench.agent.state is IceState.DISCONNECTED
+    bench.answer(bench.check)
+    assert bench.agent.state is IceState.CONNECTED
+
+
+# Who renews
+
+
+@pytest.mark.req("RFC7675-006", "RFC8489-079", "RFC8489-041")
+@pytest.mark.parametrize(
+    ("options", "source", "socket", "reason"),
+    [
+        ({"key": WRONG_KEY}, PEER, 1, DropReason.BAD_INTEGRITY),
+        ({"key": None}, PEER, 1, DropReason.BAD_INTEGRITY),
+        ({"algorithm": IntegrityAlgorithm.SHA256}, PEER, 1, DropReason.BAD_INTEGRITY),
+        ({"fingerprint": False}, PEER, 1, DropReason.BAD_FINGERPRINT),
+        ({}, STRANGER, 1, DropReason.WRONG_SOURCE),
+        ({}, PEER, 2, DropReason.WRONG_SOURCE),
+        ({"code": 500}, PEER, 1, None),
+        ({"code": 487}, PEER, 1, None),
+    ],
+)
+def test_only_an_authentic_success_from_the_pair_renews(options, source, socket, reason):
+    bench = validated(controlling=False, hosts=("192.0.2.1", "192.0.2.2"))
+    for moment in CHECKED:
+        bench.run(until=moment)
+        assert bench.check.at == moment
+        bench.arrive(socket, source, reply(bench.check, **options))
+    if reason is not None:
+        assert bench.agent.stats.dropped[reason] == len(CHECKED)
+    bench.run(until=1000.0)
+    assert expiries(bench) == [(30.0, False)]
+
+
+@pytest.mark.req("RFC7675-006", "RFC7675-011")
+def test_answer_after_consent_has_ended_is_nobodys():
+    bench = selected()
+    bench.run(until=28.0)
+    check = bench.check
+    bench.run(until=30.05)
+    assert bench.agent.state is IceState.FAILED
+    bench.arrive(1, PEER, reply(check))
+    assert bench.agent.state is IceState.FAILED
+    assert bench.agent.stats.dropped[DropReason.CLOSED] == 1
+
+
+@pytest.mark.req("RFC7675-006", "RFC7675-005")
+def test_driver_that_wakes_late_neither_sends_nor_renews_after_the_end():
+    bench = selected()
+    bench.run(until=28.0)
+    check = bench.check
+    bench.now = 30.05  # a laptop slept: what arrived meanwhile is read before the timer is called
+    with pytest.raises(NotConnected, match="consent"):
+        bench.call(bench.agent.send, b"x" * 100)
+    bench.arrive(1, PEER, reply(check))
+    assert bench.agent.stats.dropped[DropReason.UNKNOWN_TRANSACTION] == 1
+    bench.call(bench.agent.handle_timer)
+    assert expiries(bench) == [(30.05, False)]
+    assert bench.agent.state is IceState.FAILED
+
+
+def test_clock_that_jumps_an_hour_ends_consent_and_raises_nothing():
+    bench = selected()
+    bench.now = 3600.0
+    bench.call(bench.agent.handle_timer)
+    assert expiries(bench) == [(3600.0, False)]
+    assert bench.agent.state is IceState.FAILED
+    assert bench.is_idle
+
+
+# Revocation
+
+
+@pytest.mark.req("RFC7675-017")
+def test_authentic_403_revokes_at_once():
+    bench = selected()
+    bench.run(until=4.0)
+    bench.answer(bench.check, code=403)
+    assert expiries(bench) == [(4.0, True)]
+    assert states(bench)[-1] == (4.0, "failed")
+    assert not bench.agent.writable and bench.is_idle
+
+
+@pytest.mark.req("RFC7675-017")
+@pytest.mark.parametrize(
+    ("options", "source"), [({"key": None}, PEER), ({"key": WRONG_KEY}, PEER), ({}, STRANGER), ({"fingerprint": False}, PEER)]
+)
+def test_403_that_anybody_could_have_sent_revokes_nothing(options, source):
+    bench = selected()
+    bench.run(until=4.0)
+    bench.arrive(1, source, reply(bench.check, code=403, **options))
+    assert expiries(bench) == []
+    bench.answer(bench.check)
+    assert bench.agent.state is IceState.COMPLETED
+
+
+def test_rest_of_a_batch_after_a_revocation_is_dropped():
+    bench = selected()
+    bench.run(until=4.0)
+    before = len(bench.sent)
+    batch = [(PEER, b"before"), (PEER, reply(bench.check, code=403)), (PEER, b"after"), (PEER, b"after")]
+    bench.call(bench.agent.handle_datagrams, SocketId(1), batch)
+    assert bench.agent.stats.datagrams_received == 1
+    assert bench.agent.stats.dropped[DropReason.CLOSED] == 2
+    assert bench.sent[before:] == []
+
+
+def test_nomination_and_revocation_in_one_batch_raise_nothing():
+    bench = validated()
+    bench.run(until=0.05)
+    nomination = bench.check
+    assert nomination.nominates
+    bench.run(until=4.0)  # its answer is late, and consent is asked meanwhile
+    batch = [(PEER, reply(nomination)), (PEER, reply(bench.check, code=403))]
+    bench.call(bench.agent.handle_datagrams, SocketId(1), batch)
+    assert [event for _, event in bench.events if isinstance(event, PairSelected)]
+    assert expiries(bench) == [(4.0, True)]
+    assert [new for _, new in states(bench)][-2:] == ["completed", "failed"]
+
+
+@pytest.mark.req("RFC7675-016")
+def test_failed_agent_is_silent_even_to_authentic_checks():
+    bench = selected()
+    bench.run(until=4.0)
+    bench.answer(bench.check, code=403)
+    before = len(bench.sent)
+    assert bench.request(PEER) is None
+    bench.run(until=100.0)
+    assert bench.sent[before:] == []
+
+
+# Before anything is selected
+
+
+def test_consent_lost_before_nomination_falls_back_to_another_valid_pair():
+    bench = checking(
+        controlling=False,
+        remotes=(candidate(PEER.host, PEER.port), candidate("198.51.100.2", 5000, preference=1, foundation="r2")),
+    )
+    other = at("198.51.100.2")
+    bench.answer(bench.check)
+    bench.run(until=0.05)
+    assert bench.check.destination == other
+    bench.run(until=4.0)
+    check = next(one for one in bench.checks if one.destination == other)
+    bench.answer(check)  # the second pair becomes valid at 4.0; the better one stays in use
+    bench.run(until=29.9)
+    bench.call(bench.agent.send, b"x" * 50)
+    assert bench.sent[-1].destination == PEER
+    bench.run(until=30.0)
+    assert expiries(bench) == [(30.0, False)]
+    bench.call(bench.agent.send, b"x" * 50)
+    assert bench.sent[-1].destination == other
+    bench.run(until=100.0)
+    assert expiries(bench) == [(30.0, False), (34.0, False)]
+    assert not bench.agent.writable
+
+
+@pytest.mark.req("RFC7675-016")
+def test_path_whose_consent_was_lost_is_never_checked_again():
+    bench = validated(controlling=False)
+    bench.run(until=30.0)
+    assert expiries(bench) == [(30.0, False)]
+    before = len(bench.sent)
+    answer = bench.request(PEER, use_candidate=True)
+    assert answer is not None
+    bench.run(until=39.0)
+    assert [one for one in bench.sent[before:] if one.is_request] == []
+    assert not bench.agent.writable
+
+
+@pytest.mark.req("RFC7675-016")
+def test_late_answer_to_the_nominating_check_does_not_revive_what_lost_consent():
+    bench = validated()
+    bench.run(until=0.05)
+    nomination = bench.check
+    bench.run(until=30.0)
+    assert expiries(bench) == [(30.0, False)]
+    bench.answer(nomination)
+    assert bench.agent.selected_pair is None
+    assert not bench.agent.writable
+
+
+def test_peer_that_changes_to_a_pair_unused_for_long_is_asked_for_consent_first():
+    second = at("198.51.100.2")
+    bench = checking(controlling=False, remotes=(candidate(PEER.host), candidate(second.host, preference=1, foundation="r2")))
+    bench.answer(bench.check)
+    bench.run(until=0.05)
+    bench.answer(bench.check)
+    bench.request(PEER, use_candidate=True)
+    assert bench.agent.selected_pair.remote.address == PEER
+    while bench.now < 60.0:  # consent on the selected pair goes on
+        bench.run(until=bench.now + 4.0)
+        bench.answer(bench.check)
+    bench.request(second, use_candidate=True)
+    assert bench.agent.state is IceState.COMPLETED
+    assert bench.agent.selected_pair.remote.address == PEER
+    bench.run(until=bench.now + 0.05)
+    assert bench.check.destination == second
+    bench.answer(bench.check)
+    assert bench.agent.selected_pair.remote.address == second
+    bench.run(until=bench.now + 29.0)
+    assert expiries(bench) == []
+
+
+def test_peer_that_changes_to_a_pair_validated_just_now_is_followed_at_once():
+    second = at("198.51.100.2")
+    bench = checking(controlling=False, remotes=(candidate(PEER.host), candidate(second.host, preference=1, foundation="r2")))
+    bench.answer(bench.check)
+    bench.run(until=0.05)
+    bench.answer(bench.check)
+    bench.request(PEER, use_candidate=True)
+    bench.request(second, use_candidate=True)
+    assert bench.agent.selected_pair.remote.address == second
+
+
+@pytest.mark.req("RFC7675-003", "RFC7675-004", "RFC8445-117")
+def test_data_may_be_sent_from_the_first_valid_pair_on_and_not_before():
+    bench = checking()
+    assert not bench.agent.writable
+    with pytest.raises(NotConnected):
+        bench.call(bench.agent.send, b"x" * 100)
+    bench.answer(bench.check)
+    assert bench.agent.writable and bench.agent.selected_pair is None
+    bench.call(bench.agent.send, b"x" * 100)
+    assert (bench.sent[-1].path, bench.sent[-1].data) == ((1, PEER), b"x" * 100)
+    assert len(bench.heard(PairValidated)) == 1
+
+
+# Keepalives, where consent is switched off
+
+
+def without_consent(**options):
+    return selected(config=IceConfig(consent=False), **options)
+
+
+@pytest.mark.req("RFC8445-112", "RFC8445-114", "RFC8445-113")
+def test_idle_pair_gets_an_indication_of_28_bytes_every_15_s():
+    bench = without_consent()
+    before = len(bench.sent)
+    bench.run(until=60.0)
+    sent = bench.sent[before:]
+    assert [one.at for one in sent] == [15.0, 30.0, 45.0, 60.0]
+    for one in sent:
+        assert one.path == (1, PEER)
+        assert len(one.data) == 28
+        assert one.data[:8].hex() == "001100082112a442"
+        assert [code for code, _ in one.message.attributes()] == [FINGERPRINT.code]
+    assert bench.agent.state is IceState.COMPLETED
+
+
+@pytest.mark.req("RFC8445-112")
+def test_data_takes_the_place_of_a_keepalive():
+    bench = without_consent()
+    bench.run(until=10.0)
+    bench.call(bench.agent.send, b"x" * 100)
+    bench.run(until=39.9)
+    assert [one.at for one in bench.sent if is_stun(one.data) and one.at > 1.0] == [25.0]
+
+
+@pytest.mark.req("RFC8445-115")
+def test_keepalives_go_to_the_selected_pair_only_and_end_with_the_agent():
+    bench = without_consent(remotes=(candidate(PEER.host), candidate("198.51.100.2", preference=1, foundation="r2")))
+    bench.run(until=31.0)
+    assert [(one.at, one.destination) for one in bench.sent if one.at > 1.0] == [(15.0, PEER), (30.0, PEER)]
+    bench.call(bench.agent.close)
+    assert bench.is_idle
+
+
+@pytest.mark.req("RFC8445-116", "RFC8445-102")
+def test_check_of_the_peer_after_selection_is_answered_and_changes_nothing():
+    bench = without_consent()
+    bench.run(until=20.0)
+    before = (bench.agent.state, bench.agent.selected_pair, bench.agent.pairs, len(bench.events), bench.agent.deadline())
+    answer = bench.request(PEER)
+    assert answer.message_class is MessageClass.SUCCESS
+    bench.run(until=20.0)
+    assert before == (bench.agent.state, bench.agent.selected_pair, bench.agent.pairs, len(bench.events), bench.agent.deadline())
+
+
+def test_without_consent_nothing_expires():
+    bench = without_consent()
+    bench.run(until=3600.0)
+    assert bench.agent.state is IceState.COMPLETED and bench.agent.writable
+    assert bench.agent.deadline() < math.inf
