@@ -18,21 +18,21 @@ class Variation:
         clause: what is broken if something else comes out.
         says: that, in words.
         drain: drain after every call, or once at the end.
-        deadlines: how often the deadline is asked for after every call.
+        deadlines: how often the deadline is asked for after every call; -1 for as often as in the trial.
         timers: call ``handle_timer`` wherever it is not due.
     """
 
     clause: Clause
     says: str
     drain: bool = True
-    deadlines: int = 1
+    deadlines: int = -1
     timers: bool = False
 
 
 VARIATIONS = (
     Variation(Clause.REPRODUCIBLE, "the same calls and the same entropy, on a second machine"),
     Variation(Clause.DEADLINE, "deadline() is never asked for", deadlines=0),
-    Variation(Clause.DEADLINE, "deadline() is asked for five times after every call", deadlines=5),
+    Variation(Clause.DEADLINE, "deadline() is asked for fifty times after every call", deadlines=50),
     Variation(Clause.SPURIOUS_TIMER, "a handle_timer wherever none is due", timers=True),
     Variation(Clause.LATE_DRAINING, "take_outputs() only at the end", drain=False),
 )
@@ -48,7 +48,7 @@ def rerun(subject: Subject, seed: int, trial: Trial, variation: Variation) -> No
     came: list[tuple[int, str]] = []
     for index, call in enumerate(trial.calls):
         try:
-            result, outputs = again.tell(call)
+            result, outputs = again.tell(call, trial.asked[index], trial.deadlines[index])
         except Exception as error:
             raise _difference(trial, variation, index, "no exception", repr(error)) from error
         if result != trial.results[index]:
@@ -73,14 +73,15 @@ class _Again:
         self._draws = Draws(seed)
         self._machine: Machine = Machine()
 
-    def tell(self, call: Call) -> tuple[str, list[str]]:
+    def tell(self, call: Call, asked: int, deadline: float) -> tuple[str, list[str]]:
         result = self._call(call)
         machine, now = self._machine, call.keywords["now"]
-        if self._variation.timers and machine.deadline() > now:
+        if self._variation.timers and deadline > now:
             machine.handle_timer(now=now)
-        for _ in range(self._variation.deadlines):
+        outputs = self.left() if self._variation.drain else []
+        for _ in range(asked if self._variation.deadlines < 0 else self._variation.deadlines):
             machine.deadline()
-        return result, self.left() if self._variation.drain else []
+        return result, outputs
 
     def left(self) -> list[str]:
         return [form(output) for output in self._machine.take_outputs()]

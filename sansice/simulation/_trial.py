@@ -62,6 +62,7 @@ class Trial:
         now: the time that the machine believes in.
         calls: everything that it was told, construction and setup first.
         results, outputs: what came of each call, as `form`.
+        asked, deadlines: how often the deadline was asked for after each call, and what it was.
         opening, asking: sockets and questions not answered yet.
         sockets: what may be fed: the ones handed to the machine, and those it opened.
         sent: its datagrams, newest last.
@@ -71,9 +72,12 @@ class Trial:
         self._subject = subject
         self._draws = Draws(seed)
         self._prompt = prompt
-        self._handed: tuple[list[Action | Event], int] = ([], 0)
+        self._handed: tuple[list[Action | Event], list[Action | Event]] = ([], [])
         self.now = now
         self.calls: list[Call] = []
+        self._texts: list[str] = []
+        self.asked: list[int] = []
+        self.deadlines: list[float] = []
         self.results: list[str] = []
         self.outputs: list[list[str]] = []
         self.opening: list[OpenSocket] = []
@@ -139,21 +143,28 @@ class Trial:
     def deadline(self) -> float:
         """The machine's deadline, asked for twice."""
         drawn = self._draws.count
-        first, second = self.machine.deadline(), self.machine.deadline()
+        self.asked[-1] += 2
+        try:
+            first, second = self.machine.deadline(), self.machine.deadline()
+        except Exception as error:
+            self.breach(Clause.DEADLINE, f"deadline() raised {error!r}", error)
         if not isinstance(first, float) or math.isnan(first):
             self.breach(Clause.DEADLINE, f"deadline() is {first!r}, not a float")
         if first != second:
             self.breach(Clause.DEADLINE, f"deadline() is {first!r}, then {second!r}, and nothing happened in between")
         if self._draws.count != drawn:
             self.breach(Clause.DEADLINE, "deadline() draws entropy")
-        if self.machine.take_outputs():
+        if self._take():
             self.breach(Clause.DEADLINE, "deadline() makes outputs")
+        self.deadlines[-1] = first
         return first
 
     # ------------------------------------------------------------- checking
 
     def _note(self, call: Call) -> Call:
         self.calls.append(call)
+        self.asked.append(0)
+        self.deadlines.append(math.inf)
         self.results.append("")
         self.outputs.append([])
         return call
@@ -167,13 +178,14 @@ class Trial:
         self._drain()
 
     def _drain(self) -> None:
-        earlier, length = self._handed
-        if len(earlier) != length:
-            self.breach(Clause.EMPTIED, "a list that take_outputs() handed over was changed afterwards")
-        outputs = self.machine.take_outputs()
-        if self.machine.take_outputs():
+        earlier, copy = self._handed
+        outputs = self._take()
+        if self._take():
             self.breach(Clause.EMPTIED, "take_outputs() hands over outputs twice, or some of them late")
-        self._handed = (outputs, len(outputs))
+        if earlier != copy:
+            self.breach(Clause.EMPTIED, "a list that take_outputs() handed over was changed afterwards")
+        if outputs:
+            self._handed = (outputs, list(outputs))
         for output in outputs:
             self._check_output(output)
             self.outputs[-1].append(form(output))
@@ -184,6 +196,13 @@ class Trial:
                     self.asking.append(output)
                 case SendDatagram():
                     self.sent.append(output)
+        self.deadline()
+
+    def _take(self) -> list[Action | Event]:
+        try:
+            return self.machine.take_outputs()
+        except Exception as error:
+            self.breach(Clause.EMPTIED, f"take_outputs() raised {error!r}", error)
 
     def _open_promptly(self) -> None:
         while self._prompt and self.opening:
@@ -196,6 +215,7 @@ class Trial:
         if why:
             self.breach(Clause.VALUES, why)
         text = repr(output)
+        self._texts.append(text)
         values = (getattr(output, name) for name in _field_names(output))
         raw = [value for value in values if isinstance(value, bytes) and value and repr(value) in text]
         if raw:
@@ -205,7 +225,7 @@ class Trial:
         """No secret shows in the repr of the machine or of what it put out."""
         if self._subject.secrets is None:
             return
-        texts = [repr(self.machine), *(repr(output) for output in (*self.sent, *self._handed[0]))]
+        texts = [repr(self.machine), *self._texts]
         for secret in self._subject.secrets(self.machine):
             needle = secret.hex() if isinstance(secret, bytes) else secret
             shown = [text for text in texts if needle in text]

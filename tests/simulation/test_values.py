@@ -1,0 +1,128 @@
+"""Values as JSON and back."""
+
+import enum
+import json
+import math
+from typing import NamedTuple
+
+import attrs
+import pytest
+
+from sansice.ice import Candidate
+from sansice.machine import (
+    DEFAULT_OPTIONS,
+    Address,
+    AddressRecord,
+    IcmpError,
+    OpenSocket,
+    ProxyOptions,
+    ResolveError,
+    SendDatagram,
+    SocketError,
+    SocketErrorKind,
+    SocketId,
+    SocketOptions,
+    Transport,
+)
+from sansice.simulation._values import Opaque, from_json, to_json
+from sansice.stun import MessageClass, Method, TransactionId, decode_untrusted, encode
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object = 0
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+@attrs.frozen
+class Private:
+    _hidden: int
+    made: list = attrs.field(init=False)
+
+    def __attrs_post_init__(self):
+        object.__setattr__(self, "made", [self._hidden])
+
+
+VALUES = [
+    None,
+    True,
+    7,
+    0.1,
+    math.inf,
+    "text",
+    b"\x00\xff",
+    (1, (2.5, b"x")),
+    [1, [2]],
+    {"a": 1, 2: (3,)},
+    frozenset({"b", "a"}),
+    Level.LOW,
+    Transport.UDP,
+    ResolveError.TIMEOUT,
+    Address("192.0.2.1", 5),
+    SendDatagram(SocketId(1), Address("2001:db8::1", 5), b"data"),
+    OpenSocket(SocketId(1), Transport.UDP, Address("192.0.2.1", 0)),
+    SocketOptions(proxy=ProxyOptions(Address("192.0.2.1", 80), "user", "password")),
+    DEFAULT_OPTIONS,
+    SocketError(SocketErrorKind.REFUSED, "no"),
+    IcmpError(3, 3),
+    (AddressRecord("192.0.2.1", 60),),
+    Pair(Pair(1), [2]),
+    Private(5),
+    Candidate.from_sdp("candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host generation 0"),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_value_comes_back_equal_and_of_its_class(value):
+    form = json.loads(json.dumps(to_json(value, strict=True)))
+    back = from_json(form)
+    assert back == value
+    assert type(back) is type(value)
+    assert to_json(back, strict=True) == form
+
+
+def test_a_message_comes_back_from_its_bytes():
+    message = decode_untrusted(encode(Method.BINDING, MessageClass.REQUEST, TransactionId(bytes(12))))
+    assert from_json(to_json(message, strict=True)).data == message.data
+
+
+@pytest.mark.parametrize("buffer", [bytearray(b"x"), memoryview(b"x")])
+def test_a_buffer_becomes_bytes(buffer):
+    assert from_json(to_json(buffer, strict=True)) == b"x"
+
+
+def test_a_set_has_one_form_whatever_its_order():
+    one, other = {0, 8}, {8, 0}
+    assert list(one) != list(other)
+    assert to_json(one, strict=True) == to_json(other, strict=True)
+
+
+def test_what_is_no_value_is_named_or_kept_as_its_class_alone():
+    with pytest.raises(Opaque, match="builtins:object is not a value that can be recorded"):
+        to_json((1, object()), strict=True)
+    assert to_json((1, object()), strict=False) == {"tuple": [1, {"opaque": "builtins:object"}]}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"opaque": "builtins:object"},
+        {"enum": "builtins:int", "name": "real"},
+        {"class": "builtins:tuple", "items": []},
+        {"class": "builtins:int", "fields": {}},
+        {"bytes": 5},
+    ],
+)
+def test_what_was_never_made_by_to_json_is_refused(form):
+    with pytest.raises(ValueError, match="not a recorded value"):
+        from_json(form)
+
+
+@pytest.mark.parametrize("name", ["antigravity:Fly", "os:system", "sansice.machine:Nothing.more", "enum"])
+def test_a_recording_cannot_choose_what_is_imported_or_called(name):
+    with pytest.raises(ValueError, match="not imported here"):
+        from_json({"class": name, "items": []})
