@@ -83,8 +83,8 @@ class Driver:
     __slots__ = ("_clock", "_flushing", "_last", "_pending", "machine", "runtime")
 
     def __init__(self, machine: Machine, runtime: Runtime) -> None:
-        self.machine = machine
-        self.runtime = runtime
+        self.machine: Machine = machine
+        self.runtime: Runtime = runtime
         self._clock = runtime.now
         self._last = runtime.now()
         self._pending: list[Action | Event] = []  # the next one last; an idle deque would hold 700 bytes

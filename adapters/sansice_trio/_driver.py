@@ -57,7 +57,7 @@ class EventQueue:
         self._waiting_data = 0
         self._readers = trio.lowlevel.ParkingLot()
         self._closed = False
-        self.dropped = 0
+        self.dropped: int = 0
 
     def put(self, event: Event) -> None:
         """Append an event, and wake a reader."""
@@ -120,7 +120,7 @@ class TrioDriver:
         self.lost: dict[str, int] = {}
         self._deliver = deliver
         self._clock = clock if _runs_in_real_time() else trio.current_time
-        self.driver = Driver(machine, self)
+        self.driver: Driver = Driver(machine, self)
         self._ports = ports
         self._armed = self._live = math.inf
         self._scope: trio.CancelScope | None = None

@@ -51,7 +51,7 @@ class ContractBreach(AssertionError):
 
     def __init__(self, clause: Clause, finding: str, calls: Sequence[Call]) -> None:
         self.clause = clause
-        self.calls = tuple(calls)
+        self.calls: tuple[Call, ...] = tuple(calls)
         first = max(0, len(calls) - MAX_CALLS_SHOWN)
         told = [f"  {number}. {call}" for number, call in enumerate(self.calls[first:], first + 1)]
         if first:

@@ -29,7 +29,7 @@ class Clock:
     __slots__ = ("_heap", "_sequence", "now")
 
     def __init__(self, start: float = 0.0) -> None:
-        self.now = start
+        self.now: float = start
         self._heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
         self._sequence = 0
 

@@ -55,8 +55,8 @@ class Host:
 
     def __init__(self, world: World, name: str) -> None:
         self._world = world
-        self.name = name
-        self.icmp = world.icmp
+        self.name: str = name
+        self.icmp: bool = world.icmp
         self._interfaces: dict[str, Interface] = {}
         self._bound: dict[Address, tuple[Node, SocketId]] = {}
         self._drawn = 0
@@ -194,18 +194,18 @@ class Node:
     )
 
     def __init__(self, host: Host, world: World, machine: Machine) -> None:
-        self.host = host
-        self.machine = machine
+        self.host: Host = host
+        self.machine: Machine = machine
         self.events: list[tuple[float, Event]] = []
-        self.refused = 0
-        self.running = True
+        self.refused: int = 0
+        self.running: bool = True
         self._world = world
         self._clock = world.clock
         self._sockets: dict[SocketId, tuple[Address, Interface]] = {}
         self._armed = math.inf
         self._scheduled = math.inf
         self._timers = (math.nan, 0)
-        self.driver = Driver(machine, self)
+        self.driver: Driver = Driver(machine, self)
         self.driver.start(unix=world.unix + self._clock.now)
 
     @property

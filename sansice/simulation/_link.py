@@ -63,8 +63,8 @@ class Line:
     @link.setter
     def link(self, link: Link) -> None:
         self._link = link
-        self.latency = link.latency
-        self.steady = not (link.jitter or link.loss or link.duplication or link.reordering)
+        self.latency: float = link.latency
+        self.steady: bool = not (link.jitter or link.loss or link.duplication or link.reordering)
 
     def delays(self, before: Sequence[float] = (0.0,)) -> list[float]:
         """When the copies of a packet arrive that came to this line after ``before``: empty if none does."""

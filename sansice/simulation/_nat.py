@@ -100,11 +100,11 @@ class Nat:
         lan: Link,
     ) -> None:
         self._world = world
-        self.name = name
-        self.mapping = mapping
-        self.filtering = filtering
-        self.lifetime = lifetime
-        self.inside = Segment(world, f"inside {name}", lan)
+        self.name: str = name
+        self.mapping: Mapping = mapping
+        self.filtering: Filtering = filtering
+        self.lifetime: float = lifetime
+        self.inside: Segment = Segment(world, f"inside {name}", lan)
         self._inner_interface = Interface(name, self.inside, self._from_inside, router=True)
         self._outer_interface = Interface(name, outside.inside, self._from_outside, router=True, link=link)
         self._outside = outside

@@ -65,10 +65,10 @@ class Network:
         trace: int = 0,
     ) -> None:
         link = Link(latency=latency, jitter=jitter, loss=loss, duplication=duplication, reordering=reordering, hold=hold)
-        self.seed = seed
+        self.seed: int | str = seed
         self._world = World(seed=seed, start=start, unix=unix, icmp=icmp, trace=trace)
         self._nats = 0
-        self.internet = Segment(self._world, "Internet", link)
+        self.internet: Segment = Segment(self._world, "Internet", link)
 
     @property
     def now(self) -> float:

@@ -31,11 +31,13 @@ class Interface:
         router: bool = False,
         link: Link | None = None,
     ) -> None:
-        self.name = name
-        self.segment = segment
-        self.receive = receive
-        self.router = router
-        self.line = Line(segment.world, f"{name} at {segment.name}", link) if link is not None else None
+        self.name: str = name
+        self.segment: Segment = segment
+        self.receive: Callable[[Packet, bool], None] = receive
+        self.router: bool = router
+        self.line: Line | None = None
+        if link is not None:
+            self.line = Line(segment.world, f"{name} at {segment.name}", link)
 
     def arrive(self, packet: Packet) -> None:
         """Take a packet out of the event heap."""
@@ -56,8 +58,8 @@ class Segment:
     __slots__ = ("_interfaces", "_line", "gateway", "name", "world")
 
     def __init__(self, world: World, name: str, link: Link) -> None:
-        self.world = world
-        self.name = name
+        self.world: World = world
+        self.name: str = name
         self.gateway: Interface | None = None
         self._line = Line(world, name, link)
         self._interfaces: dict[str, Interface] = {}

@@ -29,14 +29,14 @@ class World:
     __slots__ = ("clock", "drop", "icmp", "lost", "packets", "seed", "unix", "zone")
 
     def __init__(self, *, seed: int | str, start: float, unix: float, icmp: bool, trace: int) -> None:
-        self.clock = Clock(start)
-        self.seed = seed
+        self.clock: Clock = Clock(start)
+        self.seed: int | str = seed
         self.drop: Callable[[Packet], bool] | None = None
         self.packets: deque[Passage] | None = deque(maxlen=trace) if trace else None
         self.lost: Counter[Fate] = Counter()
         self.zone: dict[str, tuple[Record, ...] | ResolveError] = {}
-        self.unix = unix - start
-        self.icmp = icmp
+        self.unix: float = unix - start
+        self.icmp: bool = icmp
 
     def note(self, place: str, fate: Fate, packet: Packet) -> None:
         """Add a line to the trace."""

@@ -64,12 +64,12 @@ class Attribute(Generic[T]):
             raise ValueError(f"attribute code {code:#x} is outside 0..0xffff")
         if not name:
             raise ValueError(f"attribute {code:#06x} has no name")
-        self.code = code
-        self.name = name
-        self.shape = shape
-        self.pack = shape.pack
-        self.unpack = shape.unpack
-        self.size = 0
+        self.code: int = code
+        self.name: str = name
+        self.shape: Shape[T] = shape
+        self.pack: Callable[[T, bytes], bytes] = shape.pack
+        self.unpack: Callable[[bytes, bytes], T] = shape.unpack
+        self.size: int = 0
         self.write_number: Callable[[Any], bytes] | None = None
         self.read_number: Callable[[bytes, int], tuple[int, Any]] | None = None
         if shape.format is not None:

@@ -177,7 +177,7 @@ class StunTransaction(Machine):
             raise LocalProtocolError(f"no request: {message!r}")
         if message.has_integrity != (key is not None):
             raise LocalProtocolError("a protected request needs its key, an unprotected one has none")
-        self.id = message.transaction_id
+        self.id: TransactionId = message.transaction_id
         self._method: Method = message.method
         self._algorithm: IntegrityAlgorithm | None = message.integrity
         self._request = request
