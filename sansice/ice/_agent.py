@@ -149,7 +149,7 @@ class IceAgent(Machine):
     ) -> None:
         super().__init__()
         foundations = Foundations()
-        self.stats = IceStats()
+        self.stats: IceStats = IceStats()
         self._config = config
         self._entropy = entropy
         self._gatherer = Gatherer(
