@@ -18,6 +18,8 @@ MAX_COMPONENT = 256  # RFC 8445 5.1.2.1
 class CandidateType(enum.Enum):
     """Where a candidate comes from; the values are the words of SDP (RFC 8839 5.1)."""
 
+    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
+
     HOST = "host"
     SERVER_REFLEXIVE = "srflx"
     PEER_REFLEXIVE = "prflx"

@@ -17,6 +17,8 @@ from ._pair import CandidatePair
 class IceState(enum.Enum):
     """The state of an agent, in the words of W3C's ``RTCIceTransportState``."""
 
+    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
+
     NEW = "new"
     CHECKING = "checking"
     CONNECTED = "connected"
@@ -28,6 +30,8 @@ class IceState(enum.Enum):
 
 class IceCause(enum.Enum):
     """What moves an agent from state to state."""
+
+    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
 
     START = "the remote description is known"
     VALIDATE = "a pair became valid"

@@ -16,6 +16,8 @@ from ._candidate import Candidate
 class PairState(enum.Enum):
     """RFC 8445 6.1.2.6; the values are W3C's ``RTCStatsIceCandidatePairState``."""
 
+    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
+
     FROZEN = "frozen"
     WAITING = "waiting"
     IN_PROGRESS = "in-progress"
@@ -25,6 +27,8 @@ class PairState(enum.Enum):
 
 class PairEvent(enum.Enum):
     """What moves a pair from state to state."""
+
+    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
 
     UNFREEZE = "unfrozen"
     CHECK = "check sent"
