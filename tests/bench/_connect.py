@@ -159,7 +159,11 @@ async def _peer_samples(pairs: int) -> list[Sample]:
 
 
 def _open(*, controlling: bool) -> IceConnection:
-    return open_ice(controlling=controlling, include_loopback=True, interface_filter=lambda name, address: address == LOOPBACK)
+    return open_ice(controlling=controlling, include_loopback=True, interface_filter=_is_loopback)
+
+
+def _is_loopback(name: str, address: str) -> bool:
+    return address == LOOPBACK
 
 
 async def _tell(connection: aioice.Connection, peer: aioice.Connection) -> None:
@@ -210,7 +214,8 @@ async def _our_traced() -> float:
 async def _connect_ours(pairs: list[tuple[IceConnection, IceConnection]], number: int) -> None:
     for _ in range(number):
         # By hand, because a stack of contexts would be counted with the connections.
-        pairs.append((await _open(controlling=True).__aenter__(), await _open(controlling=False).__aenter__()))
+        a, b = _open(controlling=True), _open(controlling=False)
+        pairs.append((await a.__aenter__(), await b.__aenter__()))
     async with trio.open_nursery() as nursery:
         for a, b in pairs[-number:]:
             of_a, of_b = await a.gather(), await b.gather()
