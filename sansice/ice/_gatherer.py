@@ -33,7 +33,6 @@ from sansice.stun import (
     TransactionFailed,
     TransactionId,
     TransactionSucceeded,
-    TransactionTimedOut,
     encode,
     new_transaction_id,
 )
@@ -252,7 +251,7 @@ class Gatherer(Machine):
                 self._add_reflexive(running.query, output.response, now)
             elif isinstance(output, TransactionFailed):
                 self._report(running.query, output.reason if output.code is None else f"{output.code} {output.reason}")
-            elif isinstance(output, TransactionTimedOut):
+            else:  # TransactionTimedOut
                 self._report(running.query, "no answer")
         deadline = transaction.deadline()
         if deadline != math.inf:
