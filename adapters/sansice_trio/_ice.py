@@ -247,7 +247,7 @@ class IceConnection:
         Cancelling is safe: gathering goes on, and a second call waits for its end.
 
         Raises:
-            IceClosed: the agent was closed meanwhile.
+            IceClosed: the connection is closed, perhaps only now.
         """
         self._start_gathering()
         await trio.lowlevel.checkpoint()

@@ -480,27 +480,35 @@ async def test_the_bodys_own_exception_comes_out_unwrapped(sockets, nothing_left
 
 async def test_a_failure_of_the_machine_comes_out_of_the_block(sockets, peer, nothing_left):
     machine = Toy()
+
+    async def run():
+        async with open_driver(machine) as (driver, events):
+            local = await opened(driver, events, machine)
+            await peer.sendto(b"defect", local)
+            await trio.sleep_forever()
+
     with trio.fail_after(HANG), nothing_left():
         with pytest.raises(ExceptionGroup) as caught:
-            async with open_driver(machine) as (driver, events):
-                local = await opened(driver, events, machine)
-                await peer.sendto(b"defect", local)
-                await trio.sleep_forever()
+            await run()
         assert caught.group_contains(RuntimeError, match="a defect", depth=1)
     assert machine.closed == 1
 
 
 async def test_the_bodys_exception_and_a_failure_of_the_machine_both_come_out(peer):
     machine = Toy()
+
+    async def run():
+        async with open_driver(machine) as (driver, events):
+            local = await opened(driver, events, machine)
+            await peer.sendto(b"defect", local)
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("mine")
+
     with trio.fail_after(HANG):
         with pytest.raises(ExceptionGroup) as caught:
-            async with open_driver(machine) as (driver, events):
-                local = await opened(driver, events, machine)
-                await peer.sendto(b"defect", local)
-                try:
-                    await trio.sleep_forever()
-                finally:
-                    raise ValueError("mine")
+            await run()
         assert caught.group_contains(RuntimeError, match="a defect")
         assert caught.group_contains(ValueError, match="mine")
 

@@ -59,7 +59,15 @@ def test_a_zone_is_passed_on_as_a_number_whether_it_was_a_name_or_a_number():
 
 @pytest.mark.parametrize(
     ("host", "ipv6"),
-    [("localhost", False), ("localhost", True), ("::1", False), ("127.0.0.1", True), ("", False), ("127.1", False), ("fe80::1%nowhere", True)],
+    [
+        ("localhost", False),
+        ("localhost", True),
+        ("::1", False),
+        ("127.0.0.1", True),
+        ("", False),
+        ("127.1", False),
+        ("fe80::1%nowhere", True),
+    ],
 )
 def test_what_is_no_literal_of_the_family_is_refused_before_it_is_looked_up(host, ipv6):
     with pytest.raises(OSError, match=r"illegal IP address|interface|device"):
@@ -202,11 +210,9 @@ def test_what_is_not_built_is_unsupported(bare, wanted):
     assert bare.open(**wanted) == ("failed", 1, SocketErrorKind.UNSUPPORTED)
 
 
-@pytest.mark.parametrize(
-    ("host", "unreachable"), [("127.0.0.1", IcmpError(3, 3)), ("::1", IcmpError(1, 4, ipv6=True))]
-)
+@pytest.mark.parametrize(("host", "unreachable"), [("127.0.0.1", IcmpError(3, 3)), ("::1", IcmpError(1, 4, ipv6=True))])
 def test_a_closed_port_is_told_as_an_icmp_error_of_its_datagram(bare, host, unreachable):
-    *_, local = bare.open(bind=Address(host, 0))
+    bare.open(bind=Address(host, 0))
     with opened(Address(host, 0)) as gone:
         closed = from_sockaddr(gone.getsockname())
     bare.sockets.send(SocketId(1), closed, b"anybody?")
