@@ -45,8 +45,9 @@ def running(*arguments, **options):
         try:
             lines = process.stderr if "--json" in arguments else process.stdout
             other = int(re.search(r"B another one \((\d+)", lines.readline())[1])
-            while "A  A1 -> B1 selected" not in lines.readline():
-                pass
+            selected = 0
+            while selected < 2:
+                selected += lines.readline().endswith(" selected\n")
             yield process, other
         finally:
             process.kill()
