@@ -290,9 +290,8 @@ class Checker(Machine):
         if pair is None or pair.state is not PairState.IN_PROGRESS:
             return
         running = self._current(pair)
-        if running is not None:
-            self._end(running)
-            self._check_failed(running, now)
+        self._end(running)
+        self._check_failed(running, now)
 
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, time out, or nominate after waiting for something better."""
@@ -335,8 +334,9 @@ class Checker(Machine):
         running.pair.cancelled -= running.cancelled
         self._timers.cancel(transaction_id)
 
-    def _current(self, pair: Pair) -> _Running | None:
-        return next((one for one in self._running.values() if one.pair is pair and not one.cancelled), None)
+    def _current(self, pair: Pair) -> _Running:
+        """The one check of an In-Progress pair that was not cancelled."""
+        return next(one for one in self._running.values() if one.pair is pair and not one.cancelled)
 
     def _forget_checks(self, pair: Pair) -> None:
         for running in [one for one in self._running.values() if one.pair is pair]:
@@ -352,8 +352,6 @@ class Checker(Machine):
     def _cancel_check(self, pair: Pair, now: float) -> None:
         """Stop retransmitting, do not fail on silence, but go on listening (RFC 8445 7.3.1.4)."""
         running = self._current(pair)
-        if running is None:
-            return
         if pair.cancelled >= MAX_CANCELLED:
             self._end(next(one for one in self._running.values() if one.pair is pair and one.cancelled))
         running.cancelled = True
@@ -497,6 +495,8 @@ class Checker(Machine):
         """Nothing can become of this checklist any more (RFC 8445 7.2.5.4)."""
         for running in tuple(self._running.values()):
             self._end(running)
+            if running.pair.state is PairState.IN_PROGRESS:
+                running.pair.move(PairEvent.FAIL)
         self._timers.clear()
         if self.list.state is not ChecklistState.COMPLETED:
             self.list.move(ChecklistEvent.FAIL)

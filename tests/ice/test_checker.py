@@ -1,4 +1,6 @@
+import hmac
 import itertools
+import zlib
 
 import pytest
 
@@ -554,6 +556,18 @@ def test_a_check_without_fingerprint_or_priority_or_with_a_bad_attribute_is_not_
     assert bench.agent.pairs == ()
 
 
+@pytest.mark.parametrize("attribute", ["0024000200010000", "802a000400000001", "0006000200ff0000"])
+def test_a_check_whose_attributes_are_malformed_is_dropped_in_silence(attribute):
+    bench = Bench(remotes=())
+    body = bytes.fromhex(attribute) + b"\0\x06\0\x0aours:their\0\0" + bytes.fromhex("0024000400000001")
+    head = b"\0\x01" + (len(body) + 24).to_bytes(2, "big") + b"\x21\x12\xa4\x42" + bytes(12)
+    sealed = head + body + b"\0\x08\0\x14" + hmac.digest(OURS.pwd.encode(), head + body, "sha1")
+    whole = sealed[:2] + (len(sealed) - 12).to_bytes(2, "big") + sealed[4:]
+    bench.arrive(1, NEW, whole + b"\x80\x28\0\x04" + (zlib.crc32(whole) ^ 0x5354554E).to_bytes(4, "big"))
+    assert bench.dropped() == {"BAD_ATTRIBUTE": 1}
+    assert bench.sent == [] and bench.agent.pairs == ()
+
+
 @pytest.mark.parametrize(("priority", "learned"), [(0, False), (1, True), (2**31 - 1, True), (2**31, False), (2**32 - 1, False)])
 def test_a_priority_out_of_range_teaches_no_candidate(priority, learned):
     bench = Bench(remotes=())
@@ -842,3 +856,22 @@ def test_a_failed_pair_that_is_checked_again_takes_its_list_back_to_running():
     assert checker.list.state is ChecklistState.RUNNING
     bench.run(0.05)
     assert bench.check.destination == HIGH and bench.check is not check
+
+
+def test_closing_ends_the_checks_but_not_a_list_that_was_completed():
+    bench = Bench(remotes=(HIGH_C, LOW_C))
+    bench.answer(bench.check)
+    bench.run(0.05)
+    bench.answer(bench.check)
+    bench.call(bench.agent.close)
+    assert bench.agent._checker.list.state is ChecklistState.COMPLETED
+
+
+def test_closing_leaves_no_pair_in_progress_and_those_that_work_as_they_are():
+    bench = Bench(remotes=(HIGH_C, LOW_C))
+    bench.answer(bench.check)
+    bench.run(0.1)
+    assert (bench.state(HIGH), bench.state(LOW)) == ("succeeded", "in-progress")
+    bench.call(bench.agent.close)
+    assert (bench.state(HIGH), bench.state(LOW)) == ("succeeded", "failed")
+    assert bench.is_idle

@@ -225,20 +225,3 @@ def test_tricky_29_consent_lost_on_a_pair_that_was_not_selected_is_lost_for_good
     bench.request(HIGH, use_candidate=True)
     bench.run(20.0)
     assert len(bench.requests) == sent and bench.agent.selected_pair is None
-
-
-def test_a_stale_pair_is_checked_again_before_a_nomination_puts_data_there():
-    bench = Bench(remotes=(HIGH_C, LOW_C), controlling=False)
-    bench.run(0.05)
-    for check in bench.checks:
-        bench.answer(check)
-    while bench.now < 36.0:  # consent on the better pair is kept
-        bench.run(bench.now + 1.0)
-        if bench.check.at > bench.now - 1.0:
-            bench.answer(bench.check)
-    checks = len(bench.checks)
-    bench.request(LOW, use_candidate=True)
-    assert bench.agent.selected_pair is None
-    assert [one.destination for one in bench.checks[checks:]] == [LOW]
-    bench.answer(bench.check)
-    assert bench.agent.selected_pair.remote.address == LOW

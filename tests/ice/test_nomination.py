@@ -346,6 +346,23 @@ def test_a_nominated_pair_is_nominated_again_without_consequences():
     assert selections(bench) == [(0.0, HIGH)]
 
 
+def test_a_stale_pair_is_checked_again_before_a_nomination_puts_data_there():
+    bench = Bench(remotes=(HIGH_C, LOW_C), controlling=False)
+    bench.run(0.05)
+    for check in bench.checks:
+        bench.answer(check)
+    while bench.now < 36.0:  # consent on the better pair is kept
+        bench.run(bench.now + 1.0)
+        if bench.check.at > bench.now - 1.0:
+            bench.answer(bench.check)
+    checks = len(bench.checks)
+    bench.request(LOW, use_candidate=True)
+    assert bench.agent.selected_pair is None
+    assert [one.destination for one in bench.checks[checks:]] == [LOW]
+    bench.answer(bench.check)
+    assert bench.agent.selected_pair.remote.address == LOW
+
+
 # ------------------------------------------------------------- what a nomination ends
 
 

@@ -65,3 +65,8 @@ def test_a_snapshot_does_not_change_with_the_pair():
     pair.move(PairEvent.UNFREEZE)
     pair.priority = 10
     assert before == CandidatePair(pair.local.candidate, pair.remote, 9, F, False)
+
+
+def test_a_pair_prints_as_its_candidates_do():
+    snapshot = make_pair().snapshot()
+    assert str(snapshot) == f"{snapshot.local} -> {snapshot.remote}"
