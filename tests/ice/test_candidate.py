@@ -324,3 +324,8 @@ def test_field_out_of_range_cannot_be_constructed(changed, field):
 
 def test_ipv4_mapped_address_is_read_as_what_it_means():
     assert Candidate.from_sdp(line(address=str(ipaddress.IPv6Address("::ffff:192.0.2.1")))).address == Address("192.0.2.1", 5000)
+
+
+def test_candidate_shows_as_its_type_and_address():
+    assert str(Candidate.from_sdp(LINE)) == "host 192.0.2.1:5000"
+    assert str(candidate(address=Address("2001:db8::1", 9), type=CandidateType.RELAYED)) == "relay [2001:db8::1]:9"
