@@ -114,10 +114,8 @@ def _reason(end: EndStory, won: PairStory) -> str:
     return f"its check was answered, and {which} of higher priority did not answer in time"
 
 
-def percentile(values: list[float], percent: int) -> float | None:
-    """The nearest-rank percentile; ``None`` of nothing."""
-    if not values:
-        return None
+def percentile(values: list[float], percent: int) -> float:
+    """The nearest-rank percentile of at least one value."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
@@ -125,9 +123,7 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-def _show(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
+def _show(seconds: float) -> str:
     ms = seconds * 1000
     return f"{ms:.2f} ms" if ms < 10 else f"{ms:.1f} ms" if ms < 100 else f"{ms:.0f} ms"
 

@@ -32,11 +32,6 @@ class PairStory:
         """The last state it had on the checklist."""
         return next((state for _, state in reversed(self.steps) if state is not None), None)
 
-    @property
-    def succeeded_at(self) -> float | None:
-        """When its check was answered."""
-        return next((at for at, state in self.steps if state is PairState.SUCCEEDED), None)
-
 
 @attrs.define(eq=False)
 class EndStory:

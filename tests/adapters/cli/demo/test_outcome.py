@@ -135,7 +135,3 @@ def test_sentence_names_the_types(kind, words):
 def test_percentile_is_the_nearest_rank(count, p50, p99):
     values = [float(value) for value in range(count, 0, -1)]
     assert (percentile(values, 50), percentile(values, 99)) == (p50, p99)
-
-
-def test_nothing_has_no_percentile():
-    assert percentile([], 50) is None
