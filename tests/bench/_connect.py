@@ -25,7 +25,7 @@ from sansice import Address, OpenSocket, SendDatagram, SocketId
 from sansice.ice import Description, IceAgent
 from sansice_trio import IceConnection, open_ice
 
-PAIRS = 10  # connected one after the other in one round of `cpu` and `first_byte`
+PAIRS = 10  # connected one after the other in one round of the timings
 MEMORY_PAIRS, WARM_UP = 100, 20  # pairs alive at once when memory is counted; the pairs before that fill caches
 MEMORY_ROUNDS = 3  # memory hardly varies
 LOOPBACK = "127.0.0.1"
@@ -47,17 +47,17 @@ def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
     """What one connection costs.
 
     - `cpu`: processor milliseconds of gathering and connecting, both ends together, until both have selected a pair.
-    - `first_byte`: milliseconds from both ends having the other's description until the first datagram of the
-      application's is received: medians, and the 95th percentiles of all samples.
+    - `cpu_first_byte`: the same until the first datagram of the application's is received, which is before that.
+    - `first_byte`: milliseconds from both ends having the other's description until that datagram is received:
+      medians, and the 95th percentiles, of all samples.
     - `memory_agent`: bytes of a connected `IceAgent` with nothing around it, against a connected aioice `Connection`.
     - `memory`: the same of a connection with the trio adapter and its socket.
     """
     peer_name = f"aioice {version('aioice')}"
     with aioice_on_loopback():
-        _our_cpu(), _peer_cpu()  # imports, caches, byte code
+        _our_samples(PAIRS), _peer_samples(PAIRS)  # imports, caches, byte code
         return {
-            "cpu": interleave(_our_cpu, _peer_cpu, unit="ms", peer_name=peer_name, rounds=rounds),
-            "first_byte": _first_byte(peer_name, rounds),
+            **_timings(peer_name, rounds),
             "memory_agent": _memory(_agent_memory, peer_name, rounds),
             "memory": _memory(_our_memory, peer_name, rounds),
         }
@@ -67,6 +67,7 @@ class Sample(TypedDict):
     """What one pair took, in milliseconds."""
 
     cpu: float
+    cpu_first_byte: float
     first_byte: float
 
 
@@ -84,38 +85,48 @@ def aioice_on_loopback():
 # ------------------------------------------------------------------- time
 
 
-def _our_cpu() -> float:
-    return statistics.mean(sample["cpu"] for sample in trio.run(_our_samples, PAIRS))
+def _timings(peer_name: str, rounds: int | None) -> dict[str, Metric | WaitMetric]:
+    """All timings come from the same connections: round by round, ours and aioice's in turns."""
+    ours: list[list[Sample]] = []
+    peer: list[list[Sample]] = []
 
+    def measure(into: list[list[Sample]], samples: list[Sample]) -> float:
+        into.append(samples)
+        return _median(samples, "cpu")
 
-def _peer_cpu() -> float:
-    return statistics.mean(sample["cpu"] for sample in asyncio.run(_peer_samples(PAIRS)))
+    def compare(key: str) -> Metric:
+        our_costs, peer_costs = (iter([_median(samples, key) for samples in side]) for side in (ours, peer))
+        return interleave(lambda: next(our_costs), lambda: next(peer_costs), unit="ms", peer_name=peer_name, rounds=len(ours))
 
-
-def _first_byte(peer_name: str, rounds: int | None) -> WaitMetric:
-    ours: list[float] = []
-    peer: list[float] = []
-
-    def measure(into: list[float], samples: list[Sample]) -> float:
-        waits = [sample["first_byte"] for sample in samples]
-        into.extend(waits)
-        return statistics.median(waits)
-
-    metric = interleave(
-        lambda: measure(ours, trio.run(_our_samples, PAIRS)),
-        lambda: measure(peer, asyncio.run(_peer_samples(PAIRS))),
+    cpu = interleave(
+        lambda: measure(ours, _our_samples(PAIRS)),
+        lambda: measure(peer, _peer_samples(PAIRS)),
         unit="ms",
         peer_name=peer_name,
         rounds=rounds,
     )
-    return {**metric, "ours": statistics.median(ours), "p95": _p95(ours), "peer_p95": _p95(peer)}
+    percentiles = {"p95": _p95(ours), "peer_p95": _p95(peer)}
+    return {"cpu": cpu, "cpu_first_byte": compare("cpu_first_byte"), "first_byte": {**compare("first_byte"), **percentiles}}
 
 
-def _p95(samples: list[float]) -> float:
-    return statistics.quantiles(samples, n=20, method="inclusive")[-1]
+def _median(samples: list[Sample], key: str) -> float:
+    return statistics.median(sample[key] for sample in samples)
 
 
-async def _our_samples(pairs: int) -> list[Sample]:
+def _p95(rounds: list[list[Sample]]) -> float:
+    waits = [sample["first_byte"] for samples in rounds for sample in samples]
+    return statistics.quantiles(waits, n=20, method="inclusive")[-1]
+
+
+def _our_samples(pairs: int) -> list[Sample]:
+    return trio.run(_time_ours, pairs)
+
+
+def _peer_samples(pairs: int) -> list[Sample]:
+    return asyncio.run(_time_peer(pairs))
+
+
+async def _time_ours(pairs: int) -> list[Sample]:
     samples = []
     for _ in range(pairs):
         with quiet_gc():
@@ -130,13 +141,13 @@ async def _our_samples(pairs: int) -> list[Sample]:
                         await a.changed()
                     a.send_nowait(b"first")
                     await b.receive()
-                    waited = time.perf_counter() - told
+                    waited, cpu_first = time.perf_counter() - told, time.process_time() - start
                 cpu = time.process_time() - start
-        samples.append(Sample(cpu=1e3 * cpu, first_byte=1e3 * waited))
+        samples.append(Sample(cpu=1e3 * cpu, cpu_first_byte=1e3 * cpu_first, first_byte=1e3 * waited))
     return samples
 
 
-async def _peer_samples(pairs: int) -> list[Sample]:
+async def _time_peer(pairs: int) -> list[Sample]:
     samples = []
     for _ in range(pairs):
         with quiet_gc():
@@ -154,7 +165,7 @@ async def _peer_samples(pairs: int) -> list[Sample]:
             cpu = time.process_time() - start
             await a.close()
             await b.close()
-        samples.append(Sample(cpu=1e3 * cpu, first_byte=1e3 * waited))
+        samples.append(Sample(cpu=1e3 * cpu, cpu_first_byte=1e3 * cpu, first_byte=1e3 * waited))
     return samples
 
 
