@@ -31,14 +31,14 @@ def expiries(bench):
     return [(when, event.revoked) for when, event in bench.events if isinstance(event, ConsentExpired)]
 
 
-def reply(check, *, code=None, key=ANY, algorithm=IntegrityAlgorithm.SHA1, fingerprint=True):
+def reply(check, *, content=None, code=None, key=ANY, algorithm=IntegrityAlgorithm.SHA1, fingerprint=True):
     """The bytes of an answer to a check."""
-    content = [(XOR_MAPPED_ADDRESS, at("192.0.2.1", 4001))] if code is None else [(ERROR_CODE, ErrorCode(code, ""))]
+    right = [(XOR_MAPPED_ADDRESS, at("192.0.2.1", 4001))] if code is None else [(ERROR_CODE, ErrorCode(code, ""))]
     return encode(
         Method.BINDING,
         MessageClass.SUCCESS if code is None else MessageClass.ERROR,
         check.message.transaction_id,
-        content,
+        right if content is None else content,
         key=short_term_key(THEIRS.pwd) if key is ANY else key,
         algorithm=algorithm,
         fingerprint=fingerprint,
@@ -151,6 +151,7 @@ def test_disconnected_before_nomination_comes_back_as_connected():
         ({"fingerprint": False}, PEER, 1, DropReason.BAD_FINGERPRINT),
         ({}, STRANGER, 1, DropReason.WRONG_SOURCE),
         ({}, PEER, 2, DropReason.WRONG_SOURCE),
+        ({"content": []}, PEER, 1, DropReason.MISSING_ATTRIBUTE),
         ({"code": 500}, PEER, 1, None),
         ({"code": 487}, PEER, 1, None),
     ],
