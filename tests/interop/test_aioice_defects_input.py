@@ -172,7 +172,7 @@ def test_no_well_framed_nonsense_escapes_as_an_exception_or_an_answer():
 
 # Requests that are well-formed and wrong
 
-UNKNOWN = Attribute(0x7777, "UNKNOWN", shapes.OPAQUE)
+UNKNOWN = [(Attribute(code, f"UNKNOWN-{code:#x}", shapes.OPAQUE), b"x") for code in (0x7777, 0x7778)]
 
 
 def ask(request_of, *, trace=100):
@@ -187,10 +187,10 @@ def ask(request_of, *, trace=100):
 
 
 @pytest.mark.req("RFC8489-046")
-def test_request_with_an_unknown_required_attribute_is_answered_420_with_its_number():
+def test_request_with_unknown_required_attributes_is_answered_420_with_their_numbers():
     # aioice answered success.
-    a, (answer,) = ask(lambda peer, agent: check_of(peer, agent, extra=[(UNKNOWN, b"x")]))
-    assert (answer.get(ERROR_CODE).code, answer.get(UNKNOWN_ATTRIBUTES)) == (420, (0x7777,))
+    a, (answer,) = ask(lambda peer, agent: check_of(peer, agent, extra=UNKNOWN))
+    assert (answer.get(ERROR_CODE).code, answer.get(UNKNOWN_ATTRIBUTES)) == (420, (0x7777, 0x7778))
     assert answer.verify(short_term_key(a.agent.credentials.pwd))
     assert a.agent.stats.dropped == {DropReason.UNKNOWN_ATTRIBUTE: 1}
 
