@@ -187,7 +187,8 @@ class TrioDriver:
                     await trio.lowlevel.wait_readable(fd)
                     sockets.feed(driver)
             self._scope = None
-            driver.timer(self._live)
+            if self._armed <= self._live:
+                driver.timer(self._live)
 
     def _on_trio_clock(self, deadline: float) -> float:
         if deadline == math.inf or self._clock is trio.current_time:
@@ -204,9 +205,10 @@ class TrioDriver:
         """Have the timer fire at ``deadline``."""
         self._armed = deadline
         scope = self._scope
-        # A scope that has expired, but whose task has not run yet, is left alone: `_live` must stay the
-        # deadline that fired. The task arms the new one when it goes round.
-        if scope is not None and deadline != self._live and not scope.cancel_called:
+        # A later deadline waits until the scope expires at the earlier one: machines put deadlines off far
+        # more often than they let them pass. A scope that has expired, but whose task has not run yet, is
+        # left alone too: `_live` must stay the deadline that fired.
+        if scope is not None and deadline < self._live and not scope.cancel_called:
             self._live = deadline
             scope.deadline = self._on_trio_clock(deadline)
 
