@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import statistics
 import time
 import tracemalloc
@@ -26,13 +27,13 @@ from sansice.ice import Description, IceAgent
 from sansice_trio import IceConnection, open_ice
 
 PAIRS = 10  # connected one after the other in one round of the timings
-MEMORY_PAIRS, WARM_UP = 100, 20  # pairs alive at once when memory is counted; the pairs before that fill caches
+MEMORY_PAIRS, WARM_UP = 100, 20  # pairs alive at once when memory is counted; those that fill caches and are gone before
 MEMORY_ROUNDS = 3  # memory hardly varies
 LOOPBACK = "127.0.0.1"
 
 
 class WaitMetric(TypedDict):
-    """A `Metric` of medians, with the 95th percentiles beside them."""
+    """A `Metric` of medians, with the 95th percentiles beside them, and how many of our samples were left out as disturbed."""
 
     ours: float
     peer: float
@@ -41,6 +42,7 @@ class WaitMetric(TypedDict):
     peer_name: str
     p95: float
     peer_p95: float
+    disturbed: int
 
 
 def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
@@ -49,7 +51,7 @@ def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
     - `cpu`: processor milliseconds of gathering and connecting, both ends together, until both have selected a pair.
     - `cpu_first_byte`: the same until the first datagram of the application's is received, which is before that.
     - `first_byte`: milliseconds from both ends having the other's description until that datagram is received:
-      medians, and the 95th percentiles, of all samples.
+      medians, and the 95th percentiles, of the samples during which no other process got our processor.
     - `memory_agent`: bytes of a connected `IceAgent` with nothing around it, against a connected aioice `Connection`.
     - `memory`: the same of a connection with the trio adapter and its socket.
     """
@@ -64,11 +66,15 @@ def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
 
 
 class Sample(TypedDict):
-    """What one pair took, in milliseconds."""
+    """What one pair took, in milliseconds; and whether the system gave the processor to others before the first byte.
+
+    The scheduler takes it for 4 ms or a multiple, of a wait of 0.6: that says something about the neighbours only.
+    """
 
     cpu: float
     cpu_first_byte: float
     first_byte: float
+    disturbed: bool
 
 
 @contextmanager
@@ -105,17 +111,31 @@ def _timings(peer_name: str, rounds: int | None) -> dict[str, Metric | WaitMetri
         peer_name=peer_name,
         rounds=rounds,
     )
-    percentiles = {"p95": _p95(ours), "peer_p95": _p95(peer)}
-    return {"cpu": cpu, "cpu_first_byte": compare("cpu_first_byte"), "first_byte": {**compare("first_byte"), **percentiles}}
+    first_byte: WaitMetric = {
+        **compare("first_byte"),
+        "p95": _p95(ours),
+        "peer_p95": _p95(peer),
+        "disturbed": sum(sample["disturbed"] for samples in ours for sample in samples),
+    }
+    return {"cpu": cpu, "cpu_first_byte": compare("cpu_first_byte"), "first_byte": first_byte}
 
 
 def _median(samples: list[Sample], key: str) -> float:
-    return statistics.median(sample[key] for sample in samples)
+    return statistics.median(sample[key] for sample in _undisturbed(samples))
 
 
 def _p95(rounds: list[list[Sample]]) -> float:
-    waits = [sample["first_byte"] for samples in rounds for sample in samples]
-    return statistics.quantiles(waits, n=20, method="inclusive")[-1]
+    waits = [sample["first_byte"] for sample in _undisturbed([sample for samples in rounds for sample in samples])]
+    return statistics.quantiles([*waits, *waits], n=20, method="inclusive")[-1]
+
+
+def _undisturbed(samples: list[Sample]) -> list[Sample]:
+    """All of them, where none was left alone."""
+    return [sample for sample in samples if not sample["disturbed"]] or samples
+
+
+def _preemptions() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _our_samples(pairs: int) -> list[Sample]:
@@ -133,7 +153,7 @@ async def _time_ours(pairs: int) -> list[Sample]:
             start = time.process_time()
             async with _open(controlling=True) as a, _open(controlling=False) as b:
                 of_a, of_b = await a.gather(), await b.gather()
-                told = time.perf_counter()
+                preempted, told = _preemptions(), time.perf_counter()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(a.connect, of_b)
                     nursery.start_soon(b.connect, of_a)
@@ -142,8 +162,9 @@ async def _time_ours(pairs: int) -> list[Sample]:
                     a.send_nowait(b"first")
                     await b.receive()
                     waited, cpu_first = time.perf_counter() - told, time.process_time() - start
+                    disturbed = _preemptions() != preempted
                 cpu = time.process_time() - start
-        samples.append(Sample(cpu=1e3 * cpu, cpu_first_byte=1e3 * cpu_first, first_byte=1e3 * waited))
+        samples.append(Sample(cpu=1e3 * cpu, cpu_first_byte=1e3 * cpu_first, first_byte=1e3 * waited, disturbed=disturbed))
     return samples
 
 
@@ -155,7 +176,7 @@ async def _time_peer(pairs: int) -> list[Sample]:
             a, b = aioice.Connection(ice_controlling=True), aioice.Connection(ice_controlling=False)
             await a.gather_candidates()
             await b.gather_candidates()
-            told = time.perf_counter()
+            preempted, told = _preemptions(), time.perf_counter()
             await _tell(a, b)
             await _tell(b, a)
             await asyncio.gather(a.connect(), b.connect())
@@ -163,9 +184,10 @@ async def _time_peer(pairs: int) -> list[Sample]:
             await b.recv()
             waited = time.perf_counter() - told
             cpu = time.process_time() - start
+            disturbed = _preemptions() != preempted
             await a.close()
             await b.close()
-        samples.append(Sample(cpu=1e3 * cpu, cpu_first_byte=1e3 * cpu, first_byte=1e3 * waited))
+        samples.append(Sample(cpu=1e3 * cpu, cpu_first_byte=1e3 * cpu, first_byte=1e3 * waited, disturbed=disturbed))
     return samples
 
 
@@ -210,12 +232,16 @@ def _our_memory() -> float:
 
 
 async def _our_traced() -> float:
+    await _trace_ours(WARM_UP)
+    return await _trace_ours(MEMORY_PAIRS)
+
+
+async def _trace_ours(number: int) -> float:
     pairs: list[tuple[IceConnection, IceConnection]] = []
     try:
-        await _connect_ours(pairs, WARM_UP)
         with Traced() as traced:
-            await _connect_ours(pairs, MEMORY_PAIRS)
-        return traced.bytes / (2 * MEMORY_PAIRS)
+            await _connect_ours(pairs, number)
+        return traced.bytes / (2 * number)
     finally:
         for a, b in reversed(pairs):
             await b.__aexit__(None, None, None)
@@ -228,7 +254,7 @@ async def _connect_ours(pairs: list[tuple[IceConnection, IceConnection]], number
         a, b = _open(controlling=True), _open(controlling=False)
         pairs.append((await a.__aenter__(), await b.__aenter__()))
     async with trio.open_nursery() as nursery:
-        for a, b in pairs[-number:]:
+        for a, b in pairs:
             of_a, of_b = await a.gather(), await b.gather()
             nursery.start_soon(a.connect, _sent(of_b))
             nursery.start_soon(b.connect, _sent(of_a))
@@ -239,12 +265,16 @@ def _peer_memory() -> float:
 
 
 async def _peer_traced() -> float:
+    await _trace_peers(WARM_UP)
+    return await _trace_peers(MEMORY_PAIRS)
+
+
+async def _trace_peers(number: int) -> float:
     pairs: list[tuple[aioice.Connection, aioice.Connection]] = []
     try:
-        await _connect_peers(pairs, WARM_UP)
         with Traced() as traced:
-            await _connect_peers(pairs, MEMORY_PAIRS)
-        return traced.bytes / (2 * MEMORY_PAIRS)
+            await _connect_peers(pairs, number)
+        return traced.bytes / (2 * number)
     finally:
         for pair in pairs:
             for connection in pair:
@@ -265,11 +295,11 @@ async def _connect_peers(pairs: list[tuple[aioice.Connection, aioice.Connection]
 
 
 def _agent_memory() -> float:
-    warm = [_connected_agents() for _ in range(WARM_UP)]
+    for _ in range(WARM_UP):
+        _connected_agents()
     with Traced() as traced:
         pairs = [_connected_agents() for _ in range(MEMORY_PAIRS)]
-    del warm, pairs
-    return traced.bytes / (2 * MEMORY_PAIRS)
+    return traced.bytes / (2 * len(pairs))
 
 
 def _connected_agents() -> tuple[IceAgent, IceAgent]:
