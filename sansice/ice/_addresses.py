@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from sansice.machine import Address
 
@@ -36,6 +37,7 @@ def usable_addresses(addresses: Iterable[str], include_loopback: bool | None = N
     return usable
 
 
+@lru_cache(64)  # the same few addresses at every connection; ipaddress takes as long as building a check
 def _kind(host: str) -> str:
     address = ipaddress.ip_address(host)
     if address.is_loopback:

@@ -13,6 +13,7 @@ from sansice.machine import Entropy
 from ._candidate import Candidate, UnsupportedCandidate
 
 _ICE_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_ICE_CHAR_OF_BYTE = _ICE_CHARS.encode() * 4  # by the six low bits of a byte
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}", re.ASCII)  # RFC 8839 5.4
 _PWD = re.compile(r"[A-Za-z0-9+/]{22,256}", re.ASCII)
 _OPTION = re.compile(r"[A-Za-z0-9+/_-]+", re.ASCII)  # RFC 8839 5.6; real options also carry - and _
@@ -45,7 +46,7 @@ class Credentials:
     @classmethod
     def generate(cls, entropy: Entropy) -> Credentials:
         """New credentials, 48 and 144 random bits long."""
-        text = "".join(_ICE_CHARS[byte & 63] for byte in entropy(_UFRAG_LENGTH + _PWD_LENGTH))
+        text = entropy(_UFRAG_LENGTH + _PWD_LENGTH).translate(_ICE_CHAR_OF_BYTE).decode()
         return cls(text[:_UFRAG_LENGTH], text[_UFRAG_LENGTH:])
 
 
