@@ -11,13 +11,14 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from sansice.machine import Address
 
-from ._header import COOKIE_BYTES
+from ._header import COOKIE, COOKIE_BYTES
 from ._values import AddressErrorCode, AddressFamily, ChangeRequest, ErrorCode, Icmp, PasswordAlgorithm, TransmitCounter
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ OPAQUE = opaque()
 def text(
     *,
     characters: int = TEXT_CHARACTERS,
-    sent: int = 4 * TEXT_CHARACTERS + 1,
+    sent: int = TEXT_SENT_BYTES,
     parsed: int = TEXT_PARSED_BYTES,
     encoding: str = "utf-8",
 ) -> Shape[str]:
@@ -117,43 +118,32 @@ TEXT = text()
 # ------------------------------------------------------------------- addresses
 
 _V4_MAPPED = bytes(10) + b"\xff\xff"
-_COOKIE_PORT = COOKIE_BYTES[:2]
+_COOKIE_PORT = COOKIE >> 16
+_ADDRESS_HEAD = struct.Struct("!xBH")
+_CACHED_HOSTS = 256  # ours: the same few addresses come and go in every message, and IPv6 text costs microseconds
 
 
-def _address_bytes(address: Address) -> bytes:
-    """Family, port and address, 7 or 19 bytes, in clear. A scope id is of no use to the peer and is left out."""
-    host, port = address
+@lru_cache(_CACHED_HOSTS)
+def _host_bytes(host: str) -> tuple[int, bytes]:
+    """Family and address. A scope id is of no use to the peer and is left out."""
     if ":" in host:
-        return struct.pack("!BH", AddressFamily.IPV6, port) + ipaddress.IPv6Address(host).packed
+        return int(AddressFamily.IPV6), ipaddress.IPv6Address(host).packed
     octets = bytes(map(int, host.split(".")))
     if len(octets) != 4:
         raise ValueError(f"{host!r} is not a literal address")
-    return struct.pack("!BH", AddressFamily.IPV4, port) + octets
+    return int(AddressFamily.IPV4), octets
 
 
-def _dotted(raw: bytes) -> str:
-    a, b, c, d = raw
-    return f"{a}.{b}.{c}.{d}"
-
-
-def _read_address(family: int, port: int, raw: bytes) -> Address:
-    if family == AddressFamily.IPV4 and len(raw) == 4:
-        return Address(_dotted(raw), port)
-    if family != AddressFamily.IPV6 or len(raw) != 16:
+@lru_cache(_CACHED_HOSTS)
+def _host_text(family: int, raw: bytes) -> str:
+    """Canonical text; an IPv4-mapped address is the IPv4 address that it is."""
+    if family == AddressFamily.IPV6 and len(raw) == 16:
+        if not raw.startswith(_V4_MAPPED):
+            return str(ipaddress.IPv6Address(raw))
+        raw = raw[12:]
+    elif family != AddressFamily.IPV4 or len(raw) != 4:
         raise ValueError(f"address family {family} with {len(raw)} bytes")
-    if raw.startswith(_V4_MAPPED):
-        return Address(_dotted(raw[12:]), port)
-    return Address(str(ipaddress.IPv6Address(raw)), port)
-
-
-def _pack_address(value: Address, _: bytes) -> bytes:
-    return b"\0" + _address_bytes(value)
-
-
-def _unpack_address(raw: bytes, _: bytes) -> Address:
-    if len(raw) < 4:
-        raise ValueError(f"an address of {len(raw)} bytes")
-    return _read_address(raw[1], raw[2] << 8 | raw[3], raw[4:])
+    return ".".join(map(str, raw))
 
 
 def _xor(raw: bytes, transaction_id: bytes) -> bytes:
@@ -163,15 +153,28 @@ def _xor(raw: bytes, transaction_id: bytes) -> bytes:
     return (int.from_bytes(raw, "big") ^ int.from_bytes(mask, "big")).to_bytes(size, "big")
 
 
+def _pack_address(value: Address, _: bytes) -> bytes:
+    host, port = value
+    family, raw = _host_bytes(host)
+    return _ADDRESS_HEAD.pack(family, port) + raw
+
+
+def _unpack_address(raw: bytes, _: bytes) -> Address:
+    family, port = _ADDRESS_HEAD.unpack_from(raw)
+    return Address(_host_text(family, raw[4:]), port)
+
+
 def _pack_xor_address(value: Address, transaction_id: bytes) -> bytes:
-    clear = _address_bytes(value)
-    return b"\0" + clear[:1] + _xor(clear[1:3], b"") + _xor(clear[3:], transaction_id)
+    host, port = value
+    family, raw = _host_bytes(host)
+    return _ADDRESS_HEAD.pack(family, port ^ _COOKIE_PORT) + _xor(raw, transaction_id)
 
 
 def _unpack_xor_address(raw: bytes, transaction_id: bytes) -> Address:
     if len(raw) not in (8, 20):
         raise ValueError(f"an address of {len(raw)} bytes")
-    return _read_address(raw[1], (raw[2] << 8 | raw[3]) ^ 0x2112, _xor(raw[4:], transaction_id))
+    family, port = _ADDRESS_HEAD.unpack_from(raw)
+    return Address(_host_text(family, _xor(raw[4:], transaction_id)), port ^ _COOKIE_PORT)
 
 
 ADDRESS: Shape[Address] = Shape(_pack_address, _unpack_address)

@@ -191,7 +191,7 @@ def test_only_family_one_with_four_bytes_and_family_two_with_sixteen_are_address
 
 @pytest.mark.parametrize("raw", ["", "00", "0001", "000100"])
 def test_an_address_cut_before_its_port_is_refused(raw):
-    with pytest.raises(ValueError, match="an address of"):
+    with pytest.raises(struct.error):
         shapes.ADDRESS.unpack(bytes.fromhex(raw), TID)
 
 
