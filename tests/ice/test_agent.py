@@ -144,7 +144,7 @@ def test_number_of_host_candidates_is_bounded():
     assert len(agent.take_outputs()) == 32
 
 
-@pytest.mark.req("RFC8838-010")
+@pytest.mark.req("RFC8838-010", "RFC8445-006")
 def test_candidates_are_told_once_each_in_order_and_then_completion_once():
     bench = Bench(hosts=("192.0.2.1", "192.0.2.2"), servers=STUN, known=False)
     bench.run(until=1.0)
@@ -154,6 +154,7 @@ def test_candidates_are_told_once_each_in_order_and_then_completion_once():
     told = [event.candidate for event in bench.heard(CandidateGathered)]
     assert told == list(bench.agent.local_candidates)
     assert [one.type.value for one in told] == ["host", "host", "srflx", "srflx"]
+    assert {(event.stream, event.component, event.candidate.component) for event in bench.heard(CandidateGathered)} == {(0, 1, 1)}
     assert bench.heard(GatheringCompleted) == [GatheringCompleted()]
     assert isinstance(bench.events[-1][1], GatheringCompleted)
 
@@ -539,6 +540,7 @@ def test_closed_agent_takes_no_more_commands():
 # Two agents
 
 
+@pytest.mark.req("RFC8863-005")
 def test_two_agents_connect_and_talk():
     two = Two()
     two.exchange()

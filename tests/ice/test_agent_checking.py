@@ -36,7 +36,6 @@ from sansice.machine import (
 # Pacing
 
 
-@pytest.mark.req("RFC8445-122")
 def test_first_check_leaves_at_once_and_the_others_ta_apart():
     bench = Bench(remotes=[peer(number) for number in range(1, 5)])
     bench.run(until=0.4)
@@ -229,7 +228,7 @@ def test_candidate_after_the_end_is_refused_without_a_trace():
     refuses(bench, bench.agent.add_remote_candidate, peer(2), match="complete")
 
 
-@pytest.mark.req("RFC8838-010", "RFC8839-033", "RFC8445-006")
+@pytest.mark.req("RFC8838-010", "RFC8839-033")
 @pytest.mark.parametrize(
     "useless",
     [

@@ -317,6 +317,7 @@ def test_late_answer_to_the_nominating_check_does_not_revive_what_lost_consent()
     assert not bench.agent.writable
 
 
+@pytest.mark.req("RFC7675-015")
 def test_peer_that_changes_to_a_pair_unused_for_long_is_asked_for_consent_first():
     second = at("198.51.100.2")
     bench = checking(controlling=False, remotes=(candidate(PEER.host), candidate(second.host, preference=1, foundation="r2")))

@@ -49,7 +49,7 @@ def test_any_description_survives_json(description):
     assert Description.from_json(description.to_json()) == description
 
 
-@pytest.mark.req("RFC8839-001", "RFC8839-040", "RFC8839-041")
+@pytest.mark.req("RFC8839-002", "RFC8839-040", "RFC8839-041")
 def test_sdp_lines_are_one_attribute_each():
     candidates = [Candidate.from_sdp(LINE), Candidate.from_sdp("2 1 udp 1 192.0.2.2 9 typ host generation 0")]
     description = described(candidates=candidates, lite=True, options=("ice2", "rtp+ecn"), pacing=20)

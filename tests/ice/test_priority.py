@@ -40,17 +40,11 @@ def test_type_preferences_are_the_recommended_ones_and_peer_reflexive_is_above_s
 
 
 @pytest.mark.req("RFC8445-018")
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(CandidateType), st.integers(0, MAX_LOCAL_PREFERENCE), st.integers(1, 255)),
-        unique=True,
-        min_size=2,
-    )
-)
-def test_priorities_are_unique_and_within_31_bits(candidates):
-    priorities = [candidate_priority(*candidate) for candidate in candidates]
-    assert len(set(priorities)) == len(priorities)
-    assert all(1 <= priority <= MAX_PRIORITY for priority in priorities)
+@given(st.sampled_from(CandidateType), st.integers(0, MAX_LOCAL_PREFERENCE), st.integers(1, 255))
+def test_priorities_are_within_31_bits_and_unique_because_each_tells_what_it_was_made_of(type, preference, component):
+    priority = candidate_priority(type, preference, component)
+    assert 1 <= priority <= MAX_PRIORITY
+    assert (priority >> 24, priority >> 8 & 0xFFFF, 256 - (priority & 0xFF)) == (TYPE_PREFERENCES[type], preference, component)
 
 
 @given(PRIORITIES, PRIORITIES)
