@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sansice.machine import Address, Entropy, Machine, QueryId, ResolveError, SocketId
+from sansice.machine import Address, Entropy, Machine, QueryId, ResolveError, SendDatagram, SocketId
 
 from ._clauses import Clause, ContractBreach
 from ._hostile import ERRORS, Arrive, Play, random_datagram
@@ -30,6 +30,7 @@ def check_machine(
     setup: Callable[[M, float], object] | None = None,
     sockets: Sequence[SocketId] = (),
     datagrams: SearchStrategy[bytes] | None = None,
+    answers: Callable[[SendDatagram], bytes | None] | None = None,
     secrets: Callable[[M], Iterable[str | bytes]] | None = None,
     measure: Callable[[M], int] = weigh,
     bound: int | None = None,
@@ -69,6 +70,8 @@ def check_machine(
         setup: brings a fresh machine to where trying is worth while, by commands at the time given.
         sockets: ids that the machine was handed by its maker, and may be fed on without having opened them.
         datagrams: more to feed, beside noise: a strategy of what this machine's peers send.
+        answers: what a peer that means well would answer to a datagram of the machine, or ``None`` for nothing. A pure
+            function. Without it no script gets past a handshake that needs a peer's cooperation.
         secrets: what must not show in any repr, as text or in hex.
         measure: how large the machine's state is; by default the number of objects, bytes and characters it holds.
         bound: what ``measure`` may never exceed. Without one, the second half of the flood may add at most one for ten inputs.
@@ -100,7 +103,7 @@ def check_machine(
             hypothesis.HealthCheck.large_base_example,
         ),
     )
-    @hypothesis.given(**script(commands or {}, datagrams))
+    @hypothesis.given(**script(commands or {}, datagrams, answers))
     def keeps_the_contract(seed: int, origin: float, prompt: bool, steps: list[Play]) -> None:
         trial = Trial(subject, seed, origin, prompt)
         for step in steps:

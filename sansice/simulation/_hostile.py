@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from sansice.machine import (
@@ -15,6 +15,7 @@ from sansice.machine import (
     QueryId,
     Record,
     ResolveError,
+    SendDatagram,
     SocketError,
     SocketErrorKind,
     SocketId,
@@ -134,6 +135,22 @@ class Reflect(NamedTuple):
             if data:
                 data[flip // 8 % len(data)] ^= 1 << flip % 8
         trial.tell("handle_datagrams", sent.socket, [(Address(*sent.destination), bytes(data))])
+
+
+class Reply(NamedTuple):
+    """The peer does what it should: it answers a datagram of the machine, if it would."""
+
+    answers: Callable[[SendDatagram], bytes | None]
+    which: int
+
+    def play(self, trial: Trial) -> None:
+        """Tell the machine."""
+        if not trial.sent:
+            return
+        sent = trial.sent[-1 - self.which % len(trial.sent)]
+        data = self.answers(sent)
+        if data is not None:
+            trial.tell("handle_datagrams", sent.socket, [(Address(*sent.destination), data)])
 
 
 class Answer(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sansice.machine import ResolveError, SocketErrorKind
+from sansice.machine import ResolveError, SendDatagram, SocketErrorKind
 
 from ._hostile import (
     ATTRIBUTE_TYPES,
@@ -20,6 +20,7 @@ from ._hostile import (
     Leap,
     PassTime,
     Reflect,
+    Reply,
     StreamData,
     StreamSent,
     Unreachable,
@@ -35,7 +36,9 @@ MAX_STEPS = 12
 
 
 def script(
-    commands: Mapping[str, SearchStrategy[Any] | Sequence[Any]], datagrams: SearchStrategy[bytes] | None
+    commands: Mapping[str, SearchStrategy[Any] | Sequence[Any]],
+    datagrams: SearchStrategy[bytes] | None,
+    answers: Callable[[SendDatagram], bytes | None] | None,
 ) -> dict[str, SearchStrategy[Any]]:
     """Strategies for the arguments of one trial: ``seed``, ``origin``, ``prompt`` and ``steps``."""
     from hypothesis import strategies as st
@@ -59,6 +62,8 @@ def script(
         st.builds(Accept, socket, peer),
         st.builds(WallClock, st.floats(0.0, 4e9)),
     ]
+    if answers is not None:
+        steps += [st.builds(Reply, st.just(answers), st.integers(0, 3))] * 3  # three times as likely as anything else
     steps += [_command(name, arguments) for name, arguments in commands.items()]
     return {
         "seed": st.integers(0, 2**16),

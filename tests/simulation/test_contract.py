@@ -33,11 +33,14 @@ from sansice.stun import (
     ICE_CONTROLLED,
     PRIORITY,
     USERNAME,
+    XOR_MAPPED_ADDRESS,
     MessageClass,
     Method,
     StunTransaction,
     TransactionId,
+    decode_untrusted,
     encode,
+    is_stun,
     short_term_key,
 )
 
@@ -170,6 +173,16 @@ def test_an_ice_agent_passes(controlling):
         key = short_term_key(password)
         return encode(Method.BINDING, MessageClass.REQUEST, TransactionId(bytes(12)), attributes, key=key, fingerprint=True)
 
+    def answers(sent):
+        if not is_stun(sent.data):
+            return None
+        request = decode_untrusted(sent.data)
+        if request.message_class is not MessageClass.REQUEST:
+            return None
+        key = short_term_key(remote.pwd) if USERNAME in request else None  # else it goes to the STUN server
+        mapped = [(XOR_MAPPED_ADDRESS, Address("203.0.113.1", 40001))]
+        return encode(Method.BINDING, MessageClass.SUCCESS, request.transaction_id, mapped, key=key, fingerprint=True)
+
     check_machine(
         lambda entropy: IceAgent(
             controlling=controlling, servers=[IceServer("stun:192.0.2.10")], credentials=CREDENTIALS, entropy=entropy
@@ -189,6 +202,7 @@ def test_an_ice_agent_passes(controlling):
             st.sampled_from([CREDENTIALS.pwd, "wrong" * 5]),
             st.integers(0, 2**32 - 1),
         ),
+        answers=answers,
         secrets=lambda agent: [CREDENTIALS.pwd],
         max_examples=60,
     )

@@ -29,6 +29,7 @@ from sansice.simulation._hostile import (
     Leap,
     PassTime,
     Reflect,
+    Reply,
     StreamData,
     StreamSent,
     Unreachable,
@@ -126,6 +127,13 @@ def test_what_was_sent_comes_back_as_it_was_or_as_a_response_or_damaged(trial):
 
 def test_nothing_comes_back_where_nothing_was_sent():
     assert told(Trial(Subject(Asker), seed=1, now=10.0, prompt=True), Reflect(0, 0, ())) == []
+
+
+def test_a_peer_answers_what_it_would_answer(trial):
+    answers = {b"": None, b"\x00\x01rest": b"fine"}
+    reply = [Reply(lambda sent: answers[sent.data], which) for which in (0, 1)]
+    assert told(trial, *reply) == [("handle_datagrams", ONE, [(PEER, b"fine")])]
+    assert told(Trial(Subject(Asker), seed=1, now=10.0, prompt=True), *reply) == []
 
 
 def test_a_dead_socket_is_fed_no_more(trial):
