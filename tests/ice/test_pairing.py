@@ -97,7 +97,7 @@ def test_a_reflexive_candidate_stands_for_its_base_so_its_pair_is_redundant():
     assert made.pairing.local_of(pair, reflexive.candidate.address, 1) is reflexive
 
 
-@pytest.mark.req("RFC8445-040", "RFC8838-009")
+@pytest.mark.req("RFC8445-040")
 def test_one_base_and_one_remote_address_make_one_pair_of_the_higher_priority():
     made = pairing()
     low, high = candidate("198.51.100.1", priority=100), candidate("198.51.100.1", priority=200, foundation="better")
