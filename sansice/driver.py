@@ -87,7 +87,7 @@ class Driver:
         self.runtime: Runtime = runtime
         self._clock = runtime.now
         self._last = runtime.now()
-        self._pending: list[Action | Event] = []  # the next one last; an idle deque would hold 700 bytes
+        self._pending: Sequence[Action | Event] = ()  # left over from a failure
         self._flushing = False
 
     def now(self) -> float:
@@ -106,15 +106,18 @@ class Driver:
         """
         if self._flushing:
             return
-        machine, runtime, pending = self.machine, self.runtime, self._pending
+        machine, runtime = self.machine, self.runtime
         self._flushing = True
         try:
-            while True:
-                pending[:0] = reversed(machine.take_outputs())
-                if not pending:
-                    break
-                while pending:
-                    self._perform(pending.pop())
+            while outputs := [*self._pending, *machine.take_outputs()]:
+                self._pending = ()
+                outputs.reverse()
+                try:
+                    while outputs:
+                        self._perform(outputs.pop())
+                finally:
+                    if outputs:
+                        self._pending = outputs[::-1]
         finally:
             self._flushing = False
         runtime.arm(machine.deadline())

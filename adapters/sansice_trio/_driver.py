@@ -8,7 +8,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -107,17 +107,13 @@ class TrioDriver:
         machine: any machine.
         deliver: takes each event, at once, and only stores it: it runs inside a step of the machine.
         ports: the local ports to choose from where the machine asks for any.
-
-    Attributes:
-        lost: datagrams that were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...).
     """
 
     __slots__ = (
-        "_armed", "_clock", "_deliver", "_live", "_manager", "_nursery", "_ports", "_scope", "_sockets", "driver", "lost",
+        "_armed", "_clock", "_deliver", "_live", "_manager", "_nursery", "_ports", "_scope", "_sockets", "driver",
     )  # fmt: skip
 
     def __init__(self, machine: Machine, deliver: Callable[[Event], None], *, ports: Sequence[int] | None = None) -> None:
-        self.lost: dict[str, int] = {}
         self._deliver = deliver
         self._clock = clock if _runs_in_real_time() else trio.current_time
         self.driver: Driver = Driver(machine, self)
@@ -133,10 +129,15 @@ class TrioDriver:
         """
         return self.driver.call(command, *args, **kwargs)
 
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """How many datagrams were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...)."""
+        return self._sockets.lost
+
     async def __aenter__(self) -> Self:
         self._manager = trio.open_nursery()
         self._nursery = nursery = await self._manager.__aenter__()
-        self._sockets = _sockets(nursery, self.lost, self._ports)
+        self._sockets = _open_sockets(nursery, self._ports)
         try:
             self.driver.start(time.time())
         except BaseException as error:
@@ -179,7 +180,8 @@ class TrioDriver:
         driver, sockets = self.driver, self._sockets
         while True:
             self._live = self._armed
-            with trio.CancelScope(deadline=self._on_trio_clock(self._armed)) as self._scope:
+            scope = self._scope = trio.CancelScope(deadline=self._on_trio_clock(self._armed))
+            with scope:
                 if isinstance(sockets, TrioSockets):
                     await trio.sleep_forever()
                 fd = sockets.fileno()
@@ -187,6 +189,8 @@ class TrioDriver:
                     await trio.lowlevel.wait_readable(fd)
                     sockets.feed(driver)
             self._scope = None
+            if trio.current_time() < scope.deadline:
+                return  # no deadline passed: blocks were left in the wrong order, and trio has abandoned this task
             if self._armed <= self._live:
                 driver.timer(self._live)
 
@@ -264,13 +268,13 @@ async def open_driver(
         events.close()
 
 
-def _sockets(nursery: trio.Nursery, lost: dict[str, int], ports: Sequence[int] | None) -> UdpSockets | TrioSockets:
+def _open_sockets(nursery: trio.Nursery, ports: Sequence[int] | None) -> UdpSockets | TrioSockets:
     # There is no other way to ask trio which factory is set.
     factory = trio.socket.set_custom_socket_factory(None)
     trio.socket.set_custom_socket_factory(factory)
     if factory is None and hasattr(select, "epoll"):
-        return UdpSockets(lost, ports)
-    return TrioSockets(nursery, lost, ports)
+        return UdpSockets(ports)
+    return TrioSockets(nursery, ports)
 
 
 def _runs_in_real_time() -> bool:

@@ -18,7 +18,17 @@ import trio
 from sansice import Address, OpenSocket, SocketId
 from sansice.driver import Driver
 
-from ._udp import check_supported, configure, from_sockaddr, ports_to_try, reason_of, socket_error, to_sockaddr
+from ._udp import (
+    NOTHING_LOST,
+    check_supported,
+    configure,
+    from_sockaddr,
+    one_more,
+    ports_to_try,
+    reason_of,
+    socket_error,
+    to_sockaddr,
+)
 
 _MAX_UNSENT = 256  # datagrams that wait for the sending task; more are lost, as in a full socket buffer
 _MAX_DATAGRAM = 65535
@@ -41,11 +51,11 @@ class _Slot:
 class TrioSockets:
     """All UDP sockets of one driver, each read by a task in ``nursery``; one more task sends for all."""
 
-    __slots__ = ("_lost", "_nursery", "_outbox", "_ports", "_sending", "_slots", "_waiting")
+    __slots__ = ("_nursery", "_outbox", "_ports", "_sending", "_slots", "_waiting", "lost")
 
-    def __init__(self, nursery: trio.Nursery, lost: dict[str, int], ports: Sequence[int] | None = None) -> None:
+    def __init__(self, nursery: trio.Nursery, ports: Sequence[int] | None = None) -> None:
+        self.lost = NOTHING_LOST
         self._nursery = nursery
-        self._lost = lost
         self._ports = ports
         self._slots: dict[SocketId, _Slot] = {}
         self._outbox: deque[tuple[_Slot, Address | None, bytes]] = deque()
@@ -82,7 +92,7 @@ class TrioSockets:
 
     def count(self, reason: str) -> None:
         """Count a lost datagram."""
-        self._lost[reason] = self._lost.get(reason, 0) + 1
+        self.lost = one_more(self.lost, reason)
 
     async def finish(self) -> None:
         """Send what is still queued."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
@@ -125,7 +125,6 @@ class IceConnection:
     # One object a connection, and many of them in a server: a list costs an idle queue 56 bytes, a deque 700.
     __slots__ = (
         "_agent",
-        "_call",
         "_connecting",
         "_driver",
         "_include_loopback",
@@ -152,7 +151,6 @@ class IceConnection:
     ) -> None:
         self._agent = agent
         self._driver = TrioDriver(agent, self._deliver, ports=ports)
-        self._call = self._driver.call
         self._interface_filter = interface_filter
         self._include_loopback = include_loopback
         self._trickle = trickle
@@ -222,9 +220,9 @@ class IceConnection:
         return description
 
     @property
-    def lost(self) -> dict[str, int]:
-        """Datagrams that the system refused to send, by reason."""
-        return dict(self._driver.lost)
+    def lost(self) -> Mapping[str, int]:
+        """How many datagrams the system refused to send, by reason."""
+        return self._driver.lost
 
     def stats(self) -> IceStats:
         """A copy of the counters."""
@@ -275,7 +273,7 @@ class IceConnection:
         if self._connecting:
             raise LocalProtocolError("connect() was called before: wait with connected()")
         self._raise_if_over()
-        self._call(self._agent.set_remote, remote)
+        self._driver.call(self._agent.set_remote, remote)
         self._connecting = True
         self._start_gathering()
         return await self.connected()
@@ -297,11 +295,11 @@ class IceConnection:
 
     def add_remote_candidate(self, candidate: Candidate) -> bool:
         """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
-        return self._call(self._agent.add_remote_candidate, candidate)
+        return self._driver.call(self._agent.add_remote_candidate, candidate)
 
     def end_of_candidates(self) -> None:
         """The peer has no more candidates. See `IceAgent.end_of_candidates`."""
-        self._call(self._agent.end_of_candidates)
+        self._driver.call(self._agent.end_of_candidates)
 
     def restart(self) -> None:
         """Restart ICE with new credentials: not supported yet.
@@ -313,7 +311,7 @@ class IceConnection:
 
     def close(self) -> None:
         """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""
-        self._call(self._agent.close)
+        self._driver.call(self._agent.close)
 
     # ------------------------------------------------------------- data
 
@@ -331,7 +329,7 @@ class IceConnection:
         """
         if not self._agent.writable:
             self._raise_if_over()  # or the agent says what is missing
-        self._call(self._agent.send, data, stream=stream, component=component)
+        self._driver.call(self._agent.send, data, stream=stream, component=component)
 
     async def receive(self, *, stream: int = 0, component: int = 1) -> bytes:
         """Wait for a datagram. Cancelling is safe: no data is lost.
@@ -375,7 +373,7 @@ class IceConnection:
         if self._agent.gathering_state is GatheringState.NEW:
             self._raise_if_over()
             addresses = host_addresses(self._interface_filter)
-            self._call(self._agent.gather, addresses, include_loopback=self._include_loopback)
+            self._driver.call(self._agent.gather, addresses, include_loopback=self._include_loopback)
 
     def _check_component(self, stream: int, component: int) -> None:
         if (stream, component) != (0, 1):

@@ -12,7 +12,8 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sansice import Address, IcmpError, OpenSocket, SocketError, SocketErrorKind, SocketId, SocketOptions, Transport
@@ -21,6 +22,10 @@ from sansice.driver import Driver
 MAX_BATCH = 64  # datagrams read from one socket before the others, and the timer, get their turn
 _MAX_READY = 64  # sockets served in one round
 _MAX_DATAGRAM = 65535  # more than UDP can carry, so nothing is ever cut short
+
+# Sockets are found by id and by descriptor in one table: a second would cost every connection 224 bytes.
+# Ids count up from one (and down, for accepted streams) and never come near.
+_BY_FD = 1 << 62
 
 _AF_INET, _AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 _make = tuple.__new__
@@ -146,6 +151,9 @@ def ports_to_try(bind: Address, ports: Sequence[int] | None) -> Sequence[int]:
     return (bind.port,) if bind.port or ports is None else ports
 
 
+NOTHING_LOST: Mapping[str, int] = MappingProxyType({})
+
+
 class UdpSocket(socket.socket):
     """A bound, non-blocking UDP socket that knows its id, so that no second object has to."""
 
@@ -217,17 +225,18 @@ class UdpSockets:
     """All UDP sockets of one driver, in one epoll.
 
     Args:
-        lost: counts datagrams that were not sent, by reason; shared with the driver.
         ports: the ports to choose from where a machine asks for any.
+
+    Attributes:
+        lost: how many datagrams were not sent, by reason.
     """
 
-    __slots__ = ("_by_fd", "_by_id", "_epoll", "_lost", "_ports")
+    __slots__ = ("_epoll", "_ports", "_sockets", "lost")
 
-    def __init__(self, lost: dict[str, int], ports: Sequence[int] | None = None) -> None:
-        self._lost = lost
+    def __init__(self, ports: Sequence[int] | None = None) -> None:
+        self.lost = NOTHING_LOST
         self._ports = ports
-        self._by_id: dict[SocketId, UdpSocket] = {}
-        self._by_fd: dict[int, UdpSocket] = {}
+        self._sockets: dict[int, UdpSocket] = {}  # by id, and by descriptor above _BY_FD
         self._epoll = select.epoll()
 
     def fileno(self) -> int:
@@ -243,26 +252,26 @@ class UdpSockets:
             driver.socket_failed(action.socket, socket_error(error))
             return
         fd = sock.fileno()
-        self._by_id[action.socket] = self._by_fd[fd] = sock
+        self._sockets[action.socket] = self._sockets[_BY_FD + fd] = sock
         self._epoll.register(fd, select.EPOLLIN)
         driver.socket_opened(action.socket, from_sockaddr(sock.getsockname()))
 
     def close(self, id: SocketId) -> None:
         """Close a socket; an unknown one is a no-op."""
-        sock = self._by_id.pop(id, None)
+        sock = self._sockets.pop(id, None)
         if sock is not None:
-            del self._by_fd[sock.fileno()]
+            del self._sockets[_BY_FD + sock.fileno()]
             sock.close()  # which takes it out of the epoll
 
     def close_all(self) -> None:
         """Release every descriptor."""
-        for id in tuple(self._by_id):
-            self.close(id)
+        for sock in set(self._sockets.values()):
+            self.close(sock.id)
         self._epoll.close()
 
     def send(self, socket: SocketId, destination: Address, data: bytes) -> None:
         """Send a datagram, or count it as lost."""
-        sock = self._by_id.get(socket)
+        sock = self._sockets.get(socket)
         if sock is None:
             self.count("socket closed")
             return
@@ -281,12 +290,12 @@ class UdpSockets:
 
     def count(self, reason: str) -> None:
         """Count a lost datagram."""
-        self._lost[reason] = self._lost.get(reason, 0) + 1
+        self.lost = one_more(self.lost, reason)
 
     def feed(self, driver: Driver) -> None:
         """Feed what has arrived on every readable socket: one batch, and one flush, each."""
         for fd, flags in self._epoll.poll(0, _MAX_READY):
-            sock = self._by_fd.get(fd)
+            sock = self._sockets.get(_BY_FD + fd)
             if sock is None:
                 continue  # closed by what was fed a moment ago
             if flags & select.EPOLLERR:
@@ -297,6 +306,11 @@ class UdpSockets:
             # Also after an error: reading is what clears a pending one. A closed socket reads nothing.
             if batch := sock.read():
                 driver.datagrams(sock.id, batch)
+
+
+def one_more(lost: Mapping[str, int], reason: str) -> Mapping[str, int]:
+    """The counters, one of them increased. Copied, because most connections never lose a datagram here."""
+    return {**lost, reason: lost.get(reason, 0) + 1}
 
 
 def reason_of(error: Exception) -> str:

@@ -548,6 +548,22 @@ async def test_cancelling_at_any_await_leaves_nothing_behind(sockets, cancel_eve
     assert await cancel_everywhere(scenario) >= 4
 
 
+def test_a_block_left_in_the_wrong_order_stops_the_machine_and_never_runs_its_time_forward():
+    first, second = Toy(), Toy()
+
+    async def misuse():
+        outer, inner = TrioDriver(first, print), TrioDriver(second, print)
+        for block in (outer, inner):
+            await block.__aenter__()
+            block.call(block.driver.machine.set_deadline, block.now() + 1000)
+        await trio.testing.wait_all_tasks_blocked()
+        await outer.__aexit__(None, None, None)
+
+    with pytest.raises(RuntimeError, match="stack corrupted"):
+        trio.run(misuse)
+    assert first.times == second.times == []
+
+
 # ---------------------------------------------------------------- the queue of events
 
 

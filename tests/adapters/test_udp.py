@@ -20,7 +20,16 @@ from sansice import (
     Transport,
 )
 from sansice.driver import Driver
-from sansice_trio._udp import UdpSocket, UdpSockets, from_sockaddr, reason_of, socket_error, to_sockaddr, zone_name
+from sansice_trio._udp import (
+    _EXTENDED_ERROR,
+    UdpSocket,
+    UdpSockets,
+    from_sockaddr,
+    reason_of,
+    socket_error,
+    to_sockaddr,
+    zone_name,
+)
 
 LOOPBACK = Address("127.0.0.1", 0)
 PATIENCE = 20  # seconds after which a packet over loopback is not late but lost
@@ -169,8 +178,7 @@ class Bare:
     """Just enough of a runtime."""
 
     def __init__(self):
-        self.lost = {}
-        self.sockets = UdpSockets(self.lost)
+        self.sockets = UdpSockets()
         self.machine = Ear()
         self.driver = Driver(self.machine, self)
 
@@ -219,7 +227,7 @@ def test_a_closed_port_is_told_as_an_icmp_error_of_its_datagram(bare, host, unre
     bare.feed()
     assert bare.machine.heard == [("icmp", closed, unreachable)]
     assert unreachable.is_hard
-    assert bare.lost == {}
+    assert bare.sockets.lost == {}
 
 
 def test_an_icmp_error_does_not_cost_the_next_datagram_nor_what_has_arrived(bare):
@@ -228,7 +236,7 @@ def test_an_icmp_error_does_not_cost_the_next_datagram_nor_what_has_arrived(bare
         closed = Address(*gone.getsockname())
     bare.sockets.send(SocketId(1), closed, b"anybody?")
     bare.sockets.send(SocketId(1), local, b"to myself")
-    assert bare.lost == {}
+    assert bare.sockets.lost == {}
     bare.feed()
     assert bare.machine.heard == [("icmp", closed, IcmpError(3, 3)), ("data", 1, b"to myself")]
 
@@ -249,7 +257,23 @@ def test_a_datagram_too_big_for_the_link_is_lost_and_its_local_error_is_not_told
     bare.open(options=SocketOptions(dont_fragment=True))
     bare.sockets.send(SocketId(1), Address("127.0.0.1", 9), bytes(65507))  # with headers 65535, under lo's MTU of 65536
     bare.sockets.send(SocketId(1), Address("127.0.0.1", 9), bytes(65508))
-    assert bare.lost == {"EMSGSIZE": 1}
+    assert bare.sockets.lost == {"EMSGSIZE": 1}
+
+
+def test_a_local_error_in_the_error_queue_is_not_taken_for_icmp(monkeypatch):
+    # What Linux queues for a datagram over the path's MTU: ee_origin is SO_EE_ORIGIN_LOCAL.
+    local_error = _EXTENDED_ERROR.pack(errno.EMSGSIZE, 1, 0, 0, 1400, 0)
+    answers = [(b"", [(0, 11, local_error)], 0, ("127.0.0.1", 9))]
+
+    def recvmsg(self, *args):
+        if not answers:
+            raise BlockingIOError(errno.EAGAIN, "empty")
+        return answers.pop()
+
+    monkeypatch.setattr(UdpSocket, "recvmsg", recvmsg)
+    with opened() as sock:
+        assert sock.read_errors() == []
+    assert answers == []
 
 
 def refuse_to_send(monkeypatch, error):
@@ -268,7 +292,7 @@ def test_a_full_send_buffer_loses_the_datagram_without_waiting(bare, monkeypatch
     tries = refuse_to_send(monkeypatch, BlockingIOError(errno.EAGAIN, "full"))
     bare.sockets.send(SocketId(1), LOOPBACK, b"x")
     assert len(tries) == 1
-    assert bare.lost == {"EAGAIN": 1}
+    assert bare.sockets.lost == {"EAGAIN": 1}
 
 
 def test_a_refused_datagram_is_tried_once_more_and_then_lost(bare, monkeypatch):
@@ -277,9 +301,9 @@ def test_a_refused_datagram_is_tried_once_more_and_then_lost(bare, monkeypatch):
     tries = refuse_to_send(monkeypatch, OSError(errno.ENETUNREACH, "no route"))
     bare.sockets.send(SocketId(1), LOOPBACK, b"x")
     assert len(tries) == 2
-    assert bare.lost == {"ENETUNREACH": 1}
+    assert bare.sockets.lost == {"ENETUNREACH": 1}
 
 
 def test_a_datagram_for_an_unknown_socket_is_lost_and_counted(bare):
     bare.sockets.send(SocketId(5), LOOPBACK, b"x")
-    assert bare.lost == {"socket closed": 1}
+    assert bare.sockets.lost == {"socket closed": 1}
