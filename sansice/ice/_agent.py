@@ -40,7 +40,7 @@ from ._checker import Checker, PairBecameValid, PairNominated
 from ._config import DEFAULT_CONFIG, IceConfig
 from ._consent import Consent, ConsentAnswer
 from ._description import Credentials, Description
-from ._errors import NotConnected
+from ._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
 from ._events import (
     ICE_TRANSITIONS,
     CandidateGathered,
@@ -109,14 +109,14 @@ class IceAgent(Machine):
 
     Args:
         controlling: the first guess of the role; a conflict is settled by the protocol (RFC 8445 7.3.1.1).
-        servers: STUN servers, as address literals.
+        servers: STUN servers: `IceServer` values or URLs such as ``"stun:192.0.2.1:3478"``, with address literals.
         credentials: used as given; drawn from ``entropy`` otherwise.
         config: timers and bounds.
         entropy: the only source of randomness.
         ids: shared with the machine that this one is part of, if any.
 
     Raises:
-        LocalProtocolError: a server that cannot be used.
+        LocalProtocolError: a server that cannot be used; a role that is no bool.
     """
 
     __slots__ = (
@@ -126,6 +126,7 @@ class IceAgent(Machine):
         "_entropy",
         "_gatherer",
         "_last_sent",
+        "_lost_socket",
         "_next_slot",
         "_path",
         "_patience_over",
@@ -143,12 +144,14 @@ class IceAgent(Machine):
         self,
         *,
         controlling: bool,
-        servers: Iterable[IceServer] = (),
+        servers: Iterable[IceServer | str] = (),
         credentials: Credentials | None = None,
         config: IceConfig = DEFAULT_CONFIG,
         entropy: Entropy = os.urandom,
         ids: Ids | None = None,
     ) -> None:
+        if not isinstance(controlling, bool):
+            raise LocalProtocolError(f"controlling: True or False, not {controlling!r}")
         super().__init__()
         foundations = Foundations()
         self.stats: IceStats = IceStats()
@@ -175,6 +178,7 @@ class IceAgent(Machine):
         self._used: Pair | None = None
         self._path: tuple[SocketId, Address] | None = None
         self._consent: Consent | None = None
+        self._lost_socket: SocketError | None = None
         self._until = math.inf  # when consent for the path ends
         self._last_sent = -math.inf
 
@@ -238,6 +242,25 @@ class IceAgent(Machine):
             end_of_candidates=self.gathering_state is GatheringState.COMPLETE,
         )
 
+    @property
+    def failure(self) -> IceError | None:
+        """What waiting for this agent must raise, the same in every adapter; ``None`` while it lives.
+
+        `IceFailed` if nothing connected or the socket in use died, `ConsentLost` if the peer fell silent or said so,
+        `IceClosed` after `close`.
+        """
+        if self._state is IceState.CLOSED:
+            return IceClosed("the connection is closed")
+        if self._state is not IceState.FAILED:
+            return None
+        if self._checker.selected is None:
+            return IceFailed(self.explain())
+        if self._lost_socket is not None:
+            return IceFailed(
+                f"the socket in use was lost: {self._lost_socket.text or self._lost_socket.kind.value}\n{self.explain()}"
+            )
+        return ConsentLost("the peer no longer consents to receive; only a new connection can reach it")
+
     def explain(self) -> str:
         """What was tried and how far it got, for a person."""
         return explain(
@@ -268,6 +291,8 @@ class IceAgent(Machine):
         self._require_live()
         if self.gathering_state is not GatheringState.NEW:
             raise LocalProtocolError("gather() was called before")
+        if isinstance(addresses, str):
+            raise LocalProtocolError(f"gather(): a list of addresses, not the one text {addresses!r}")
         try:
             hosts = usable_addresses(addresses, include_loopback)
         except ValueError as error:
@@ -287,6 +312,9 @@ class IceAgent(Machine):
                 has failed.
         """
         self._require_live()
+        if not isinstance(description, Description):
+            raise LocalProtocolError(f"set_remote(): a Description, not {description!r:.40} (Description.from_json reads text)")
+        patience_ends = now + self._config.pac_timeout
         remote = self._checker.remote
         if (description.ufrag, description.pwd) == (self.credentials.ufrag, self.credentials.pwd):
             raise LocalProtocolError("set_remote(): this is the agent's own description")
@@ -294,9 +322,9 @@ class IceAgent(Machine):
             raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
         if remote is None:
             pacing = 50 if description.pacing is None else description.pacing
-            self._ta = max(self._config.ta, pacing / 1000)  # RFC 8445 14.2
+            self._ta = max(self._config.ta, min(pacing / 1000, self._config.max_ta))  # RFC 8445 14.2
             self._checker.set_remote(description, ta=self._ta, now=now)
-            self._timers.set(_Timer.PATIENCE, now + self._config.pac_timeout)  # RFC 8863 4
+            self._timers.set(_Timer.PATIENCE, patience_ends)  # RFC 8863 4
             self._move(IceCause.START)
         elif (description.ufrag, description.pwd) != (remote.ufrag, remote.pwd):
             raise LocalProtocolError("set_remote(): other credentials mean a restart, which is not supported yet")
@@ -317,6 +345,10 @@ class IceAgent(Machine):
             LocalProtocolError: after end-of-candidates, or on an agent that is closed or has failed.
         """
         self._require_live()
+        if not isinstance(candidate, Candidate):
+            raise LocalProtocolError(
+                f"add_remote_candidate(): a Candidate, not {candidate!r:.40} (Candidate.from_sdp reads text)"
+            )
         if self._remote_complete:
             raise LocalProtocolError("add_remote_candidate(): the peer's candidates were said to be complete")
         used = self._checker.pairing.add_remote(candidate)
@@ -338,9 +370,11 @@ class IceAgent(Machine):
 
         Raises:
             NotConnected: no pair is valid; a LocalProtocolError.
-            LocalProtocolError: no such stream or component, an empty datagram, one above 65,507 bytes, or one that the
-                peer would take for STUN.
+            LocalProtocolError: not bytes, no such stream or component, an empty datagram, one above 65,507 bytes, or one
+                that the peer would take for STUN.
         """
+        if type(data) is not bytes:
+            data = _as_bytes(data)
         path = self._path
         if (
             path is None
@@ -395,7 +429,7 @@ class IceAgent(Machine):
         if socket in self._gatherer.opening and self._state not in _OVER:
             self._gatherer.handle_socket_opened(socket, local, now=now)
             self._settle(now)
-        elif socket in self._sockets:  # it took longer than gathering may
+        elif socket in self._sockets and socket not in self._checker.pairing.locals:  # it took longer than gathering may
             self._close_socket(socket, CloseMode.RESET)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
@@ -407,6 +441,7 @@ class IceAgent(Machine):
         self._checker.remove_local(socket, now=now)
         selected = self._checker.selected
         if selected is not None and selected.local.socket == socket:
+            self._lost_socket = error
             self._absorb(now)
             self._fail(now)
         self._settle(now)
@@ -568,6 +603,7 @@ class IceAgent(Machine):
             self._timers.cancel(timer)
         if pair is None:
             self._path = None
+            self._move(IceCause.LOSE)
             return
         self._path = (pair.local.socket, pair.remote_address)
         if self._config.consent:
@@ -661,3 +697,10 @@ class IceAgent(Machine):
             self._outputs.append(SendDatagram(*path, data))
             self._last_sent = now
         self._timers.set(_Timer.KEEPALIVE, self._last_sent + interval)
+
+
+def _as_bytes(data: object) -> bytes:
+    """A copy of what only looks like bytes: an output is immutable."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise LocalProtocolError(f"send(): bytes, not {type(data).__name__}")

@@ -381,6 +381,7 @@ class Checker(Machine):
         self._first_valid_at = min(self._first_valid_at, now)
         if is_news:
             self._outputs.append(PairBecameValid(valid))
+        # Also where our role has changed since: the answer says that the peer has taken the nomination.
         if pair.nominate_on_success or (running.nominating and self.selected is None):
             self._nominate(pair, valid)
         else:

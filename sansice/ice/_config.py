@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -26,12 +27,17 @@ _ACCEPTANCE_WAITS: Mapping[CandidateType, float] = MappingProxyType(
 _SCHEDULE = Schedule()
 
 
+def _with_defaults(waits: Mapping[CandidateType, float]) -> Mapping[CandidateType, float]:
+    return MappingProxyType({**_ACCEPTANCE_WAITS, **waits})
+
+
 @attrs.frozen
 class IceConfig:
     """Timers in seconds, and bounds on what a peer can make grow.
 
     Attributes:
         ta: pacing of new transactions; both agents use the larger of the two (RFC 8445 14.2).
+        max_ta: the most that a peer may ask for: it could ask for years.
         schedule: retransmission of checks; its RTO is the least one used (RFC 8445 14.3).
         max_check_rto: the most that the formula of RFC 8445 14.3 may yield. The formula grows with the
             square of the number of pairs and would wait minutes for a lost check.
@@ -43,7 +49,8 @@ class IceConfig:
         disconnected_after: state ``DISCONNECTED`` after so long without an answer.
         keepalive_interval: Tr, at least 15 (RFC 8445 11).
         acceptance_waits: by candidate type: how long after the first valid pair a controlling agent
-            waits for a pair of higher priority before it nominates one with a candidate of this type.
+            waits for a pair of higher priority before it nominates one with a candidate of this type. A type
+            that is left out keeps its default.
         free_delay: unselected candidates are released so long after completion (RFC 8445 8.3).
         max_pairs: pairs in all checklists (RFC 8445 6.1.2.5).
         max_remote_candidates: remote candidates accepted, peer-reflexive ones apart (RFC 8445 19.5.1).
@@ -54,6 +61,7 @@ class IceConfig:
     """
 
     ta: float = 0.05
+    max_ta: float = 1.0
     schedule: Schedule = _SCHEDULE
     max_check_rto: float = 1.0
     gathering_timeout: float = 3.0
@@ -63,7 +71,7 @@ class IceConfig:
     consent_timeout: float = 30.0
     disconnected_after: float = 12.0
     keepalive_interval: float = 15.0
-    acceptance_waits: Mapping[CandidateType, float] = _ACCEPTANCE_WAITS
+    acceptance_waits: Mapping[CandidateType, float] = attrs.field(default=_ACCEPTANCE_WAITS, converter=_with_defaults)
     free_delay: float = 3.0
     max_pairs: int = 100
     max_remote_candidates: int = 100
@@ -72,6 +80,15 @@ class IceConfig:
     max_host_addresses: int = 32
 
     def __attrs_post_init__(self) -> None:
+        for name in _DURATIONS:
+            if not 0 <= getattr(self, name) < math.inf and not (name in _ENDLESS and getattr(self, name) == math.inf):
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not a number of seconds")
+        for name in _BOUNDS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is below 1")
+        for type, wait in self.acceptance_waits.items():
+            if not 0 <= wait < math.inf:
+                raise ValueError(f"acceptance_waits: {wait!r} for {type.value} is not a number of seconds")
         if self.ta < 0.005:
             raise ValueError("ta: below 0.005 s (RFC 8445 14.2)")
         if self.schedule.rto < 0.5:
@@ -81,5 +98,20 @@ class IceConfig:
         if self.keepalive_interval < 15:
             raise ValueError("keepalive_interval: below 15 s (RFC 8445 11)")
 
+
+_DURATIONS = (
+    "ta",
+    "max_ta",
+    "max_check_rto",
+    "gathering_timeout",
+    "pac_timeout",
+    "consent_interval",
+    "consent_timeout",
+    "disconnected_after",
+    "keepalive_interval",
+    "free_delay",
+)
+_ENDLESS = ("disconnected_after", "free_delay")  # infinity switches these off
+_BOUNDS = ("max_pairs", "max_remote_candidates", "max_peer_reflexive", "max_early_checks", "max_host_addresses")
 
 DEFAULT_CONFIG = IceConfig()

@@ -62,11 +62,22 @@ def _check_pacing(instance: object, attribute: object, value: int | None) -> Non
 
 
 def _as_candidates(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    return tuple(candidates)
+    listed = tuple(candidates)
+    for candidate in listed:
+        if not isinstance(candidate, Candidate):
+            raise ValueError(f"candidates: {candidate!r:.60} is not a Candidate (Candidate.from_sdp reads text)")
+    return listed
 
 
 def _as_options(options: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(options, str):
+        raise ValueError(f"ice-options: several option tags, not the one text {options!r:.60}")
     return tuple(options)
+
+
+def _check_flag(instance: object, attribute: attrs.Attribute[bool], value: bool) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{attribute.name}: {value!r:.60} is not True or False")
 
 
 @attrs.frozen
@@ -88,10 +99,10 @@ class Description:
     ufrag: str = attrs.field(validator=_check_ufrag)
     pwd: str = attrs.field(validator=_check_pwd, repr=False)
     candidates: tuple[Candidate, ...] = attrs.field(default=(), converter=_as_candidates, kw_only=True)
-    lite: bool = attrs.field(default=False, kw_only=True)
+    lite: bool = attrs.field(default=False, validator=_check_flag, kw_only=True)
     options: tuple[str, ...] = attrs.field(default=(), converter=_as_options, validator=_check_options, kw_only=True)
     pacing: int | None = attrs.field(default=None, validator=_check_pacing, kw_only=True)
-    end_of_candidates: bool = attrs.field(default=True, kw_only=True)
+    end_of_candidates: bool = attrs.field(default=True, validator=_check_flag, kw_only=True)
 
     def to_sdp(self) -> str:
         """The attribute lines of a media section, each ended by CRLF (RFC 8839 5, RFC 8840 4.2)."""

@@ -36,6 +36,7 @@ class IceCause(enum.Enum):
     START = "the remote description is known"
     VALIDATE = "a pair became valid"
     SELECT = "every component has a selected pair"
+    LOSE = "no pair is valid any more, and none was selected"
     QUIET = "no consent answer for a while"
     ANSWER = "consent is answered again"
     FAIL = "no pair connected, or consent was lost"
@@ -51,6 +52,7 @@ ICE_TRANSITIONS = MappingProxyType(
         _S.CHECKING: {_C.VALIDATE: _S.CONNECTED, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
         _S.CONNECTED: {
             _C.VALIDATE: _S.CONNECTED,
+            _C.LOSE: _S.CHECKING,
             _C.SELECT: _S.COMPLETED,
             _C.QUIET: _S.DISCONNECTED,
             _C.ANSWER: _S.CONNECTED,
@@ -67,6 +69,7 @@ ICE_TRANSITIONS = MappingProxyType(
         },
         _S.DISCONNECTED: {
             _C.VALIDATE: _S.CONNECTED,
+            _C.LOSE: _S.CHECKING,
             _C.ANSWER: _S.CONNECTED,
             _C.SELECT: _S.COMPLETED,
             _C.QUIET: _S.DISCONNECTED,

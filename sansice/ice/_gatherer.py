@@ -121,8 +121,8 @@ class Gatherer(Machine):
 
     def start(self, hosts: Sequence[str], *, now: float) -> None:
         """Open a socket for each host address."""
-        self.state = GatheringState.GATHERING
         self._timers.set(_OVER, now + self._config.gathering_timeout)
+        self.state = GatheringState.GATHERING
         for index, host in enumerate(hosts):
             socket = self._ids.socket()
             self._opening[socket] = index

@@ -29,13 +29,16 @@ class IceServer:
     credential: str | None = attrs.field(default=None, repr=False)
 
 
-def stun_addresses(servers: Iterable[IceServer]) -> tuple[tuple[str, Address], ...]:
-    """The URL and address of each server.
+def stun_addresses(servers: Iterable[IceServer | str] | IceServer) -> tuple[tuple[str, Address], ...]:
+    """The URL and address of each server; a text is a server of one URL.
 
     Raises:
         LocalProtocolError: a scheme or a name that this version cannot use yet, or nonsense.
     """
-    return tuple((url, _stun_address(url)) for server in servers for url in server.urls)
+    if isinstance(servers, (str, IceServer)):
+        servers = (servers,)
+    named = [IceServer(server) if isinstance(server, str) else server for server in servers]
+    return tuple((url, _stun_address(url)) for server in named for url in server.urls)
 
 
 def _stun_address(url: str) -> Address:

@@ -1,8 +1,10 @@
 """Timers have the RFCs' values, and cannot be set below what the RFCs allow."""
 
+import math
+
 import pytest
 
-from sansice.ice import IceConfig
+from sansice.ice import CandidateType, IceConfig
 from sansice.stun import Schedule
 
 
@@ -52,3 +54,32 @@ def test_defaults_cannot_be_changed_from_outside():
         config.acceptance_waits[next(iter(config.acceptance_waits))] = 0.0
     with pytest.raises(AttributeError):
         config.ta = 1.0
+
+
+@pytest.mark.parametrize("name", ["ta", "max_ta", "pac_timeout", "consent_timeout", "gathering_timeout", "free_delay"])
+@pytest.mark.parametrize("value", [float("nan"), -1.0, float("-inf")])
+def test_durations_that_are_none_are_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        IceConfig(**{name: value})
+
+
+def test_only_what_infinity_switches_off_may_be_infinite():
+    assert IceConfig(free_delay=math.inf, disconnected_after=math.inf).free_delay == math.inf
+    with pytest.raises(ValueError, match="pac_timeout"):
+        IceConfig(pac_timeout=math.inf)
+
+
+@pytest.mark.parametrize(
+    "name", ["max_pairs", "max_remote_candidates", "max_peer_reflexive", "max_early_checks", "max_host_addresses"]
+)
+def test_bounds_below_one_are_refused(name):
+    with pytest.raises(ValueError, match=name):
+        IceConfig(**{name: 0})
+
+
+def test_acceptance_waits_that_are_left_out_keep_their_default():
+    waits = IceConfig(acceptance_waits={CandidateType.HOST: 1.0}).acceptance_waits
+    assert waits[CandidateType.HOST] == 1.0
+    assert waits[CandidateType.RELAYED] == 2.0
+    with pytest.raises(ValueError, match="relay"):
+        IceConfig(acceptance_waits={CandidateType.RELAYED: -1.0})
