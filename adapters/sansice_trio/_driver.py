@@ -190,7 +190,7 @@ class TrioDriver:
                     sockets.feed(driver)
             self._scope = None
             if trio.current_time() < scope.deadline:
-                return  # no deadline passed: blocks were left in the wrong order, and trio has abandoned this task
+                return  # no deadline passed: the block was never left, and trio has abandoned this task
             if self._armed <= self._live:
                 driver.timer(self._live)
 
