@@ -4,7 +4,7 @@
 """
 
 from ._addresses import usable_addresses as usable_addresses
-from ._agent import IceAgent as IceAgent, IceStats as IceStats
+from ._agent import IceAgent as IceAgent
 from ._candidate import (
     Candidate as Candidate,
     CandidateType as CandidateType,
@@ -39,3 +39,4 @@ from ._pair import CandidatePair as CandidatePair, PairState as PairState
 from ._priority import candidate_priority as candidate_priority, pair_priority as pair_priority
 from ._role import IceRole as IceRole
 from ._server import IceServer as IceServer
+from ._stats import IceStats as IceStats

@@ -10,10 +10,7 @@ from __future__ import annotations
 import enum
 import math
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
-
-import attrs
 
 from sansice._timers import Timers
 from sansice.machine import (
@@ -39,6 +36,7 @@ from ._candidate import Candidate
 from ._checker import Checker, PairBecameValid, PairNominated
 from ._config import DEFAULT_CONFIG, IceConfig
 from ._consent import Consent, ConsentAnswer
+from ._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
 from ._description import Credentials, Description
 from ._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
 from ._events import (
@@ -60,10 +58,9 @@ from ._pair import CandidatePair, Pair
 from ._priority import Foundations
 from ._role import IceRole
 from ._server import IceServer, stun_addresses
+from ._stats import IceStats
 
-MAX_DATAGRAM = 65507  # bytes: what UDP over IPv4 can carry
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
-_FIRST_OF_DATA = 0x40  # a datagram that begins with less may look like STUN (RFC 7983)
 _STREAM, _COMPONENT = 0, 1
 _OVER = frozenset({IceState.FAILED, IceState.CLOSED})
 
@@ -78,26 +75,6 @@ class _Timer(enum.Enum):
     QUIET = "the peer counts as disconnected"
     KEEPALIVE = "nothing was sent for Tr"
     FREE = "unselected candidates are released"
-
-
-@attrs.define(eq=False)
-class IceStats:
-    """Counters of an agent.
-
-    Attributes:
-        dropped: what arrived and was dropped, by reason.
-        datagrams_sent, bytes_sent, datagrams_received, bytes_received: the application's data.
-    """
-
-    dropped: Counter[DropReason] = attrs.field(factory=Counter)
-    datagrams_sent: int = 0
-    bytes_sent: int = 0
-    datagrams_received: int = 0
-    bytes_received: int = 0
-
-    def drop(self, reason: DropReason) -> None:
-        """Count one."""
-        self.dropped[reason] += 1
 
 
 class IceAgent(Machine):
@@ -374,13 +351,13 @@ class IceAgent(Machine):
                 that the peer would take for STUN.
         """
         if type(data) is not bytes:
-            data = _as_bytes(data)
+            data = as_bytes(data)
         path = self._path
         if (
             path is None
             or now >= self._until
             or not data
-            or data[0] < _FIRST_OF_DATA
+            or data[0] < FIRST_OF_DATA
             or len(data) > MAX_DATAGRAM
             or stream != _STREAM
             or component != _COMPONENT
@@ -395,12 +372,7 @@ class IceAgent(Machine):
     def _check_send(self, data: bytes, stream: int, component: int, now: float) -> tuple[SocketId, Address]:
         if stream != _STREAM or component != _COMPONENT:
             raise LocalProtocolError(f"send(): there is no stream {stream} with a component {component}")
-        if not data:
-            raise LocalProtocolError("send(): an empty datagram, which the peer would drop")
-        if len(data) > MAX_DATAGRAM:
-            raise LocalProtocolError(f"send(): {len(data)} bytes are more than the {MAX_DATAGRAM} that UDP can carry")
-        if is_stun(data):
-            raise LocalProtocolError("send(): the peer would take this for STUN (RFC 7983)")
+        check_data(data)
         if self._path is None:
             raise NotConnected(f"send(): no pair is valid; ICE is {self._state.value}")
         if now >= self._until:  # and the timer that tells so has not been called yet
@@ -697,10 +669,3 @@ class IceAgent(Machine):
             self._outputs.append(SendDatagram(*path, data))
             self._last_sent = now
         self._timers.set(_Timer.KEEPALIVE, self._last_sent + interval)
-
-
-def _as_bytes(data: object) -> bytes:
-    """A copy of what only looks like bytes: an output is immutable."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    raise LocalProtocolError(f"send(): bytes, not {type(data).__name__}")
