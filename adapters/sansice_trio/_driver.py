@@ -110,7 +110,7 @@ class TrioDriver:
     """
 
     __slots__ = (
-        "_armed", "_clock", "_deliver", "_live", "_manager", "_nursery", "_ports", "_scope", "_sockets", "driver",
+        "_armed", "_clock", "_deliver", "_is_open", "_live", "_manager", "_nursery", "_ports", "_scope", "_sockets", "driver",
     )  # fmt: skip
 
     def __init__(self, machine: Machine, deliver: Callable[[Event], None], *, ports: Sequence[int] | None = None) -> None:
@@ -118,6 +118,7 @@ class TrioDriver:
         self._clock = clock if _runs_in_real_time() else trio.current_time
         self.driver: Driver = Driver(machine, self)
         self._ports = ports
+        self._is_open: bool | None = None  # within the block; None before it
         self._armed = self._live = math.inf
         self._scope: trio.CancelScope | None = None
 
@@ -125,8 +126,10 @@ class TrioDriver:
         """Run one of the machine's commands with ``now`` filled in, and perform what it wants. Never waits.
 
         Raises:
-            LocalProtocolError: from the command, whose state is then untouched.
+            LocalProtocolError: from the command, whose state is then untouched; or outside of the block.
         """
+        if not self._is_open:
+            raise LocalProtocolError("outside of its block: use it within `async with`")
         return self.driver.call(command, *args, **kwargs)
 
     @property
@@ -135,6 +138,9 @@ class TrioDriver:
         return self._sockets.lost
 
     async def __aenter__(self) -> Self:
+        if self._is_open is not None:
+            raise LocalProtocolError("entered a second time: open a new one")
+        self._is_open = True
         self._manager = trio.open_nursery()
         self._nursery = nursery = await self._manager.__aenter__()
         self._sockets = _open_sockets(nursery, self._ports)
@@ -153,6 +159,7 @@ class TrioDriver:
         own = error if isinstance(error, Exception) else None
         leaving = (None, None, None) if own else (kind, error, trace)
         nursery, sockets = self._nursery, self._sockets
+        self._is_open = False
         try:
             try:
                 self._close_machine()

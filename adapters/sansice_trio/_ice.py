@@ -24,7 +24,6 @@ from sansice.ice import (
     IceAgent,
     IceClosed,
     IceConfig,
-    IceError,
     IceFailed,
     IceRole,
     IceServer,
@@ -93,13 +92,13 @@ def open_ice(
     ):
         if not is_built:
             raise LocalProtocolError(f"open_ice(): only the default of {name} is supported so far")
-    if port_range is not None and not 1 <= port_range[0] <= port_range[1] <= 65535:
+    if port_range is not None and not _is_port_range(port_range):
         raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")
-    if isinstance(ice_servers, str | IceServer):
-        ice_servers = (ice_servers,)
+    if min(max_queued, max_queued_bytes) < 1:
+        raise LocalProtocolError("open_ice(): a queue of less than one datagram")
     agent = IceAgent(
         controlling=controlling,
-        servers=[IceServer(server) if isinstance(server, str) else server for server in ice_servers],
+        servers=ice_servers,
         credentials=credentials,
         config=config,
         entropy=entropy,
@@ -113,6 +112,13 @@ def open_ice(
         max_queued=max_queued,
         max_queued_bytes=max_queued_bytes,
     )
+
+
+def _is_port_range(value: object) -> bool:
+    match value:
+        case (int(lowest), int(highest)):
+            return 1 <= lowest <= highest <= 65535
+    return False
 
 
 class IceConnection:
@@ -268,14 +274,14 @@ class IceConnection:
 
         Raises:
             IceFailed: nothing connected; it carries `explain`.
-            LocalProtocolError: a second call.
+            LocalProtocolError: a second call, or what `IceAgent.set_remote` refuses; then it may be called again.
         """
+        self._raise_if_over()
         if self._connecting:
             raise LocalProtocolError("connect() was called before: wait with connected()")
-        self._raise_if_over()
+        self._start_gathering()
         self._driver.call(self._agent.set_remote, remote)
         self._connecting = True
-        self._start_gathering()
         return await self.connected()
 
     async def connected(self) -> CandidatePair:
@@ -406,19 +412,11 @@ class IceConnection:
         await self._news.wait()
 
     def _raise_if_over(self) -> None:
-        error = self._over()
+        error = self._agent.failure
         if error is not None:
             raise error
-
-    def _over(self) -> IceError | None:
-        state = self._agent.state
-        if state is IceState.FAILED:
-            if self._agent.selected_pair is None:
-                return IceFailed(self._agent.explain())
-            return ConsentLost("the peer no longer consents to receive; only a new connection can reach it")
-        if state is IceState.CLOSED or self._left:
-            return IceClosed("the connection is closed")
-        return None
+        if self._left:  # the driver broke down before it could close the agent
+            raise IceClosed("the connection is closed")
 
 
 class Candidates:

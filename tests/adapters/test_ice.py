@@ -541,3 +541,60 @@ async def _session():
             await connect(alice, bob)
             await alice.send(b"x")
             assert await bob.receive() == b"x"
+
+
+async def test_connection_outside_of_its_block_says_so_and_is_unharmed():
+    connection = open_ice(controlling=True, include_loopback=True)
+    with pytest.raises(LocalProtocolError, match="async with"):
+        await connection.gather()
+    async with connection as ice:
+        assert (await ice.gather()).candidates
+        with pytest.raises(LocalProtocolError, match="second time"):
+            await connection.__aenter__()
+    with pytest.raises(LocalProtocolError, match="second time"):
+        await connection.__aenter__()
+
+
+async def test_connect_that_was_refused_may_be_called_again():
+    async with open_ice(controlling=True) as a, open_ice(controlling=False) as b:
+        with pytest.raises(LocalProtocolError, match="from_json"):
+            await a.connect("{}")
+        with pytest.raises(LocalProtocolError, match="own description"):
+            await a.connect(await a.gather())
+        of_a, of_b = await a.gather(), await b.gather()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.connect, of_b)
+            nursery.start_soon(b.connect, of_a)
+        assert a.selected_pair is not None
+
+
+async def test_connect_whose_interface_filter_raises_may_be_called_again():
+    calls = []
+
+    def moody(name, address):
+        calls.append(address)
+        if len(calls) == 1:
+            raise RuntimeError("not now")
+        return True
+
+    async with open_ice(controlling=False) as b, open_ice(controlling=True, interface_filter=moody) as a:
+        of_b = await b.gather()
+        with pytest.raises(RuntimeError, match="not now"):
+            await a.connect(of_b)
+        with trio.move_on_after(0.01):
+            await a.connect(of_b)
+        assert a.state is not IceState.NEW
+
+
+async def test_connect_after_close_says_closed():
+    async with open_ice(controlling=True) as a, open_ice(controlling=False) as b:
+        of_b = await b.gather()
+        a.close()
+        with pytest.raises(IceClosed):
+            await a.connect(of_b)
+
+
+@pytest.mark.parametrize("keywords", [{"port_range": 5000}, {"port_range": (9, 8)}, {"max_queued": 0}, {"max_queued_bytes": -1}])
+def test_arguments_that_make_no_sense_are_named(keywords):
+    with pytest.raises(LocalProtocolError, match=r"port_range|queue"):
+        open_ice(controlling=True, **keywords)
