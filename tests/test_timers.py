@@ -2,67 +2,81 @@
 
 import math
 
+import pytest
 from hypothesis import given, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sansice._timers import Timers
+from sansice._timers import FewTimers, Timers
+
+for_both = pytest.mark.parametrize("table", [Timers, FewTimers])
+Table = type[Timers[str]] | type[FewTimers[str]]
 
 
-def pop_all(timers: Timers[str], now: float) -> list[str]:
+def earliest(timers: Timers[str] | FewTimers[str]) -> float:
+    return timers.deadline() if isinstance(timers, Timers) else timers.earliest
+
+
+def pop_all(timers: Timers[str] | FewTimers[str], now: float) -> list[str]:
     popped = []
     while (key := timers.pop_due(now)) is not None:
         popped.append(key)
     return popped
 
 
-def test_an_empty_table_never_fires() -> None:
-    timers: Timers[str] = Timers()
-    assert timers.deadline() == math.inf
+@for_both
+def test_an_empty_table_never_fires(table: Table) -> None:
+    timers = table()
+    assert earliest(timers) == math.inf
     assert timers.pop_due(math.inf) is None
     assert len(timers) == 0
 
 
-def test_the_earliest_deadline_counts() -> None:
-    timers: Timers[str] = Timers()
+@for_both
+def test_the_earliest_deadline_counts(table: Table) -> None:
+    timers = table()
     timers.set("late", 3.0)
     timers.set("early", 1.0)
-    assert timers.deadline() == 1.0
+    assert earliest(timers) == 1.0
     assert timers.pop_due(0.999) is None
     assert timers.pop_due(1.0) == "early"
-    assert timers.deadline() == 3.0
+    assert earliest(timers) == 3.0
     assert "late" in timers
     assert "early" not in timers
 
 
-def test_setting_again_replaces_the_deadline() -> None:
-    timers: Timers[str] = Timers()
+@for_both
+def test_setting_again_replaces_the_deadline(table: Table) -> None:
+    timers = table()
     timers.set("a", 1.0)
     timers.set("a", 2.0)
-    assert timers.deadline() == 2.0
+    assert earliest(timers) == 2.0
     timers.set("a", 0.5)
-    assert timers.deadline() == 0.5
+    assert earliest(timers) == 0.5
     assert pop_all(timers, 10.0) == ["a"]
 
 
-def test_infinity_disarms() -> None:
-    timers: Timers[str] = Timers()
+@for_both
+def test_infinity_disarms(table: Table) -> None:
+    timers = table()
     timers.set("a", 1.0)
     timers.set("a", math.inf)
-    assert timers.deadline() == math.inf
+    assert earliest(timers) == math.inf
     assert "a" not in timers
 
 
-def test_cancelling_the_unknown_is_a_no_op() -> None:
-    timers: Timers[str] = Timers()
+@for_both
+def test_cancelling_the_unknown_is_a_no_op(table: Table) -> None:
+    timers = table()
     timers.cancel("a")
     timers.set("a", 1.0)
     timers.cancel("a")
     timers.cancel("a")
-    assert timers.deadline() == math.inf
+    assert earliest(timers) == math.inf
 
 
-def test_ties_fire_in_the_order_in_which_they_were_set() -> None:
-    timers: Timers[str] = Timers()
+@for_both
+def test_ties_fire_in_the_order_in_which_they_were_set(table: Table) -> None:
+    timers = table()
     for key in ("c", "a", "b"):
         timers.set(key, 1.0)
     timers.set("c", 1.0)  # armed for that moment already: it keeps its place
@@ -71,11 +85,12 @@ def test_ties_fire_in_the_order_in_which_they_were_set() -> None:
     assert pop_all(timers, 1.0) == ["c", "b", "a"]
 
 
-def test_clear_disarms_everything() -> None:
-    timers: Timers[str] = Timers()
+@for_both
+def test_clear_disarms_everything(table: Table) -> None:
+    timers = table()
     timers.set("a", 1.0)
     timers.clear()
-    assert timers.deadline() == math.inf
+    assert earliest(timers) == math.inf
     assert len(timers) == 0
 
 
@@ -98,10 +113,13 @@ def test_cancelling_many_leaves_no_pile_of_dead_entries() -> None:
     assert timers.deadline() == 0.0
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 100) | st.just(math.inf))), st.floats(0, 100))
-def test_what_is_due_comes_in_order_of_deadline_then_of_setting(settings: list[tuple[int, float]], now: float) -> None:
-    timers: Timers[int] = Timers()
-    model: dict[int, float] = {}
+@for_both
+@given(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.floats(0, 100) | st.just(math.inf))), st.floats(0, 100))
+def test_what_is_due_comes_in_order_of_deadline_then_of_setting(
+    table: Table, settings: list[tuple[str, float]], now: float
+) -> None:
+    timers = table()
+    model: dict[str, float] = {}
     for key, deadline in settings:
         timers.set(key, deadline)
         if model.get(key) == deadline:
@@ -109,27 +127,29 @@ def test_what_is_due_comes_in_order_of_deadline_then_of_setting(settings: list[t
         model.pop(key, None)
         if deadline != math.inf:
             model[key] = deadline
-    popped = []
-    while (key := timers.pop_due(now)) is not None:
-        popped.append(key)
-    assert popped == [key for key, _ in sorted(model.items(), key=lambda item: item[1]) if model[key] <= now]
+    assert pop_all(timers, now) == [key for key, _ in sorted(model.items(), key=lambda item: item[1]) if model[key] <= now]
+
+
+KEYS = st.integers(0, 200).map(str)
 
 
 class TimersAgainstModel(RuleBasedStateMachine):
     """Any order of operations, against a plain dict."""
 
+    table: Table = Timers
+
     def __init__(self) -> None:
         super().__init__()
-        self.timers: Timers[int] = Timers()
-        self.model: dict[int, float] = {}
+        self.timers = self.table()
+        self.model: dict[str, float] = {}
 
-    @rule(key=st.integers(0, 200), deadline=st.floats(0, 100))
-    def set(self, key: int, deadline: float) -> None:
+    @rule(key=KEYS, deadline=st.floats(0, 100))
+    def set(self, key: str, deadline: float) -> None:
         self.timers.set(key, deadline)
         self.model[key] = deadline
 
-    @rule(key=st.integers(0, 200))
-    def cancel(self, key: int) -> None:
+    @rule(key=KEYS)
+    def cancel(self, key: str) -> None:
         self.timers.cancel(key)
         self.model.pop(key, None)
 
@@ -143,8 +163,13 @@ class TimersAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        assert self.timers.deadline() == min(self.model.values(), default=math.inf)
+        assert earliest(self.timers) == min(self.model.values(), default=math.inf)
         assert len(self.timers) == len(self.model)
 
 
+class FewTimersAgainstModel(TimersAgainstModel):
+    table = FewTimers
+
+
 test_timers_agree_with_a_plain_dict = TimersAgainstModel.TestCase
+test_few_timers_agree_with_a_plain_dict = FewTimersAgainstModel.TestCase

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 
-from sansice._timers import Timers
+from sansice._timers import FewTimers
 from sansice.machine import (
     Action,
     Address,
@@ -146,7 +146,7 @@ class IceAgent(Machine):
             drop=self.stats.drop,
         )
         self._state = IceState.NEW
-        self._timers: Timers[_Timer] = Timers()
+        self._timers: FewTimers[_Timer] = FewTimers()
         self._ta = config.ta
         self._next_slot = -math.inf  # the first check goes out at once (RFC 8445 6.1.4.2)
         self._sockets: list[SocketId] = []  # ascending; few, and a set of one takes three times the room
@@ -481,7 +481,7 @@ class IceAgent(Machine):
     def deadline(self) -> float:
         """The earliest of all that is planned."""
         # Asked, not copied into our own table: they change with almost every datagram, and there are two.
-        return min(self._timers.deadline(), self._gatherer.deadline(), self._checker.deadline())
+        return min(self._timers.earliest, self._gatherer.deadline(), self._checker.deadline())
 
     # ------------------------------------------------------------- STUN
 

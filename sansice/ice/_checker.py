@@ -11,7 +11,7 @@ import math
 
 import attrs
 
-from sansice._timers import Timers
+from sansice._timers import FewTimers
 from sansice.machine import Action, Address, DecodeError, DropReason, Entropy, Event, Machine, SendDatagram, SocketId
 from sansice.stun import (
     IntegrityAlgorithm,
@@ -148,7 +148,7 @@ class Checker(Machine):
         self._username = ""
         self._running: dict[TransactionId, _Running] = {}
         self._ta = config.ta
-        self._timers: Timers[TransactionId] = Timers()
+        self._timers: FewTimers[TransactionId] = FewTimers()
         self._trusted: set[Address] = set()
         self._is_ice2 = False
         self._early: list[_EarlyCheck] = []
@@ -305,7 +305,7 @@ class Checker(Machine):
 
     def deadline(self) -> float:
         """The earliest retransmission or timeout."""
-        return self._timers.deadline()
+        return self._timers.earliest
 
     def _absorb(self, running: _Running, now: float) -> None:
         """Pass on what a transaction wants, and act on how it ended."""

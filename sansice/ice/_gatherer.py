@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from sansice._timers import Timers
+from sansice._timers import FewTimers
 from sansice.machine import (
     Address,
     Entropy,
@@ -112,7 +112,7 @@ class Gatherer(Machine):
         self._queries: list[_Query] = []
         self._reflexive: list[_Query] = []
         self._running: dict[TransactionId, _Running] = {}
-        self._timers: Timers[TransactionId] = Timers()
+        self._timers: FewTimers[TransactionId] = FewTimers()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -227,7 +227,7 @@ class Gatherer(Machine):
 
     def deadline(self) -> float:
         """The earliest retransmission, keepalive or end."""
-        return self._timers.deadline()
+        return self._timers.earliest
 
     def stop(self) -> None:
         """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2).
