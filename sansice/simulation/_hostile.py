@@ -21,6 +21,7 @@ from sansice.machine import (
     SocketId,
     SrvRecord,
 )
+from sansice.stun import COOKIE
 
 from ._trial import Trial, local_of
 
@@ -33,7 +34,6 @@ RECORDS: tuple[Record, ...] = (
     SrvRecord(1, 65535, 3478, "stun.example"),
     NaptrRecord(1, 1, "s", "RELAY:turn.udp", "", "turn.example"),
 )
-COOKIE = 0x2112A442  # RFC 8489 5
 MESSAGE_TYPES = (0x0001, 0x0011, 0x0101, 0x0111, 0x0003, 0x0103, 0x0113, 0x0016, 0x0017, 0x3FFF)
 ATTRIBUTE_TYPES = (
     *(0x0001, 0x0006, 0x0008, 0x0009, 0x000A, 0x000C, 0x0012, 0x0014, 0x0015, 0x001C, 0x0020, 0x0024, 0x0025, 0x0030),

@@ -66,8 +66,8 @@ class Nat:
 
     Attributes:
         inside: the segment that hosts behind it are on.
-        mapping, filtering: its behaviour; may be changed between packets.
-        lifetime: seconds without an outgoing packet after which a mapping is gone (RFC 4787 4.3 wants 120 or more).
+        lifetime: seconds without an outgoing packet after which a mapping is gone (RFC 4787 4.3 wants 120 or more);
+            a change counts from a mapping's next outgoing packet.
     """
 
     __slots__ = (
@@ -75,14 +75,16 @@ class Nat:
         "_bindings",
         "_by_outer",
         "_drawn",
+        "_filtering",
+        "_filtering_key",
         "_inner_interface",
+        "_mapping",
+        "_mapping_key",
         "_outer_interface",
         "_outside",
         "_world",
-        "filtering",
         "inside",
         "lifetime",
-        "mapping",
         "name",
     )
 
@@ -101,8 +103,10 @@ class Nat:
     ) -> None:
         self._world = world
         self.name: str = name
-        self.mapping: Mapping = mapping
-        self.filtering: Filtering = filtering
+        self._mapping = mapping
+        self._mapping_key = _MAPPING_KEY[mapping]
+        self._filtering = filtering
+        self._filtering_key = _FILTERING_KEY[filtering]
         self.lifetime: float = lifetime
         self.inside: Segment = Segment(world, f"inside {name}", lan)
         self._inner_interface = Interface(name, self.inside, self._from_inside, router=True)
@@ -119,6 +123,16 @@ class Nat:
         self._bindings: dict[Hashable, _Binding] = {}
         self._by_outer: dict[Address, _Binding] = {}
         self._drawn = 0
+
+    @property
+    def mapping(self) -> Mapping:
+        """When two packets from inside leave from one outer address. Fixed: live mappings are kept by it."""
+        return self._mapping
+
+    @property
+    def filtering(self) -> Filtering:
+        """Whose packets are let in. Fixed: what was sent before is remembered as far as this needs it."""
+        return self._filtering
 
     def attach(self, address: str, interface: Interface) -> None:
         """Give an inner address, a canonical literal, to an interface; an untranslated family is made known outside as well.
@@ -151,12 +165,12 @@ class Nat:
             self._world.lose(self.name, Fate.NO_PORTS, packet)
             return
         binding.expires = self._world.clock.now + self.lifetime
-        binding.permitted.add(_FILTERING_KEY[self.filtering](packet.destination))
+        binding.permitted.add(self._filtering_key(packet.destination))
         self._world.note(self.name, Fate.TRANSLATED, packet)
         self._outer_interface.send(Packet(binding.outer, packet.destination, packet.data), direct)
 
     def _error_from_inside(self, packet: Packet, outer_host: str, direct: bool) -> None:
-        binding = self._live(_MAPPING_KEY[self.mapping](packet.quoted, packet.destination))
+        binding = self._live(self._mapping_key(packet.quoted, packet.destination))
         if binding is None:
             self._world.lose(self.name, Fate.NO_MAPPING, packet)
             return
@@ -171,7 +185,7 @@ class Nat:
             self._world.lose(self.name, Fate.NO_MAPPING, packet)
             return
         peer = packet.source if packet.icmp is None else packet.quoted
-        if _FILTERING_KEY[self.filtering](peer) not in binding.permitted:
+        if self._filtering_key(peer) not in binding.permitted:
             self._world.lose(self.name, Fate.FILTERED, packet)
             return
         self._world.note(self.name, Fate.TRANSLATED, packet)
@@ -189,7 +203,7 @@ class Nat:
         del self._by_outer[binding.outer]
 
     def _bind(self, inner: Address, peer: Address, outer_host: str) -> _Binding | None:
-        key = _MAPPING_KEY[self.mapping](inner, peer)
+        key = self._mapping_key(inner, peer)
         binding = self._live(key)
         if binding is None:
             outer = self._free(outer_host)

@@ -38,6 +38,7 @@ from sansice.simulation._hostile import (
     stun_like,
 )
 from sansice.simulation._trial import TIMERS_A_STEP, Subject, Trial
+from sansice.stun import COOKIE
 from sansice.stun import PRIORITY, MessageClass, Method, TransactionId, decode_untrusted, encode
 
 ONE, PEER = SocketId(1), Address("192.0.2.9", 9)
@@ -197,7 +198,7 @@ def test_random_datagrams_are_noise_or_like_stun_or_a_known_one_damaged():
     draw, known = random.Random(1), b"a datagram that is known, long enough not to come by chance"
     made = [random_datagram(draw, [known]) for _ in range(300)]
     alike = [data for data in made if len(data) == len(known) and sum(a != b for a, b in zip(data, known, strict=True)) <= 3]
-    framed = [data for data in made if data[4:8] == hostile.COOKIE.to_bytes(4, "big")]
+    framed = [data for data in made if data[4:8] == COOKIE.to_bytes(4, "big")]
     assert 60 < len(alike) < 140
     assert 60 < len(framed) < 140
     assert random_datagram(random.Random(3), [b""]) is not None

@@ -283,3 +283,24 @@ def test_a_nat_shows_how_it_behaves():
     nat = Network().nat("203.0.113.1", mapping=Mapping.ADDRESS_DEPENDENT)
     assert isinstance(nat, Nat)
     assert (nat.mapping, nat.filtering) == (Mapping.ADDRESS_DEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mapping", Mapping.ADDRESS_AND_PORT_DEPENDENT), ("filtering", Filtering.ENDPOINT_INDEPENDENT)]
+)
+def test_the_behaviour_that_live_mappings_are_kept_by_cannot_be_changed(name, value):
+    nat = Network().nat("203.0.113.1")
+    before = getattr(nat, name)
+    with pytest.raises(AttributeError, match=name):
+        setattr(nat, name, value)
+    assert getattr(nat, name) is before
+
+
+def test_a_changed_lifetime_counts_from_the_next_outgoing_packet():
+    bench = Bench(lifetime=30.0)
+    mapped = bench.out(SERVER)
+    bench.nat.lifetime = 5.0
+    bench.net.run(until=20.0)
+    assert bench.out(SERVER) == mapped
+    bench.net.run(until=25.1)
+    assert bench.out(SERVER) != mapped
