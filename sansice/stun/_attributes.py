@@ -15,18 +15,18 @@ from .shapes import (
     ADDRESS_ERROR,
     ALGORITHM,
     ALGORITHMS,
-    CHANGE,
-    COUNTER,
+    ATTRIBUTE_TYPES,
+    CHANGE_FLAGS,
     DOMAIN_BYTES,
     ERROR,
-    EVEN,
+    FIRST_BIT,
     FLAG,
     ICMP_ERROR,
     OPAQUE,
-    PORT,
+    PADDED_PORT,
     TEXT,
     TEXT_PARSED_BYTES,
-    TYPES,
+    TRANSMIT_COUNTER,
     UINT8,
     UINT16,
     UINT32,
@@ -118,7 +118,7 @@ MAPPED_ADDRESS: Attribute[Address] = _known(0x0001, "MAPPED-ADDRESS", ADDRESS)
 USERNAME: Attribute[str] = _known(0x0006, "USERNAME", text(characters=USERNAME_BYTES, sent=USERNAME_BYTES))
 MESSAGE_INTEGRITY: Attribute[bytes] = _known(0x0008, "MESSAGE-INTEGRITY", computed("give encode() a key", opaque(20, 20)))
 ERROR_CODE: Attribute[ErrorCode] = _known(0x0009, "ERROR-CODE", ERROR)
-UNKNOWN_ATTRIBUTES: Attribute[tuple[int, ...]] = _known(0x000A, "UNKNOWN-ATTRIBUTES", TYPES)
+UNKNOWN_ATTRIBUTES: Attribute[tuple[int, ...]] = _known(0x000A, "UNKNOWN-ATTRIBUTES", ATTRIBUTE_TYPES)
 REALM: Attribute[str] = _known(0x0014, "REALM", TEXT)
 NONCE: Attribute[str] = _known(0x0015, "NONCE", TEXT)
 MESSAGE_INTEGRITY_SHA256: Attribute[bytes] = _known(
@@ -150,7 +150,7 @@ XOR_PEER_ADDRESS: Attribute[Address] = _known(0x0012, "XOR-PEER-ADDRESS", XOR_AD
 DATA: Attribute[bytes] = _known(0x0013, "DATA", OPAQUE)
 XOR_RELAYED_ADDRESS: Attribute[Address] = _known(0x0016, "XOR-RELAYED-ADDRESS", XOR_ADDRESS)
 REQUESTED_ADDRESS_FAMILY: Attribute[int] = _known(0x0017, "REQUESTED-ADDRESS-FAMILY", UINT8)
-EVEN_PORT: Attribute[bool] = _known(0x0018, "EVEN-PORT", EVEN)
+EVEN_PORT: Attribute[bool] = _known(0x0018, "EVEN-PORT", FIRST_BIT)
 REQUESTED_TRANSPORT: Attribute[int] = _known(0x0019, "REQUESTED-TRANSPORT", UINT8)
 DONT_FRAGMENT: Attribute[None] = _known(0x001A, "DONT-FRAGMENT", FLAG)
 RESERVATION_TOKEN: Attribute[bytes] = _known(0x0022, "RESERVATION-TOKEN", opaque(8, 8))
@@ -165,12 +165,12 @@ THIRD_PARTY_AUTHORIZATION: Attribute[str] = _known(
     0x802E, "THIRD-PARTY-AUTHORIZATION", text(characters=TEXT_PARSED_BYTES, sent=TEXT_PARSED_BYTES)
 )
 MOBILITY_TICKET: Attribute[bytes] = _known(0x8030, "MOBILITY-TICKET", OPAQUE)
-TRANSACTION_TRANSMIT_COUNTER: Attribute[TransmitCounter] = _known(0x8025, "TRANSACTION-TRANSMIT-COUNTER", COUNTER)
+TRANSACTION_TRANSMIT_COUNTER: Attribute[TransmitCounter] = _known(0x8025, "TRANSACTION-TRANSMIT-COUNTER", TRANSMIT_COUNTER)
 
 # RFC 5780 7
-CHANGE_REQUEST: Attribute[ChangeRequest] = _known(0x0003, "CHANGE-REQUEST", CHANGE)
+CHANGE_REQUEST: Attribute[ChangeRequest] = _known(0x0003, "CHANGE-REQUEST", CHANGE_FLAGS)
 PADDING: Attribute[bytes] = _known(0x0026, "PADDING", OPAQUE)
-RESPONSE_PORT: Attribute[int] = _known(0x0027, "RESPONSE-PORT", PORT)
+RESPONSE_PORT: Attribute[int] = _known(0x0027, "RESPONSE-PORT", PADDED_PORT)
 RESPONSE_ORIGIN: Attribute[Address] = _known(0x802B, "RESPONSE-ORIGIN", ADDRESS)
 OTHER_ADDRESS: Attribute[Address] = _known(0x802C, "OTHER-ADDRESS", ADDRESS)
 

@@ -38,7 +38,7 @@ def encode(
     Args:
         method: what it is about.
         message_class: one that the method permits.
-        transaction_id: 12 bytes.
+        transaction_id: 12 bytes, see `new_transaction_id`.
         attributes: (attribute, value) pairs, written in this order.
         key: protect the message with the integrity attributes that ``algorithm`` names.
         algorithm: with ``BOTH``, MESSAGE-INTEGRITY comes first and MESSAGE-INTEGRITY-SHA256 covers it.
@@ -51,6 +51,8 @@ def encode(
             method does not permit, a transaction id that is not 12 bytes, a message above 65,535 bytes.
     """
     kind = _message_type(method, message_class)
+    if not isinstance(transaction_id, bytes) or len(transaction_id) != TRANSACTION_ID_LENGTH:
+        raise _bad_transaction_id(transaction_id)
     body = _join(attributes, transaction_id, padding)
     if truncate_sha256 != SHA256_LENGTH:
         _check_truncation(truncate_sha256)
@@ -90,6 +92,8 @@ class Template:
 
     def stamp(self, transaction_id: TransactionId) -> bytes:
         """The message with this transaction id, its integrity and fingerprint computed anew."""
+        if not isinstance(transaction_id, bytes) or len(transaction_id) != TRANSACTION_ID_LENGTH:
+            raise _bad_transaction_id(transaction_id)
         body = self._body if self._attributes is None else _join(self._attributes, transaction_id)
         return _seal(self._kind, transaction_id, body, self._key, self._algorithm, self._truncate, self._fingerprint)
 
@@ -99,6 +103,11 @@ def _message_type(method: Method, message_class: MessageClass) -> int:
         return TYPE_OF[method, message_class]
     except KeyError:
         raise LocalProtocolError(f"method {method!r} does not permit class {message_class!r}") from None
+
+
+def _bad_transaction_id(value: object) -> LocalProtocolError:
+    was = f"{len(value)}" if isinstance(value, bytes) else f"{value!r:.60}, which is of type {type(value).__name__}"
+    return LocalProtocolError(f"a transaction id has {TRANSACTION_ID_LENGTH} bytes, not {was}")
 
 
 def _join(attributes: Iterable[tuple[Attribute[Any], Any]], transaction_id: bytes, padding: int = 0) -> bytes:
@@ -133,8 +142,6 @@ def _seal(
 
     Each of the three is computed with the header's length as if the message ended right after it (RFC 8489 14.5 to 14.7).
     """
-    if len(transaction_id) != TRANSACTION_ID_LENGTH:
-        raise LocalProtocolError(f"a transaction id has {TRANSACTION_ID_LENGTH} bytes, not {len(transaction_id)}")
     length = len(body)
     try:
         if key is not None:

@@ -35,12 +35,15 @@ LIST_ENTRIES = 128  # ours: a longer list costs more to read than the message th
 class Shape(Generic[T]):
     """How the values of an attribute are written.
 
-    Both functions raise `ValueError` or `struct.error` for what they cannot write or read, and nothing else; their
-    caller adds the attribute's name.
+    `encode` makes a `LocalProtocolError` of what ``pack`` raises, and reading a message a `DecodeError` of what ``unpack``
+    raises, with the attribute's name in front. So a shape of your own raises nothing else either.
 
     Attributes:
-        pack: ``pack(value, transaction_id)`` makes the unpadded bytes.
-        unpack: ``unpack(raw, transaction_id)`` reads them back.
+        pack: ``pack(value, transaction_id)`` makes the unpadded bytes. It raises `ValueError` or `struct.error` for a
+            value that cannot be written, and these, `TypeError`, `AttributeError` or `OverflowError` for one that is of
+            another type.
+        unpack: ``unpack(raw, transaction_id)`` reads them back. It raises `ValueError` or `struct.error` for bytes that
+            cannot be read: whatever the bytes are, they came from the network.
         format: the big-endian `struct` format of the value, where one field of a multiple of 4 bytes is all there
             is. `encode` then writes the attribute in one go, without calling ``pack``.
     """
@@ -78,12 +81,17 @@ FLAG: Shape[None] = Shape(_pack_flag, _unpack_flag)
 def opaque(minimum: int = 0, maximum: int = 0xFFFF) -> Shape[bytes]:
     """Bytes as they are, ``minimum`` to ``maximum`` of them."""
 
-    def check(raw: bytes, _: bytes) -> bytes:
+    def pack(value: bytes, transaction_id: bytes) -> bytes:
+        if not isinstance(value, bytes | bytearray | memoryview):
+            raise TypeError(f"bytes are wanted, not {value!r:.60}")
+        return unpack(bytes(value), transaction_id)
+
+    def unpack(raw: bytes, _: bytes) -> bytes:
         if not minimum <= len(raw) <= maximum:
             raise ValueError(f"{len(raw)} bytes, outside {minimum}..{maximum}")
         return raw
 
-    return Shape(check, check)
+    return Shape(pack, unpack)
 
 
 OPAQUE = opaque()
@@ -257,30 +265,37 @@ def _unpack_algorithm(raw: bytes, _: bytes) -> PasswordAlgorithm:
     return entries[0]
 
 
-def _pack_even_port(value: bool, _: bytes) -> bytes:
-    return b"\x80" if value else b"\0"
+def _pack_first_bit(value: bool, _: bytes) -> bytes:
+    return b"\x80" if _is_true(value) else b"\0"
 
 
-def _unpack_even_port(raw: bytes, _: bytes) -> bool:
+def _is_true(value: object) -> bool:
+    """What is no bool is a mistake: "0" and a port number are true to Python."""
+    if not isinstance(value, bool):
+        raise TypeError(f"True or False is wanted, not {value!r:.60}")
+    return value
+
+
+def _unpack_first_bit(raw: bytes, _: bytes) -> bool:
     if len(raw) != 1:
         raise ValueError(f"{len(raw)} bytes instead of 1")
     return raw[0] >= 0x80
 
 
-def _pack_change_request(value: ChangeRequest, _: bytes) -> bytes:
-    return struct.pack("!I", value.change_ip << 2 | value.change_port << 1)
+def _pack_change_flags(value: ChangeRequest, _: bytes) -> bytes:
+    return struct.pack("!I", _is_true(value.change_ip) << 2 | _is_true(value.change_port) << 1)
 
 
-def _unpack_change_request(raw: bytes, _: bytes) -> ChangeRequest:
+def _unpack_change_flags(raw: bytes, _: bytes) -> ChangeRequest:
     bits: int = struct.unpack("!I", raw)[0]
     return ChangeRequest(bool(bits & 4), bool(bits & 2))
 
 
-def _pack_response_port(value: int, _: bytes) -> bytes:
+def _pack_padded_port(value: int, _: bytes) -> bytes:
     return struct.pack("!H2x", value)
 
 
-def _unpack_response_port(raw: bytes, _: bytes) -> int:
+def _unpack_padded_port(raw: bytes, _: bytes) -> int:
     if len(raw) not in (2, 4):  # RFC 5780 7.5 leaves open whether the two bytes of padding are counted
         raise ValueError(f"{len(raw)} bytes instead of 2 or 4")
     return raw[0] << 8 | raw[1]
@@ -304,20 +319,23 @@ def _unpack_counter(raw: bytes, _: bytes) -> TransmitCounter:
 
 ERROR: Shape[ErrorCode] = Shape(_pack_error_code, _unpack_error_code)
 ADDRESS_ERROR: Shape[AddressErrorCode] = Shape(_pack_address_error_code, _unpack_address_error_code)
-TYPES: Shape[tuple[int, ...]] = Shape(_pack_types, _unpack_types)
+ATTRIBUTE_TYPES: Shape[tuple[int, ...]] = Shape(_pack_types, _unpack_types)  # a list of attribute codes
 ALGORITHM: Shape[PasswordAlgorithm] = Shape(_pack_algorithm, _unpack_algorithm)
 ALGORITHMS: Shape[tuple[PasswordAlgorithm, ...]] = Shape(_pack_algorithms, _unpack_algorithms)
-EVEN: Shape[bool] = Shape(_pack_even_port, _unpack_even_port)
-CHANGE: Shape[ChangeRequest] = Shape(_pack_change_request, _unpack_change_request)
-PORT: Shape[int] = Shape(_pack_response_port, _unpack_response_port)
+FIRST_BIT: Shape[bool] = Shape(_pack_first_bit, _unpack_first_bit)  # of one byte; the others are reserved
+CHANGE_FLAGS: Shape[ChangeRequest] = Shape(_pack_change_flags, _unpack_change_flags)
+PADDED_PORT: Shape[int] = Shape(_pack_padded_port, _unpack_padded_port)  # and two bytes that a receiver may miss
 ICMP_ERROR: Shape[Icmp] = Shape(_pack_icmp, _unpack_icmp)
-COUNTER: Shape[TransmitCounter] = Shape(_pack_counter, _unpack_counter)
+TRANSMIT_COUNTER: Shape[TransmitCounter] = Shape(_pack_counter, _unpack_counter)
 
 
-def computed(size: str, unpack: Shape[Any]) -> Shape[Any]:
-    """The shape of an attribute that can be read, but that only `encode` writes."""
+def computed(hint: str, shape: Shape[Any]) -> Shape[Any]:
+    """The shape of an attribute that can be read as ``shape``, but that only `encode` writes.
+
+    Whoever gives a value for it is told so, with the hint what to do instead.
+    """
 
     def refuse(value: object, _: bytes) -> bytes:
-        raise ValueError(f"it is computed: {size}")
+        raise ValueError(f"it is computed: {hint}")
 
-    return Shape(refuse, unpack.unpack)
+    return Shape(refuse, shape.unpack)

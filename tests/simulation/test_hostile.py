@@ -18,7 +18,6 @@ from sansice.machine import (
     SocketId,
     Transport,
 )
-from sansice.simulation import _hostile as hostile
 from sansice.simulation._hostile import (
     STRANGERS,
     Accept,
@@ -38,8 +37,7 @@ from sansice.simulation._hostile import (
     stun_like,
 )
 from sansice.simulation._trial import TIMERS_A_STEP, Subject, Trial
-from sansice.stun import COOKIE
-from sansice.stun import PRIORITY, MessageClass, Method, TransactionId, decode_untrusted, encode
+from sansice.stun import COOKIE, PRIORITY, MessageClass, Method, TransactionId, decode_untrusted, encode
 
 ONE, PEER = SocketId(1), Address("192.0.2.9", 9)
 

@@ -1,9 +1,12 @@
+import re
+
 import pytest
 from hypothesis import given, strategies as st
 
 from sansice.machine import Address, LocalProtocolError
 from sansice.stun import (
     DATA,
+    EVEN_PORT,
     ICE_CONTROLLING,
     PRIORITY,
     REALM,
@@ -58,6 +61,16 @@ def test_a_transaction_id_of_another_length_is_refused(size):
         Template(Method.BINDING, MessageClass.REQUEST).stamp(bytes(size))
 
 
+@pytest.mark.parametrize("value", ["0123456789ab", None, 7, bytearray(12)])
+def test_a_transaction_id_that_is_not_bytes_is_refused_whatever_the_attributes(value):
+    attributes = [(XOR_MAPPED_ADDRESS, Address("2001:db8::1", 1))]
+    match = rf"^a transaction id has 12 bytes, not {re.escape(f'{value!r:.60}')}, which is of type {type(value).__name__}$"
+    with pytest.raises(LocalProtocolError, match=match):
+        encode(Method.BINDING, MessageClass.SUCCESS, value, attributes)
+    with pytest.raises(LocalProtocolError, match=match):
+        Template(Method.BINDING, MessageClass.SUCCESS, attributes).stamp(value)
+
+
 @pytest.mark.parametrize(
     ("attribute", "value"),
     [
@@ -67,6 +80,8 @@ def test_a_transaction_id_of_another_length_is_refused(size):
         (XOR_MAPPED_ADDRESS, ("example.org", 1)),
         (REALM, "x" * 128),
         (DATA, 7),
+        (DATA, "text"),
+        (EVEN_PORT, 1),
     ],
 )
 def test_a_value_that_cannot_be_written_is_refused_by_the_name_of_its_attribute(attribute, value):

@@ -1,5 +1,6 @@
 import struct
 
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 
@@ -35,14 +36,14 @@ ROUND_TRIPS = {
     "XOR_ADDRESS": ADDRESSES,
     "ERROR": st.builds(ErrorCode, CODES, REASONS),
     "ADDRESS_ERROR": st.builds(AddressErrorCode, st.integers(0, 255), CODES, REASONS),
-    "TYPES": st.lists(st.integers(0, 0xFFFF), max_size=128).map(tuple),
+    "ATTRIBUTE_TYPES": st.lists(st.integers(0, 0xFFFF), max_size=128).map(tuple),
     "ALGORITHM": st.builds(PasswordAlgorithm, st.integers(0, 0xFFFF), st.binary(max_size=20)),
     "ALGORITHMS": st.lists(st.builds(PasswordAlgorithm, st.integers(0, 0xFFFF), st.binary(max_size=20)), max_size=9).map(tuple),
-    "EVEN": st.booleans(),
-    "CHANGE": st.builds(ChangeRequest, st.booleans(), st.booleans()),
-    "PORT": PORTS,
+    "FIRST_BIT": st.booleans(),
+    "CHANGE_FLAGS": st.builds(ChangeRequest, st.booleans(), st.booleans()),
+    "PADDED_PORT": PORTS,
     "ICMP_ERROR": st.builds(Icmp, st.integers(0, 255), st.integers(0, 255), st.integers(0, 2**32 - 1)),
-    "COUNTER": st.builds(TransmitCounter, st.integers(0, 255), st.integers(0, 255)),
+    "TRANSMIT_COUNTER": st.builds(TransmitCounter, st.integers(0, 255), st.integers(0, 255)),
 }
 
 
@@ -53,6 +54,64 @@ def test_every_value_of_a_shape_survives_packing_and_unpacking(name, data):
     value = data.draw(ROUND_TRIPS[name])
     tid = data.draw(st.binary(min_size=12, max_size=12))
     assert shape.unpack(shape.pack(value, tid), tid) == value
+
+
+JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.binary(max_size=9) | st.just(object())
+FIELDS = {
+    "ERROR": ErrorCode,
+    "ADDRESS_ERROR": AddressErrorCode,
+    "ALGORITHM": PasswordAlgorithm,
+    "CHANGE_FLAGS": ChangeRequest,
+    "ICMP_ERROR": Icmp,
+    "TRANSMIT_COUNTER": TransmitCounter,
+}
+
+
+@given(st.data())
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+def test_packing_anything_makes_bytes_or_raises_what_the_shape_says(name, data):
+    junk = JUNK | st.lists(JUNK, max_size=3) | st.tuples(JUNK, JUNK) | st.dictionaries(JUNK.filter(_hashable), JUNK, max_size=2)
+    if name in FIELDS:
+        kind = FIELDS[name]
+        junk |= st.builds(kind, *[JUNK for _ in attrs.fields(kind)])
+    value = data.draw(junk)
+    try:
+        assert type(getattr(shapes, name).pack(value, TID)) is bytes
+    except (ValueError, struct.error, TypeError, AttributeError, OverflowError):
+        pass
+
+
+def _hashable(value):
+    return not isinstance(value, list | dict)
+
+
+@pytest.mark.parametrize("value", [0, 1, 5000, "0", None, b""])
+def test_even_port_and_change_request_take_nothing_but_true_and_false(value):
+    with pytest.raises(TypeError, match="True or False is wanted, not"):
+        shapes.FIRST_BIT.pack(value, TID)
+    for request in (ChangeRequest(change_ip=value), ChangeRequest(change_port=value)):
+        with pytest.raises(TypeError, match="True or False is wanted, not"):
+            shapes.CHANGE_FLAGS.pack(request, TID)
+
+
+@pytest.mark.parametrize("value", ["text", 5, None, [1, 2]])
+def test_opaque_bytes_are_not_made_of_something_else(value):
+    with pytest.raises(TypeError, match="bytes are wanted, not"):
+        shapes.OPAQUE.pack(value, TID)
+
+
+def test_opaque_bytes_are_copied_out_of_a_buffer_that_may_change():
+    for buffer in (bytearray(b"abc"), memoryview(b"abc")):
+        raw = shapes.OPAQUE.pack(buffer, TID)
+        assert type(raw) is bytes
+        assert raw == b"abc"
+
+
+def test_a_computed_attribute_is_read_but_not_written():
+    shape = shapes.computed("ask somebody", shapes.UINT32)
+    assert shape.unpack(bytes(4), TID) == 0
+    with pytest.raises(ValueError, match="it is computed: ask somebody"):
+        shape.pack(0, TID)
 
 
 @given(raw=st.binary(max_size=40), tid=st.binary(min_size=12, max_size=12))
@@ -76,20 +135,20 @@ def test_unpacking_anything_raises_value_error_or_struct_error_at_most(name, raw
         ("ERROR", ErrorCode(420, "Unknown"), "00000414556e6b6e6f776e"),
         ("ERROR", ErrorCode(699), "00000663"),
         ("ADDRESS_ERROR", AddressErrorCode(AddressFamily.IPV6, 440, "no"), "020004286e6f"),
-        ("TYPES", (0x7FF0, 0x7FF1, 1), "7ff07ff10001"),
+        ("ATTRIBUTE_TYPES", (0x7FF0, 0x7FF1, 1), "7ff07ff10001"),
         (
             "ALGORITHMS",
             (PasswordAlgorithm(2), PasswordAlgorithm(7, b"abcde"), PasswordAlgorithm(1)),
             "0002000000070005616263646500000000010000",
         ),
         ("ALGORITHM", PasswordAlgorithm(7, b"a"), "0007000161000000"),
-        ("EVEN", True, "80"),
-        ("EVEN", False, "00"),
-        ("CHANGE", ChangeRequest(change_ip=True), "00000004"),
-        ("CHANGE", ChangeRequest(change_port=True), "00000002"),
-        ("PORT", 5000, "13880000"),
+        ("FIRST_BIT", True, "80"),
+        ("FIRST_BIT", False, "00"),
+        ("CHANGE_FLAGS", ChangeRequest(change_ip=True), "00000004"),
+        ("CHANGE_FLAGS", ChangeRequest(change_port=True), "00000002"),
+        ("PADDED_PORT", 5000, "13880000"),
         ("ICMP_ERROR", Icmp(3, 4, 1280), "0000030400000500"),
-        ("COUNTER", TransmitCounter(2, 1), "00000201"),
+        ("TRANSMIT_COUNTER", TransmitCounter(2, 1), "00000201"),
     ],
 )
 def test_values_have_the_bytes_of_their_rfc(name, value, raw):
@@ -103,13 +162,13 @@ def test_values_have_the_bytes_of_their_rfc(name, value, raw):
     [
         ("UINT8", "11ffffff", 17),
         ("UINT16", "4000ffff", 0x4000),
-        ("EVEN", "ff", True),
-        ("EVEN", "7f", False),
-        ("CHANGE", "fffffff9", ChangeRequest()),
-        ("PORT", "1388", 5000),
-        ("PORT", "1388ffff", 5000),
+        ("FIRST_BIT", "ff", True),
+        ("FIRST_BIT", "7f", False),
+        ("CHANGE_FLAGS", "fffffff9", ChangeRequest()),
+        ("PADDED_PORT", "1388", 5000),
+        ("PADDED_PORT", "1388ffff", 5000),
         ("ICMP_ERROR", "ffff030400000000", Icmp(3, 4)),
-        ("COUNTER", "ffff0201", TransmitCounter(2, 1)),
+        ("TRANSMIT_COUNTER", "ffff0201", TransmitCounter(2, 1)),
     ],
 )
 def test_reserved_bits_are_ignored(name, raw, value):
@@ -126,19 +185,19 @@ def test_reserved_bits_are_ignored(name, raw, value):
         ("UINT64", "00000000"),
         ("FLAG", "00"),
         ("TEXT", "ff"),
-        ("TYPES", "7ff07f"),
-        ("TYPES", "0001" * 129),
+        ("ATTRIBUTE_TYPES", "7ff07f"),
+        ("ATTRIBUTE_TYPES", "0001" * 129),
         ("ALGORITHMS", "0002"),
         ("ALGORITHMS", "00020001"),
         ("ALGORITHMS", "00020000" * 129),
         ("ALGORITHM", ""),
         ("ALGORITHM", "0001000000020000"),
-        ("EVEN", ""),
-        ("EVEN", "8000"),
-        ("CHANGE", "000000"),
-        ("PORT", "138800"),
+        ("FIRST_BIT", ""),
+        ("FIRST_BIT", "8000"),
+        ("CHANGE_FLAGS", "000000"),
+        ("PADDED_PORT", "138800"),
         ("ICMP_ERROR", "00000304"),
-        ("COUNTER", "0000"),
+        ("TRANSMIT_COUNTER", "0000"),
     ],
 )
 def test_values_of_the_wrong_length_are_refused(name, raw):
