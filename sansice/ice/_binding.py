@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
@@ -142,8 +142,3 @@ def read_check(request: Message, ufrag: str, key: IntegrityKey) -> Check | Refus
     if priority is None:  # RFC 8445 7.1.1: every check has it
         return Refused(DropReason.MISSING_ATTRIBUTE, Refusal.BAD_REQUEST, True)
     return Check(remote_ufrag, priority, USE_CANDIDATE in request)
-
-
-def read_mapped(response: Message) -> Address:
-    """The mapped address of a response that a `StunTransaction` took for a success, which therefore has one."""
-    return cast(Address, response.get(XOR_MAPPED_ADDRESS))

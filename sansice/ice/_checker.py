@@ -8,6 +8,7 @@ transaction. What becomes of the pairs comes back as events.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import attrs
 
@@ -34,7 +35,6 @@ from ._binding import (
     encode_refusal,
     encode_success,
     read_check,
-    read_mapped,
 )
 from ._candidate import CandidateType
 from ._checklist import ChecklistEvent, ChecklistState, unfreeze_foundation
@@ -251,8 +251,8 @@ class Checker(Machine):
         transaction_id, request = self.encode_check(pair.local, nominating)
         pair.move(PairEvent.CHECK)
         pair.requests_sent += 1
-        transaction = StunTransaction(
-            request, pair.local.socket, pair.remote_address, key=self._remote_key, schedule=self._schedule()
+        transaction = StunTransaction.of_encoded(
+            request, transaction_id, pair.local.socket, pair.remote_address, key=self._remote_key, schedule=self._schedule()
         )
         running = _Running(transaction, pair, self.role, self._check_priority(pair.local), nominating)
         self._running[transaction_id] = running
@@ -262,6 +262,8 @@ class Checker(Machine):
     def _schedule(self) -> Schedule:
         # RFC 8445 14.3, with N the number of pairs in the checklist set; capped, see IceConfig.
         config = self._config
+        if self._ta * len(self.list) ** 2 <= config.schedule.rto:  # all active: not worth counting
+            return config.schedule
         active = self.list.count(PairState.WAITING, PairState.IN_PROGRESS)
         rto = max(config.schedule.rto, min(config.max_check_rto, self._ta * len(self.list) * active))
         return config.schedule if rto == config.schedule.rto else attrs.evolve(config.schedule, rto=rto)
@@ -363,7 +365,8 @@ class Checker(Machine):
 
     def _check_succeeded(self, running: _Running, outcome: TransactionSucceeded, now: float) -> None:
         pair = running.pair
-        local = self.pairing.local_of(pair, read_mapped(outcome.response), running.priority)
+        mapped = cast(Address, outcome.mapped)  # a Binding request succeeds with one only
+        local = self.pairing.local_of(pair, mapped, running.priority)
         if local is None:
             self._check_failed(running, now)
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import attrs
 
@@ -37,7 +38,6 @@ from sansice.stun import (
     new_transaction_id,
 )
 
-from ._binding import read_mapped
 from ._candidate import Candidate, CandidateType
 from ._config import IceConfig
 from ._events import GatheringCompleted, GatheringState, ServerFailed
@@ -191,7 +191,7 @@ class Gatherer(Machine):
         # RFC 8445 14.3: at least 500 ms, and more where many are asked.
         rto = max(self._config.schedule.rto, self._config.ta * (len(self._queries) + len(self._running) + 1))
         schedule = attrs.evolve(self._config.schedule, rto=rto)
-        transaction = StunTransaction(request, query.host.socket, query.server, schedule=schedule)
+        transaction = StunTransaction.of_encoded(request, transaction_id, query.host.socket, query.server, schedule=schedule)
         running = self._running[transaction_id] = _Running(transaction, query)
         transaction.start(now=now)
         self._absorb(running, now)
@@ -248,7 +248,7 @@ class Gatherer(Machine):
             if isinstance(output, SendDatagram):
                 self._outputs.append(output)
             elif isinstance(output, TransactionSucceeded):
-                self._add_reflexive(running.query, output.response, now)
+                self._add_reflexive(running.query, cast(Address, output.mapped), now)
             elif isinstance(output, TransactionFailed):
                 self._report(running.query, output.reason if output.code is None else f"{output.code} {output.reason}")
             else:  # TransactionTimedOut
@@ -261,9 +261,8 @@ class Gatherer(Machine):
         self._running.pop(transaction.id, None)
         self._complete_if_idle()
 
-    def _add_reflexive(self, query: _Query, response: Message, now: float) -> None:
+    def _add_reflexive(self, query: _Query, mapped: Address, now: float) -> None:
         """A server told what it saw (RFC 8445 5.1.1.2); redundant ones are left out (5.1.3)."""
-        mapped = read_mapped(response)
         host = query.host
         if query.keepalive or mapped.is_ipv6 != host.base.is_ipv6:
             return

@@ -33,6 +33,8 @@ _DEFAULT_SCHEDULE = Schedule()
 class TransactionState(enum.Enum):
     """Where a transaction is."""
 
+    __hash__ = object.__hash__  # by identity, for the table of transitions; that of Enum is Python code
+
     IDLE = "not started"
     RUNNING = "waiting, retransmitting"
     CANCELLED = "waiting in silence"
@@ -41,6 +43,8 @@ class TransactionState(enum.Enum):
 
 class TransactionInput(enum.Enum):
     """What moves a transaction from one state to another."""
+
+    __hash__ = object.__hash__  # see TransactionState
 
     START = "start"
     CANCEL = "cancel"
@@ -77,11 +81,13 @@ class TransactionSucceeded(Event):
         id: of the transaction.
         response: verified, where the request was protected; without unknown comprehension-required attributes.
         rtt: seconds; ``None`` after a retransmission, when nobody knows which request was answered (Karn).
+        mapped: XOR-MAPPED-ADDRESS, which the answer to a Binding request must have (RFC 8489 6.3.3); else ``None``.
     """
 
     id: TransactionId = attrs.field(repr=bytes.hex)
     response: Message
     rtt: float | None
+    mapped: Address | None = attrs.field(default=None, eq=False)  # what `response` has, and no more
 
 
 @attrs.frozen
@@ -168,7 +174,6 @@ class StunTransaction(Machine):
         schedule: Schedule = _DEFAULT_SCHEDULE,
         reliable: bool = False,
     ) -> None:
-        super().__init__()
         try:
             message = decode_untrusted(request)
         except DecodeError as error:
@@ -177,9 +182,52 @@ class StunTransaction(Machine):
             raise LocalProtocolError(f"no request: {message!r}")
         if message.has_integrity != (key is not None):
             raise LocalProtocolError("a protected request needs its key, an unprotected one has none")
-        self.id: TransactionId = message.transaction_id
-        self._method: Method = message.method
-        self._algorithm: IntegrityAlgorithm | None = message.integrity
+        self._set_up(
+            request, message.transaction_id, message.method, socket, destination, key, message.integrity, schedule, reliable
+        )
+
+    @classmethod
+    def of_encoded(
+        cls,
+        request: bytes,
+        transaction_id: TransactionId,
+        socket: SocketId,
+        destination: Address,
+        *,
+        method: Method = Method.BINDING,
+        key: IntegrityKey | None = None,
+        algorithm: IntegrityAlgorithm = IntegrityAlgorithm.SHA1,
+        schedule: Schedule = _DEFAULT_SCHEDULE,
+        reliable: bool = False,
+    ) -> StunTransaction:
+        """A transaction of a request that the caller has just built with `encode`, and that is not read again.
+
+        Args:
+            request: what `encode` returned for class REQUEST.
+            transaction_id, method, key, algorithm: what `encode` was given.
+            socket, destination, schedule, reliable: as for the constructor.
+        """
+        transaction = cls.__new__(cls)
+        used = None if key is None else algorithm
+        transaction._set_up(request, transaction_id, method, socket, destination, key, used, schedule, reliable)
+        return transaction
+
+    def _set_up(
+        self,
+        request: bytes,
+        transaction_id: TransactionId,
+        method: Method,
+        socket: SocketId,
+        destination: Address,
+        key: IntegrityKey | None,
+        algorithm: IntegrityAlgorithm | None,
+        schedule: Schedule,
+        reliable: bool,
+    ) -> None:
+        super().__init__()
+        self.id: TransactionId = transaction_id
+        self._method = method
+        self._algorithm = algorithm
         self._request = request
         self._socket = socket
         self._destination = destination
@@ -241,7 +289,8 @@ class StunTransaction(Machine):
         if not self._answers(message):
             self._refusal = DropReason.UNKNOWN_TRANSACTION
             return False
-        if self._key is not None and not self._is_authentic(message, self._key):
+        key = self._key
+        if key is not None and not self._is_authentic(message, key):
             self._refusal = DropReason.BAD_INTEGRITY
             self._violated = True
             if self._reliable:
@@ -286,13 +335,13 @@ class StunTransaction(Machine):
 
     def deadline(self) -> float:
         """When the next retransmission or the end is due."""
-        return min(self._next, self._end)
+        return min(self._end, self._next)
 
     # ------------------------------------------------------------- inside
 
     @property
     def _is_live(self) -> bool:
-        return self._state in (TransactionState.RUNNING, TransactionState.CANCELLED)
+        return self._state is TransactionState.RUNNING or self._state is TransactionState.CANCELLED
 
     def _move(self, step: TransactionInput) -> None:
         self._state = TRANSITIONS[self._state, step]
@@ -314,10 +363,10 @@ class StunTransaction(Machine):
 
     def _answers(self, message: Message) -> bool:
         return (
-            self._is_live
-            and message.transaction_id == self.id
+            message.transaction_id == self.id
             and message.method is self._method
-            and message.message_class in (MessageClass.SUCCESS, MessageClass.ERROR)
+            and (message.message_class is MessageClass.SUCCESS or message.message_class is MessageClass.ERROR)
+            and self._is_live
         )
 
     def _is_authentic(self, message: Message, key: IntegrityKey) -> bool:
@@ -327,6 +376,7 @@ class StunTransaction(Machine):
         return message.verify(key)
 
     def _take_success(self, message: Message, now: float) -> None:
+        mapped: Address | None = None
         if self._method is Method.BINDING:
             try:
                 mapped = message.get(XOR_MAPPED_ADDRESS)
@@ -338,7 +388,7 @@ class StunTransaction(Machine):
                 return
         self._finish()
         rtt = now - self._started if self._sent == 1 else None
-        self._outputs.append(TransactionSucceeded(self.id, message, rtt))
+        self._outputs.append(TransactionSucceeded(self.id, message, rtt, mapped))
 
     def _take_error(self, message: Message) -> None:
         try:

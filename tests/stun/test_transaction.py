@@ -59,6 +59,45 @@ def transaction(request=REQUEST, **options):
     return StunTransaction(request, SOCKET, SERVER, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "algorithm"),
+    [({}, IntegrityAlgorithm.SHA1), *(({"key": KEY}, algorithm) for algorithm in IntegrityAlgorithm)],
+)
+@pytest.mark.parametrize("method", [Method.BINDING, Method.ALLOCATE])
+def test_a_request_just_encoded_needs_no_second_look(method, options, algorithm):
+    """Whatever is known without decoding is what decoding would have told: both transactions do the same."""
+    request = encode(method, MessageClass.REQUEST, TID, algorithm=algorithm, **options)
+    answers = [
+        response(method=other, **signature)
+        for other in (Method.REFRESH, method)
+        for signature in ({}, *({"key": KEY, "algorithm": used} for used in (IntegrityAlgorithm.SHA256, algorithm)))
+    ]
+    both = (
+        StunTransaction(request, SOCKET, SERVER, **options),
+        StunTransaction.of_encoded(request, TID, SOCKET, SERVER, method=method, algorithm=algorithm, **options),
+    )
+    histories = []
+    for one in both:
+        history = [one.id]
+        one.start(now=0.0)
+        for answer in answers:
+            if not one.done:
+                history += [one.handle_response(answer, now=1.0), one.refusal]
+            history += [one.state, one.deadline(), *one.take_outputs()]
+        histories.append(history)
+    assert histories[0] == histories[1]
+    assert both[0].done
+
+
+def test_the_mapped_address_comes_with_the_success():
+    one = started()
+    assert one.handle_response(response(), now=0.25)
+    assert one.take_outputs()[-1].mapped == MAPPED[1]
+    other = started(encode(Method.ALLOCATE, MessageClass.REQUEST, TID))
+    assert other.handle_response(response(method=Method.ALLOCATE), now=0.25)
+    assert other.take_outputs()[-1].mapped is None
+
+
 def started(request=REQUEST, now=0.0, **options):
     one = transaction(request, **options)
     one.start(now=now)
