@@ -69,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     report.ran(name, run(name, command, where, python))
             name = f"pytest on {version(python)}"
             report.ran(name, run(name, pytest(python, to_pytest, gates=everything), empty, python))
-            for other in other_pythons() if everything else ():
+            for minor in other_versions() if everything else ():
+                other = find_python(minor)
+                if other is None:
+                    report.left_out.append(f"pytest on {minor}: there is no python{minor} on PATH or among pyenv's versions")
+                    continue
                 name = f"pytest on {version(other)}"
                 with report.catching(name):
                     python = make_venv(other)
@@ -154,18 +158,18 @@ def pip(python: Path) -> list[str | Path]:
     return [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
 
 
-def other_pythons() -> list[Path]:
-    """Interpreters of the other supported versions: on PATH, or among pyenv's. The newest of each minor version."""
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+def other_versions() -> list[str]:
+    """The minor versions that the suite runs on beside our own."""
     own = "{}.{}".format(*sys.version_info)
-    found = []
-    for minor in OTHERS:
-        if minor == own:
-            continue
-        candidates = [Path(path)] if (path := shutil.which(f"python{minor}")) else []
-        candidates += sorted(pyenv.glob(f"{minor}.*/bin/python"), key=_patch, reverse=True)
-        found += [path for path in candidates if version(path, parts=2) == minor][:1]
-    return found
+    return [minor for minor in OTHERS if minor != own]
+
+
+def find_python(minor: str) -> Path | None:
+    """An interpreter of a minor version: on PATH, or the newest among pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    candidates = [Path(path)] if (path := shutil.which(f"python{minor}")) else []
+    candidates += sorted(pyenv.glob(f"{minor}.*/bin/python"), key=_patch, reverse=True)
+    return next((path for path in candidates if version(path, parts=2) == minor), None)
 
 
 def _patch(path: Path) -> tuple[int, ...]:

@@ -44,7 +44,8 @@ def stage(runner, monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "version", lambda python, parts=3: "3.12.1" if "3.12" in str(python) else "3.11.7")
     monkeypatch.setattr(runner, "VENVS", tmp_path)
     monkeypatch.setattr(runner.sys, "executable", "/usr/bin/python3.11")
-    monkeypatch.setattr(runner, "other_pythons", lambda: [Path("/usr/bin/python3.12")])
+    monkeypatch.setattr(runner, "other_versions", lambda: ["3.12", "3.13", "3.14"])
+    monkeypatch.setattr(runner, "find_python", {"3.12": Path("/usr/bin/python3.12")}.get)
     monkeypatch.setattr(runner, "DEBIAN", ())
     return stage
 
@@ -55,6 +56,14 @@ CHECKS = ["ruff check", "ruff format", "mypy", "pyright", "pyright --verifytypes
 def test_everything_runs_and_the_suite_comes_last(runner, stage):
     assert runner.main([]) == 0
     assert stage.names() == [*CHECKS, "pytest on 3.11.7", "pytest on 3.12.1"]
+
+
+def test_every_python_that_is_not_there_is_named(runner, stage, capsys):
+    assert runner.main([]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: ")]
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == ["pytest on 3.13", "pytest on 3.14"]
+    runner.main(["--quick"])
+    assert "left out" not in capsys.readouterr().err
 
 
 def test_quick_runs_the_suite_alone_and_without_gates(runner, stage):
@@ -133,10 +142,27 @@ def test_version_of_what_is_no_interpreter_is_empty(runner, tmp_path):
 
 
 def test_other_pythons_are_of_other_minor_versions_and_real(runner):
-    versions = [runner.version(path, parts=2) for path in runner.other_pythons()]
-    assert len(versions) == len(set(versions))
-    assert "{}.{}".format(*sys.version_info) not in versions
-    assert set(versions) <= set(runner.OTHERS)
+    minors = runner.other_versions()
+    assert "{}.{}".format(*sys.version_info) not in minors
+    assert set(minors) | {"{}.{}".format(*sys.version_info)} >= set(runner.OTHERS)
+    found = {minor: path for minor in minors if (path := runner.find_python(minor)) is not None}
+    assert {minor: runner.version(path, parts=2) for minor, path in found.items()} == {minor: minor for minor in found}
+
+
+def test_python_of_path_comes_before_pyenvs_and_of_these_the_newest(runner, tmp_path, monkeypatch):
+    places = [tmp_path / "versions" / full / "bin" / "python" for full in ("3.12.9", "3.12.10")]
+    for place in places:
+        place.parent.mkdir(parents=True)
+        place.touch()
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setattr(runner, "version", lambda python, parts: "3.12")
+    monkeypatch.setattr(runner.shutil, "which", lambda name: None)
+    assert runner.find_python("3.12") == places[1]
+    assert runner.find_python("3.13") is None
+    monkeypatch.setattr(runner.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert runner.find_python("3.12") == Path("/usr/bin/python3.12")
+    monkeypatch.setattr(runner, "version", lambda python, parts: "")  # a shim of pyenv, for a version that is not chosen
+    assert runner.find_python("3.12") is None
 
 
 def test_step_is_judged_by_its_exit_code_and_its_output_is_shown(runner, tmp_path, capfd):

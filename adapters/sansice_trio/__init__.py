@@ -4,6 +4,11 @@
 is one of `sansice.ice` (`IceError`) or `sansice.LocalProtocolError`; exception groups pass through.
 """
 
-from ._driver import EventQueue as EventQueue, TrioDriver as TrioDriver, open_driver as open_driver
-from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
-from ._interfaces import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces
+try:
+    from ._driver import EventQueue as EventQueue, TrioDriver as TrioDriver, open_driver as open_driver
+    from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
+    from ._interfaces import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces
+except ModuleNotFoundError as error:
+    if error.name in ("trio", "ifaddr"):  # what the extra `trio` installs
+        error.msg = f"sansice_trio needs {error.name}; install it with: pip install 'sansice[trio]'"
+    raise
