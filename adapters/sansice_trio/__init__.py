@@ -8,7 +8,7 @@ try:
     from ._driver import EventQueue as EventQueue, TrioDriver as TrioDriver, open_driver as open_driver
     from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
     from ._interfaces import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces
-except ModuleNotFoundError as error:
-    if error.name in ("trio", "ifaddr"):  # what the extra `trio` installs
-        error.msg = f"sansice_trio needs {error.name}; install it with: pip install 'sansice[trio]'"
+except ModuleNotFoundError as _error:
+    if _error.name in ("trio", "ifaddr"):  # what the extra `trio` installs
+        _error.msg = f"sansice_trio needs {_error.name}; install it with: pip install 'sansice[trio]'"
     raise
