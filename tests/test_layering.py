@@ -125,7 +125,7 @@ def inner_breach(path: str, one: Import) -> str | None:
     if lower >= rung(package):
         return f"{one.module} is not below {package}"
     parts = one.module.split(".")[1:] + ([one.name] if one.name else [])
-    if any(map(is_private, parts)) and one.module != "sansice._timers":
+    if any(map(is_private, parts)) and one.module not in ("sansice._timers", "sansice._enums"):
         return f"{one.module}.{one.name} is private"
     return None
 

@@ -9,16 +9,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
+from sansice._enums import IdentityEnum
 from sansice.machine import Address, Transport
 
 MAX_PRIORITY = 2**31 - 1  # RFC 8445 5.1.2
 MAX_COMPONENT = 256  # RFC 8445 5.1.2.1
 
 
-class CandidateType(enum.Enum):
+class CandidateType(IdentityEnum):
     """Where a candidate comes from; the values are the words of SDP (RFC 8839 5.1)."""
-
-    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
 
     HOST = "host"
     SERVER_REFLEXIVE = "srflx"

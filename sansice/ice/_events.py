@@ -8,16 +8,15 @@ from typing import NamedTuple
 
 import attrs
 
+from sansice._enums import IdentityEnum
 from sansice.machine import Event
 
 from ._candidate import Candidate
 from ._pair import CandidatePair
 
 
-class IceState(enum.Enum):
+class IceState(IdentityEnum):
     """The state of an agent, in the words of W3C's ``RTCIceTransportState``."""
-
-    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
 
     NEW = "new"
     CHECKING = "checking"
@@ -28,10 +27,8 @@ class IceState(enum.Enum):
     CLOSED = "closed"
 
 
-class IceCause(enum.Enum):
+class IceCause(IdentityEnum):
     """What moves an agent from state to state."""
-
-    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
 
     START = "the remote description is known"
     VALIDATE = "a pair became valid"

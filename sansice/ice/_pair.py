@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from types import MappingProxyType
 
 import attrs
 
+from sansice._enums import IdentityEnum
 from sansice.machine import Address, LocalProtocolError, SocketId
 
 from ._candidate import Candidate
 
 
-class PairState(enum.Enum):
+class PairState(IdentityEnum):
     """RFC 8445 6.1.2.6; the values are W3C's ``RTCStatsIceCandidatePairState``."""
-
-    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
 
     FROZEN = "frozen"
     WAITING = "waiting"
@@ -25,10 +23,8 @@ class PairState(enum.Enum):
     FAILED = "failed"
 
 
-class PairEvent(enum.Enum):
+class PairEvent(IdentityEnum):
     """What moves a pair from state to state."""
-
-    __hash__ = object.__hash__  # by identity, for the tables of transitions; that of Enum is Python code
 
     UNFREEZE = "unfrozen"
     CHECK = "check sent"

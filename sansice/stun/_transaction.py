@@ -7,6 +7,7 @@ import math
 
 import attrs
 
+from sansice._enums import IdentityEnum
 from sansice.machine import (
     Address,
     DecodeError,
@@ -30,10 +31,8 @@ from ._schedule import Schedule
 _DEFAULT_SCHEDULE = Schedule()
 
 
-class TransactionState(enum.Enum):
+class TransactionState(IdentityEnum):
     """Where a transaction is."""
-
-    __hash__ = object.__hash__  # by identity, for the table of transitions; that of Enum is Python code
 
     IDLE = "not started"
     RUNNING = "waiting, retransmitting"
@@ -41,10 +40,8 @@ class TransactionState(enum.Enum):
     DONE = "over"
 
 
-class TransactionInput(enum.Enum):
+class TransactionInput(IdentityEnum):
     """What moves a transaction from one state to another."""
-
-    __hash__ = object.__hash__  # see TransactionState
 
     START = "start"
     CANCEL = "cancel"
