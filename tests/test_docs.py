@@ -1,16 +1,19 @@
 """Every example in the README and in docs/ runs, every command shown there exists, and every link leads somewhere.
 
 A ```python block is a program of its own, run in an empty folder; it passes when it ends with exit code 0 and nothing on
-stderr. A comment on the line before the block may say otherwise:
+stderr. A block that defines functions and does not call them would pass whatever they do, so that is an error. A comment on
+the line before the block may say otherwise, both of the first two with a semicolon between:
 
-    <!-- test: continue -->          the block goes on where the block before it ended
-    <!-- test: compile, REASON -->   the block is only compiled, because REASON
+    <!-- test: continue -->                  the block goes on where the block before it ended
+    <!-- test: used by tests/docs/x.py -->   instead of the block this program runs, with the path of the block's as its argument
+    <!-- test: compile, REASON -->           the block is only compiled, because REASON
 
 A shell block (```sh) is read line by line: the programs, scripts, extras, subcommands and options it names must exist.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
 import re
@@ -29,6 +32,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r"(?P<indent> *)```(?P<language>\w*)[^\n`]*")
 COMMENT = re.compile(r" *<!-- test: (?P<how>.+?) -->")
+USED_BY = re.compile(r"used by (tests/docs/\w+\.py)")
 SHELL = ("sh", "bash", "shell", "console")
 LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 ANY_MACHINE_HAS = frozenset({"cd", "export", "git"})
@@ -82,16 +86,65 @@ def program(block: Block, blocks: list[Block]) -> str | None:
         return None
     chain = [block]
     for before in reversed(blocks[: blocks.index(block)]):
-        if chain[-1].how != "continue":
+        if not continues(chain[-1]):
             break
         if before.language == "python":
             chain.append(before)
-    if chain[-1].how:
-        raise ValueError(f"{chain[-1]}: {chain[-1].how!r} says nothing that can be done")
+    if continues(chain[-1]):
+        raise ValueError(f"{chain[-1]}: 'continue' goes on from nothing")
     source = ""
     for part in reversed(chain):
         source += "\n" * (part.line - 1 - source.count("\n")) + part.text
     return source
+
+
+def instructions(block: Block) -> list[str]:
+    """What the comment of a block that is run says.
+
+    Raises:
+        ValueError: something that nobody here can do.
+    """
+    said = [part.strip() for part in block.how.split(";")] if block.how else []
+    for one in said:
+        if one != "continue" and not USED_BY.fullmatch(one):
+            raise ValueError(f"{block}: {one!r} says nothing that can be done")
+    return said
+
+
+def continues(block: Block) -> bool:
+    return "continue" in instructions(block)
+
+
+def user(block: Block) -> Path | None:
+    """The program that runs instead of a block."""
+    found = [match[1] for one in instructions(block) if (match := USED_BY.fullmatch(one))]
+    return ROOT / found[0] if found else None
+
+
+def is_continued(block: Block, blocks: list[Block]) -> bool:
+    following = [other for other in blocks[blocks.index(block) + 1 :] if other.language == "python"]
+    return bool(following) and following[0].how.startswith("continue")
+
+
+def unused(source: str, by: str = "") -> list[str]:
+    """The functions and classes of a program that running it leaves alone, even with what the program `by` takes by name."""
+    definitions: dict[str, ast.stmt] = {}
+    reached = {node.value for node in ast.walk(ast.parse(by)) if isinstance(node, ast.Constant)}
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            definitions[statement.name] = statement
+        else:
+            reached |= names(statement)
+    pending = reached & definitions.keys()
+    while pending:
+        found = names(definitions[pending.pop()]) - reached
+        reached |= found
+        pending |= found & definitions.keys()
+    return [name for name in definitions if name not in reached]
+
+
+def names(node: ast.AST) -> set[str]:
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)}
 
 
 def complaints(command: str) -> list[str]:
@@ -193,15 +246,18 @@ def test_example_runs(block, blocks, tmp_path):
     if source is None:
         compile(block.text, str(block), "exec")
         return
-    run = run_program(source, block.document, tmp_path)
+    used_by = user(block)
+    left = unused(source, used_by.read_text(encoding="utf-8") if used_by else "")
+    assert not left or is_continued(block, blocks), f"{block}: nothing calls {left}; let a program in tests/docs/ do it"
+    run = run_program(source, block.document, tmp_path, used_by)
     assert (run.returncode, run.stderr) == (0, ""), f"{block}\n{run.stdout}\n{run.stderr}"
 
 
-def run_program(source: str, document: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run an example as its reader would, with the interpreter's own warnings switched on."""
+def run_program(source: str, document: str, folder: Path, used_by: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run an example as its reader would, with the interpreter's own warnings switched on; or the program that uses it."""
     path = folder / Path(document).with_suffix(".py").name
     path.write_text(source, encoding="utf-8")
-    command = [sys.executable, "-P", "-X", "dev", path]
+    command = [sys.executable, "-P", "-X", "dev", *([used_by] if used_by else []), path]
     return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
 
 
@@ -310,7 +366,7 @@ def test_continued_block_runs_after_the_one_before_it_with_the_documents_line_nu
     assert program(blocks[2], blocks) is None
 
 
-@pytest.mark.parametrize("how", ["compile", "skip", "compile,"])
+@pytest.mark.parametrize("how", ["compile", "skip", "compile,", "continue; skip", "used by nobody", "used by tests/docs/x"])
 def test_block_is_not_left_out_without_a_reason(how):
     blocks = read_blocks("a.md", f"<!-- test: {how} -->\n```python\n1\n```\n")
     with pytest.raises(ValueError, match="says nothing"):
@@ -323,6 +379,39 @@ def test_block_is_not_left_out_without_a_reason(how):
 def test_loose_fence_or_comment_is_an_error(text):
     with pytest.raises(ValueError, match=r"a\.md"):
         read_blocks("a.md", text)
+
+
+def test_block_may_go_on_and_be_used():
+    text = "```python\n1\n```\n<!-- test: continue; used by tests/docs/x.py -->\n```python\n2\n```\n"
+    first, second = blocks = read_blocks("a.md", text)
+    assert program(second, blocks) == "\n1\n\n\n\n2\n"
+    assert (user(first), user(second)) == (None, ROOT / "tests/docs/x.py")
+    assert (is_continued(first, blocks), is_continued(second, blocks)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("source", "by", "left"),
+    [
+        ("import a\nb = 1", "", []),
+        ("def f(): ...", "", ["f"]),
+        ("async def f(): ...\nclass A: ...", "", ["f", "A"]),
+        ("def f(): ...\nf()", "", []),
+        ("def f(): f()", "", ["f"]),
+        ("def f(): g()\ndef g(): f()", "", ["f", "g"]),
+        ("def f(): g()\ndef g(): ...\nprint(f)", "", []),
+        ("def f(): g()\ndef g(): ...", "run('f')", []),
+        ("def f(): ...\nf = 1", "", ["f"]),
+    ],
+)
+def test_what_is_defined_and_never_called_is_named(source, by, left):
+    assert unused(source, by) == left
+
+
+def test_program_that_uses_a_block_runs_instead_of_it(tmp_path):
+    by = tmp_path / "by.py"
+    by.write_text("import runpy, sys\nassert runpy.run_path(sys.argv[1])['f']() == 7\n")
+    assert run_program("def f(): return 7\nassert __name__ != '__main__'", "docs/a.md", tmp_path, by).returncode == 0
+    assert run_program("def f(): return 8", "docs/a.md", tmp_path, by).returncode == 1
 
 
 def test_continuing_nothing_is_an_error():
