@@ -7,11 +7,11 @@ pacing that the parts share, the state, and the path of the data.
 
 from __future__ import annotations
 
-import enum
 import math
 import os
 from collections.abc import Iterable, Sequence
 
+from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
 from sansice.machine import (
     Action,
@@ -65,9 +65,7 @@ _STREAM, _COMPONENT = 0, 1
 _OVER = frozenset({IceState.FAILED, IceState.CLOSED})
 
 
-class _Timer(enum.Enum):
-    __hash__ = object.__hash__  # see PairState
-
+class _Timer(IdentityEnum):
     PACE = "one more transaction may start"
     PATIENCE = "RFC 8863"
     CONSENT = "the next consent check"
@@ -75,6 +73,9 @@ class _Timer(enum.Enum):
     QUIET = "the peer counts as disconnected"
     KEEPALIVE = "nothing was sent for Tr"
     FREE = "unselected candidates are released"
+
+
+_OF_PAIR = (_Timer.CONSENT, _Timer.EXPIRY, _Timer.QUIET, _Timer.KEEPALIVE)  # the pair in use
 
 
 class IceAgent(Machine):
@@ -524,16 +525,19 @@ class IceAgent(Machine):
     def _settle(self, now: float) -> None:
         """Pass on what the parts want, start what the pacing allows, and plan the next deadline."""
         self._absorb(now)
-        while self._state not in _OVER and (self._checker.has_next() or self._gatherer.has_next()):
-            if now < self._next_slot:
-                self._timers.set(_Timer.PACE, self._next_slot)
-                break
+        checker, gatherer = self._checker, self._gatherer
+        while self._state not in _OVER and now >= self._next_slot:
             # A check before a question to a server: somebody waits for it.
-            if not self._checker.start_next(now=now):
-                self._gatherer.start_next(now=now)
+            if not (checker.start_next(now=now) or gatherer.start_next(now=now)):
+                break
             self._next_slot = now + self._ta
             self._absorb(now)
-        self._fail_if_hopeless(now)
+        if now < self._next_slot and (checker.has_next() or gatherer.has_next()):
+            self._timers.set(_Timer.PACE, self._next_slot)
+        else:
+            self._timers.cancel(_Timer.PACE)  # what waited may have become needless
+        if self._patience_over:
+            self._fail_if_hopeless(now)
 
     def _absorb(self, now: float) -> None:
         for output in self._checker.take_outputs():
@@ -557,7 +561,9 @@ class IceAgent(Machine):
     def _select(self, pair: Pair, now: float) -> None:
         self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
         self._use_best(now)
-        self._timers.set(_Timer.FREE, now + self._config.free_delay)
+        self._timers.cancel(_Timer.PATIENCE)  # it was for the first pair
+        if len(self._sockets) > 1:
+            self._timers.set(_Timer.FREE, now + self._config.free_delay)
         self._move(IceCause.SELECT)
         self._outputs.append(PairSelected(_STREAM, _COMPONENT, pair.snapshot()))
 
@@ -568,11 +574,12 @@ class IceAgent(Machine):
             if self._consent is not None:  # the answer that nominated it renews consent too
                 self._watch(self._consent)
             return
+        if self._used is not None:
+            for timer in _OF_PAIR:
+                self._timers.cancel(timer)
         self._used = pair
         self._consent = None
         self._until = math.inf
-        for timer in (_Timer.CONSENT, _Timer.EXPIRY, _Timer.QUIET, _Timer.KEEPALIVE):
-            self._timers.cancel(timer)
         if pair is None:
             self._path = None
             self._move(IceCause.LOSE)
@@ -605,7 +612,7 @@ class IceAgent(Machine):
 
     def _fail_if_hopeless(self, now: float) -> None:
         """Fail when nothing can connect any more, but never before patience has ended (RFC 8863 4)."""
-        if not self._patience_over or self._state in _OVER or self._checker.selected is not None:
+        if self._state in _OVER or self._checker.selected is not None:
             return
         no_more_candidates = self._remote_complete and self.gathering_state is not GatheringState.GATHERING
         if self._checker.nomination_failed or (no_more_candidates and self._checker.is_exhausted):
@@ -626,8 +633,8 @@ class IceAgent(Machine):
     # ------------------------------------------------------------- after a pair is in use
 
     def _watch(self, consent: Consent) -> None:
-        self._until = consent.expires_at
-        self._timers.set(_Timer.EXPIRY, consent.expires_at)
+        self._until = expires_at = consent.expires_at
+        self._timers.set(_Timer.EXPIRY, expires_at)
         self._timers.set(_Timer.QUIET, consent.quiet_at)
 
     def _check_consent(self, consent: Consent, now: float) -> None:

@@ -359,7 +359,7 @@ class Checker(Machine):
         running.cancelled = True
         pair.cancelled += 1
         running.transaction.cancel(now=now)
-        self._absorb(running, now)
+        self._timers.set(running.transaction.id, running.transaction.deadline())
 
     # ------------------------------------------------------------- how a check ends
 

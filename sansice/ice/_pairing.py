@@ -243,9 +243,10 @@ def is_reachable(address: Address) -> bool:
 
 def can_pair(base: Address, remote: Address) -> bool:
     """One family; link-local IPv6 with link-local only (RFC 8445 6.1.2.2)."""
-    if base.is_ipv6 != remote.is_ipv6:
+    is_ipv6 = ":" in base.host
+    if is_ipv6 != (":" in remote.host):
         return False
-    return not base.is_ipv6 or _is_link_local(base) == _is_link_local(remote)
+    return not is_ipv6 or _is_link_local(base) == _is_link_local(remote)
 
 
 def _is_link_local(address: Address) -> bool:
