@@ -143,6 +143,14 @@ def unused(source: str, by: str = "") -> list[str]:
     return [name for name in definitions if name not in reached]
 
 
+def needless_imports(source: str) -> list[str]:
+    """What a program imports and never uses."""
+    tree = ast.parse(source)
+    aliases = [one for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for one in node.names]
+    imported = [alias.asname or alias.name.partition(".")[0] for alias in aliases]
+    return [name for name in imported if name not in names(tree)]
+
+
 def names(node: ast.AST) -> set[str]:
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)}
 
@@ -247,6 +255,7 @@ def test_example_runs(block, blocks, tmp_path):
         compile(block.text, str(block), "exec")
         return
     used_by = user(block)
+    assert not (needless := needless_imports(source)) or is_continued(block, blocks), f"{block}: {needless} is never used"
     left = unused(source, used_by.read_text(encoding="utf-8") if used_by else "")
     assert not left or is_continued(block, blocks), f"{block}: nothing calls {left}; let a program in tests/docs/ do it"
     run = run_program(source, block.document, tmp_path, used_by)
@@ -273,6 +282,13 @@ def test_example_program_runs(path, tmp_path):
         return
     run = run_program(path.read_text(encoding="utf-8"), path.name, tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", TWO_ENDED)
+def test_example_program_with_nobody_at_the_other_end_says_what_it_wants(name, tmp_path):
+    run = run_program((ROOT / "docs/examples" / name).read_text(encoding="utf-8"), name, tmp_path)
+    assert run.returncode == 1
+    assert re.fullmatch(r"The line that the other end prints is wanted here: .+\n", run.stderr)
 
 
 def run_pair(path: Path, options: list[str], folder: Path) -> None:
@@ -309,6 +325,20 @@ def anchors(text: str) -> set[str]:
     """What a heading is called in a link: lower case, hyphens for spaces, no punctuation."""
     headings = re.findall(r"^#+ +(.+?) *$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_design_has_every_module_on_its_map():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    ground, *rooms = re.split(r"^`(\w+)/`,", text.partition("\n## The contract")[0], flags=re.MULTILINE)
+    assert set(re.findall(r"sansice/(\w+)\.py", ground)) == modules("sansice")
+    assert set(rooms[::2]) == {path.parent.name for path in (ROOT / "sansice").glob("*/__init__.py")}
+    for room, here in zip(rooms[::2], rooms[1::2], strict=True):
+        first_cells = " ".join(re.findall(r"^\| (.+?) \|", here, re.MULTILINE))
+        assert set(re.findall(r"`(\w+)`", first_cells)) == modules(f"sansice/{room}")
+
+
+def modules(folder: str) -> set[str]:
+    return {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
 
 
 def test_readme_shows_the_two_commands_and_an_example():
@@ -405,6 +435,10 @@ def test_block_may_go_on_and_be_used():
 )
 def test_what_is_defined_and_never_called_is_named(source, by, left):
     assert unused(source, by) == left
+
+
+def test_import_that_is_never_used_is_named():
+    assert needless_imports("import a, b.c, d as e\nfrom f import g, h as i\na(b.d)\ndef f(x=i): ...") == ["e", "g"]
 
 
 def test_program_that_uses_a_block_runs_instead_of_it(tmp_path):
