@@ -532,7 +532,7 @@ class IceAgent(Machine):
                 break
             self._next_slot = now + self._ta
             self._absorb(now)
-        if now < self._next_slot and (checker.has_next() or gatherer.has_next()):
+        if self._state not in _OVER and now < self._next_slot and (checker.has_next() or gatherer.has_next()):
             self._timers.set(_Timer.PACE, self._next_slot)
         else:
             self._timers.cancel(_Timer.PACE)  # what waited may have become needless

@@ -225,3 +225,12 @@ def test_tricky_29_consent_lost_on_a_pair_that_was_not_selected_is_lost_for_good
     bench.request(HIGH, use_candidate=True)
     bench.run(20.0)
     assert len(bench.requests) == sent and bench.agent.selected_pair is None
+
+
+def test_a_lone_agent_that_is_done_wakes_for_consent_only():
+    bench = connect(config=NO_CONSENT)
+    assert bench.agent.deadline() == 15.0  # the keepalive: there is nothing to be released
+    bench.run(31.0)
+    assert bench.agent.deadline() == 45.0  # nor to be patient for
+    bench = connect()
+    assert bench.agent.deadline() == 4.0  # the first consent check, 0.8 times 5 s after the pair became valid

@@ -1,5 +1,7 @@
 """The times of RFC 8445 14: how often a transaction starts, and how soon a request is repeated."""
 
+import math
+
 import pytest
 
 from ice._wire import THEIRS, Bench, at, candidate
@@ -137,3 +139,19 @@ def test_checks_go_before_questions_to_servers_and_both_share_the_pacing():
         (0.15, "203.0.113.2"),
         (0.2, "203.0.113.3"),
     ]
+
+
+def test_a_check_that_became_needless_wakes_nobody():
+    bench = Bench(controlling=False, remotes=remotes(1))
+    check = bench.check
+    bench.request(at("198.51.100.1"))
+    assert bench.agent.deadline() == 0.05  # the triggered check waits for its turn
+    bench.answer(check)
+    assert bench.agent.deadline() == 4.0  # consent
+
+
+def test_nothing_waits_for_its_turn_once_the_agent_is_closed():
+    bench = Bench(controlling=False, remotes=remotes(2))
+    bench.request(at("198.51.100.1"))
+    bench.call(bench.agent.close)
+    assert bench.agent.deadline() == math.inf
