@@ -21,6 +21,7 @@ import aioice
 import aioice.ice
 import trio
 
+from bench import _bare_trio
 from bench._timing import Metric, interleave, quiet_gc
 from sansice import Address, OpenSocket, SendDatagram, SocketId
 from sansice.ice import Description, IceAgent
@@ -49,6 +50,8 @@ def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
     """What one connection costs.
 
     - `cpu`: processor milliseconds of gathering and connecting, both ends together, until both have selected a pair.
+    - `cpu_over_bare_trio`: that again, against the same sockets, datagrams and 50 ms of waiting on trio without any
+      protocol (`_bare_trio`): what no trio adapter can go below.
     - `cpu_first_byte`: the same until the first datagram of the application's is received, which is before that.
     - `first_byte`: milliseconds from both ends having the other's description until that datagram is received:
       medians, and the 95th percentiles, of the samples during which no other process got our processor.
@@ -60,6 +63,7 @@ def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
         _our_samples(PAIRS), _peer_samples(PAIRS)  # imports, caches, byte code
         return {
             **_timings(peer_name, rounds),
+            "cpu_over_bare_trio": _over_bare_trio(rounds),
             "memory_agent": _memory(_agent_memory, peer_name, rounds),
             "memory": _memory(_our_memory, peer_name, rounds),
         }
@@ -136,6 +140,16 @@ def _undisturbed(samples: list[Sample]) -> list[Sample]:
 
 def _preemptions() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _over_bare_trio(rounds: int | None) -> Metric:
+    return interleave(
+        lambda: _median(_our_samples(PAIRS), "cpu"),
+        lambda: statistics.median(_bare_trio.milliseconds(PAIRS)),
+        unit="ms",
+        peer_name="trio without a protocol",
+        rounds=rounds,
+    )
 
 
 def _our_samples(pairs: int) -> list[Sample]:
