@@ -25,27 +25,30 @@ def usable_addresses(addresses: Iterable[str], include_loopback: bool | None = N
     Raises:
         ValueError: not a literal address.
     """
-    kinds: dict[str, str] = {}
+    of_kind: dict[str, list[str]] = {"ordinary": [], "link-local": [], "loopback": [], "unusable": []}
     for text in addresses:
-        host = Address.of(text, 0).host
-        if (":" in text) == (":" in host):  # else it was IPv4-mapped, and `Address` unmapped it
-            kinds.setdefault(host, _kind(host))
-    ordinary = [host for host, kind in kinds.items() if kind == "ordinary"]
-    usable = ordinary or [host for host, kind in kinds.items() if kind == "link-local"]
+        host, kind = _look_at(text)
+        if host not in of_kind[kind]:
+            of_kind[kind].append(host)
+    usable = of_kind["ordinary"] or of_kind["link-local"]
     if include_loopback or (include_loopback is None and not usable):
-        usable += [host for host, kind in kinds.items() if kind == "loopback"]
+        return usable + of_kind["loopback"]
     return usable
 
 
 @lru_cache(64)  # the same few addresses at every connection; ipaddress takes as long as building a check
-def _kind(host: str) -> str:
+def _look_at(text: str) -> tuple[str, str]:
+    """The canonical form, and of what kind it is."""
+    host = Address.of(text, 0).host
+    if (":" in text) != (":" in host):  # it was IPv4-mapped, and `Address` unmapped it
+        return host, "unusable"
     address = ipaddress.ip_address(host)
     if address.is_loopback:
-        return "loopback"
+        return host, "loopback"
     if address.is_unspecified or address.is_multicast:
-        return "unusable"
+        return host, "unusable"
     if address.is_link_local:
-        return "link-local"
+        return host, "link-local"
     if address.version == 6 and (address in _SITE_LOCAL or address in _IPV4_COMPATIBLE):
-        return "unusable"
-    return "ordinary"
+        return host, "unusable"
+    return host, "ordinary"

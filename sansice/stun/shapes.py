@@ -128,6 +128,7 @@ TEXT = text()
 _V4_MAPPED = bytes(10) + b"\xff\xff"
 _COOKIE_PORT = COOKIE >> 16
 _ADDRESS_HEAD = struct.Struct("!xBH")
+_IPV4 = int(AddressFamily.IPV4)
 _CACHED_HOSTS = 256  # ours: the same few addresses come and go in every message, and IPv6 text costs microseconds
 
 
@@ -154,6 +155,17 @@ def _host_text(family: int, raw: bytes) -> str:
     return ".".join(map(str, raw))
 
 
+@lru_cache(_CACHED_HOSTS)
+def _xor_of_ipv4(host: str) -> bytes:
+    """Octets XORed with the cookie (RFC 8489 14.2): the same in every message."""
+    return _xor(_host_bytes(host)[1], b"")
+
+
+@lru_cache(_CACHED_HOSTS)
+def _ipv4_of_xor(raw: bytes) -> str:
+    return _host_text(AddressFamily.IPV4, _xor(raw, b""))
+
+
 def _xor(raw: bytes, transaction_id: bytes) -> bytes:
     """XOR with the cookie, then with the transaction id (RFC 8489 14.2)."""
     size = len(raw)
@@ -174,6 +186,8 @@ def _unpack_address(raw: bytes, _: bytes) -> Address:
 
 def _pack_xor_address(value: Address, transaction_id: bytes) -> bytes:
     host, port = value
+    if ":" not in host:
+        return _ADDRESS_HEAD.pack(_IPV4, port ^ _COOKIE_PORT) + _xor_of_ipv4(host)
     family, raw = _host_bytes(host)
     return _ADDRESS_HEAD.pack(family, port ^ _COOKIE_PORT) + _xor(raw, transaction_id)
 
@@ -182,6 +196,8 @@ def _unpack_xor_address(raw: bytes, transaction_id: bytes) -> Address:
     if len(raw) not in (8, 20):
         raise ValueError(f"an address of {len(raw)} bytes")
     family, port = _ADDRESS_HEAD.unpack_from(raw)
+    if family == _IPV4 and len(raw) == 8:
+        return Address(_ipv4_of_xor(raw[4:]), port ^ _COOKIE_PORT)
     return Address(_host_text(family, _xor(raw[4:], transaction_id)), port ^ _COOKIE_PORT)
 
 
