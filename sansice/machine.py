@@ -54,6 +54,7 @@ class DropReason(enum.Enum):
     MISSING_ATTRIBUTE = "required attribute missing"
     UNVALIDATED_SOURCE = "data from an address without an authenticated check"
     UNKNOWN_SOCKET = "socket unknown or closed"
+    UNUSABLE_CANDIDATE = "remote candidate that cannot be used"
     LIMIT = "a bound was reached"
     QUEUE_FULL = "the application reads too slowly"
     CLOSED = "machine closed"

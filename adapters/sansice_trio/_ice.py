@@ -313,7 +313,7 @@ class IceConnection:
         Raises:
             LocalProtocolError: always.
         """
-        raise LocalProtocolError("restart() is not supported yet: open a new connection")
+        self._driver.call(self._agent.restart)
 
     def close(self) -> None:
         """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""

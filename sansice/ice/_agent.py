@@ -317,18 +317,20 @@ class IceAgent(Machine):
 
         Returns:
             Whether it is used. Not used are: TCP, another component, a name (they are not resolved yet), port 0,
-            an address that cannot be sent to, a duplicate, and candidates beyond ``max_remote_candidates``.
+            an address that cannot be sent to, a duplicate, what comes after end-of-candidates, and candidates beyond
+            ``max_remote_candidates``.
 
         Raises:
-            LocalProtocolError: after end-of-candidates, or on an agent that is closed or has failed.
+            LocalProtocolError: not a `Candidate`, or on an agent that is closed or has failed.
         """
         self._require_live()
         if not isinstance(candidate, Candidate):
             raise LocalProtocolError(
                 f"add_remote_candidate(): a Candidate, not {candidate!r:.40} (Candidate.from_sdp reads text)"
             )
-        if self._remote_complete:
-            raise LocalProtocolError("add_remote_candidate(): the peer's candidates were said to be complete")
+        if self._remote_complete:  # RFC 8838 14: ignored
+            self.stats.drop(DropReason.UNUSABLE_CANDIDATE)
+            return False
         used = self._checker.pairing.add_remote(candidate)
         self._settle(now)
         return used
@@ -379,6 +381,14 @@ class IceAgent(Machine):
         if now >= self._until:  # and the timer that tells so has not been called yet
             raise NotConnected("send(): consent has expired (RFC 7675)")
         return self._path
+
+    def restart(self, *, now: float) -> Credentials:
+        """Start again with new credentials (RFC 8445 9): not supported yet, open a new agent.
+
+        Raises:
+            LocalProtocolError: always.
+        """
+        raise LocalProtocolError("restart() is not supported yet: make a new agent")
 
     def close(self, *, now: float) -> None:
         """Close all sockets and end. `Closed` is the last event; a second call is harmless."""
@@ -455,9 +465,9 @@ class IceAgent(Machine):
     def handle_timer(self, *, now: float) -> None:
         """Whatever is due."""
         while True:
-            if self._gatherer.deadline() <= now:
+            if self._gatherer.timers.earliest <= now:
                 self._gatherer.handle_timer(now=now)
-            elif self._checker.deadline() <= now:
+            elif self._checker.timers.earliest <= now:
                 self._checker.handle_timer(now=now)
             elif (timer := self._timers.pop_due(now)) is not None:
                 self._handle_own_timer(timer, now)
@@ -482,7 +492,7 @@ class IceAgent(Machine):
     def deadline(self) -> float:
         """The earliest of all that is planned."""
         # Asked, not copied into our own table: they change with almost every datagram, and there are two.
-        return min(self._timers.earliest, self._gatherer.deadline(), self._checker.deadline())
+        return min(self._timers.earliest, self._gatherer.timers.earliest, self._checker.timers.earliest)
 
     # ------------------------------------------------------------- STUN
 

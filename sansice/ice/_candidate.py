@@ -215,8 +215,11 @@ def _read_related(extensions: list[tuple[str, str]]) -> Address | None:
         return None
     if host is None or port is None:
         raise ValueError("candidate raddr and rport: one without the other")
+    number = _read_number("rport", port, 5)
+    if number > 65535:
+        raise ValueError(f"candidate rport: {number} is outside 0..65535")
     try:
-        return Address.of(host, _read_number("rport", port, 5))
+        return Address.of(host, number)
     except ValueError as error:
         raise ValueError(f"candidate raddr: {error}") from None
 

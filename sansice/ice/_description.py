@@ -105,12 +105,18 @@ class Description:
     end_of_candidates: bool = attrs.field(default=True, validator=_check_flag, kw_only=True)
 
     def to_sdp(self) -> str:
-        """The attribute lines of a media section, each ended by CRLF (RFC 8839 5, RFC 8840 4.2)."""
+        """The attribute lines of a media section, each ended by CRLF (RFC 8839 5, RFC 8840 4.2).
+
+        Where candidates may follow, the option ``trickle`` is written, or the peer would not wait for them.
+        """
+        options = self.options
+        if not self.end_of_candidates and "trickle" not in options:
+            options = (*options, "trickle")
         lines = [f"ice-ufrag:{self.ufrag}", f"ice-pwd:{self.pwd}"]
         if self.lite:
             lines.append("ice-lite")
-        if self.options:
-            lines.append("ice-options:" + " ".join(self.options))
+        if options:
+            lines.append("ice-options:" + " ".join(options))
         if self.pacing is not None:
             lines.append(f"ice-pacing:{self.pacing}")
         lines.extend(candidate.to_sdp() for candidate in self.candidates)

@@ -23,7 +23,10 @@ def explain(
 ) -> str:
     """Several lines: the verdict, the candidates, each pair with its counters, what was dropped."""
     local, remote, pairs = tuple(local), tuple(remote), tuple(pairs)
-    lines = [f"ICE is {state.value}: {_verdict(state, gathering, local, remote, pairs, selected)}"]
+    verdict = _verdict(state, gathering, local, remote, pairs, selected)
+    if not remote and DropReason.UNUSABLE_CANDIDATE in dropped:
+        verdict += " that can be used"
+    lines = [f"ICE is {state.value}: {verdict}"]
     lines.extend(f"  local  {_show(candidate)}" for candidate in local)
     lines.extend(f"  remote {_show(candidate)}" for candidate in remote)
     lines.extend(f"  pair   {_show_pair(pair)}" for pair in pairs)

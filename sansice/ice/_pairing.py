@@ -95,8 +95,12 @@ class Pairing:
     def local_of(self, pair: Pair, mapped: Address, priority: int) -> LocalCandidate | None:
         """The local candidate of a mapped address; a new one is peer-reflexive (RFC 8445 7.2.5.3.1).
 
-        It has the priority that the check announced, and is paired with nothing else. ``None``: too many.
+        It has the priority that the check announced, and is paired with nothing else. ``None``: too many, or an address
+        of the other family, which no base can be mapped to here.
         """
+        if mapped.is_ipv6 != pair.local.base.is_ipv6:
+            self._drop(DropReason.BAD_ATTRIBUTE)
+            return None
         for known in self._known:
             if known.socket == pair.local.socket and known.candidate.address == mapped:
                 return known
@@ -128,6 +132,7 @@ class Pairing:
             or candidate.transport is not Transport.UDP
             or not is_reachable(address)
         ):
+            self._drop(DropReason.UNUSABLE_CANDIDATE)
             return False
         known = self.remotes.get(address)
         is_early = address in self._discovered

@@ -103,7 +103,7 @@ class TransactionFailed(Event):
     id: TransactionId = attrs.field(repr=bytes.hex)
     code: int | None
     reason: str
-    cause: FailureCause
+    cause: FailureCause = FailureCause.ERROR_RESPONSE
     unknown_attributes: tuple[int, ...] = ()
     response: Message | None = None
 

@@ -366,7 +366,7 @@ def test_second_call_with_the_same_credentials_adds_what_is_new():
     assert len(bench.agent.pairs) == 2
     bench.tell(peer(1), peer(2))
     assert len(bench.agent.pairs) == 2
-    refuses(bench, bench.agent.add_remote_candidate, peer(3), match="complete")
+    assert bench.call(bench.agent.add_remote_candidate, peer(3)) is False
 
 
 @pytest.mark.req("RFC8445-130")

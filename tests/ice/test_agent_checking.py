@@ -14,9 +14,8 @@ from ice._session import (
     peer,
     refuses,
     states,
-    untouched,
 )
-from ice._wire import OURS, THEIRS, Bench, candidate
+from ice._wire import OURS, THEIRS, Bench, at, candidate
 from sansice.ice import (
     Candidate,
     Description,
@@ -221,11 +220,15 @@ def test_whatever_the_order_of_news_the_pairs_are_the_same_and_they_connect(orde
 
 
 @pytest.mark.req("RFC8838-022")
-def test_candidate_after_the_end_is_refused_without_a_trace():
+def test_candidate_after_the_end_is_ignored_and_counted():
     bench = Bench(complete=False)
     assert bench.call(bench.agent.add_remote_candidate, peer(1)) is True
     bench.call(bench.agent.end_of_candidates)
-    refuses(bench, bench.agent.add_remote_candidate, peer(2), match="complete")
+    before = bench.agent.pairs
+    assert bench.call(bench.agent.add_remote_candidate, peer(2)) is False
+    assert bench.agent.pairs == before
+    assert bench.agent.remote_candidates == (peer(1),)
+    assert bench.dropped() == {"UNUSABLE_CANDIDATE": 1}
 
 
 @pytest.mark.req("RFC8838-010", "RFC8839-033")
@@ -243,11 +246,25 @@ def test_candidate_after_the_end_is_refused_without_a_trace():
     ],
     ids=["duplicate", "port 0", "wildcard", "multicast", "component", "tcp", "mdns", "fqdn"],
 )
-def test_candidate_that_cannot_be_used_is_told_so_and_changes_nothing(useless):
+def test_candidate_that_cannot_be_used_is_told_so_and_counted_and_changes_nothing(useless):
     bench = checking(complete=False)
-    before = untouched(bench)
+    before = bench.agent.pairs, bench.agent.remote_candidates, bench.agent.deadline()
     assert bench.call(bench.agent.add_remote_candidate, useless) is False
-    assert untouched(bench) == before
+    assert (bench.agent.pairs, bench.agent.remote_candidates, bench.agent.deadline()) == before
+    assert bench.dropped() == ({} if useless == peer(1) else {"UNUSABLE_CANDIDATE": 1})
+
+
+def test_peer_that_told_only_what_cannot_be_used_is_named_by_the_explanation():
+    bench = Bench(remotes=(candidate("198.51.100.9", 0),))
+    assert "told no candidate that can be used" in bench.agent.explain()
+
+
+def test_mapped_address_of_the_other_family_fails_the_pair():
+    bench = checking()
+    bench.answer(bench.check, mapped=at("2001:db8::1", 5000))
+    assert [pair.state for pair in bench.agent.pairs] == [PairState.FAILED]
+    assert bench.dropped() == {"BAD_ATTRIBUTE": 1}
+    assert not bench.agent.writable
 
 
 def test_candidate_of_another_family_is_kept_for_a_local_one_that_may_come():

@@ -155,3 +155,12 @@ def test_a_malformed_attribute_is_a_decode_error():
     data = b"\0\x01" + (len(body) + 24).to_bytes(2, "big") + b"\x21\x12\xa4\x42" + ID + body
     with pytest.raises(DecodeError):
         read_check(decode_untrusted(data + b"\0\x08\0\x14" + hmac.digest(b"password", data, "sha1")), "l", KEY)
+
+
+@pytest.mark.req("RFC8489-072")
+def test_a_nomination_that_stands_after_the_integrity_is_not_seen():
+    head = encode(Method.BINDING, MessageClass.REQUEST, ID, [(USERNAME, "l:r"), (PRIORITY, 1)], key=KEY)
+    message = head + b"\0\x25\0\0"  # USE-CANDIDATE, by somebody on the path
+    message = message[:2] + (len(message) + 8 - 20).to_bytes(2, "big") + message[4:]
+    message += b"\x80\x28\0\x04" + (zlib.crc32(message) ^ 0x5354554E).to_bytes(4, "big")
+    assert read_check(decode_untrusted(message), "l", KEY) == Check("r", 1, use_candidate=False)

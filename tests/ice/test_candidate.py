@@ -266,7 +266,7 @@ NONSENSE = [
     (line(typ="host", type="typ"), "typ"),
     (LINE + " raddr 10.0.0.1", "rport"),
     (LINE + " rport 9", "raddr"),
-    (LINE + " raddr 10.0.0.1 rport 70000", "raddr"),
+    (LINE + " raddr 10.0.0.1 rport 70000", "rport"),
     (LINE + " raddr 10.0.0.1 rport x", "rport"),
     (LINE + " raddr host.example rport 9", "raddr"),
     (LINE + " raddr 10.0.0.1 rport 9 raddr 10.0.0.2 rport 9", "extension"),

@@ -218,12 +218,13 @@ def test_failed_pairs_make_room_first_then_the_lowest_on_which_nothing_was_spent
     waiting, frozen = make_pair(2, priority=2, state=WAITING), make_pair(3, priority=3)
     spent = make_pair(4, priority=1, state=WAITING)
     spent.requests_sent = 1  # waits for its repetition
-    made = checklist(failed, waiting, frozen, spent)
+    better = make_pair(5, priority=10, state=FAILED)
+    made = checklist(failed, waiting, frozen, spent, better)
     order = []
     while (pair := made.evictable()) is not None:
         order.append(pair)
         made.remove(pair)
-    assert order == [failed, waiting, frozen]
+    assert order == [failed, better, waiting, frozen]
 
 
 def test_a_failed_pair_stays_whose_path_is_spent_or_whose_late_answer_counts():
