@@ -465,9 +465,9 @@ class IceAgent(Machine):
     def handle_timer(self, *, now: float) -> None:
         """Whatever is due."""
         while True:
-            if self._gatherer.timers.earliest <= now:
+            if self._gatherer.deadline() <= now:
                 self._gatherer.handle_timer(now=now)
-            elif self._checker.timers.earliest <= now:
+            elif self._checker.deadline() <= now:
                 self._checker.handle_timer(now=now)
             elif (timer := self._timers.pop_due(now)) is not None:
                 self._handle_own_timer(timer, now)
@@ -492,7 +492,7 @@ class IceAgent(Machine):
     def deadline(self) -> float:
         """The earliest of all that is planned."""
         # Asked, not copied into our own table: they change with almost every datagram, and there are two.
-        return min(self._timers.earliest, self._gatherer.timers.earliest, self._checker.timers.earliest)
+        return min(self._timers.earliest, self._gatherer.deadline(), self._checker.deadline())
 
     # ------------------------------------------------------------- STUN
 

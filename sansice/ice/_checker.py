@@ -109,6 +109,7 @@ class Checker(Machine):
         "_remote_key",
         "_running",
         "_ta",
+        "_timers",
         "_trusted",
         "_username",
         "credentials",
@@ -118,7 +119,6 @@ class Checker(Machine):
         "remote",
         "selected",
         "tiebreaker",
-        "timers",
     )
 
     def __init__(
@@ -148,7 +148,7 @@ class Checker(Machine):
         self._username = ""
         self._running: dict[TransactionId, _Running] = {}
         self._ta = config.ta
-        self.timers: FewTimers[TransactionId] = FewTimers()
+        self._timers: FewTimers[TransactionId] = FewTimers()
         self._trusted: set[Address] = set()
         self._is_ice2 = False
         self._early: list[_EarlyCheck] = []
@@ -297,7 +297,7 @@ class Checker(Machine):
 
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, time out, or nominate after waiting for something better."""
-        while (key := self.timers.pop_due(now)) is not None:
+        while (key := self._timers.pop_due(now)) is not None:
             running = self._running.get(key)
             if running is None:
                 self._consider_nomination(now)
@@ -307,7 +307,7 @@ class Checker(Machine):
 
     def deadline(self) -> float:
         """The earliest retransmission or timeout."""
-        return self.timers.earliest
+        return self._timers.earliest
 
     def _absorb(self, running: _Running, now: float) -> None:
         """Pass on what a transaction wants, and act on how it ended."""
@@ -320,7 +320,7 @@ class Checker(Machine):
                 outcome = output
         deadline = transaction.deadline()
         if deadline != math.inf:
-            self.timers.set(transaction.id, deadline)
+            self._timers.set(transaction.id, deadline)
             return
         self._end(running)
         if isinstance(outcome, TransactionSucceeded):
@@ -334,7 +334,7 @@ class Checker(Machine):
         transaction_id = running.transaction.id
         del self._running[transaction_id]
         running.pair.cancelled -= running.cancelled
-        self.timers.cancel(transaction_id)
+        self._timers.cancel(transaction_id)
 
     def _current(self, pair: Pair) -> _Running:
         """The one check of an In-Progress pair that was not cancelled."""
@@ -359,7 +359,7 @@ class Checker(Machine):
         running.cancelled = True
         pair.cancelled += 1
         running.transaction.cancel(now=now)
-        self.timers.set(running.transaction.id, running.transaction.deadline())
+        self._timers.set(running.transaction.id, running.transaction.deadline())
 
     # ------------------------------------------------------------- how a check ends
 
@@ -444,7 +444,7 @@ class Checker(Machine):
         if role is self.role:
             return
         self.pairing.take_role(role)
-        self.timers.cancel(_NOMINATE)
+        self._timers.cancel(_NOMINATE)
         for pair in self.list:
             if pair.nominating:
                 self.list.untrigger(pair)
@@ -461,11 +461,11 @@ class Checker(Machine):
             return
         choice = choose(self.list, self._first_valid_at, self._config.acceptance_waits)
         if choice is None:
-            self.timers.cancel(_NOMINATE)
+            self._timers.cancel(_NOMINATE)
         elif choice.at > now:
-            self.timers.set(_NOMINATE, choice.at)
+            self._timers.set(_NOMINATE, choice.at)
         else:
-            self.timers.cancel(_NOMINATE)
+            self._timers.cancel(_NOMINATE)
             choice.pair.nominating = True
             self.list.trigger(choice.pair)
 
@@ -501,7 +501,7 @@ class Checker(Machine):
             self._end(running)
             if running.pair.state is PairState.IN_PROGRESS:
                 running.pair.move(PairEvent.FAIL)
-        self.timers.clear()
+        self._timers.clear()
         if self.list.state is not ChecklistState.COMPLETED:
             self.list.move(ChecklistEvent.FAIL)
 

@@ -87,8 +87,8 @@ class Gatherer(Machine):
         "_reflexive",
         "_running",
         "_servers",
+        "_timers",
         "state",
-        "timers",
     )
 
     def __init__(
@@ -112,7 +112,7 @@ class Gatherer(Machine):
         self._queries: list[_Query] = []
         self._reflexive: list[_Query] = []
         self._running: dict[TransactionId, _Running] = {}
-        self.timers: FewTimers[TransactionId] = FewTimers()
+        self._timers: FewTimers[TransactionId] = FewTimers()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -121,7 +121,7 @@ class Gatherer(Machine):
 
     def start(self, hosts: Sequence[str], *, now: float) -> None:
         """Open a socket for each host address."""
-        self.timers.set(_OVER, now + self._config.gathering_timeout)
+        self._timers.set(_OVER, now + self._config.gathering_timeout)
         self.state = GatheringState.GATHERING
         for index, host in enumerate(hosts):
             socket = self._ids.socket()
@@ -214,11 +214,11 @@ class Gatherer(Machine):
 
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, keep bindings alive, or end the wait for silent servers."""
-        while (key := self.timers.pop_due(now)) is not None:
+        while (key := self._timers.pop_due(now)) is not None:
             if key == _OVER:
                 self._give_up()
             elif key == _KEEPALIVE:
-                self.timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
+                self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
                 self._queries.extend(attrs.evolve(query, keepalive=True) for query in self._reflexive)
             else:
                 running = self._running[key]
@@ -227,7 +227,7 @@ class Gatherer(Machine):
 
     def deadline(self) -> float:
         """The earliest retransmission, keepalive or end."""
-        return self.timers.earliest
+        return self._timers.earliest
 
     def stop(self) -> None:
         """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2).
@@ -239,7 +239,7 @@ class Gatherer(Machine):
         self._queries.clear()
         self._reflexive.clear()
         self._running.clear()
-        self.timers.clear()
+        self._timers.clear()
         self._complete_if_idle()
 
     def _absorb(self, running: _Running, now: float) -> None:
@@ -255,9 +255,9 @@ class Gatherer(Machine):
                 self._report(running.query, "no answer")
         deadline = transaction.deadline()
         if deadline != math.inf:
-            self.timers.set(transaction.id, deadline)
+            self._timers.set(transaction.id, deadline)
             return
-        self.timers.cancel(transaction.id)
+        self._timers.cancel(transaction.id)
         self._running.pop(transaction.id, None)
         self._complete_if_idle()
 
@@ -267,7 +267,7 @@ class Gatherer(Machine):
         if query.keepalive or mapped.is_ipv6 != host.base.is_ipv6:
             return
         if not self._reflexive:
-            self.timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
+            self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
         self._reflexive.append(query)
         if not any(local.socket == host.socket and local.candidate.address == mapped for local in self._found):
             self._add(CandidateType.SERVER_REFLEXIVE, mapped, host.socket, host.base, query.local_preference, query.server.host)
@@ -280,7 +280,7 @@ class Gatherer(Machine):
         for query in [*(running.query for running in self._running.values()), *self._queries]:
             self._report(query, f"no answer within {self._config.gathering_timeout:g} s")
         for transaction_id in self._running:
-            self.timers.cancel(transaction_id)
+            self._timers.cancel(transaction_id)
         self._running.clear()
         self._queries.clear()
         self._opening.clear()
@@ -292,5 +292,5 @@ class Gatherer(Machine):
         self.state = GatheringState.COMPLETE
         self._opening.clear()
         self._running.clear()
-        self.timers.cancel(_OVER)
+        self._timers.cancel(_OVER)
         self._outputs.append(GatheringCompleted())
