@@ -62,6 +62,7 @@ from ._stats import IceStats
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
 _STREAM, _COMPONENT = 0, 1
+_BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
 _OVER = frozenset({IceState.FAILED, IceState.CLOSED})
 
 
@@ -75,7 +76,8 @@ class _Timer(IdentityEnum):
     FREE = "unselected candidates are released"
 
 
-_OF_PAIR = (_Timer.CONSENT, _Timer.EXPIRY, _Timer.QUIET, _Timer.KEEPALIVE)  # the pair in use
+_PACE, _PATIENCE, _CONSENT, _EXPIRY, _QUIET, _KEEPALIVE, _FREE = _Timer  # looked up once: see stun/_transaction.py
+_OF_PAIR = (_CONSENT, _EXPIRY, _QUIET, _KEEPALIVE)  # the pair in use
 
 
 class IceAgent(Machine):
@@ -302,7 +304,7 @@ class IceAgent(Machine):
             pacing = 50 if description.pacing is None else description.pacing
             self._ta = max(self._config.ta, min(pacing / 1000, self._config.max_ta))  # RFC 8445 14.2
             self._checker.set_remote(description, ta=self._ta, now=now)
-            self._timers.set(_Timer.PATIENCE, patience_ends)  # RFC 8863 4
+            self._timers.set(_PATIENCE, patience_ends)  # RFC 8863 4
             self._move(IceCause.START)
         elif (description.ufrag, description.pwd) != (remote.ufrag, remote.pwd):
             raise LocalProtocolError("set_remote(): other credentials mean a restart, which is not supported yet")
@@ -476,17 +478,17 @@ class IceAgent(Machine):
             self._settle(now)
 
     def _handle_own_timer(self, timer: _Timer, now: float) -> None:
-        if timer is _Timer.PATIENCE:
+        if timer is _PATIENCE:
             self._patience_over = True
-        elif timer is _Timer.CONSENT and self._consent is not None:
+        elif timer is _CONSENT and self._consent is not None:
             self._check_consent(self._consent, now)
-        elif timer is _Timer.EXPIRY and self._consent is not None:
+        elif timer is _EXPIRY and self._consent is not None:
             self._expire_consent(self._consent, now, revoked=False)
-        elif timer is _Timer.QUIET:
+        elif timer is _QUIET:
             self._move(IceCause.QUIET)
-        elif timer is _Timer.KEEPALIVE and self._path is not None:
+        elif timer is _KEEPALIVE and self._path is not None:
             self._keep_alive(self._path, now)
-        elif timer is _Timer.FREE:
+        elif timer is _FREE:
             self._free_unselected(now)
 
     def deadline(self) -> float:
@@ -502,14 +504,14 @@ class IceAgent(Machine):
         except DecodeError as error:
             self.stats.drop(error.reason)
             return
-        if message.method is not Method.BINDING:
+        if message.method is not _BINDING:
             self.stats.drop(DropReason.UNKNOWN_METHOD)
-        elif message.message_class is MessageClass.REQUEST:
+        elif message.message_class is _REQUEST:
             if message.has_fingerprint:
                 self._checker.handle_request(socket, source, message, now=now)
             else:  # RFC 8445 7.2.4: every check has one
                 self.stats.drop(DropReason.BAD_FINGERPRINT)
-        elif message.message_class is not MessageClass.INDICATION:  # an indication is a keepalive (RFC 8445 11)
+        elif message.message_class is not _INDICATION:  # an indication is a keepalive (RFC 8445 11)
             self._handle_response(socket, source, message, now)
 
     def _handle_response(self, socket: SocketId, source: Address, message: Message, now: float) -> None:
@@ -543,9 +545,9 @@ class IceAgent(Machine):
             self._next_slot = now + self._ta
             self._absorb(now)
         if self._state not in _OVER and now < self._next_slot and (checker.has_next() or gatherer.has_next()):
-            self._timers.set(_Timer.PACE, self._next_slot)
+            self._timers.set(_PACE, self._next_slot)
         else:
-            self._timers.cancel(_Timer.PACE)  # what waited may have become needless
+            self._timers.cancel(_PACE)  # what waited may have become needless
         if self._patience_over:
             self._fail_if_hopeless(now)
 
@@ -571,9 +573,9 @@ class IceAgent(Machine):
     def _select(self, pair: Pair, now: float) -> None:
         self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
         self._use_best(now)
-        self._timers.cancel(_Timer.PATIENCE)  # it was for the first pair
+        self._timers.cancel(_PATIENCE)  # it was for the first pair
         if len(self._sockets) > 1:
-            self._timers.set(_Timer.FREE, now + self._config.free_delay)
+            self._timers.set(_FREE, now + self._config.free_delay)
         self._move(IceCause.SELECT)
         self._outputs.append(PairSelected(_STREAM, _COMPONENT, pair.snapshot()))
 
@@ -597,10 +599,10 @@ class IceAgent(Machine):
         self._path = (pair.local.socket, pair.remote_address)
         if self._config.consent:
             self._consent = Consent(pair, self._config)
-            self._timers.set(_Timer.CONSENT, now + self._consent.interval(self._entropy))
+            self._timers.set(_CONSENT, now + self._consent.interval(self._entropy))
             self._watch(self._consent)
         else:
-            self._timers.set(_Timer.KEEPALIVE, now + self._config.keepalive_interval)
+            self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
 
     def _free_unselected(self, now: float) -> None:
         """Close the sockets that the selected pair does not use (RFC 8445 8.3.1)."""
@@ -644,8 +646,8 @@ class IceAgent(Machine):
 
     def _watch(self, consent: Consent) -> None:
         self._until = expires_at = consent.expires_at
-        self._timers.set(_Timer.EXPIRY, expires_at)
-        self._timers.set(_Timer.QUIET, consent.quiet_at)
+        self._timers.set(_EXPIRY, expires_at)
+        self._timers.set(_QUIET, consent.quiet_at)
 
     def _check_consent(self, consent: Consent, now: float) -> None:
         """Ask once more (RFC 7675 5.1); consent checks are not paced with the others."""
@@ -654,7 +656,7 @@ class IceAgent(Machine):
         consent.asked(transaction_id, now=now)
         pair.requests_sent += 1
         self._outputs.append(SendDatagram(pair.local.socket, pair.remote_address, request))
-        self._timers.set(_Timer.CONSENT, now + consent.interval(self._entropy))
+        self._timers.set(_CONSENT, now + consent.interval(self._entropy))
 
     def _take_consent(self, consent: Consent, message: Message, now: float) -> None:
         try:
@@ -685,4 +687,4 @@ class IceAgent(Machine):
             data = encode(Method.BINDING, MessageClass.INDICATION, transaction_id, fingerprint=True)
             self._outputs.append(SendDatagram(*path, data))
             self._last_sent = now
-        self._timers.set(_Timer.KEEPALIVE, self._last_sent + interval)
+        self._timers.set(_KEEPALIVE, self._last_sent + interval)

@@ -31,6 +31,11 @@ from sansice.stun import (
 
 from ._role import IceRole
 
+# Looked up once: see stun/_transaction.py.
+_BINDING, _REQUEST, _SUCCESS = Method.BINDING, MessageClass.REQUEST, MessageClass.SUCCESS
+_SHA1, _SHA256 = IntegrityAlgorithm.SHA1, IntegrityAlgorithm.SHA256
+_CONTROLLING = IceRole.CONTROLLING
+
 
 def encode_check(
     transaction_id: TransactionId,
@@ -43,11 +48,11 @@ def encode_check(
     use_candidate: bool = False,
 ) -> bytes:
     """A connectivity or consent check (RFC 8445 7.1, 7.2.2)."""
-    role_attribute = ICE_CONTROLLING if role is IceRole.CONTROLLING else ICE_CONTROLLED
+    role_attribute = ICE_CONTROLLING if role is _CONTROLLING else ICE_CONTROLLED
     attributes: list[tuple[Attribute[Any], Any]] = [(USERNAME, username), (PRIORITY, priority), (role_attribute, tiebreaker)]
     if use_candidate:
         attributes.append((USE_CANDIDATE, None))
-    return encode(Method.BINDING, MessageClass.REQUEST, transaction_id, attributes, key=key, fingerprint=True)
+    return encode(_BINDING, _REQUEST, transaction_id, attributes, key=key, fingerprint=True)
 
 
 class Refusal(enum.IntEnum):
@@ -62,8 +67,8 @@ class Refusal(enum.IntEnum):
 def encode_success(request: Message, source: Address, key: IntegrityKey) -> bytes:
     """The answer to a check: where it came from (RFC 8445 7.3.1.2)."""
     return encode(
-        Method.BINDING,
-        MessageClass.SUCCESS,
+        _BINDING,
+        _SUCCESS,
         request.transaction_id,
         ((XOR_MAPPED_ADDRESS, source),),
         key=key,
@@ -90,7 +95,7 @@ def encode_refusal(request: Message, refusal: Refusal, key: IntegrityKey | None,
 
 def _algorithm_of(request: Message) -> IntegrityAlgorithm:
     # RFC 8489 9.1.3: the answer carries SHA256 alone if the request had it, else SHA1 alone.
-    return IntegrityAlgorithm.SHA256 if MESSAGE_INTEGRITY_SHA256 in request else IntegrityAlgorithm.SHA1
+    return _SHA256 if MESSAGE_INTEGRITY_SHA256 in request else _SHA1
 
 
 @attrs.frozen

@@ -52,6 +52,12 @@ MAX_CONFLICTS = 4
 # A peer may trigger a new check of a pair again and again; so many cancelled ones are still listened for.
 MAX_CANCELLED = 4
 
+# Looked up once: see stun/_transaction.py.
+_CONTROLLING, _CONTROLLED = IceRole
+_IN_PROGRESS, _SUCCEEDED = PairState.IN_PROGRESS, PairState.SUCCEEDED
+_CHECK, _REPEAT, _SUCCEED = PairEvent.CHECK, PairEvent.REPEAT, PairEvent.SUCCEED
+_PEER_REFLEXIVE = CandidateType.PEER_REFLEXIVE
+
 
 @attrs.frozen
 class PairBecameValid(Event):
@@ -175,7 +181,7 @@ class Checker(Machine):
         self._is_ice2 = "ice2" in description.options
         self._username = f"{description.ufrag}:{self.credentials.ufrag}"  # RFC 8445 7.2.2
         if description.lite:
-            self._take_role(IceRole.CONTROLLING, now)  # RFC 8445 6.1.1
+            self._take_role(_CONTROLLING, now)  # RFC 8445 6.1.1
         for candidate in description.candidates:
             self.pairing.add_remote(candidate)
         self.pairing.run()
@@ -206,7 +212,7 @@ class Checker(Machine):
     @property
     def is_exhausted(self) -> bool:
         """Whether no pair is valid and none is still being tried (RFC 8445 7.2.5.4)."""
-        return not any(pair.state in UNFINISHED or pair.state is PairState.SUCCEEDED for pair in self.list)
+        return not any(pair.state in UNFINISHED or pair.state is _SUCCEEDED for pair in self.list)
 
     def has_next(self) -> bool:
         """Whether `start_next` would start a check."""
@@ -244,12 +250,12 @@ class Checker(Machine):
 
     def _check_priority(self, local: LocalCandidate) -> int:
         # RFC 8445 7.1.1: what a peer-reflexive candidate learned from this check would have.
-        return candidate_priority(CandidateType.PEER_REFLEXIVE, local.local_preference, self.pairing.component)
+        return candidate_priority(_PEER_REFLEXIVE, local.local_preference, self.pairing.component)
 
     def _send_check(self, pair: Pair, now: float) -> None:
-        nominating = pair.nominating and self.role is IceRole.CONTROLLING
+        nominating = pair.nominating and self.role is _CONTROLLING
         transaction_id, request = self.encode_check(pair.local, nominating)
-        pair.move(PairEvent.CHECK)
+        pair.move(_CHECK)
         pair.requests_sent += 1
         transaction = StunTransaction.of_encoded(
             request, transaction_id, pair.local.socket, pair.remote_address, key=self._remote_key, schedule=self._schedule()
@@ -264,7 +270,7 @@ class Checker(Machine):
         config = self._config
         if self._ta * len(self.list) ** 2 <= config.schedule.rto:  # all active: not worth counting
             return config.schedule
-        active = self.list.count(PairState.WAITING, PairState.IN_PROGRESS)
+        active = self.list.count(PairState.WAITING, _IN_PROGRESS)
         rto = max(config.schedule.rto, min(config.max_check_rto, self._ta * len(self.list) * active))
         return config.schedule if rto == config.schedule.rto else attrs.evolve(config.schedule, rto=rto)
 
@@ -289,7 +295,7 @@ class Checker(Machine):
     def handle_unreachable(self, socket: SocketId, destination: Address, *, now: float) -> None:
         """A hard ICMP error: fail the pair (RFC 8445 7.2.5.2.2), unless it has worked before, for ICMP is easily forged."""
         pair = self.list.find(socket, destination)
-        if pair is None or pair.state is not PairState.IN_PROGRESS:
+        if pair is None or pair.state is not _IN_PROGRESS:
             return
         running = self._current(pair)
         self._end(running)
@@ -375,9 +381,9 @@ class Checker(Machine):
         valid = self._valid_pair(pair, local)
         is_news = pair.valid is not valid
         pair.valid = valid
-        pair.move(PairEvent.SUCCEED)
+        pair.move(_SUCCEED)
         if valid is not pair:
-            valid.move(PairEvent.SUCCEED)
+            valid.move(_SUCCEED)
         valid.answered_at = now
         unfreeze_foundation((self.list,), pair.foundation)  # RFC 8445 7.2.5.3.3
         self._drop_needless_checks(pair)
@@ -403,7 +409,7 @@ class Checker(Machine):
         pair = running.pair
         if running.cancelled:
             return
-        if self.selected is None and (pair.nominate_on_success or (running.nominating and self.role is IceRole.CONTROLLING)):
+        if self.selected is None and (pair.nominate_on_success or (running.nominating and self.role is _CONTROLLING)):
             self.nomination_failed = True
         self._fail(pair)
         self._consider_nomination(now)
@@ -435,7 +441,7 @@ class Checker(Machine):
         self.tiebreaker = int.from_bytes(self._entropy(8), "big")
         if not running.cancelled:
             pair.nominating = False
-            pair.move(PairEvent.REPEAT)
+            pair.move(_REPEAT)
             self.list.trigger(pair)
         self._take_role(running.role.opposite, now)
 
@@ -455,7 +461,7 @@ class Checker(Machine):
 
     def _consider_nomination(self, now: float) -> None:
         """Nominate, wait, or do nothing (RFC 8445 8.1.1); the policy is in `_nomination`."""
-        if self.role is not IceRole.CONTROLLING or self.selected is not None or self.nomination_failed:
+        if self.role is not _CONTROLLING or self.selected is not None or self.nomination_failed:
             return
         if any(pair.nominating for pair in self.list) or any(one.nominating for one in self._running.values()):
             return
@@ -490,7 +496,7 @@ class Checker(Machine):
     def _conclude_without(self, pair: Pair) -> None:
         """Check no more a pair that was not nominated; one that works stays, for the peer may yet nominate it."""
         self._forget_checks(pair)
-        if pair.state is PairState.SUCCEEDED:
+        if pair.state is _SUCCEEDED:
             self.list.untrigger(pair)
         else:
             self.list.remove(pair)
@@ -499,7 +505,7 @@ class Checker(Machine):
         """Nothing can become of this checklist any more (RFC 8445 7.2.5.4)."""
         for running in tuple(self._running.values()):
             self._end(running)
-            if running.pair.state is PairState.IN_PROGRESS:
+            if running.pair.state is _IN_PROGRESS:
                 running.pair.move(PairEvent.FAIL)
         self._timers.clear()
         if self.list.state is not ChecklistState.COMPLETED:
@@ -556,7 +562,7 @@ class Checker(Machine):
         if remote is None or not can_pair(local.base, source):
             return
         self._trusted.add(source)
-        nominates = check.use_candidate and self.role is IceRole.CONTROLLED
+        nominates = check.use_candidate and self.role is _CONTROLLED
         may_trigger = nominates or self.selected is None  # RFC 8445 8.1.2, 11: else answered, without consequences
         pair = self.list.find(local.socket, source)
         if pair is None:
@@ -568,7 +574,7 @@ class Checker(Machine):
             pair.requests_received += 1
             if pair.is_spent or not may_trigger:
                 return
-            if pair.state is not PairState.SUCCEEDED or pair.valid is None:
+            if pair.state is not _SUCCEEDED or pair.valid is None:
                 self._trigger(pair, now)
             elif not nominates:
                 return
@@ -588,9 +594,9 @@ class Checker(Machine):
         pair.nominate_on_success = True
 
     def _trigger(self, pair: Pair, now: float) -> None:
-        if pair.state is PairState.IN_PROGRESS:
+        if pair.state is _IN_PROGRESS:
             self._cancel_check(pair, now)
-        pair.move(PairEvent.REPEAT)
+        pair.move(_REPEAT)
         self.list.move(ChecklistEvent.REVIVE)
         self.list.trigger(pair)
 

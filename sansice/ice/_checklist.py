@@ -37,6 +37,7 @@ CHECKLIST_TRANSITIONS = MappingProxyType(
     }
 )
 
+_FROZEN, _WAITING = PairState.FROZEN, PairState.WAITING  # looked up once: see stun/_transaction.py
 _descending = attrgetter("priority")
 
 
@@ -130,9 +131,10 @@ class Checklist:
     def _ordinary(self, lists: Sequence[Checklist]) -> Pair | None:
         thawable: Pair | None = None
         for pair in self._pairs:
-            if pair.state is PairState.WAITING:
+            state = pair.state
+            if state is _WAITING:
                 return pair
-            if thawable is None and pair.state is PairState.FROZEN and not _is_busy(lists, pair.foundation):
+            if thawable is None and state is _FROZEN and not _is_busy(lists, pair.foundation):
                 thawable = pair
         return thawable
 

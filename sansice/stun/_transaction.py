@@ -122,6 +122,13 @@ class TransactionTimedOut(Event):
     integrity_violated: bool = False
 
 
+# Looked up once: on Python 3.11 each look-up in an Enum runs through its metaclass, as slow as a call.
+_IDLE, _RUNNING, _CANCELLED = TransactionState.IDLE, TransactionState.RUNNING, TransactionState.CANCELLED
+_START, _CANCEL, _END = TransactionInput
+_BINDING, _SUCCESS, _ERROR = Method.BINDING, MessageClass.SUCCESS, MessageClass.ERROR
+_BOTH = IntegrityAlgorithm.BOTH
+
+
 class StunTransaction(Machine):
     """One request on its way: send, retransmit, match the response, check its integrity.
 
@@ -231,7 +238,7 @@ class StunTransaction(Machine):
         self._key = key
         self._schedule = schedule
         self._reliable = reliable
-        self._state = TransactionState.IDLE
+        self._state = _IDLE
         self._started = 0.0
         self._end = math.inf
         self._next = math.inf  # when the next retransmission is due
@@ -260,9 +267,9 @@ class StunTransaction(Machine):
         Raises:
             LocalProtocolError: it was started or cancelled before.
         """
-        if self._state is not TransactionState.IDLE:
+        if self._state is not _IDLE:
             raise LocalProtocolError(f"a transaction starts once; this one is {self._state.value}")
-        self._move(TransactionInput.START)
+        self._move(_START)
         schedule = self._schedule
         self._started = now
         self._end = now + (schedule.ti if self._reliable else schedule.duration)
@@ -272,7 +279,7 @@ class StunTransaction(Machine):
 
     def cancel(self, *, now: float) -> None:
         """Retransmit no more and report no silence; a response within the original time still counts (RFC 8445 7.3.1.4)."""
-        self._move(TransactionInput.CANCEL)
+        self._move(_CANCEL)
         self._next = math.inf
 
     def handle_response(self, message: Message, *, now: float) -> bool:
@@ -298,7 +305,7 @@ class StunTransaction(Machine):
         unknown = message.unknown_required()
         if unknown:
             self._fail(FailureCause.UNKNOWN_ATTRIBUTE, unknown=unknown, response=message)
-        elif message.message_class is MessageClass.SUCCESS:
+        elif message.message_class is _SUCCESS:
             self._take_success(message, now)
         else:
             self._take_error(message)
@@ -322,7 +329,7 @@ class StunTransaction(Machine):
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, or give up."""
         if now >= self._end:
-            silent = self._state is TransactionState.CANCELLED
+            silent = self._state is _CANCELLED
             self._finish()
             if not silent:
                 self._outputs.append(TransactionTimedOut(self.id, self._violated))
@@ -338,7 +345,7 @@ class StunTransaction(Machine):
 
     @property
     def _is_live(self) -> bool:
-        return self._state is TransactionState.RUNNING or self._state is TransactionState.CANCELLED
+        return self._state is _RUNNING or self._state is _CANCELLED
 
     def _move(self, step: TransactionInput) -> None:
         self._state = TRANSITIONS[self._state, step]
@@ -362,19 +369,19 @@ class StunTransaction(Machine):
         return (
             message.transaction_id == self.id
             and message.method is self._method
-            and (message.message_class is MessageClass.SUCCESS or message.message_class is MessageClass.ERROR)
+            and (message.message_class is _SUCCESS or message.message_class is _ERROR)
             and self._is_live
         )
 
     def _is_authentic(self, message: Message, key: IntegrityKey) -> bool:
         # Who asked with one algorithm is answered with that one: no downgrade (RFC 8489 9.1.4).
-        if self._algorithm is not IntegrityAlgorithm.BOTH and message.integrity is not self._algorithm:
+        if self._algorithm is not _BOTH and message.integrity is not self._algorithm:
             return False
         return message.verify(key)
 
     def _take_success(self, message: Message, now: float) -> None:
         mapped: Address | None = None
-        if self._method is Method.BINDING:
+        if self._method is _BINDING:
             try:
                 mapped = message.get(XOR_MAPPED_ADDRESS)
             except DecodeError as error:
@@ -400,7 +407,7 @@ class StunTransaction(Machine):
         self._fail(FailureCause.ERROR_RESPONSE, error.code, error.reason, unknown, message)
 
     def _finish(self) -> None:
-        self._move(TransactionInput.END)
+        self._move(_END)
         self._next = self._end = math.inf
 
     def _fail(
