@@ -234,3 +234,16 @@ def test_a_lone_agent_that_is_done_wakes_for_consent_only():
     assert bench.agent.deadline() == 45.0  # nor to be patient for
     bench = connect()
     assert bench.agent.deadline() == 4.0  # the first consent check, 0.8 times 5 s after the pair became valid
+
+
+def test_a_pair_that_is_selected_after_patience_has_ended_stays_selected():
+    bench = Bench(complete=False, config=NO_CONSENT)
+    bench.run(60.0)
+    bench.call(bench.agent.add_remote_candidate, HIGH_C)
+    bench.answer(bench.check)
+    bench.run(60.1)
+    bench.answer(bench.check)
+    assert bench.agent.state is IceState.COMPLETED
+    bench.call(bench.agent.end_of_candidates)  # and with that everything is known to have been tried
+    bench.run(120.0)
+    assert bench.agent.state is IceState.COMPLETED
