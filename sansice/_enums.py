@@ -13,5 +13,9 @@ class IdentityEnum(enum.Enum):
     looks its states up many times for each packet.
     """
 
-    if not TYPE_CHECKING:  # a type checker would call the override ambiguous
+    if TYPE_CHECKING:  # which would call the assignment an ambiguous override
+
+        def __hash__(self) -> int: ...
+
+    else:
         __hash__ = object.__hash__

@@ -271,3 +271,17 @@ def test_candidate_of_another_family_is_kept_for_a_local_one_that_may_come():
     bench = checking(complete=False)
     assert bench.call(bench.agent.add_remote_candidate, candidate("2001:db8::9")) is True
     assert len(bench.agent.pairs) == 1
+
+
+def test_candidate_that_is_trickled_after_patience_has_ended_still_connects():
+    bench = Bench(complete=False)
+    bench.run(until=60.0)
+    assert bench.agent.state is IceState.CHECKING  # nobody has said that no more candidates come
+    bench.call(bench.agent.add_remote_candidate, candidate(PEER.host, PEER.port))
+    bench.answer(bench.check)
+    bench.run(until=61.0)
+    bench.answer(bench.check)
+    assert bench.agent.state is IceState.COMPLETED
+    bench.call(bench.agent.end_of_candidates)
+    bench.run(until=62.0)
+    assert bench.agent.state is IceState.COMPLETED

@@ -123,3 +123,8 @@ def test_failure_to_connect_explains_itself():
     failure = bench.agent.failure
     assert type(failure) is IceFailed
     assert "no check was answered" in failure.explanation
+
+
+def test_restart_is_refused_and_changes_nothing():
+    bench = selected()
+    refuses(bench, bench.agent.restart, match="make a new agent")
