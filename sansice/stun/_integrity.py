@@ -49,26 +49,14 @@ class IntegrityKey:
         states = self._sha1
         if states is None:
             states = self._sha1 = _hmac_states(hashlib.sha1, self._key)
-        new_inner, new_outer = states
-        inner = new_inner()
-        inner.update(message)
-        outer = new_outer()
-        outer.update(inner.digest())
-        digest: bytes = outer.digest()
-        return digest
+        return _hmac(states, message)
 
     def sha256(self, message: bytes) -> bytes:
         """HMAC-SHA256 of ``message``, 32 bytes."""
         states = self._sha256
         if states is None:
             states = self._sha256 = _hmac_states(hashlib.sha256, self._key)
-        new_inner, new_outer = states
-        inner = new_inner()
-        inner.update(message)
-        outer = new_outer()
-        outer.update(inner.digest())
-        digest: bytes = outer.digest()
-        return digest
+        return _hmac(states, message)
 
     def __repr__(self) -> str:
         return "IntegrityKey(...)"
@@ -80,6 +68,17 @@ def _hmac_states(new: Callable[[bytes], Any], key: bytes) -> tuple[Callable[[], 
         key = new(key).digest()
     padded = key.ljust(_BLOCK, b"\0")
     return new(padded.translate(_INNER)).copy, new(padded.translate(_OUTER)).copy
+
+
+def _hmac(states: tuple[Callable[[], Any], Callable[[], Any]], message: bytes) -> bytes:
+    """Finish copies of the two states with ``message``."""
+    new_inner, new_outer = states
+    inner = new_inner()
+    inner.update(message)
+    outer = new_outer()
+    outer.update(inner.digest())
+    digest: bytes = outer.digest()
+    return digest
 
 
 def short_term_key(password: str) -> IntegrityKey:
