@@ -28,9 +28,15 @@ RECORD = VENVS / "requirements.json"
 OLDEST = (3, 11)
 OTHERS = ("3.11", "3.12", "3.13", "3.14")
 STEP_SECONDS = 1800  # a step that takes longer hangs
+SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
 
 # Debian packages, each with what it is needed for and whether this machine already has it.
-DEBIAN = (("python3-venv", "makes virtual environments", importlib.util.find_spec("ensurepip") is not None),)
+DEBIAN = (
+    ("python3-venv", "makes virtual environments", importlib.util.find_spec("ensurepip") is not None),
+    ("coturn", "the peer of interoperability tests and of the bench", shutil.which("turnserver") is not None),
+    ("iproute2", "network namespaces for the tests behind real NATs", shutil.which("ip") is not None),
+    ("nftables", "the NATs in them", shutil.which("nft", path=SYSTEM_PATH) is not None),
+)
 
 
 class Failed(Exception):
