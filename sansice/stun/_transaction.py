@@ -22,7 +22,7 @@ from sansice.machine import (
     SocketId,
 )
 
-from ._attributes import ERROR_CODE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
+from ._attributes import ERROR_CODE, MAPPED_ADDRESS, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
 from ._header import MessageClass, Method, TransactionId
 from ._integrity import IntegrityAlgorithm, IntegrityKey
 from ._message import Message, decode_untrusted
@@ -68,6 +68,7 @@ class FailureCause(enum.Enum):
     MALFORMED = "the response is malformed"
     ICMP = "the network said that nobody is there"
     CLOSED = "the socket or stream was lost"
+    TOO_LARGE = "the request would not fit into a datagram that is sure to arrive"
 
 
 @attrs.frozen
@@ -78,7 +79,8 @@ class TransactionSucceeded(Event):
         id: of the transaction.
         response: verified, where the request was protected; without unknown comprehension-required attributes.
         rtt: seconds; ``None`` after a retransmission, when nobody knows which request was answered (Karn).
-        mapped: XOR-MAPPED-ADDRESS, which the answer to a Binding request must have (RFC 8489 6.3.3); else ``None``.
+        mapped: XOR-MAPPED-ADDRESS, which the answer to a Binding request must have (RFC 8489 6.3.3), or in its place
+            the MAPPED-ADDRESS of an RFC 3489 server, where the client said ``classic``; else ``None``.
     """
 
     id: TransactionId = attrs.field(repr=bytes.hex)
@@ -144,6 +146,7 @@ class StunTransaction(Machine):
         key: verifies responses, and must be given when the request carries integrity; ``None`` when it carries none.
         schedule: retransmissions and the end.
         reliable: ``socket`` is a stream (TCP, TLS): the request is sent once (RFC 8489 6.2.2).
+        classic: where XOR-MAPPED-ADDRESS is missing, take MAPPED-ADDRESS: the server may be of RFC 3489 (RFC 5389 12.1).
 
     Raises:
         LocalProtocolError: ``request`` is no valid STUN request, or it and ``key`` do not go together.
@@ -151,6 +154,7 @@ class StunTransaction(Machine):
 
     __slots__ = (
         "_algorithm",
+        "_classic",
         "_destination",
         "_end",
         "_key",
@@ -177,6 +181,7 @@ class StunTransaction(Machine):
         key: IntegrityKey | None = None,
         schedule: Schedule = _DEFAULT_SCHEDULE,
         reliable: bool = False,
+        classic: bool = False,
     ) -> None:
         try:
             message = decode_untrusted(request)
@@ -187,7 +192,16 @@ class StunTransaction(Machine):
         if message.has_integrity != (key is not None):
             raise LocalProtocolError("a protected request needs its key, an unprotected one has none")
         self._set_up(
-            request, message.transaction_id, message.method, socket, destination, key, message.integrity, schedule, reliable
+            request,
+            message.transaction_id,
+            message.method,
+            socket,
+            destination,
+            key,
+            message.integrity,
+            schedule,
+            reliable,
+            classic,
         )
 
     @classmethod
@@ -203,17 +217,18 @@ class StunTransaction(Machine):
         algorithm: IntegrityAlgorithm = IntegrityAlgorithm.SHA1,
         schedule: Schedule = _DEFAULT_SCHEDULE,
         reliable: bool = False,
+        classic: bool = False,
     ) -> StunTransaction:
         """A transaction of a request that the caller has just built with `encode`, and that is not read again.
 
         Args:
             request: what `encode` returned for class REQUEST.
             transaction_id, method, key, algorithm: what `encode` was given.
-            socket, destination, schedule, reliable: as for the constructor.
+            socket, destination, schedule, reliable, classic: as for the constructor.
         """
         transaction = cls.__new__(cls)
         used = None if key is None else algorithm
-        transaction._set_up(request, transaction_id, method, socket, destination, key, used, schedule, reliable)
+        transaction._set_up(request, transaction_id, method, socket, destination, key, used, schedule, reliable, classic)
         return transaction
 
     def _set_up(
@@ -227,6 +242,7 @@ class StunTransaction(Machine):
         algorithm: IntegrityAlgorithm | None,
         schedule: Schedule,
         reliable: bool,
+        classic: bool,
     ) -> None:
         super().__init__()
         self.id: TransactionId = transaction_id
@@ -238,6 +254,7 @@ class StunTransaction(Machine):
         self._key = key
         self._schedule = schedule
         self._reliable = reliable
+        self._classic = classic
         self._state = _IDLE
         self._started = 0.0
         self._end = math.inf
@@ -384,6 +401,8 @@ class StunTransaction(Machine):
         if self._method is _BINDING:
             try:
                 mapped = message.get(XOR_MAPPED_ADDRESS)
+                if mapped is None and self._classic:
+                    mapped = message.get(MAPPED_ADDRESS)
             except DecodeError as error:
                 self._fail(FailureCause.MALFORMED, reason=str(error), response=message)
                 return

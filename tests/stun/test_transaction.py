@@ -16,9 +16,14 @@ from sansice.machine import (
 )
 from sansice.simulation import check_machine
 from sansice.stun import (
+    CHANGED_ADDRESS,
     ERROR_CODE,
+    MAPPED_ADDRESS,
     PRIORITY,
+    REFLECTED_FROM,
+    RESPONSE_ADDRESS,
     SOFTWARE,
+    SOURCE_ADDRESS,
     UNKNOWN_ATTRIBUTES,
     USERNAME,
     XOR_MAPPED_ADDRESS,
@@ -96,6 +101,27 @@ def test_the_mapped_address_comes_with_the_success():
     other = started(encode(Method.ALLOCATE, MessageClass.REQUEST, TID))
     assert other.handle_response(response(method=Method.ALLOCATE), now=0.25)
     assert other.take_outputs()[-1].mapped is None
+
+
+@pytest.mark.req("RFC5389-002")
+def test_in_rfc_3489_compatibility_either_mapped_address_will_do_and_otherwise_not():
+    old = response((MAPPED_ADDRESS, MAPPED[1]))
+    both = response((MAPPED_ADDRESS, Address("192.0.2.9", 9)), MAPPED)
+    for answer in (old, both, response()):
+        one = started(classic=True)
+        assert one.handle_response(answer, now=0.25)
+        assert one.take_outputs()[-1].mapped == MAPPED[1]
+    strict = started()
+    assert strict.handle_response(old, now=0.25)
+    assert strict.take_outputs()[-1].cause is FailureCause.MALFORMED
+
+
+@pytest.mark.req("RFC5389-003")
+def test_what_only_rfc_3489_servers_send_is_ignored():
+    junk = [(attribute, SERVER) for attribute in (RESPONSE_ADDRESS, SOURCE_ADDRESS, CHANGED_ADDRESS, REFLECTED_FROM)]
+    one = started(classic=True)
+    assert one.handle_response(response(*junk, (MAPPED_ADDRESS, MAPPED[1])), now=0.25)
+    assert one.take_outputs()[-1].mapped == MAPPED[1]
 
 
 def started(request=REQUEST, now=0.0, **options):
