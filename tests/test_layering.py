@@ -30,7 +30,7 @@ OF_OS = frozenset({"urandom"})
 CORE_THIRD_PARTY = frozenset({"attrs"})
 CORE_EXTRA = {"sansice/driver.py": {"time"}, "sansice/simulation": {"random", "sys"}}
 # Imported only by the call that needs it, so that nobody else has to install it.
-CORE_LAZY = {"sansice/simulation": {"hypothesis"}}
+CORE_LAZY = {"sansice/simulation": {"hypothesis"}, "sansice/stun/_opaque_string.py": {"precis_i18n"}}
 
 # What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
 ADAPTERS = {

@@ -1,36 +1,15 @@
-"""The OpaqueString profile of PRECIS, for passwords, realms and user names (RFC 8265 4.2, RFC 8264)."""
+"""The OpaqueString profile of PRECIS, for passwords, realms and user names (RFC 8265 4.2)."""
 
 from __future__ import annotations
 
-import unicodedata
+from sansice.machine import LocalProtocolError
 
-# RFC 8264 9.13, "PrecisIgnorableProperties": what is ignorable by default and, unlike most of it, no format character.
-_IGNORABLE = (
-    (0x034F, 0x034F),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFFA0, 0xFFA0),
-    (0xE0100, 0xE01EF),
-)
 
-# RFC 8264 9.9, "OldHangulJamo": the conjoining forms, which no modern text holds.
-_OLD_HANGUL = ((0x1100, 0x11FF), (0xA960, 0xA97C), (0xD7B0, 0xD7FB))
+class PrecisRequiredError(LocalProtocolError, ValueError):
+    """Text beyond ASCII needs the tables of precis-i18n, which is not installed: ``pip install 'sansice[precis]'``."""
 
-_DISALLOWED_EXCEPTIONS = frozenset("\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b")  # RFC 5892 2.6
-
-_FORBIDDEN = {
-    "Cc": "a control character",
-    "Cf": "a format character",
-    "Cn": "unassigned",
-    "Co": "for private use",
-    "Cs": "half of a surrogate pair",
-    "Zl": "a line separator",
-    "Zp": "a paragraph separator",
-}
-
-_VIRAMA = 9  # canonical combining class
+    def __init__(self) -> None:
+        super().__init__("a user name, realm or password beyond ASCII needs precis-i18n: pip install 'sansice[precis]'")
 
 
 def opaque_string(text: str) -> str:
@@ -39,84 +18,34 @@ def opaque_string(text: str) -> str:
     Spaces of other scripts become U+0020, then the text is put into NFC; case and width stay. The result is compared
     byte for byte. Unlike SASLprep, nothing is deleted and compatibility forms are kept.
 
+    ASCII needs nothing else. Other text needs precis-i18n, which the extra ``precis`` installs.
+
     Raises:
         ValueError: the text is empty, or has a character that the FreeformClass of RFC 8264 does not allow.
+        PrecisRequiredError: (a `ValueError` too) precis-i18n is not installed.
     """
-    if text.isascii() and text.isprintable() and text:
-        return text
-    # Done once: neither step makes work for the other, so that the result is stable (RFC 8265 5).
-    text = unicodedata.normalize("NFC", "".join(" " if unicodedata.category(c) == "Zs" else c for c in text))
     if not text:
         raise ValueError("an empty text has no OpaqueString form")
-    for position, character in enumerate(text):
-        fault = _fault(text, position)
-        if fault:
-            raise ValueError(f"U+{ord(character):04X} at position {position} is {fault}")
+    if not text.isascii():
+        return _enforce(text)
+    if not text.isprintable():
+        position = next(position for position, character in enumerate(text) if not character.isprintable())
+        raise _refusal(text, position, "controls")
     return text
 
 
-def _fault(text: str, position: int) -> str:
-    """Why a character is not in the FreeformClass; "" where it is (RFC 8264 4.3, 8)."""
-    character = text[position]
-    rule = _CONTEXT.get(character)
-    if rule is not None:
-        return "" if rule(text, position) else "out of place"
-    code = ord(character)
-    if character in _DISALLOWED_EXCEPTIONS or _within(code, _OLD_HANGUL) or _within(code, _IGNORABLE):
-        return "not allowed"
-    return _FORBIDDEN.get(unicodedata.category(character), "")
+def _enforce(text: str) -> str:
+    try:
+        from precis_i18n import get_profile
+    except ImportError:
+        raise PrecisRequiredError from None
+    try:
+        return get_profile("OpaqueString").enforce(text)
+    except UnicodeEncodeError as error:
+        # Not chained: it holds the whole text, which may be a password.
+        refused = _refusal(error.object, error.start, error.reason.rpartition("/")[2].replace("_", " "))
+    raise refused
 
 
-def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
-    return any(first <= code <= last for first, last in ranges)
-
-
-# ------------------------------------------------------------------- the contextual rules of RFC 5892 appendix A
-
-
-def _after_virama(text: str, position: int) -> bool:
-    # A.1 also lets ZERO WIDTH NON-JOINER stand between cursive letters; `unicodedata` has no joining types,
-    # so that one use is refused.
-    return position > 0 and unicodedata.combining(text[position - 1]) == _VIRAMA
-
-
-def _between_l(text: str, position: int) -> bool:
-    return text[position - 1 : position] == "l" and text[position + 1 : position + 2] == "l"
-
-
-def _before_greek(text: str, position: int) -> bool:
-    return _script(text[position + 1 : position + 2]) == "GREEK"
-
-
-def _after_hebrew(text: str, position: int) -> bool:
-    return position > 0 and _script(text[position - 1]) == "HEBREW"
-
-
-def _with_japanese(text: str, position: int) -> bool:
-    return any(_script(c) in ("HIRAGANA", "KATAKANA", "CJK") and c != "\u30fb" for c in text)
-
-
-def _without_extended_digits(text: str, position: int) -> bool:
-    return not any("\u06f0" <= c <= "\u06f9" for c in text)
-
-
-def _without_arabic_digits(text: str, position: int) -> bool:
-    return not any("\u0660" <= c <= "\u0669" for c in text)
-
-
-def _script(character: str) -> str:
-    """The first word of the character's name, which for these scripts is the script."""
-    return unicodedata.name(character, "").partition(" ")[0] if character else ""
-
-
-_CONTEXT = {
-    "\u200c": _after_virama,  # ZERO WIDTH NON-JOINER
-    "\u200d": _after_virama,  # ZERO WIDTH JOINER
-    "\u00b7": _between_l,  # MIDDLE DOT
-    "\u0375": _before_greek,  # GREEK LOWER NUMERAL SIGN (KERAIA)
-    "\u05f3": _after_hebrew,  # HEBREW PUNCTUATION GERESH
-    "\u05f4": _after_hebrew,  # HEBREW PUNCTUATION GERSHAYIM
-    "\u30fb": _with_japanese,  # KATAKANA MIDDLE DOT
-    **{chr(digit): _without_extended_digits for digit in range(0x0660, 0x066A)},
-    **{chr(digit): _without_arabic_digits for digit in range(0x06F0, 0x06FA)},
-}
+def _refusal(text: str, position: int, rule: str) -> ValueError:
+    return ValueError(f"U+{ord(text[position]):04X} at position {position} is not allowed ({rule}, RFC 8264)")
