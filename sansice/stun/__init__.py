@@ -59,9 +59,21 @@ from ._attributes import (
     Attribute as Attribute,
     register as register,
 )
+from ._demux import (
+    Protocol as Protocol,
+    demultiplex as demultiplex,
+)
 from ._encoding import (
     Template as Template,
     encode as encode,
+)
+from ._framing import (
+    MAX_RFC4571_FRAME as MAX_RFC4571_FRAME,
+    MAX_STUN_FRAME as MAX_STUN_FRAME,
+    MAX_TURN_FRAME as MAX_TURN_FRAME,
+    Rfc4571Framer as Rfc4571Framer,
+    StreamFramer as StreamFramer,
+    frame_rfc4571 as frame_rfc4571,
 )
 from ._header import (
     COOKIE as COOKIE,
@@ -101,6 +113,11 @@ from ._transaction import (
     TransactionState as TransactionState,
     TransactionSucceeded as TransactionSucceeded,
     TransactionTimedOut as TransactionTimedOut,
+)
+from ._uri import (
+    DEFAULT_PORT as DEFAULT_PORT,
+    DEFAULT_SECURE_PORT as DEFAULT_SECURE_PORT,
+    ServerUri as ServerUri,
 )
 from ._values import (
     AddressErrorCode as AddressErrorCode,
