@@ -5,6 +5,8 @@ This package is the contract; the protocols are `sansice.stun`, `sansice.ice` an
 """
 
 from .machine import (
+    ANY_IPV4 as ANY_IPV4,
+    ANY_IPV6 as ANY_IPV6,
     Action as Action,
     Address as Address,
     AddressRecord as AddressRecord,

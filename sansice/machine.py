@@ -56,6 +56,7 @@ class DropReason(enum.Enum):
     UNKNOWN_SOCKET = "socket unknown or closed"
     UNUSABLE_CANDIDATE = "remote candidate that cannot be used"
     LIMIT = "a bound was reached"
+    RATE_LIMITED = "too many from one source"
     QUEUE_FULL = "the application reads too slowly"
     CLOSED = "machine closed"
 
@@ -138,6 +139,13 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"
+
+
+ANY_IPV4 = "0.0.0.0"
+"""As the host to bind an `OpenSocket` to that has a remote: the IPv4 address by which the system routes there."""
+
+ANY_IPV6 = "::"
+"""The same for IPv6."""
 
 
 class Transport(enum.Enum):
@@ -322,10 +330,13 @@ DEFAULT_OPTIONS = SocketOptions()
 
 @attrs.frozen
 class OpenSocket(Action):
-    """Open a socket bound to ``bind`` (port 0: any; never the wildcard address).
+    """Open a socket bound to ``bind`` (port 0: any).
 
-    A stream with a ``remote`` connects; one without listens. The driver answers with
-    `Machine.handle_socket_opened` or `Machine.handle_socket_failed`.
+    A stream with a ``remote`` connects; one without listens. A UDP socket with a ``remote`` is not connected, but a
+    driver may choose by it: where the host of ``bind`` is `ANY_IPV4` or `ANY_IPV6`, the socket is bound to the one
+    address by which the system routes to ``remote``. The wildcard address itself is never bound, because answers
+    could leave from another address than the one that was asked. The driver answers with
+    `Machine.handle_socket_opened`, which tells the address, or `Machine.handle_socket_failed`.
     """
 
     socket: SocketId

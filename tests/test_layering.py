@@ -7,6 +7,7 @@ judged by it.
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # A rung imports only what is below it. What lies directly in sansice/ is the ground.
-RUNGS = {"stun": 1, "turn": 2, "ice": 3, "simulation": 4}
+# `sockets` holds real sockets for adapters: above every machine, so that none imports it, and it stands on the ground alone.
+RUNGS = {"stun": 1, "turn": 2, "ice": 3, "simulation": 4, "sockets": 5}
 
 # Pure functions of their arguments. `os` is there for `os.urandom`, the default of every `entropy`.
 # fmt: off
@@ -28,9 +30,19 @@ CORE_STDLIB = frozenset({
 # fmt: on
 OF_OS = frozenset({"urandom"})
 CORE_THIRD_PARTY = frozenset({"attrs"})
-CORE_EXTRA = {"sansice/driver.py": {"time"}, "sansice/simulation": {"random", "sys"}}
+CORE_EXTRA = {
+    "sansice/driver.py": {"time"},
+    "sansice/simulation": {"random", "sys"},
+    "sansice/sockets": {"select", "socket", "sys", "threading", "time"},
+    "sansice/_tls.py": {"ssl"},
+    "sansice/_dtls.py": {"ssl", "time"},
+}
 # Imported only by the call that needs it, so that nobody else has to install it.
 CORE_LAZY = {"sansice/simulation": {"hypothesis"}, "sansice/stun/_opaque_string.py": {"precis_i18n"}}
+CORE_LAZY |= {"sansice/sockets": {"dns", "ifaddr", "ssl"}, "sansice/_dtls.py": {"OpenSSL"}}
+# Private modules of the ground that a package may use, beside those that all may use.
+GROUND = {"sansice._timers", "sansice._enums"}
+DRIVERS_OWN = {"sansice._tls", "sansice._dtls"}
 
 # What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
 ADAPTERS = {
@@ -89,7 +101,7 @@ def breaches(path: str, source: str) -> list[str]:
     """What the file at `path` (`sansice/ice/_agent.py`, `sansice_trio/_udp.py`) does that its place forbids."""
     check = core_breach if path.startswith("sansice/") else adapter_breach
     found = [f"{path}:{one.line}: {problem}" for one in imports(path, source) if (problem := check(path, one))]
-    if path.startswith("sansice/"):
+    if path.startswith("sansice/") and not path.startswith("sansice/sockets/"):
         found += [f"{path}:{line}: of os only {', '.join(OF_OS)}" for line in forbidden_os(source)]
     if (length := len(source.splitlines())) > MAX_LINES:
         found.append(f"{path}: {length} lines, more than {MAX_LINES}")
@@ -124,8 +136,10 @@ def inner_breach(path: str, one: Import) -> str | None:
     lower = rung(one.module) if one.module != "sansice" else rung(f"sansice.{one.name}")
     if lower >= rung(package):
         return f"{one.module} is not below {package}"
+    if package == "sansice.sockets" and lower:
+        return f"{one.module} is a machine's, and sockets know no machine"
     parts = one.module.split(".")[1:] + ([one.name] if one.name else [])
-    if any(map(is_private, parts)) and one.module not in ("sansice._timers", "sansice._enums"):
+    if any(map(is_private, parts)) and one.module not in (GROUND | DRIVERS_OWN if package == "sansice.sockets" else GROUND):
         return f"{one.module}.{one.name} is private"
     return None
 
@@ -188,6 +202,20 @@ def test_every_package_has_a_rung_or_is_a_known_adapter():
     assert {path.parent.name for path in (ROOT / "adapters").glob("*/__init__.py")} == set(ADAPTERS)
 
 
+@pytest.mark.parametrize("package", ["sansice.ice", "sansice.stun", "sansice.simulation"])
+def test_machines_bring_in_neither_sockets_nor_tls(package):
+    program = f"import sys; before = set(sys.modules); import {package}; print(*set(sys.modules) - before)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    not_theirs = {"ssl", "_ssl", "OpenSSL", "select", "sansice.sockets", "sansice._tls", "sansice._dtls"}
+    assert set(run.stdout.split()) & not_theirs == set()
+
+
+def test_sockets_bring_in_tls_only_when_it_is_used():
+    program = "import sys, sansice.sockets; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) & {"ssl", "_ssl", "OpenSSL", "ifaddr", "dns"} == set()
+
+
 def test_trio_adapter_is_at_most_a_quarter_of_the_core():
     assert lines(ROOT / "adapters" / "sansice_trio") <= MAX_TRIO_SHARE * lines(ROOT / "sansice")
 
@@ -206,6 +234,14 @@ def test_trio_adapter_is_at_most_a_quarter_of_the_core():
         ("sansice/ice/_agent.py", "from sansice.simulation import Network"),
         ("sansice/ice/_agent.py", "from sansice import simulation"),
         ("sansice/ice/_agent.py", "def f():\n    import sansice.simulation"),
+        ("sansice/ice/_agent.py", "from sansice.sockets import Sockets"),
+        ("sansice/simulation/_host.py", "from sansice.sockets import Sockets"),
+        ("sansice/driver.py", "from sansice.sockets import Sockets"),
+        ("sansice/sockets/_sockets.py", "from sansice.stun import Message"),
+        ("sansice/sockets/_sockets.py", "import ssl"),
+        ("sansice/sockets/_sockets.py", "import trio"),
+        ("sansice/_dtls.py", "import OpenSSL"),
+        ("sansice/stun/_message.py", "from sansice._tls import TlsStream"),
         ("sansice/stun/_message.py", "from sansice.turn import ChannelData"),
         ("sansice/stun/_message.py", "from sansice.ice import Candidate"),
         ("sansice/machine.py", "from .stun import Message"),
@@ -256,6 +292,8 @@ def test_checker_finds_the_planted_breach(path, source):
         ("sansice/simulation/_clock.py", "import random\nfrom sansice.ice import IceAgent\nfrom sansice.driver import Driver"),
         ("sansice/simulation/_contract.py", "if TYPE_CHECKING:\n    import hypothesis\ndef f():\n    import hypothesis"),
         ("sansice_trio/_udp.py", "import socket\nimport trio\nfrom sansice import Address\nfrom ._driver import TrioDriver"),
+        ("sansice/sockets/_sockets.py", "import socket, select\nfrom sansice._tls import Tls\nfrom sansice.driver import Driver"),
+        ("sansice/_tls.py", "import ssl\nfrom .machine import SocketError"),
         ("sansice_cli/_demo.py", "import click, rich\nfrom sansice_trio import open_ice\nfrom sansice.ice import Candidate"),
         ("sansice_cli/_demo.py", "x = 1\n" * 700),
     ],

@@ -5,9 +5,12 @@ is one of `sansice.ice` (`IceError`) or `sansice.LocalProtocolError`; exception 
 """
 
 try:
+    import ifaddr as _ifaddr  # noqa: F401 - which listing interfaces needs; better missed now than then
+
+    from sansice.sockets import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces
+
     from ._driver import EventQueue as EventQueue, TrioDriver as TrioDriver, open_driver as open_driver
     from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
-    from ._interfaces import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces
 except ModuleNotFoundError as _error:
     if _error.name in ("trio", "ifaddr"):  # what the extra `trio` installs
         _error.msg = f"sansice_trio needs {_error.name}; install it with: pip install 'sansice[trio]'"

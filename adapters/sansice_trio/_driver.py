@@ -28,9 +28,9 @@ from sansice import (
     SocketId,
 )
 from sansice.driver import Driver, clock
+from sansice.sockets import Sockets, TlsConfig, from_sockaddr
 
 from ._fallback import TrioSockets
-from ._udp import UdpSockets, from_sockaddr
 
 R = TypeVar("R")
 
@@ -107,17 +107,26 @@ class TrioDriver:
         machine: any machine.
         deliver: takes each event, at once, and only stores it: it runs inside a step of the machine.
         ports: the local ports to choose from where the machine asks for any.
+        tls, inherited: see `sansice.sockets.Sockets`.
     """
 
     __slots__ = (
-        "_armed", "_clock", "_deliver", "_is_open", "_live", "_manager", "_nursery", "_ports", "_scope", "_sockets", "driver",
+        "_armed", "_clock", "_deliver", "_is_open", "_live", "_manager", "_nursery", "_options", "_scope", "_sockets", "driver",
     )  # fmt: skip
 
-    def __init__(self, machine: Machine, deliver: Callable[[Event], None], *, ports: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        deliver: Callable[[Event], None],
+        *,
+        ports: Sequence[int] | None = None,
+        tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
+        inherited: Sequence[socket.socket] = (),
+    ) -> None:
         self._deliver = deliver
         self._clock = clock if _runs_in_real_time() else trio.current_time
         self.driver: Driver = Driver(machine, self)
-        self._ports = ports
+        self._options = (ports, tls, inherited)
         self._is_open: bool | None = None  # within the block; None before it
         self._armed = self._live = math.inf
         self._scope: trio.CancelScope | None = None
@@ -143,7 +152,7 @@ class TrioDriver:
         self._is_open = True
         self._manager = trio.open_nursery()
         self._nursery = nursery = await self._manager.__aenter__()
-        self._sockets = _open_sockets(nursery, self._ports)
+        self._sockets = _open_sockets(nursery, *self._options)
         try:
             self.driver.start(time.time())
         except BaseException as error:
@@ -186,8 +195,8 @@ class TrioDriver:
     async def _run(self) -> None:
         driver, sockets = self.driver, self._sockets
         while True:
-            self._live = self._armed
-            scope = self._scope = trio.CancelScope(deadline=self._on_trio_clock(self._armed))
+            self._live = min(self._armed, sockets.deadline())
+            scope = self._scope = trio.CancelScope(deadline=self._on_trio_clock(self._live))
             with scope:
                 if isinstance(sockets, TrioSockets):
                     await trio.sleep_forever()
@@ -195,11 +204,15 @@ class TrioDriver:
                 while True:
                     await trio.lowlevel.wait_readable(fd)
                     sockets.feed(driver)
+                    self._wake_by(sockets.deadline())
             self._scope = None
             if trio.current_time() < scope.deadline:
                 return  # no deadline passed: the block was never left, and trio has abandoned this task
-            if self._armed <= self._live:
-                driver.timer(self._live)
+            fired = self._live
+            if sockets.deadline() <= fired:
+                sockets.timer(driver, fired)
+            if self._armed <= fired:
+                driver.timer(fired)
 
     def _on_trio_clock(self, deadline: float) -> float:
         if deadline == math.inf or self._clock is trio.current_time:
@@ -215,6 +228,9 @@ class TrioDriver:
     def arm(self, deadline: float) -> None:
         """Have the timer fire at ``deadline``."""
         self._armed = deadline
+        self._wake_by(min(deadline, self._sockets.deadline()))
+
+    def _wake_by(self, deadline: float) -> None:
         scope = self._scope
         # A later deadline waits until the scope expires at the earlier one: machines put deadlines off far
         # more often than they let them pass. A scope that has expired, but whose task has not run yet, is
@@ -229,17 +245,19 @@ class TrioDriver:
 
     def close_socket(self, socket: SocketId, mode: CloseMode) -> None:
         """Close a socket."""
-        self._sockets.close(socket)
+        self._sockets.close(socket, mode)
 
     def send_datagram(self, socket: SocketId, destination: Address, data: bytes) -> None:
         """Send or lose a datagram."""
         self._sockets.send(socket, destination, data)
 
     def send_stream(self, socket: SocketId, data: bytes) -> None:
-        """No stream opens yet, so this is for one that failed."""
+        """Queue bytes on a stream."""
+        self._sockets.send_stream(socket, data)
 
     def set_reading(self, socket: SocketId, enabled: bool) -> None:
-        """No stream opens yet, so this is for one that failed."""
+        """Pause or resume reading a stream."""
+        self._sockets.set_reading(socket, enabled)
 
     def resolve(self, action: Resolve) -> None:
         """Ask the system's resolver, in a task of its own."""
@@ -275,12 +293,17 @@ async def open_driver(
         events.close()
 
 
-def _open_sockets(nursery: trio.Nursery, ports: Sequence[int] | None) -> UdpSockets | TrioSockets:
+def _open_sockets(
+    nursery: trio.Nursery,
+    ports: Sequence[int] | None,
+    tls: TlsConfig | Mapping[str, TlsConfig] | None,
+    inherited: Sequence[socket.socket],
+) -> Sockets | TrioSockets:
     # There is no other way to ask trio which factory is set.
     factory = trio.socket.set_custom_socket_factory(None)
     trio.socket.set_custom_socket_factory(factory)
     if factory is None and hasattr(select, "epoll"):
-        return UdpSockets(ports)
+        return Sockets(ports=ports, tls=tls, inherited=inherited)
     return TrioSockets(nursery, ports)
 
 

@@ -1,13 +1,14 @@
 """UDP through `trio.socket`: a task a socket.
 
 For systems without epoll, and for tests that put a network of their own under trio
-(`trio.socket.set_custom_socket_factory`). The same face as `UdpSockets`, but sockets open, and
-datagrams leave, a moment later.
+(`trio.socket.set_custom_socket_factory`). The same face as `sansice.sockets.Sockets`, but streams fail as
+unsupported, and sockets open, and datagrams leave, a moment later.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -15,14 +16,14 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from sansice import Address, OpenSocket, SocketId
+from sansice import Address, CloseMode, OpenSocket, SocketId, Transport
 from sansice.driver import Driver
-
-from ._udp import (
+from sansice.sockets import (
     NOTHING_LOST,
     check_supported,
     configure,
     from_sockaddr,
+    local_address,
     one_more,
     ports_to_try,
     reason_of,
@@ -68,7 +69,7 @@ class TrioSockets:
         slot = self._slots[action.socket] = _Slot(":" in action.bind.host)
         self._nursery.start_soon(self._serve, action, slot, driver)
 
-    def close(self, id: SocketId) -> None:
+    def close(self, id: SocketId, mode: CloseMode = CloseMode.FLUSH) -> None:
         """Close a socket once what is queued before has left; an unknown one is a no-op."""
         slot = self._slots.pop(id, None)
         if slot is not None:
@@ -89,6 +90,19 @@ class TrioSockets:
             self.count("ENOBUFS")
         else:
             self._enqueue(slot, destination, data)
+
+    def send_stream(self, id: SocketId, data: bytes) -> None:
+        """No stream opens, so this is for one that failed."""
+
+    def set_reading(self, id: SocketId, enabled: bool) -> None:
+        """No stream opens, so this is for one that failed."""
+
+    def deadline(self) -> float:
+        """Never: datagrams have no timers."""
+        return math.inf
+
+    def timer(self, driver: Driver, fired: float) -> None:
+        """Nothing: see `deadline`."""
 
     def count(self, reason: str) -> None:
         """Count a lost datagram."""
@@ -125,6 +139,8 @@ class TrioSockets:
         with slot.scope:
             try:
                 check_supported(action)
+                if action.transport is not Transport.UDP:
+                    raise OSError(errno.ENOTSUP, f"{action.transport.name} sockets need epoll, and trio's own sockets")
                 slot.socket = sock = await self._bind(action, slot.ipv6)
             except OSError as error:
                 if self._slots.pop(id, None) is not None:
@@ -142,13 +158,14 @@ class TrioSockets:
                 driver.datagrams(id, [(from_sockaddr(source), data)])
 
     async def _bind(self, action: OpenSocket, ipv6: bool) -> trio.socket.SocketType:
+        local = local_address(action)
         sock = trio.socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             configure(sock, ipv6, action.options)
-            tries = ports_to_try(action.bind, self._ports)
+            tries = ports_to_try(local, self._ports)
             for port in tries:
                 try:
-                    await sock.bind(to_sockaddr(Address(action.bind.host, port), ipv6))
+                    await sock.bind(to_sockaddr(Address(local.host, port), ipv6))
                     break
                 except OSError as error:
                     if error.errno != errno.EADDRINUSE or port == tries[-1]:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from sansice.driver import Driver
 from sansice.machine import (
+    ANY_IPV4,
+    ANY_IPV6,
     Address,
     AddressRecord,
     CloseMode,
@@ -268,12 +270,20 @@ class Node:
             text = f"{action.transport.value} is not simulated, only udp"
             self.driver.socket_failed(action.socket, SocketError(SocketErrorKind.UNSUPPORTED, text))
             return
-        bound = self.host.bind(self, action.socket, action.bind)
+        bound = self.host.bind(self, action.socket, self._local(action))
         if isinstance(bound, SocketError):
             self.driver.socket_failed(action.socket, bound)
             return
         self._sockets[action.socket] = bound
         self.driver.socket_opened(action.socket, bound[0])
+
+    def _local(self, action: OpenSocket) -> Address:
+        # Routing is simple here: a host reaches whatever it reaches from its first address of the family.
+        host, port = action.bind
+        if action.remote is None or host not in (ANY_IPV4, ANY_IPV6):
+            return action.bind
+        of_family = (address for address in self.host.addresses if (":" in address) == (host == ANY_IPV6))
+        return Address(next(of_family, host), port)
 
     def close_socket(self, socket: SocketId, mode: CloseMode) -> None:
         """Free the port; what is under way to it meets a closed port."""

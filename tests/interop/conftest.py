@@ -9,7 +9,7 @@ import ifaddr
 import pytest
 
 from sansice.ice import usable_addresses
-from sansice_trio._interfaces import interfaces
+from sansice_trio import interfaces
 
 
 @pytest.fixture(scope="session")

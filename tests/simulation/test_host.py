@@ -5,6 +5,8 @@ import math
 import pytest
 
 from sansice.machine import (
+    ANY_IPV4,
+    ANY_IPV6,
     Address,
     AddressRecord,
     CloseSocket,
@@ -54,6 +56,31 @@ def test_a_socket_opens_at_once_with_the_port_that_was_asked_for():
     assert node.events == [(3.0, Opened(Address(A, 4000)))]
     assert node.sockets == {SOCKET: Address(A, 4000)}
     assert node.running
+
+
+@pytest.mark.parametrize(("any_address", "remote", "local"), [(ANY_IPV4, B, A), (ANY_IPV6, "2001:db8::b", "2001:db8::a")])
+def test_any_address_is_the_first_of_the_remotes_family(any_address, remote, local):
+    net = Network()
+    host = net.host("A", "2001:db8::a")
+    host.attach(A, net.internet)
+    host.attach("198.51.100.9", net.internet)
+    node = host.run(Machine())
+    node.call(perform(node), OpenSocket(SOCKET, Transport.UDP, Address(any_address, 5), Address(remote, 3478)))
+    assert node.sockets == {SOCKET: Address(local, 5)}
+
+
+def test_any_address_without_one_of_the_family_or_without_a_remote_is_unavailable():
+    node = Network().host("A", A).run(Peer(A))
+    for number, (host, remote) in enumerate([(ANY_IPV6, Address("2001:db8::b", 1)), (ANY_IPV4, None)], start=7):
+        node.call(perform(node), OpenSocket(SocketId(number), Transport.UDP, Address(host, 5), remote))
+    assert failed(node) == [SocketErrorKind.ADDRESS_UNAVAILABLE] * 2
+
+
+def perform(node):
+    def command(*actions, now):
+        node.machine._outputs.extend(actions)
+
+    return command
 
 
 def test_port_0_is_a_seeded_ephemeral_port():

@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-import ifaddr
-
-from ._udp import from_sockaddr, zone_name, zone_number
+from ._addresses import from_sockaddr, zone_name, zone_number
 
 InterfaceFilter: TypeAlias = Callable[[str, str], bool]
 """``filter(interface name, address)``: whether to use the address."""
@@ -51,6 +49,11 @@ def host_addresses(interface_filter: InterfaceFilter | None = None) -> list[str]
 
 
 def _list() -> tuple[Interface, ...]:
+    try:
+        import ifaddr  # an extra's: only those who list interfaces need it
+    except ModuleNotFoundError as error:
+        error.msg = "listing interfaces needs ifaddr; install it with: pip install ifaddr"
+        raise
     found: list[Interface] = []
     for adapter in ifaddr.get_adapters():
         for ip in adapter.ips:

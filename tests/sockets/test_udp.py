@@ -1,4 +1,4 @@
-"""Sockets and addresses, below any runtime."""
+"""UDP sockets, below any runtime."""
 
 import errno
 import select
@@ -12,75 +12,18 @@ from sansice import (
     IcmpError,
     Machine,
     OpenSocket,
-    ProxyOptions,
     SocketErrorKind,
     SocketId,
     SocketOptions,
-    TlsOptions,
     Transport,
 )
 from sansice.driver import Driver
-from sansice_trio._udp import (
-    _EXTENDED_ERROR,
-    UdpSocket,
-    UdpSockets,
-    from_sockaddr,
-    reason_of,
-    socket_error,
-    to_sockaddr,
-    zone_name,
-)
+from sansice.sockets import Sockets, from_sockaddr, socket_error
+from sansice.sockets._udp import _EXTENDED_ERROR, UdpSocket
 
 LOOPBACK = Address("127.0.0.1", 0)
 PATIENCE = 20  # seconds after which a packet over loopback is not late but lost
 DEFAULT = SocketOptions()
-
-
-# ---------------------------------------------------------------- addresses
-
-
-def test_an_ipv4_source_becomes_an_equal_address():
-    address = from_sockaddr(("192.0.2.1", 5000))
-    assert address == ("192.0.2.1", 5000)
-    assert address.is_ipv6 is False
-
-
-def test_an_ipv6_source_keeps_its_zone_by_name():
-    index = socket.if_nametoindex("lo")
-    assert from_sockaddr(("fe80::1", 5, 0, index)) == Address("fe80::1%lo", 5)
-    assert from_sockaddr(("2001:db8::1", 5, 7, 0)) == Address("2001:db8::1", 5)
-
-
-def test_the_kernels_dotted_ipv6_is_made_canonical():
-    assert from_sockaddr(("::192.0.2.1", 5, 0, 0)) == Address("::c000:201", 5)
-
-
-def test_the_zone_of_an_interface_that_has_gone_is_its_number():
-    assert zone_name(2**30) == str(2**30)
-
-
-def test_a_zone_is_passed_on_as_a_number_whether_it_was_a_name_or_a_number():
-    index = socket.if_nametoindex("lo")
-    assert to_sockaddr(Address("fe80::1%lo", 5), True) == ("fe80::1", 5, 0, index)
-    assert to_sockaddr(Address("fe80::1%7", 5), True) == ("fe80::1", 5, 0, 7)
-    assert to_sockaddr(Address("2001:db8::1", 5), True) == ("2001:db8::1", 5, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("host", "ipv6"),
-    [
-        ("localhost", False),
-        ("localhost", True),
-        ("::1", False),
-        ("127.0.0.1", True),
-        ("", False),
-        ("127.1", False),
-        ("fe80::1%nowhere", True),
-    ],
-)
-def test_what_is_no_literal_of_the_family_is_refused_before_it_is_looked_up(host, ipv6):
-    with pytest.raises(OSError, match=r"illegal IP address|interface|device"):
-        to_sockaddr(Address(host, 5), ipv6)
 
 
 # ---------------------------------------------------------------- opening
@@ -123,29 +66,10 @@ def test_an_option_that_the_system_lacks_fails_as_unsupported(monkeypatch):
     with pytest.raises(OSError, match="this system has no SO_REUSEPORT") as caught:
         opened(options=SocketOptions(reuse_port=True))
     assert socket_error(caught.value).kind is SocketErrorKind.UNSUPPORTED
-    monkeypatch.setattr("sansice_trio._udp._LINUX", False)
+    monkeypatch.setattr("sansice.sockets._options._LINUX", False)
     with pytest.raises(OSError, match="dont_fragment") as caught:
         opened(options=SocketOptions(dont_fragment=True))
     assert socket_error(caught.value).kind is SocketErrorKind.UNSUPPORTED
-
-
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [
-        (errno.EMFILE, SocketErrorKind.NO_RESOURCES),
-        (errno.EACCES, SocketErrorKind.PERMISSION),
-        (errno.EADDRNOTAVAIL, SocketErrorKind.ADDRESS_UNAVAILABLE),
-        (errno.EIO, SocketErrorKind.OTHER),
-    ],
-)
-def test_errors_have_a_kind_and_the_systems_words(number, kind):
-    error = socket_error(OSError(number, "words"))
-    assert (error.kind, error.text) == (kind, "words")
-
-
-def test_an_error_without_a_number_is_told_by_its_text():
-    assert socket_error(OSError("words")).text == "words"
-    assert reason_of(ValueError("port")) == "not an address"
 
 
 # ---------------------------------------------------------------- together
@@ -178,7 +102,7 @@ class Bare:
     """Just enough of a runtime."""
 
     def __init__(self):
-        self.sockets = UdpSockets()
+        self.sockets = Sockets()
         self.machine = Ear()
         self.driver = Driver(self.machine, self)
 
@@ -203,19 +127,6 @@ def bare():
     runtime = Bare()
     yield runtime
     runtime.sockets.close_all()
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        {"transport": Transport.TCP},
-        {"options": SocketOptions(tls=TlsOptions())},
-        {"options": SocketOptions(proxy=ProxyOptions(LOOPBACK))},
-        {"options": SocketOptions(multicast_groups=("224.0.0.251",))},
-    ],
-)
-def test_what_is_not_built_is_unsupported(bare, wanted):
-    assert bare.open(**wanted) == ("failed", 1, SocketErrorKind.UNSUPPORTED)
 
 
 @pytest.mark.parametrize(("host", "unreachable"), [("127.0.0.1", IcmpError(3, 3)), ("::1", IcmpError(1, 4, ipv6=True))])

@@ -1,11 +1,13 @@
 """The listing of interfaces."""
 
+import sys
+
 import ifaddr
 import pytest
 
-import sansice_trio._interfaces as listing
+import sansice.sockets._interfaces as listing
 from sansice import Address
-from sansice_trio import Interface, interfaces
+from sansice.sockets import Interface, interfaces
 
 
 @pytest.fixture
@@ -58,3 +60,9 @@ def test_a_filter_is_asked_with_the_name_and_the_address(scans):
 
 def test_without_a_filter_every_address_is_offered(scans):
     assert listing.host_addresses() == [address for _, address in interfaces()]
+
+
+def test_without_ifaddr_the_error_says_how_to_install_it(scans, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ifaddr", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install ifaddr"):
+        interfaces()

@@ -1,0 +1,98 @@
+"""What a machine may ask of a socket, checked and set before it is bound."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sansice.machine import ANY_IPV4, ANY_IPV6, Address, OpenSocket, SocketOptions, Transport
+
+from ._addresses import source_address, to_sockaddr
+
+# <linux/in.h>, <linux/in6.h>: the socket module does not name these.
+_LINUX = sys.platform == "linux"
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
+
+
+def check_supported(action: OpenSocket) -> None:
+    """Refuse what is not built.
+
+    Raises:
+        OSError: ENOTSUP, saying what it was.
+    """
+    options = action.options
+    if options.multicast_groups:
+        raise OSError(errno.ENOTSUP, "multicast groups are not built yet")
+    if options.proxy is not None:
+        raise OSError(errno.ENOTSUP, "proxies are not built yet")
+    if options.tls is not None and action.transport in (Transport.UDP, Transport.TCP):
+        raise OSError(errno.ENOTSUP, f"options for TLS are of no use to {action.transport.name}")
+
+
+def local_address(action: OpenSocket) -> Address:
+    """The address to bind: `ANY_IPV4` and `ANY_IPV6` become the one that leads to the remote.
+
+    Raises:
+        OSError: no route leads there; or the wildcard was asked for, whose answers could leave from another
+            address than the one that was asked.
+    """
+    bind = action.bind
+    if bind[0] not in (ANY_IPV4, ANY_IPV6):
+        return bind
+    if action.remote is None:
+        raise OSError(errno.EADDRNOTAVAIL, f"{bind.host} is no address to bind: name each local address")
+    return source_address(action.remote)._replace(port=bind.port)
+
+
+def configure(sock: Any, ipv6: bool, options: SocketOptions) -> None:
+    """Set options on a socket (of the socket module, or of a runtime) before it is bound.
+
+    Raises:
+        OSError: the system refused, or has no such option.
+    """
+    if ipv6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if options.dscp:
+        level, name = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if ipv6 else (socket.IPPROTO_IP, socket.IP_TOS)
+        sock.setsockopt(level, name, options.dscp << 2)
+    if options.reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, _option("SO_REUSEPORT"), 1)
+    if options.interface is not None:
+        sock.setsockopt(socket.SOL_SOCKET, _option("SO_BINDTODEVICE"), options.interface.encode())
+    if options.dont_fragment:
+        if not _LINUX:
+            raise OSError(errno.ENOTSUP, "dont_fragment is known only on Linux")
+        level, name = (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER) if ipv6 else (socket.IPPROTO_IP, _IP_MTU_DISCOVER)
+        sock.setsockopt(level, name, _PMTUDISC_DO)
+
+
+def _option(name: str) -> int:
+    option: int | None = getattr(socket, name, None)
+    if option is None:
+        raise OSError(errno.ENOTSUP, f"this system has no {name}")
+    return option
+
+
+def ports_to_try(bind: Address, ports: Sequence[int] | None) -> Sequence[int]:
+    """The ports to bind, in order: a port asked for, one of the permitted ``ports``, or any (0)."""
+    return (bind.port,) if bind.port or ports is None else ports
+
+
+def bind_socket(sock: socket.socket, local: Address, ipv6: bool, ports: Sequence[int] | None) -> None:
+    """Bind to an address and the first free one of its `ports_to_try`.
+
+    Raises:
+        OSError: none is free, or the address is none of ours.
+    """
+    tries = ports_to_try(local, ports)
+    for port in tries:
+        try:
+            sock.bind(to_sockaddr(Address(local.host, port), ipv6))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == tries[-1]:
+                raise
+        else:
+            return
