@@ -51,6 +51,8 @@ class DropReason(enum.Enum):
     UNKNOWN_ATTRIBUTE = "unknown comprehension-required attribute"
     BAD_INTEGRITY = "missing or wrong message integrity"
     BAD_USERNAME = "missing or wrong USERNAME"
+    STALE_NONCE = "nonce too old, or another client's"
+    BID_DOWN = "algorithms withheld or altered that the nonce promises"
     MISSING_ATTRIBUTE = "required attribute missing"
     UNVALIDATED_SOURCE = "data from an address without an authenticated check"
     UNKNOWN_SOCKET = "socket unknown or closed"
