@@ -8,7 +8,8 @@ be cancelled half-way.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from .machine import (
@@ -206,6 +207,59 @@ class AcceptedIds:
         """An id never handed out before by this counter."""
         self._last -= 1
         return SocketId(self._last)
+
+
+MAX_DATA_EVENTS = 1024  # application data that may wait for a slow reader
+
+
+class EventQueueBase:
+    """Events on their way to the application: the part of every adapter's ``EventQueue`` that never waits.
+
+    A runtime supplies `_wake`, which has whoever waits for an event look again.
+
+    Args:
+        data: the types of event that carry application data. At most ``max_data`` of them wait; then
+            the oldest is dropped and counted in ``dropped``. All other events are kept.
+    """
+
+    __slots__ = ("_closed", "_data", "_events", "_max_data", "_waiting_data", "dropped")
+
+    def __init__(self, data: Collection[type[Event]] = (), max_data: int = MAX_DATA_EVENTS) -> None:
+        self._events: deque[Event] = deque()
+        self._data = data
+        self._max_data = max_data
+        self._waiting_data = 0
+        self._closed = False
+        self.dropped: int = 0
+
+    def put(self, event: Event) -> None:
+        """Append an event, and wake a reader."""
+        if type(event) in self._data:
+            if self._waiting_data >= self._max_data:
+                self._drop_oldest()
+            self._waiting_data += 1
+        self._events.append(event)
+        self._wake()
+
+    def close(self) -> None:
+        """End the iteration after the events that are waiting."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        raise NotImplementedError
+
+    def _take(self) -> Event:
+        event = self._events.popleft()
+        if type(event) in self._data:
+            self._waiting_data -= 1
+        return event
+
+    def _drop_oldest(self) -> None:
+        oldest = next(index for index, event in enumerate(self._events) if type(event) in self._data)
+        del self._events[oldest]
+        self._waiting_data -= 1
+        self.dropped += 1
 
 
 def _open(runtime: Runtime, action: OpenSocket) -> None:

@@ -7,7 +7,6 @@ import math
 import select
 import socket
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
@@ -16,7 +15,6 @@ import trio
 
 from sansice import (
     Address,
-    AddressRecord,
     CloseMode,
     Event,
     LocalProtocolError,
@@ -24,23 +22,21 @@ from sansice import (
     OpenSocket,
     RecordKind,
     Resolve,
-    ResolveError,
     SocketId,
 )
-from sansice.driver import Driver, clock
-from sansice.sockets import Sockets, TlsConfig, from_sockaddr
+from sansice.driver import MAX_DATA_EVENTS, Driver, EventQueueBase, clock
+from sansice.sockets import Answer, Sockets, TlsConfig, address_records, look_up, look_up_error
 
 from ._fallback import TrioSockets
 
 R = TypeVar("R")
 
 LINGER = 1.0  # seconds that leaving a block may take, for what must still go out
-MAX_DATA_EVENTS = 1024  # application data that may wait for a slow reader
 
 _FAMILIES = {RecordKind.A: socket.AF_INET, RecordKind.AAAA: socket.AF_INET6}
 
 
-class EventQueue:
+class EventQueue(EventQueueBase):
     """Events on their way to the application: an asynchronous iterator that ends when the driver does.
 
     Args:
@@ -48,50 +44,32 @@ class EventQueue:
             the oldest is dropped and counted in ``dropped``. All other events are kept.
     """
 
-    __slots__ = ("_closed", "_data", "_events", "_max_data", "_readers", "_waiting_data", "dropped")
+    __slots__ = ("_readers",)
 
     def __init__(self, data: Collection[type[Event]] = (), max_data: int = MAX_DATA_EVENTS) -> None:
-        self._events: deque[Event] = deque()
-        self._data = data
-        self._max_data = max_data
-        self._waiting_data = 0
+        super().__init__(data, max_data)
         self._readers = trio.lowlevel.ParkingLot()
-        self._closed = False
-        self.dropped: int = 0
 
-    def put(self, event: Event) -> None:
-        """Append an event, and wake a reader."""
-        if type(event) in self._data:
-            if self._waiting_data >= self._max_data:
-                self._drop_oldest()
-            self._waiting_data += 1
-        self._events.append(event)
-        self._readers.unpark()
-
-    def close(self) -> None:
-        """End the iteration after the events that are waiting."""
-        self._closed = True
-        self._readers.unpark_all()
-
-    def __aiter__(self) -> EventQueue:
-        return self
-
-    async def __anext__(self) -> Event:
+    async def get(self) -> Event | None:
+        """Wait for the next event; ``None`` once the driver has ended. Cancelling is safe: no event is lost."""
         await trio.lowlevel.checkpoint()
         while not self._events:
             if self._closed:
-                raise StopAsyncIteration
+                return None
             await self._readers.park()
-        event = self._events.popleft()
-        if type(event) in self._data:
-            self._waiting_data -= 1
+        return self._take()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self.get()
+        if event is None:
+            raise StopAsyncIteration
         return event
 
-    def _drop_oldest(self) -> None:
-        oldest = next(index for index, event in enumerate(self._events) if type(event) in self._data)
-        del self._events[oldest]
-        self._waiting_data -= 1
-        self.dropped += 1
+    def _wake(self) -> None:
+        self._readers.unpark_all()
 
 
 class TrioDriver:
@@ -273,7 +251,13 @@ class TrioDriver:
 
 @contextlib.asynccontextmanager
 async def open_driver(
-    machine: Machine, *, data: Collection[type[Event]] = (), max_data: int = MAX_DATA_EVENTS
+    machine: Machine,
+    *,
+    data: Collection[type[Event]] = (),
+    max_data: int = MAX_DATA_EVENTS,
+    ports: Sequence[int] | None = None,
+    tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
+    inherited: Sequence[socket.socket] = (),
 ) -> AsyncIterator[tuple[TrioDriver, EventQueue]]:
     """Run any machine: an ``async with`` block that yields ``(driver, events)``.
 
@@ -284,10 +268,12 @@ async def open_driver(
         machine: any machine.
         data, max_data: which types of event carry application data, and how many of them may wait; see
             `EventQueue`. A type of event that a peer can cause at will belongs here.
+        ports: the local ports to choose from where the machine asks for any.
+        tls, inherited: see `sansice.sockets.Sockets`.
     """
     events = EventQueue(data, max_data)
     try:
-        async with TrioDriver(machine, events.put) as driver:
+        async with TrioDriver(machine, events.put, ports=ports, tls=tls, inherited=inherited) as driver:
             yield driver, events
     finally:
         events.close()
@@ -313,17 +299,11 @@ def _runs_in_real_time() -> bool:
     return clock.deadline_to_sleep_time(clock.current_time() + 1) <= 1
 
 
-async def _look_up(action: Resolve) -> tuple[AddressRecord, ...] | ResolveError:
+async def _look_up(action: Resolve) -> Answer:
     family = _FAMILIES.get(action.kind)
     if family is None:
-        return ResolveError.FAILURE  # SRV and NAPTR are not built yet
-    try:
-        found = await trio.socket.getaddrinfo(action.name, None, family, socket.SOCK_DGRAM)
-    except socket.gaierror as error:
-        if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
-            return ResolveError.NOT_FOUND
-        return ResolveError.TIMEOUT if error.errno == socket.EAI_AGAIN else ResolveError.FAILURE
-    except (OSError, UnicodeError):
-        return ResolveError.FAILURE
-    hosts = dict.fromkeys(from_sockaddr(info[4]).host for info in found)
-    return tuple(AddressRecord(host) for host in hosts)
+        return await trio.to_thread.run_sync(look_up, action, abandon_on_cancel=True)
+    try:  # by trio, where a test may have set a resolver of its own
+        return address_records(await trio.socket.getaddrinfo(action.name, None, family, socket.SOCK_DGRAM))
+    except (OSError, UnicodeError) as error:
+        return look_up_error(error)

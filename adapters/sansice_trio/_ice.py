@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
-import attrs
 import trio
 
-from sansice import DropReason, Entropy, Event, LocalProtocolError
+from sansice import Entropy
 from sansice.ice import (
+    MAX_QUEUED,
+    MAX_QUEUED_BYTES,
     Candidate,
     CandidatePair,
     ConsentLost,
     Credentials,
-    DataReceived,
     Description,
-    GatheringState,
-    IceAgent,
+    IceArguments,
     IceClosed,
     IceConfig,
+    IceConnectionBase,
     IceFailed,
-    IceRole,
     IceServer,
-    IceState,
-    IceStats,
-    WouldBlock,
 )
+from sansice.sockets import InterfaceFilter, host_addresses
 
 from ._driver import TrioDriver
-from ._interfaces import InterfaceFilter, host_addresses
 
-MAX_QUEUED = 1024  # datagrams that wait for a slow reader: half a second of video at 20 Mbit/s
-MAX_QUEUED_BYTES = 2**20  # or 16 datagrams of the largest kind
 _DEFAULT_CONFIG = IceConfig()
 
 
@@ -83,89 +76,38 @@ def open_ice(
     Raises:
         LocalProtocolError: an argument that is wrong, or not supported yet.
     """
-    for name, is_built in (
-        ("lite", not lite),
-        ("streams", streams == 1),
-        ("components", components == 1),
-        ("policy", policy == "all"),
-        ("nomination", nomination is None),
-    ):
-        if not is_built:
-            raise LocalProtocolError(f"open_ice(): only the default of {name} is supported so far")
-    if port_range is not None and not _is_port_range(port_range):
-        raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")
-    if min(max_queued, max_queued_bytes) < 1:
-        raise LocalProtocolError("open_ice(): a queue of less than one datagram")
-    agent = IceAgent(
-        controlling=controlling,
-        servers=ice_servers,
-        credentials=credentials,
-        config=config,
-        entropy=entropy,
-    )
     return IceConnection(
-        agent,
-        interface_filter=interface_filter,
-        include_loopback=include_loopback,
-        ports=port_range and range(port_range[0], port_range[1] + 1),
+        controlling=controlling,
+        lite=lite,
+        ice_servers=ice_servers,
+        credentials=credentials,
+        streams=streams,
+        components=components,
         trickle=trickle,
+        policy=policy,
+        include_loopback=include_loopback,
+        interface_filter=interface_filter,
+        port_range=port_range,
+        nomination=nomination,
+        entropy=entropy,
+        config=config,
         max_queued=max_queued,
         max_queued_bytes=max_queued_bytes,
     )
 
 
-def _is_port_range(value: object) -> bool:
-    match value:
-        case (int(lowest), int(highest)):
-            return 1 <= lowest <= highest <= 65535
-    return False
-
-
-class IceConnection:
+class IceConnection(IceConnectionBase[TrioDriver]):
     """A running ICE agent; `open_ice` makes it.
 
     Everything that waits raises `IceClosed` once the agent is closed, `ConsentLost` (an `IceClosed`) once the
     peer's consent is lost, and `IceFailed` once connecting has failed.
     """
 
-    # One object a connection, and many of them in a server: a list costs an idle queue 56 bytes, a deque 700.
-    __slots__ = (
-        "_agent",
-        "_connecting",
-        "_driver",
-        "_include_loopback",
-        "_interface_filter",
-        "_left",
-        "_max_queued",
-        "_max_queued_bytes",
-        "_news",
-        "_queue",
-        "_queued_bytes",
-        "_trickle",
-    )
+    __slots__ = ("_news",)
 
-    def __init__(
-        self,
-        agent: IceAgent,
-        *,
-        interface_filter: InterfaceFilter | None,
-        include_loopback: bool | None,
-        ports: range | None,
-        trickle: bool,
-        max_queued: int,
-        max_queued_bytes: int,
-    ) -> None:
-        self._agent = agent
-        self._driver = TrioDriver(agent, self._deliver, ports=ports)
-        self._interface_filter = interface_filter
-        self._include_loopback = include_loopback
-        self._trickle = trickle
-        self._max_queued = max_queued
-        self._max_queued_bytes = max_queued_bytes
-        self._queue: list[bytes] = []
-        self._queued_bytes = 0
+    def __init__(self, **arguments: Unpack[IceArguments]) -> None:
+        super().__init__(lambda agent, deliver, ports: TrioDriver(agent, deliver, ports=ports), **arguments)
         self._news: trio.Event | None = None
-        self._connecting = self._left = False
 
     async def __aenter__(self) -> Self:
         await self._driver.__aenter__()
@@ -177,71 +119,7 @@ class IceConnection:
         try:
             return await self._driver.__aexit__(kind, error, trace)
         finally:
-            self._left = True
-            self._tell_waiting()
-
-    # ------------------------------------------------------------- what may be read
-
-    @property
-    def state(self) -> IceState:
-        """The state, in W3C's words."""
-        return self._agent.state
-
-    @property
-    def role(self) -> IceRole:
-        """The role of this moment."""
-        return self._agent.role
-
-    @property
-    def writable(self) -> bool:
-        """Whether `send` would send: from the first valid pair on."""
-        return self._agent.writable
-
-    @property
-    def selected_pair(self) -> CandidatePair | None:
-        """The nominated pair, once there is one."""
-        return self._agent.selected_pair
-
-    @property
-    def pairs(self) -> tuple[CandidatePair, ...]:
-        """All pairs, by decreasing priority."""
-        return self._agent.pairs
-
-    @property
-    def local_candidates(self) -> tuple[Candidate, ...]:
-        """What was gathered so far."""
-        return self._agent.local_candidates
-
-    @property
-    def remote_candidates(self) -> tuple[Candidate, ...]:
-        """What the peer told, and what its checks revealed."""
-        return self._agent.remote_candidates
-
-    @property
-    def local_description(self) -> Description:
-        """What to tell the peer, with the candidates gathered so far."""
-        description = self._agent.local_description
-        if self._trickle:
-            description = attrs.evolve(description, options=(*description.options, "trickle"))
-        return description
-
-    @property
-    def lost(self) -> Mapping[str, int]:
-        """How many datagrams the system refused to send, by reason."""
-        return self._driver.lost
-
-    def stats(self) -> IceStats:
-        """A copy of the counters."""
-        stats = self._agent.stats
-        return attrs.evolve(stats, dropped=Counter(stats.dropped))
-
-    def explain(self) -> str:
-        """What was tried and how far it got, for a person."""
-        return self._agent.explain()
-
-    async def changed(self) -> None:
-        """Wait until something is new: the state, a candidate, a pair, data. Cancelling is safe."""
-        await self._park()
+            self._leave()
 
     # ------------------------------------------------------------- connecting
 
@@ -255,11 +133,9 @@ class IceConnection:
         """
         self._start_gathering()
         await trio.lowlevel.checkpoint()
-        while self._agent.gathering_state is not GatheringState.COMPLETE:
+        while not self._is_gathered():
             await self._park()
-        if self._agent.state is IceState.CLOSED:  # which ends gathering too
-            self._raise_if_over()
-        return self.local_description
+        return self._complete_description()
 
     def candidates(self) -> Candidates:
         """Start gathering, and iterate over the local candidates as they are found, from the first one."""
@@ -276,12 +152,7 @@ class IceConnection:
             IceFailed: nothing connected; it carries `explain`.
             LocalProtocolError: a second call, or what `IceAgent.set_remote` refuses; then it may be called again.
         """
-        self._raise_if_over()
-        if self._connecting:
-            raise LocalProtocolError("connect() was called before: wait with connected()")
-        self._start_gathering()
-        self._driver.call(self._agent.set_remote, remote)
-        self._connecting = True
+        self._start_connecting(remote)
         return await self.connected()
 
     async def connected(self) -> CandidatePair:
@@ -290,34 +161,15 @@ class IceConnection:
         Raises:
             IceFailed: nothing connected.
         """
-        if self._agent.selected_pair is not None:
+        if self.selected_pair is not None:
             await trio.lowlevel.checkpoint()
-        while True:
-            self._raise_if_over()
-            pair = self._agent.selected_pair
-            if pair is not None:
-                return pair
+        while (pair := self._connected_pair()) is None:
             await self._park()
+        return pair
 
-    def add_remote_candidate(self, candidate: Candidate) -> bool:
-        """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
-        return self._driver.call(self._agent.add_remote_candidate, candidate)
-
-    def end_of_candidates(self) -> None:
-        """The peer has no more candidates. See `IceAgent.end_of_candidates`."""
-        self._driver.call(self._agent.end_of_candidates)
-
-    def restart(self) -> None:
-        """Restart ICE with new credentials: not supported yet.
-
-        Raises:
-            LocalProtocolError: always.
-        """
-        self._driver.call(self._agent.restart)
-
-    def close(self) -> None:
-        """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""
-        self._driver.call(self._agent.close)
+    async def changed(self) -> None:
+        """Wait until something is new: the state, a candidate, a pair, data. Cancelling is safe."""
+        await self._park()
 
     # ------------------------------------------------------------- data
 
@@ -325,17 +177,6 @@ class IceConnection:
         """Send a datagram, as `send_nowait` does. Cancelling is safe: then it was not sent."""
         await trio.lowlevel.checkpoint()
         self.send_nowait(data, stream=stream, component=component)
-
-    def send_nowait(self, data: bytes, *, stream: int = 0, component: int = 1) -> None:
-        """Send a datagram, from the first valid pair on. What the system refuses is lost, and counted in `lost`.
-
-        Raises:
-            NotConnected: no pair is valid; nothing was done.
-            LocalProtocolError: data that cannot be sent. See `IceAgent.send`.
-        """
-        if not self._agent.writable:
-            self._raise_if_over()  # or the agent says what is missing
-        self._driver.call(self._agent.send, data, stream=stream, component=component)
 
     async def receive(self, *, stream: int = 0, component: int = 1) -> bytes:
         """Wait for a datagram. Cancelling is safe: no data is lost.
@@ -347,18 +188,6 @@ class IceConnection:
             await trio.lowlevel.checkpoint()
         while not self._queue:
             await self._park()
-        return self._take()
-
-    def receive_nowait(self, *, stream: int = 0, component: int = 1) -> bytes:
-        """The oldest datagram that waits.
-
-        Raises:
-            WouldBlock: none does.
-        """
-        self._check_component(stream, component)
-        if not self._queue:
-            self._raise_if_over()
-            raise WouldBlock("receive_nowait(): nothing has arrived")
         return self._take()
 
     def __aiter__(self) -> Self:
@@ -375,32 +204,10 @@ class IceConnection:
 
     # ------------------------------------------------------------- inside
 
-    def _start_gathering(self) -> None:
-        if self._agent.gathering_state is GatheringState.NEW:
-            self._raise_if_over()
-            addresses = host_addresses(self._interface_filter)
-            self._driver.call(self._agent.gather, addresses, include_loopback=self._include_loopback)
+    def _host_addresses(self) -> Sequence[str]:
+        return host_addresses(self._interface_filter)
 
-    def _check_component(self, stream: int, component: int) -> None:
-        if (stream, component) != (0, 1):
-            raise LocalProtocolError(f"receive(): there is no stream {stream} with a component {component}")
-
-    def _take(self) -> bytes:
-        data = self._queue.pop(0)
-        self._queued_bytes -= len(data)
-        return data
-
-    def _deliver(self, event: Event) -> None:
-        if type(event) is DataReceived:
-            data = event.data
-            self._queue.append(data)
-            self._queued_bytes += len(data)
-            while len(self._queue) > self._max_queued or self._queued_bytes > self._max_queued_bytes:
-                self._take()
-                self._agent.stats.drop(DropReason.QUEUE_FULL)
-        self._tell_waiting()
-
-    def _tell_waiting(self) -> None:
+    def _wake(self) -> None:
         if self._news is not None:
             self._news.set()
             self._news = None
@@ -410,13 +217,6 @@ class IceConnection:
         if self._news is None:  # made when somebody waits: an idle connection has none
             self._news = trio.Event()
         await self._news.wait()
-
-    def _raise_if_over(self) -> None:
-        error = self._agent.failure
-        if error is not None:
-            raise error
-        if self._left:  # the driver broke down before it could close the agent
-            raise IceClosed("the connection is closed")
 
 
 class Candidates:
@@ -433,10 +233,9 @@ class Candidates:
 
     async def __anext__(self) -> Candidate:
         await trio.lowlevel.checkpoint()
-        agent = self._ice._agent
-        while self._told >= len(agent.local_candidates):
-            if agent.gathering_state is GatheringState.COMPLETE:
+        while (candidate := self._ice._candidate(self._told)) is None:
+            if self._ice._is_gathered():
                 raise StopAsyncIteration
             await self._ice._park()
         self._told += 1
-        return agent.local_candidates[self._told - 1]
+        return candidate

@@ -13,6 +13,14 @@ from ._candidate import (
     UnsupportedCandidate as UnsupportedCandidate,
 )
 from ._config import IceConfig as IceConfig
+from ._connection import (
+    MAX_QUEUED as MAX_QUEUED,
+    MAX_QUEUED_BYTES as MAX_QUEUED_BYTES,
+    ConnectionDriver as ConnectionDriver,
+    IceArguments as IceArguments,
+    IceConnectionBase as IceConnectionBase,
+    MakeDriver as MakeDriver,
+)
 from ._description import Credentials as Credentials, Description as Description
 from ._errors import (
     ConsentLost as ConsentLost,

@@ -19,6 +19,13 @@ from ._interfaces import (
     host_addresses as host_addresses,
     interfaces as interfaces,
 )
+from ._lookup import (
+    Answer as Answer,
+    LookUps as LookUps,
+    address_records as address_records,
+    look_up as look_up,
+    look_up_error as look_up_error,
+)
 from ._options import (
     check_supported as check_supported,
     configure as configure,

@@ -398,7 +398,7 @@ class Names(trio.abc.HostnameResolver):
     [
         ("stun.example", RecordKind.A, (AddressRecord("192.0.2.1"),)),
         ("stun.example", RecordKind.AAAA, (AddressRecord("2001:db8::1"),)),
-        ("stun.example", RecordKind.SRV, ResolveError.FAILURE),
+        ("no..name", RecordKind.SRV, ResolveError.FAILURE),
         ("nowhere.example", RecordKind.A, ResolveError.NOT_FOUND),
         ("later.example", RecordKind.A, ResolveError.TIMEOUT),
         ("broken.example", RecordKind.A, ResolveError.FAILURE),

@@ -1,0 +1,332 @@
+"""What a connection of an adapter does without a runtime: `IceConnectionBase`.
+
+The three adapters have one `IceConnection` each. All of it that never waits stands here: the arguments of
+``open_ice``, the agent, the queue of what was received, what may be read, and what is raised when it is over.
+An adapter adds the waiting.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Generic, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
+
+import attrs
+
+from sansice.machine import DropReason, Entropy, Event, LocalProtocolError
+
+from ._agent import IceAgent
+from ._candidate import Candidate
+from ._config import IceConfig
+from ._description import Credentials, Description
+from ._errors import IceClosed, WouldBlock
+from ._events import DataReceived, GatheringState, IceState
+from ._pair import CandidatePair
+from ._role import IceRole
+from ._server import IceServer
+from ._stats import IceStats
+
+R = TypeVar("R")
+
+MAX_QUEUED = 1024  # datagrams that wait for a slow reader: half a second of video at 20 Mbit/s
+MAX_QUEUED_BYTES = 2**20  # or 16 datagrams of the largest kind
+
+
+class ConnectionDriver(Protocol):
+    """What a connection needs of the driver that runs its agent."""
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """How many datagrams were not sent, by reason."""
+        ...
+
+    def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
+        """Run a command of the agent's with ``now`` filled in, and perform what it wants."""
+        ...
+
+
+D = TypeVar("D", bound=ConnectionDriver)
+
+MakeDriver: TypeAlias = Callable[[IceAgent, Callable[[Event], None], Sequence[int] | None], D]
+"""``make(agent, deliver, ports)``: a driver that is not running yet."""
+
+
+class IceArguments(TypedDict):
+    """The arguments of ``open_ice``, the same in every adapter, and documented there."""
+
+    controlling: bool
+    lite: bool
+    ice_servers: Iterable[IceServer | str]
+    credentials: Credentials | None
+    streams: int
+    components: int
+    trickle: bool
+    policy: str
+    include_loopback: bool | None
+    interface_filter: Callable[[str, str], bool] | None
+    port_range: tuple[int, int] | None
+    nomination: None
+    entropy: Entropy
+    config: IceConfig
+    max_queued: int
+    max_queued_bytes: int
+
+
+def _check(arguments: IceArguments) -> None:
+    """Refuse what is wrong, or not built yet.
+
+    Raises:
+        LocalProtocolError: saying which argument it was.
+    """
+    for name, is_built in (
+        ("lite", not arguments["lite"]),
+        ("streams", arguments["streams"] == 1),
+        ("components", arguments["components"] == 1),
+        ("policy", arguments["policy"] == "all"),
+        ("nomination", arguments["nomination"] is None),
+    ):
+        if not is_built:
+            raise LocalProtocolError(f"open_ice(): only the default of {name} is supported so far")
+    port_range = arguments["port_range"]
+    if port_range is not None and not _is_port_range(port_range):
+        raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")
+    if min(arguments["max_queued"], arguments["max_queued_bytes"]) < 1:
+        raise LocalProtocolError("open_ice(): a queue of less than one datagram")
+
+
+def _is_port_range(value: object) -> bool:
+    match value:
+        case (int(lowest), int(highest)):
+            return 1 <= lowest <= highest <= 65535
+    return False
+
+
+class IceConnectionBase(Generic[D]):
+    """The part of an adapter's ``IceConnection`` that never waits. Applications use that, not this.
+
+    A runtime supplies `_wake` and `_host_addresses`. Whoever waits looks at the agent, waits until `_wake` is
+    called, and looks again; `_raise_if_over` says when there is nothing to wait for any more.
+
+    Args:
+        make_driver: given the agent, where to deliver its events, and the local ports to choose from.
+        arguments: of ``open_ice``.
+
+    Raises:
+        LocalProtocolError: an argument that is wrong, or not supported yet.
+    """
+
+    # One object a connection, and many of them in a server: a list costs an idle queue 56 bytes, a deque 700.
+    __slots__ = (
+        "_agent",
+        "_connecting",
+        "_driver",
+        "_include_loopback",
+        "_interface_filter",
+        "_left",
+        "_max_queued",
+        "_max_queued_bytes",
+        "_queue",
+        "_queued_bytes",
+        "_trickle",
+    )
+
+    def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
+        _check(arguments)
+        self._agent: IceAgent = IceAgent(
+            controlling=arguments["controlling"],
+            servers=arguments["ice_servers"],
+            credentials=arguments["credentials"],
+            config=arguments["config"],
+            entropy=arguments["entropy"],
+        )
+        ports = arguments["port_range"]
+        self._driver: D = make_driver(self._agent, self._deliver, ports and range(ports[0], ports[1] + 1))
+        self._interface_filter = arguments["interface_filter"]
+        self._include_loopback = arguments["include_loopback"]
+        self._trickle = arguments["trickle"]
+        self._max_queued = arguments["max_queued"]
+        self._max_queued_bytes = arguments["max_queued_bytes"]
+        self._queue: list[bytes] = []
+        self._queued_bytes = 0
+        self._connecting = self._left = False
+
+    # ------------------------------------------------------------- what a runtime supplies
+
+    def _wake(self) -> None:
+        """Have everybody who waits look again. Called within a step of the machine, so it runs nobody."""
+        raise NotImplementedError
+
+    def _host_addresses(self) -> Sequence[str]:
+        """The machine's own addresses that ``_interface_filter`` lets through."""
+        raise NotImplementedError
+
+    def _look(self, read: Callable[[], R]) -> R:
+        """Read more than one thing of the agent. A runtime with threads keeps them out meanwhile."""
+        return read()
+
+    # ------------------------------------------------------------- what may be read
+
+    @property
+    def state(self) -> IceState:
+        """The state, in W3C's words."""
+        return self._agent.state
+
+    @property
+    def role(self) -> IceRole:
+        """The role of this moment."""
+        return self._agent.role
+
+    @property
+    def writable(self) -> bool:
+        """Whether `send` would send: from the first valid pair on."""
+        return self._agent.writable
+
+    @property
+    def selected_pair(self) -> CandidatePair | None:
+        """The nominated pair, once there is one."""
+        return self._agent.selected_pair
+
+    @property
+    def pairs(self) -> tuple[CandidatePair, ...]:
+        """All pairs, by decreasing priority."""
+        return self._look(lambda: self._agent.pairs)
+
+    @property
+    def local_candidates(self) -> tuple[Candidate, ...]:
+        """What was gathered so far."""
+        return self._agent.local_candidates
+
+    @property
+    def remote_candidates(self) -> tuple[Candidate, ...]:
+        """What the peer told, and what its checks revealed."""
+        return self._look(lambda: self._agent.remote_candidates)
+
+    @property
+    def local_description(self) -> Description:
+        """What to tell the peer, with the candidates gathered so far."""
+        description = self._look(lambda: self._agent.local_description)
+        if self._trickle:
+            description = attrs.evolve(description, options=(*description.options, "trickle"))
+        return description
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """How many datagrams the system refused to send, by reason."""
+        return self._driver.lost
+
+    def stats(self) -> IceStats:
+        """A copy of the counters."""
+        return self._look(lambda: attrs.evolve(self._agent.stats, dropped=Counter(self._agent.stats.dropped)))
+
+    def explain(self) -> str:
+        """What was tried and how far it got, for a person."""
+        return self._look(self._agent.explain)
+
+    # ------------------------------------------------------------- commands that never wait
+
+    def add_remote_candidate(self, candidate: Candidate) -> bool:
+        """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
+        return self._driver.call(self._agent.add_remote_candidate, candidate)
+
+    def end_of_candidates(self) -> None:
+        """The peer has no more candidates. See `IceAgent.end_of_candidates`."""
+        self._driver.call(self._agent.end_of_candidates)
+
+    def restart(self) -> None:
+        """Restart ICE with new credentials: not supported yet.
+
+        Raises:
+            LocalProtocolError: always.
+        """
+        self._driver.call(self._agent.restart)
+
+    def close(self) -> None:
+        """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""
+        self._driver.call(self._agent.close)
+
+    def send_nowait(self, data: bytes, *, stream: int = 0, component: int = 1) -> None:
+        """Send a datagram, from the first valid pair on. What the system refuses is lost, and counted in `lost`.
+
+        Raises:
+            NotConnected: no pair is valid; nothing was done.
+            LocalProtocolError: data that cannot be sent. See `IceAgent.send`.
+        """
+        if not self._agent.writable:
+            self._raise_if_over()  # or the agent says what is missing
+        self._driver.call(self._agent.send, data, stream=stream, component=component)
+
+    def receive_nowait(self, *, stream: int = 0, component: int = 1) -> bytes:
+        """The oldest datagram that waits.
+
+        Raises:
+            WouldBlock: none does.
+        """
+        self._check_component(stream, component)
+        if not self._queue:
+            self._raise_if_over()
+            raise WouldBlock("receive_nowait(): nothing has arrived")
+        return self._take()
+
+    # ------------------------------------------------------------- what the waiting is made of
+
+    def _start_gathering(self) -> None:
+        if self._agent.gathering_state is GatheringState.NEW:
+            self._raise_if_over()
+            self._driver.call(self._agent.gather, self._host_addresses(), include_loopback=self._include_loopback)
+
+    def _is_gathered(self) -> bool:
+        return self._agent.gathering_state is GatheringState.COMPLETE
+
+    def _complete_description(self) -> Description:
+        if self._agent.state is IceState.CLOSED:  # which ends gathering too
+            self._raise_if_over()
+        return self.local_description
+
+    def _candidate(self, index: int) -> Candidate | None:
+        """The local candidate of that number, if it has been found."""
+        found = self._agent.local_candidates
+        return found[index] if index < len(found) else None
+
+    def _start_connecting(self, remote: Description) -> None:
+        self._raise_if_over()
+        if self._connecting:
+            raise LocalProtocolError("connect() was called before: wait with connected()")
+        self._start_gathering()
+        self._driver.call(self._agent.set_remote, remote)
+        self._connecting = True
+
+    def _connected_pair(self) -> CandidatePair | None:
+        """The selected pair, or ``None`` while there may still be one."""
+        self._raise_if_over()
+        return self._agent.selected_pair
+
+    def _check_component(self, stream: int, component: int) -> None:
+        if (stream, component) != (0, 1):
+            raise LocalProtocolError(f"receive(): there is no stream {stream} with a component {component}")
+
+    def _take(self) -> bytes:
+        data = self._queue.pop(0)
+        self._queued_bytes -= len(data)
+        return data
+
+    def _deliver(self, event: Event) -> None:
+        if type(event) is DataReceived:
+            data = event.data
+            self._queue.append(data)
+            self._queued_bytes += len(data)
+            while len(self._queue) > self._max_queued or self._queued_bytes > self._max_queued_bytes:
+                self._take()
+                self._agent.stats.drop(DropReason.QUEUE_FULL)
+        self._wake()
+
+    def _leave(self) -> None:
+        """The block is left: whoever still waits waits in vain."""
+        self._left = True
+        self._wake()
+
+    def _raise_if_over(self) -> None:
+        error = self._agent.failure
+        if error is not None:
+            raise error
+        if self._left:  # the driver broke down before it could close the agent
+            raise IceClosed("the connection is closed")
