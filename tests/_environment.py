@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 _TESTS = Path(__file__).resolve().parent
-_NEEDED = ("sansice", "aioice", "hypothesis", "pytest", "xdist")
+_NEEDED = ("sansice", "aioice", "hypothesis", "pytest", "xdist", *(("atheris",) if sys.platform == "linux" else ()))
 
 
 def enter_test_venv(program: Path) -> None:

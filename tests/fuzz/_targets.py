@@ -1,0 +1,155 @@
+"""What is fuzzed. A target takes bytes and raises when a promise is broken; it catches nothing but what is promised.
+
+Machines are told bytes as a sequence of inputs, cut by `pieces`, so that the fuzzer also learns order and time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+from sansice import Address, Machine, SocketId
+from sansice.ice import Candidate, Credentials, Description, IceAgent
+from sansice.machine import DecodeError
+from sansice.stun import (
+    Rfc4571Framer,
+    ServerUri,
+    StreamFramer,
+    decode_untrusted,
+    demultiplex,
+    is_stun,
+    short_term_key,
+)
+from sansice.stun._attributes import REGISTRY
+
+KEY = short_term_key("password")
+PEER = Address("192.0.2.7", 5000)
+HOST = Address("192.0.2.1", 40000)
+STEP = 0.05  # seconds between two pieces
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """The data in pieces, each led by its length in two bytes; the last one is what is left."""
+    start = 0
+    while start < len(data):
+        length = int.from_bytes(data[start : start + 2], "big")
+        yield data[start + 2 : start + 2 + length]
+        start += 2 + length
+
+
+def joined(*parts: bytes) -> bytes:
+    """What `pieces` cuts into these parts."""
+    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
+def fixed_entropy() -> Callable[[int], bytes]:
+    """The same bytes in every run, or a crash could not be repeated."""
+    drawn = 0
+
+    def entropy(length: int) -> bytes:
+        nonlocal drawn
+        drawn += 1
+        return hashlib.shake_128(drawn.to_bytes(8, "big")).digest(length)
+
+    return entropy
+
+
+def message(data: bytes) -> None:
+    """Only DecodeError, and no attribute is lost or invented."""
+    if data:
+        demultiplex(data[0], quic=bool(data[0] & 1), from_turn_server=bool(data[0] & 2))
+    try:
+        decoded = decode_untrusted(data)
+    except DecodeError:
+        return
+    assert is_stun(data)
+    for attribute in REGISTRY.values():
+        try:
+            decoded.get(attribute)
+        except DecodeError:
+            continue
+    decoded.verify(KEY)
+    decoded.verify(KEY, minimum_sha256=16)
+    decoded.unknown_required()
+    assert sum(4 + len(raw) + -len(raw) % 4 for _, raw in decoded.attributes()) == len(data) - 20
+    repr(decoded)
+
+
+def stream(data: bytes) -> None:
+    """However a stream is cut, the frames and the error are the same; no more than one frame is kept."""
+    for make in (StreamFramer, lambda: StreamFramer(channel_data=True), Rfc4571Framer):
+        _compare_cuts(make, data)
+
+
+def _compare_cuts(make: Callable[[], StreamFramer | Rfc4571Framer], data: bytes) -> None:
+    limit = 65_600 + 4
+    whole = make()
+    frames = whole.feed(data)
+    assert whole.error is not None or whole.pending <= limit
+    assert all(type(frame) is bytes and frame for frame in frames)
+    size = 1 + len(data) % 7
+    cut = make()
+    again = [frame for start in range(0, len(data), size) for frame in cut.feed(data[start : start + size])]
+    assert again == frames, f"{frames} when whole, {again} in steps of {size}"
+    assert cut.error is whole.error
+    assert whole.error is not None or cut.pending == whole.pending
+
+
+def uri(data: bytes) -> None:
+    """Only ValueError, and what was parsed is written so that it parses to the same."""
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        parsed = ServerUri.parse(text)
+    except ValueError:
+        return
+    assert ServerUri.parse(str(parsed)) == parsed
+
+
+def description(data: bytes) -> None:
+    """Only ValueError from what a peer's signalling says, and what was read survives being written."""
+    text = data.decode("utf-8", "surrogateescape")
+    for read, write in (
+        (Candidate.from_sdp, Candidate.to_sdp),
+        (Description.from_sdp, Description.to_sdp),
+        (Description.from_json, Description.to_json),
+    ):
+        try:
+            value = read(text)
+        except ValueError:
+            continue
+        assert read(write(value)) == value  # type: ignore[operator, arg-type]
+
+
+def agent(data: bytes) -> None:
+    """An agent takes any datagrams at any time, and connects to nobody who does not know its password."""
+    machine = IceAgent(controlling=True, credentials=Credentials("ufra", "p" * 22), entropy=fixed_entropy())
+    machine.gather([HOST.host], now=0.0)
+    (socket,) = (output.socket for output in machine.take_outputs() if hasattr(output, "bind"))
+    machine.handle_socket_opened(socket, HOST, now=0.0)
+    candidates = [Candidate.from_sdp(f"1 1 udp 2130706431 {PEER.host} {PEER.port} typ host")]
+    machine.set_remote(Description("peer", "q" * 22, candidates=candidates), now=0.0)
+    feed_datagrams(machine, socket, data)
+    assert machine.selected_pair is None
+
+
+def feed_datagrams(machine: Machine, socket: SocketId, data: bytes, source: Address = PEER) -> None:
+    """Each piece as a datagram; an empty one lets the machine's own deadline pass. Every output is drained and dropped."""
+    now = 0.0
+    for piece in pieces(data):
+        now += STEP
+        if piece:
+            machine.handle_datagrams(socket, [(source, piece)], now=now)
+        elif machine.deadline() < 1e9:
+            now = max(now, machine.deadline())
+            machine.handle_timer(now=now)
+            assert machine.deadline() > now
+        machine.take_outputs()
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "message": message,
+    "stream": stream,
+    "uri": uri,
+    "description": description,
+    "agent": agent,
+}
