@@ -59,6 +59,16 @@ from ._attributes import (
     Attribute as Attribute,
     register as register,
 )
+from ._client_authentication import (
+    MAX_CHALLENGES as MAX_CHALLENGES,
+    ClientAuthentication as ClientAuthentication,
+    Protection as Protection,
+    Verdict as Verdict,
+)
+from ._credentials import (
+    LongTermCredentials as LongTermCredentials,
+    ShortTermCredentials as ShortTermCredentials,
+)
 from ._demux import (
     Protocol as Protocol,
     demultiplex as demultiplex,
@@ -96,8 +106,23 @@ from ._message import (
     Message as Message,
     decode_untrusted as decode_untrusted,
 )
+from ._nonce import (
+    NONCE_LIFETIME as NONCE_LIFETIME,
+    NonceIssuer as NonceIssuer,
+    NonceState as NonceState,
+)
 from ._opaque_string import (
+    PrecisRequiredError as PrecisRequiredError,
     opaque_string as opaque_string,
+)
+from ._resolution import (
+    ResolutionFailed as ResolutionFailed,
+    ResolutionState as ResolutionState,
+    ServerResolution as ServerResolution,
+    ServerResolved as ServerResolved,
+)
+from ._resolution_rules import (
+    ServerTarget as ServerTarget,
 )
 from ._rto import (
     RtoCache as RtoCache,
@@ -105,6 +130,25 @@ from ._rto import (
 )
 from ._schedule import (
     Schedule as Schedule,
+)
+from ._security import (
+    PASSWORD_MD5 as PASSWORD_MD5,
+    PASSWORD_SHA256 as PASSWORD_SHA256,
+    AlgorithmChoice as AlgorithmChoice,
+    SecurityFeatures as SecurityFeatures,
+    first_supported as first_supported,
+    nonce_cookie as nonce_cookie,
+    nonce_features as nonce_features,
+    strongest_supported as strongest_supported,
+)
+from ._server_authentication import (
+    Authenticated as Authenticated,
+    AuthenticationResult as AuthenticationResult,
+    Awaiting as Awaiting,
+    Ignored as Ignored,
+    Rejected as Rejected,
+    ServerAuthentication as ServerAuthentication,
+    ShortTermServerAuthentication as ShortTermServerAuthentication,
 )
 from ._transaction import (
     FailureCause as FailureCause,
@@ -118,6 +162,16 @@ from ._uri import (
     DEFAULT_PORT as DEFAULT_PORT,
     DEFAULT_SECURE_PORT as DEFAULT_SECURE_PORT,
     ServerUri as ServerUri,
+)
+from ._user_keys import (
+    PENDING as PENDING,
+    Found as Found,
+    LookupKey as LookupKey,
+    PasswordFile as PasswordFile,
+    Pending as Pending,
+    StaticUsers as StaticUsers,
+    TimeLimitedSecrets as TimeLimitedSecrets,
+    UserKeys as UserKeys,
 )
 from ._values import (
     AddressErrorCode as AddressErrorCode,

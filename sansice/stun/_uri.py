@@ -171,13 +171,24 @@ def _name_or_ipv4(text: str) -> str:
         raise ValueError("the host is missing")
     if not text.isascii():
         raise ValueError(f"{text!r} is not ASCII: write an international name in its ASCII form (xn--...)")
+    if _NUMBER.fullmatch(text.lower().rstrip(".").rpartition(".")[2]):
+        return Address.of(text, 0).host
+    return host_name(text)
+
+
+def host_name(text: str) -> str:
+    """Check and canonicalise a name of the DNS: lower case, without the trailing dot.
+
+    Raises:
+        ValueError: it is none. No name ends in a number, but 127.1 and 0x7f000001 are addresses to some systems.
+    """
     name = text.lower().removesuffix(".")
     labels = name.split(".")
-    if _NUMBER.fullmatch(labels[-1]):
-        return Address.of(text, 0).host  # no name ends in a number, but 127.1 and 0x7f000001 are addresses to some
     for label in labels:
         if not _LABEL.fullmatch(label):
             raise ValueError(f"{text!r} is not a host name: {label!r} is no label of 1..63 letters, digits and inner hyphens")
+    if _NUMBER.fullmatch(labels[-1]):
+        raise ValueError(f"{text!r} is not a host name: it ends in a number")
     if len(name) > _MAX_NAME:
         raise ValueError(f"a host name has at most {_MAX_NAME} characters, this one {len(name)}")
     return name
