@@ -141,6 +141,10 @@ from ._security import (
     nonce_features as nonce_features,
     strongest_supported as strongest_supported,
 )
+from ._server import (
+    AMPLIFICATION as AMPLIFICATION,
+    StunServer as StunServer,
+)
 from ._server_authentication import (
     Authenticated as Authenticated,
     AuthenticationResult as AuthenticationResult,
@@ -149,6 +153,22 @@ from ._server_authentication import (
     Rejected as Rejected,
     ServerAuthentication as ServerAuthentication,
     ShortTermServerAuthentication as ShortTermServerAuthentication,
+)
+from ._server_config import (
+    Listener as Listener,
+    StunServerConfig as StunServerConfig,
+)
+from ._server_events import (
+    CredentialRequested as CredentialRequested,
+    ListenerFailed as ListenerFailed,
+    ListenerOpened as ListenerOpened,
+    RequestId as RequestId,
+    ServerDrained as ServerDrained,
+    ServerReady as ServerReady,
+    ServerState as ServerState,
+)
+from ._server_stats import (
+    StunServerStats as StunServerStats,
 )
 from ._transaction import (
     FailureCause as FailureCause,
