@@ -47,7 +47,7 @@ DRIVERS_OWN = {"sansice._tls", "sansice._dtls"}
 # What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
 ADAPTERS = {
     "sansice_trio": {"attrs", "trio", "ifaddr"},
-    "sansice_cli": {"attrs", "trio", "click", "rich", "sansice_trio"},
+    "sansice_cli": {"attrs", "trio", "click", "rich", "prometheus_client", "sansice_trio"},
 }
 
 MAX_LINES = 700
@@ -147,7 +147,11 @@ def inner_breach(path: str, one: Import) -> str | None:
 def adapter_breach(path: str, one: Import) -> str | None:
     me = path.partition("/")[0]
     if one.top == me:
-        return None if one.relative else f"inside a package: from .{one.module.rpartition('.')[2]} import ..."
+        package = path.rpartition("/")[0].replace("/", ".")
+        same = one.module == package or one.module.startswith(package + ".")
+        if same == one.relative:
+            return None
+        return f"{'inside a package relative' if same else 'across packages absolute'}: {one.module}"
     if one.relative:
         return f"{one.module} is outside {me}"
     if one.top == "sansice" or one.top in ADAPTERS:
@@ -274,6 +278,8 @@ def test_trio_adapter_is_at_most_a_quarter_of_the_core():
         ("sansice_trio/_udp.py", "x = 1\n" * 701),
         ("sansice_cli/_demo.py", "from sansice_trio._driver import TrioDriver"),
         ("sansice_cli/_demo.py", "import aioice"),
+        ("sansice_cli/demo/_story.py", "from .._text import printable"),
+        ("sansice_cli/demo/_story.py", "from sansice_cli.demo._echo import Echo"),
     ],
 )
 def test_checker_finds_the_planted_breach(path, source):
@@ -295,6 +301,7 @@ def test_checker_finds_the_planted_breach(path, source):
         ("sansice/sockets/_sockets.py", "import socket, select\nfrom sansice._tls import Tls\nfrom sansice.driver import Driver"),
         ("sansice/_tls.py", "import ssl\nfrom .machine import SocketError"),
         ("sansice_cli/_demo.py", "import click, rich\nfrom sansice_trio import open_ice\nfrom sansice.ice import Candidate"),
+        ("sansice_cli/demo/_story.py", "from sansice_cli._text import printable\nfrom ._echo import Echo"),
         ("sansice_cli/_demo.py", "x = 1\n" * 700),
     ],
 )
