@@ -27,6 +27,7 @@ from ._header import MessageClass, Method, TransactionId
 from ._integrity import IntegrityAlgorithm, IntegrityKey
 from ._message import Message, decode_untrusted
 from ._schedule import Schedule
+from ._security import hides_algorithms
 
 _DEFAULT_SCHEDULE = Schedule()
 
@@ -100,6 +101,7 @@ class TransactionFailed(Event):
         cause: what to decide by where ``code`` is ``None``.
         unknown_attributes: what a 420 lists, or what this end did not understand in the response.
         response: what failed the transaction, if it was a response.
+        authenticated: ``response`` was protected, and rightly so. Only then may a 300 be followed (RFC 8489 14.8).
     """
 
     id: TransactionId = attrs.field(repr=bytes.hex)
@@ -108,6 +110,7 @@ class TransactionFailed(Event):
     cause: FailureCause = FailureCause.ERROR_RESPONSE
     unknown_attributes: tuple[int, ...] = ()
     response: Message | None = None
+    authenticated: bool = False
 
 
 @attrs.frozen
@@ -130,6 +133,9 @@ _START, _CANCEL, _END = TransactionInput
 _BINDING, _SUCCESS, _ERROR = Method.BINDING, MessageClass.SUCCESS, MessageClass.ERROR
 _BOTH = IntegrityAlgorithm.BOTH
 
+_BAD_REQUEST = 400
+_CHALLENGES = (401, 438)  # unauthenticated, stale nonce
+
 
 class StunTransaction(Machine):
     """One request on its way: send, retransmit, match the response, check its integrity.
@@ -146,6 +152,8 @@ class StunTransaction(Machine):
         key: verifies responses, and must be given when the request carries integrity; ``None`` when it carries none.
         schedule: retransmissions and the end.
         reliable: ``socket`` is a stream (TCP, TLS): the request is sent once (RFC 8489 6.2.2).
+        long_term: the server may challenge the request, by 401 and 438 without integrity: `ClientAuthentication` answers
+            them. Unprotected 400s, and what hides the server's password algorithms, are not heard (RFC 8489 9.2.5).
         classic: where XOR-MAPPED-ADDRESS is missing, take MAPPED-ADDRESS: the server may be of RFC 3489 (RFC 5389 12.1).
 
     Raises:
@@ -158,6 +166,7 @@ class StunTransaction(Machine):
         "_destination",
         "_end",
         "_key",
+        "_long_term",
         "_method",
         "_next",
         "_refusal",
@@ -181,6 +190,7 @@ class StunTransaction(Machine):
         key: IntegrityKey | None = None,
         schedule: Schedule = _DEFAULT_SCHEDULE,
         reliable: bool = False,
+        long_term: bool = False,
         classic: bool = False,
     ) -> None:
         try:
@@ -201,6 +211,7 @@ class StunTransaction(Machine):
             message.integrity,
             schedule,
             reliable,
+            long_term,
             classic,
         )
 
@@ -217,6 +228,7 @@ class StunTransaction(Machine):
         algorithm: IntegrityAlgorithm = IntegrityAlgorithm.SHA1,
         schedule: Schedule = _DEFAULT_SCHEDULE,
         reliable: bool = False,
+        long_term: bool = False,
         classic: bool = False,
     ) -> StunTransaction:
         """A transaction of a request that the caller has just built with `encode`, and that is not read again.
@@ -224,11 +236,13 @@ class StunTransaction(Machine):
         Args:
             request: what `encode` returned for class REQUEST.
             transaction_id, method, key, algorithm: what `encode` was given.
-            socket, destination, schedule, reliable, classic: as for the constructor.
+            socket, destination, schedule, reliable, long_term, classic: as for the constructor.
         """
         transaction = cls.__new__(cls)
         used = None if key is None else algorithm
-        transaction._set_up(request, transaction_id, method, socket, destination, key, used, schedule, reliable, classic)
+        transaction._set_up(
+            request, transaction_id, method, socket, destination, key, used, schedule, reliable, long_term, classic
+        )
         return transaction
 
     def _set_up(
@@ -242,6 +256,7 @@ class StunTransaction(Machine):
         algorithm: IntegrityAlgorithm | None,
         schedule: Schedule,
         reliable: bool,
+        long_term: bool,
         classic: bool,
     ) -> None:
         super().__init__()
@@ -254,6 +269,7 @@ class StunTransaction(Machine):
         self._key = key
         self._schedule = schedule
         self._reliable = reliable
+        self._long_term = long_term
         self._classic = classic
         self._state = _IDLE
         self._started = 0.0
@@ -311,6 +327,13 @@ class StunTransaction(Machine):
             self._refusal = DropReason.UNKNOWN_TRANSACTION
             return False
         key = self._key
+        if self._long_term:
+            code = _error_code(message)
+            self._refusal = _long_term_refusal(message, code, key is not None)
+            if self._refusal is not None:
+                return False
+            if code in _CHALLENGES and not message.has_integrity:
+                key = None  # who does not know the user, or his nonce, cannot protect the response (RFC 8489 9.2.4)
         if key is not None and not self._is_authentic(message, key):
             self._refusal = DropReason.BAD_INTEGRITY
             self._violated = True
@@ -321,11 +344,11 @@ class StunTransaction(Machine):
         # Only now: an attribute of a forged response proves nothing (RFC 8489 6.3).
         unknown = message.unknown_required()
         if unknown:
-            self._fail(FailureCause.UNKNOWN_ATTRIBUTE, unknown=unknown, response=message)
+            self._fail(FailureCause.UNKNOWN_ATTRIBUTE, unknown=unknown, response=message, authenticated=key is not None)
         elif message.message_class is _SUCCESS:
             self._take_success(message, now)
         else:
-            self._take_error(message)
+            self._take_error(message, key is not None)
         return True
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
@@ -413,7 +436,7 @@ class StunTransaction(Machine):
         rtt = now - self._started if self._sent == 1 else None
         self._outputs.append(TransactionSucceeded(self.id, message, rtt, mapped))
 
-    def _take_error(self, message: Message) -> None:
+    def _take_error(self, message: Message, authenticated: bool) -> None:
         try:
             error = message.get(ERROR_CODE)
             unknown = message.get(UNKNOWN_ATTRIBUTES) or ()
@@ -423,7 +446,7 @@ class StunTransaction(Machine):
         if error is None:  # RFC 8489 6.3.4
             self._fail(FailureCause.MALFORMED, reason="no ERROR-CODE", response=message)
             return
-        self._fail(FailureCause.ERROR_RESPONSE, error.code, error.reason, unknown, message)
+        self._fail(FailureCause.ERROR_RESPONSE, error.code, error.reason, unknown, message, authenticated)
 
     def _finish(self) -> None:
         self._move(_END)
@@ -436,6 +459,24 @@ class StunTransaction(Machine):
         reason: str = "",
         unknown: tuple[int, ...] = (),
         response: Message | None = None,
+        authenticated: bool = False,
     ) -> None:
         self._finish()
-        self._outputs.append(TransactionFailed(self.id, code, reason or cause.value, cause, unknown, response))
+        self._outputs.append(TransactionFailed(self.id, code, reason or cause.value, cause, unknown, response, authenticated))
+
+
+def _long_term_refusal(message: Message, code: int | None, protected: bool) -> DropReason | None:
+    """Why the response is as good as never received, whatever the transport (RFC 8489 9.2.5)."""
+    if code not in _CHALLENGES and hides_algorithms(message):
+        return DropReason.BID_DOWN
+    return DropReason.BAD_INTEGRITY if code == _BAD_REQUEST and protected and not message.has_integrity else None
+
+
+def _error_code(message: Message) -> int | None:
+    if message.message_class is not _ERROR:
+        return None
+    try:
+        error = message.get(ERROR_CODE)
+    except DecodeError:
+        return None
+    return None if error is None else error.code
