@@ -201,7 +201,7 @@ def checks(python: Path, empty: Path) -> Iterator[tuple[str, list[str | Path], P
     yield "ruff format", [bin / "ruff", "format", "--check", "--quiet", "."], ROOT
     yield "mypy", [bin / "mypy"], ROOT
     yield "pyright", [bin / "pyright"], ROOT  # takes the first `python` on PATH, and --pythonpath for the one behind it
-    for package in ("sansice", "sansice_trio"):
+    for package in ("sansice", "sansice_trio", "sansice_asyncio", "sansice_blocking"):
         command = [bin / "pyright", "--ignoreexternal", "--verifytypes", package]
         yield f"pyright --verifytypes {package}", command, empty
 

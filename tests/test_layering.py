@@ -47,6 +47,8 @@ DRIVERS_OWN = {"sansice._tls", "sansice._dtls"}
 # What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
 ADAPTERS = {
     "sansice_trio": {"attrs", "trio", "ifaddr"},
+    "sansice_asyncio": {"attrs", "ifaddr"},
+    "sansice_blocking": {"attrs", "ifaddr"},
     "sansice_cli": {"attrs", "trio", "click", "rich", "prometheus_client", "sansice_trio"},
 }
 

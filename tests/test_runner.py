@@ -50,7 +50,8 @@ def stage(runner, monkeypatch, tmp_path):
     return stage
 
 
-CHECKS = ["ruff check", "ruff format", "mypy", "pyright", "pyright --verifytypes sansice", "pyright --verifytypes sansice_trio"]
+PACKAGES = ["sansice", "sansice_trio", "sansice_asyncio", "sansice_blocking"]
+CHECKS = ["ruff check", "ruff format", "mypy", "pyright", *(f"pyright --verifytypes {package}" for package in PACKAGES)]
 
 
 def test_everything_runs_and_the_suite_comes_last(runner, stage):

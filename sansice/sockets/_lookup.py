@@ -7,7 +7,6 @@ own, the others in those of `LookUps`.
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections import deque
@@ -96,7 +95,7 @@ def _ask_dns(action: Resolve, nameservers: Sequence[Address] | None, lifetime: f
         return ResolveError.NOT_FOUND
     try:
         resolver = _resolver(nameservers)
-        found = resolver.resolve(f"{action.name.rstrip('.')}.", action.kind.value, lifetime=lifetime, search=False)
+        found: Any = resolver.resolve(f"{action.name.rstrip('.')}.", action.kind.value, lifetime=lifetime, search=False)
         return tuple(_record(data, found.rrset.ttl) for data in [*found.rrset][:MAX_RECORDS])
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return ResolveError.NOT_FOUND
@@ -121,8 +120,8 @@ def _record(data: Any, ttl: int) -> Record:
         case "SRV":
             return SrvRecord(data.priority, data.weight, data.port, _name(data.target), ttl)
         case "NAPTR":
-            texts = (text.decode("utf-8", "replace") for text in (data.flags, data.service, data.regexp))
-            return NaptrRecord(data.order, data.preference, *texts, replacement=_name(data.replacement), ttl=ttl)
+            flags, service, regexp = (text.decode("utf-8", "replace") for text in (data.flags, data.service, data.regexp))
+            return NaptrRecord(data.order, data.preference, flags, service, regexp, _name(data.replacement), ttl)
         case _:
             return AddressRecord(Address.of(data.address, 0).host, ttl)
 
@@ -170,32 +169,27 @@ class _Workers:
     """A few daemon threads, which end when there is nothing to do: an interpreter that exits waits for none of them."""
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """In the child of a fork there are no threads."""
         self._lock = threading.Lock()
         self._waiting: deque[Callable[[], None]] = deque()
-        self._running = 0
+        self._threads: set[threading.Thread] = set()
 
     def submit(self, job: Callable[[], None]) -> None:
         with self._lock:
             self._waiting.append(job)
-            if self._running == MAX_THREADS:
-                return
-            self._running += 1
-        threading.Thread(target=self._work, name="sansice look-up", daemon=True).start()
+            self._threads = {thread for thread in self._threads if thread.is_alive()}  # none is, in the child of a fork
+            if len(self._threads) < MAX_THREADS:
+                thread = threading.Thread(target=self._work, name="sansice look-up", daemon=True)
+                thread.start()
+                self._threads.add(thread)
 
     def _work(self) -> None:
         while True:
             with self._lock:
                 if not self._waiting:
-                    self._running -= 1
+                    self._threads.discard(threading.current_thread())
                     return
                 job = self._waiting.popleft()
             job()
 
 
 _WORKERS = _Workers()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_WORKERS.forget)

@@ -1,0 +1,272 @@
+"""ICE for an application: `open_ice` and the connection that it gives."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+from sansice import Entropy
+from sansice.ice import (
+    MAX_QUEUED,
+    MAX_QUEUED_BYTES,
+    Candidate,
+    CandidatePair,
+    ConsentLost,
+    Credentials,
+    Description,
+    IceArguments,
+    IceClosed,
+    IceConfig,
+    IceConnectionBase,
+    IceFailed,
+    IceServer,
+)
+from sansice.sockets import InterfaceFilter, host_addresses
+
+from ._driver import BlockingDriver
+
+R = TypeVar("R")
+
+_DEFAULT_CONFIG = IceConfig()
+
+
+def open_ice(
+    *,
+    controlling: bool,
+    lite: bool = False,
+    ice_servers: Iterable[IceServer | str] = (),
+    credentials: Credentials | None = None,
+    streams: int = 1,
+    components: int = 1,
+    trickle: bool = False,
+    policy: str = "all",
+    include_loopback: bool | None = None,
+    interface_filter: InterfaceFilter | None = None,
+    port_range: tuple[int, int] | None = None,
+    nomination: None = None,
+    entropy: Entropy = os.urandom,
+    config: IceConfig = _DEFAULT_CONFIG,
+    max_queued: int = MAX_QUEUED,
+    max_queued_bytes: int = MAX_QUEUED_BYTES,
+) -> AbstractContextManager[IceConnection]:
+    """Open an ICE agent, in a ``with`` block.
+
+    Leaving the block closes the agent and every socket, and ends its thread. An exception of the body
+    comes out as it is. Several threads may use the connection.
+
+    Args:
+        controlling: the first guess of the role, usually of the side that makes the offer; conflicts are
+            settled by the protocol.
+        lite, streams, components, policy, nomination: only the defaults are built so far.
+        ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:192.0.2.1:3478"``. Names are
+            not resolved yet.
+        credentials: used as given; drawn from ``entropy`` otherwise.
+        trickle: tell the peer that candidates may follow the description (RFC 8838).
+        include_loopback: ``None``: only where the machine has no other address.
+        interface_filter: asked with an interface's name and an address of it, whether to use that.
+        port_range: the lowest and the highest local port to use, tried upwards.
+        entropy: the only source of randomness.
+        config: timers and bounds of the agent.
+        max_queued, max_queued_bytes: received data that may wait; beyond either the oldest datagram is
+            dropped, and counted as ``DropReason.QUEUE_FULL`` in `IceConnection.stats`.
+
+    Raises:
+        LocalProtocolError: an argument that is wrong, or not supported yet.
+    """
+    return IceConnection(
+        controlling=controlling,
+        lite=lite,
+        ice_servers=ice_servers,
+        credentials=credentials,
+        streams=streams,
+        components=components,
+        trickle=trickle,
+        policy=policy,
+        include_loopback=include_loopback,
+        interface_filter=interface_filter,
+        port_range=port_range,
+        nomination=nomination,
+        entropy=entropy,
+        config=config,
+        max_queued=max_queued,
+        max_queued_bytes=max_queued_bytes,
+    )
+
+
+class IceConnection(IceConnectionBase[BlockingDriver]):
+    """A running ICE agent; `open_ice` makes it. Any thread may call it.
+
+    Everything that waits raises `IceClosed` once the agent is closed, `ConsentLost` (an `IceClosed`) once the
+    peer's consent is lost, and `IceFailed` once connecting has failed. Where a ``timeout`` in seconds is given,
+    `TimeoutError` is raised after it, and nothing is lost: the agent goes on, and waiting again is safe.
+    """
+
+    __slots__ = ("_changes", "_news", "_seen")
+
+    def __init__(self, **arguments: Unpack[IceArguments]) -> None:
+        super().__init__(lambda agent, deliver, ports: BlockingDriver(agent, deliver, ports=ports), **arguments)
+        self._driver._at_failure = self._leave
+        self._news = threading.Condition(self._driver.lock)
+        self._changes = 0
+        self._seen = threading.local()
+
+    def __enter__(self) -> Self:
+        self._driver.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._driver.__exit__(kind, error, trace)
+        finally:
+            self._leave()
+
+    # ------------------------------------------------------------- connecting
+
+    def gather(self, *, timeout: float | None = None) -> Description:
+        """Gather all local candidates, and return the complete description.
+
+        Raises:
+            IceClosed: the connection is closed, perhaps only now.
+            TimeoutError: gathering goes on, and a second call waits for its end.
+        """
+        with self._driver.lock:
+            self._start_gathering()
+            self._wait(self._is_gathered, timeout, "gather")
+            return self._complete_description()
+
+    def candidates(self) -> Candidates:
+        """Start gathering, and iterate over the local candidates as they are found, from the first one."""
+        with self._driver.lock:
+            self._start_gathering()
+        return Candidates(self)
+
+    def connect(self, remote: Description, *, timeout: float | None = None) -> CandidatePair:
+        """Tell the agent the peer's description, and wait until a pair is selected.
+
+        Gathering is started where that has not been done.
+
+        Raises:
+            IceFailed: nothing connected; it carries `explain`.
+            LocalProtocolError: a second call, or what `IceAgent.set_remote` refuses; then it may be called again.
+            TimeoutError: the agent goes on connecting, and `connected` goes on waiting.
+        """
+        with self._driver.lock:
+            self._start_connecting(remote)
+            return self.connected(timeout=timeout)
+
+    def connected(self, *, timeout: float | None = None) -> CandidatePair:
+        """Wait until a pair is selected.
+
+        Raises:
+            IceFailed: nothing connected.
+            TimeoutError: not yet.
+        """
+        with self._driver.lock:
+            return self._wait(self._connected_pair, timeout, "connected")
+
+    def changed(self, *, timeout: float | None = None) -> None:
+        """Wait until something is new since this thread's last call: the state, a candidate, a pair, data.
+
+        Raises:
+            TimeoutError: nothing is.
+        """
+        with self._driver.lock:
+            seen = getattr(self._seen, "changes", 0)
+            self._wait(lambda: self._changes != seen, timeout, "changed")
+            self._seen.changes = self._changes
+
+    # ------------------------------------------------------------- data
+
+    def send(self, data: bytes, *, stream: int = 0, component: int = 1) -> None:
+        """Send a datagram: `send_nowait`, under the name that the other adapters have for it. Never waits."""
+        self.send_nowait(data, stream=stream, component=component)
+
+    def receive(self, *, stream: int = 0, component: int = 1, timeout: float | None = None) -> bytes:
+        """Wait for a datagram.
+
+        What has arrived before the end is given out before the end is told.
+
+        Raises:
+            TimeoutError: nothing has arrived.
+        """
+        self._check_component(stream, component)
+        with self._driver.lock:
+            self._wait(lambda: self._queue, timeout, "receive")
+            return self._take()
+
+    def receive_nowait(self, *, stream: int = 0, component: int = 1) -> bytes:
+        """The oldest datagram that waits.
+
+        Raises:
+            WouldBlock: none does.
+        """
+        with self._driver.lock:
+            return super().receive_nowait(stream=stream, component=component)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """As `receive`; iteration ends where the agent is closed, and raises where it failed or lost consent."""
+        try:
+            return self.receive()
+        except (ConsentLost, IceFailed):
+            raise
+        except IceClosed:
+            raise StopIteration from None
+
+    # ------------------------------------------------------------- inside
+
+    def _host_addresses(self) -> Sequence[str]:
+        return host_addresses(self._interface_filter)
+
+    def _wake(self) -> None:
+        with self._driver.lock:
+            self._changes += 1
+            self._news.notify_all()
+
+    def _look(self, read: Callable[[], R]) -> R:
+        with self._driver.lock:
+            return read()
+
+    def _wait(self, look: Callable[[], R | None], timeout: float | None, what: str) -> R:
+        """Wait until ``look`` finds something, or it is over."""
+
+        def look_again() -> R | None:
+            found = look()
+            if not found:
+                self._raise_if_over()
+            return found
+
+        with self._driver.lock:
+            found = self._news.wait_for(look_again, timeout)
+            if not found:
+                raise TimeoutError(f"{what}(): not within {timeout} s")
+            return found
+
+
+class Candidates:
+    """Local candidates as they are found: an iterator."""
+
+    __slots__ = ("_ice", "_told")
+
+    def __init__(self, ice: IceConnection) -> None:
+        self._ice = ice
+        self._told = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Candidate:
+        ice = self._ice
+        with ice._driver.lock:
+            ice._wait(lambda: ice._candidate(self._told) or ice._is_gathered(), None, "candidates")
+            candidate = ice._candidate(self._told)
+        if candidate is None:
+            raise StopIteration
+        self._told += 1
+        return candidate
