@@ -59,11 +59,41 @@ from ._attributes import (
     Attribute as Attribute,
     register as register,
 )
+from ._behavior import (
+    DEFAULT_TESTS as DEFAULT_TESTS,
+    LIFETIME_LIMIT as LIFETIME_LIMIT,
+    BehaviorDiscovery as BehaviorDiscovery,
+    BehaviorState as BehaviorState,
+    BehaviorStats as BehaviorStats,
+)
+from ._behavior_config import (
+    BehaviorConfig as BehaviorConfig,
+)
+from ._behavior_events import (
+    AlgDetected as AlgDetected,
+    BehaviorDiscovered as BehaviorDiscovered,
+    BehaviorFailed as BehaviorFailed,
+    BehaviorProgressed as BehaviorProgressed,
+    FilteringDiscovered as FilteringDiscovered,
+    FragmentsDiscovered as FragmentsDiscovered,
+    HairpinningDiscovered as HairpinningDiscovered,
+    LifetimeDiscovered as LifetimeDiscovered,
+    LifetimeNarrowed as LifetimeNarrowed,
+    MappingDiscovered as MappingDiscovered,
+    TestUnavailable as TestUnavailable,
+)
+from ._client import (
+    StunClient as StunClient,
+    StunClientStats as StunClientStats,
+)
 from ._client_authentication import (
     MAX_CHALLENGES as MAX_CHALLENGES,
     ClientAuthentication as ClientAuthentication,
     Protection as Protection,
     Verdict as Verdict,
+)
+from ._client_config import (
+    StunClientConfig as StunClientConfig,
 )
 from ._credentials import (
     LongTermCredentials as LongTermCredentials,
@@ -76,6 +106,10 @@ from ._demux import (
 from ._encoding import (
     Template as Template,
     encode as encode,
+)
+from ._errors import (
+    LookupStep as LookupStep,
+    StunError as StunError,
 )
 from ._framing import (
     MAX_RFC4571_FRAME as MAX_RFC4571_FRAME,
@@ -101,10 +135,33 @@ from ._integrity import (
     short_term_key as short_term_key,
     userhash as userhash,
 )
+from ._lookup import (
+    ATTEMPT_DELAY as ATTEMPT_DELAY,
+    LOOKUP_TIMEOUT as LOOKUP_TIMEOUT,
+    BindingLookup as BindingLookup,
+    BindingLookupFailed as BindingLookupFailed,
+    FailedAttempt as FailedAttempt,
+    LookupState as LookupState,
+    MappedAddressDiscovered as MappedAddressDiscovered,
+)
 from ._message import (
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,
     Message as Message,
     decode_untrusted as decode_untrusted,
+)
+from ._nat_behavior import (
+    FragmentHandling as FragmentHandling,
+    NatBehavior as NatBehavior,
+)
+from ._nat_verdict import (
+    direct_path as direct_path,
+)
+from ._nat_words import (
+    BehaviorTest as BehaviorTest,
+    ClassicType as ClassicType,
+    FilteringBehavior as FilteringBehavior,
+    MappingBehavior as MappingBehavior,
+    ServerKind as ServerKind,
 )
 from ._nonce import (
     NONCE_LIFETIME as NONCE_LIFETIME,
@@ -114,6 +171,16 @@ from ._nonce import (
 from ._opaque_string import (
     PrecisRequiredError as PrecisRequiredError,
     opaque_string as opaque_string,
+)
+from ._paths import (
+    IndicationReceived as IndicationReceived,
+    Path as Path,
+    PathClosed as PathClosed,
+    PathOpened as PathOpened,
+    RequestReceived as RequestReceived,
+)
+from ._redirects import (
+    Redirected as Redirected,
 )
 from ._resolution import (
     ResolutionFailed as ResolutionFailed,
@@ -169,6 +236,9 @@ from ._server_events import (
 )
 from ._server_stats import (
     StunServerStats as StunServerStats,
+)
+from ._sizes import (
+    size_budget as size_budget,
 )
 from ._transaction import (
     FailureCause as FailureCause,

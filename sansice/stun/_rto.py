@@ -19,11 +19,16 @@ CACHE_SIZE = 1024  # ours: servers that one program talks to; the least recently
 
 
 class RttEstimator:
-    """RTO from round-trip samples: RFC 6298 with STUN's initial value and without its rounding up to a second."""
+    """RTO from round-trip samples: RFC 6298 with STUN's initial value and without its rounding up to a second.
 
-    __slots__ = ("_rttvar", "_srtt")
+    Args:
+        initial: the RTO before the first sample, in seconds.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_initial", "_rttvar", "_srtt")
+
+    def __init__(self, initial: float = RTO) -> None:
+        self._initial = initial
         self._srtt: float | None = None
         self._rttvar = 0.0
 
@@ -40,9 +45,9 @@ class RttEstimator:
 
     @property
     def rto(self) -> float:
-        """Seconds: half a second before the first sample."""
+        """Seconds: the initial value before the first sample."""
         if self._srtt is None:
-            return RTO
+            return self._initial
         return min(self._srtt + max(_GRANULARITY, _K * self._rttvar), _MAXIMUM)
 
 
@@ -53,11 +58,17 @@ class _Entry:
 
 
 class RtoCache:
-    """RTO per server address, forgotten after ten minutes without a transaction (RFC 8489 6.2.1)."""
+    """RTO per server address, forgotten after ten minutes without a transaction (RFC 8489 6.2.1).
 
-    __slots__ = ("_entries", "_size")
+    Args:
+        size: servers remembered; the one asked least recently is forgotten first.
+        initial: the RTO for a server that has not answered yet, in seconds.
+    """
 
-    def __init__(self, size: int = CACHE_SIZE) -> None:
+    __slots__ = ("_entries", "_initial", "_size")
+
+    def __init__(self, size: int = CACHE_SIZE, *, initial: float = RTO) -> None:
+        self._initial = initial
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._size = size
 
@@ -67,13 +78,13 @@ class RtoCache:
         It may be below half a second: ``Schedule(rto, minimum_rto=0)``.
         """
         entry = self._fresh(host, now)
-        return RTO if entry is None else entry.estimator.rto
+        return self._initial if entry is None else entry.estimator.rto
 
     def finished(self, host: str, rtt: float | None, *, now: float) -> None:
         """A transaction with ``host`` ended: ``TransactionSucceeded.rtt``, or ``None``."""
         entry = self._fresh(host, now)
         if entry is None:
-            entry = self._entries[host] = _Entry(RttEstimator(), now)
+            entry = self._entries[host] = _Entry(RttEstimator(self._initial), now)
         entry.used = now
         entry.estimator.sample(rtt)
         self._entries.move_to_end(host)
