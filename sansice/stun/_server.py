@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sansice.machine import (
     Address,
@@ -28,30 +28,14 @@ from sansice.machine import (
     Transport,
 )
 
-from ._attributes import (
-    ALTERNATE_DOMAIN,
-    ALTERNATE_SERVER,
-    CHANGE_REQUEST,
-    ERROR_CODE,
-    MAPPED_ADDRESS,
-    OTHER_ADDRESS,
-    PADDING,
-    REGISTRY,
-    RESPONSE_ADDRESS,
-    RESPONSE_ORIGIN,
-    RESPONSE_PORT,
-    SOFTWARE,
-    UNKNOWN_ATTRIBUTES,
-    XOR_MAPPED_ADDRESS,
-    Attribute,
-)
+from ._answers import Attributes, behavior_answer_untrusted, redirection, understood
+from ._attributes import ERROR_CODE, SOFTWARE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
 from ._behavior_server import Corner, check_behavior_listeners, corners
 from ._binding_answer import PLAIN_ANSWER_IPV4, PLAIN_ANSWER_IPV6, PLAIN_REQUEST, PLAIN_REQUEST_LENGTH, PlainAnswers
 from ._classic import answer_classic_untrusted, refuse_classic_untrusted
 from ._connections import Connection, Connections
 from ._encoding import encode
 from ._header import MessageClass, Method
-from ._integrity import IntegrityAlgorithm
 from ._message import Message, decode_untrusted
 from ._paths import IndicationReceived, Path, RequestReceived
 from ._rate_limit import PrefixLimiter
@@ -70,17 +54,13 @@ from ._server_events import (
 )
 from ._server_requests import AnswerMemory, Exchange, PendingRequests
 from ._server_stats import StunServerStats
-from ._user_keys import PENDING, Found
-from ._values import ChangeRequest, ErrorCode
+from ._user_keys import PENDING, Found, Pending
+from ._values import ErrorCode
 
 AMPLIFICATION: Final = 1.6
 """How much larger than an unauthenticated request its answer may be, without counting as several requests."""
 
-# RFC 5780 7.6 asks for the MTU; but an answer padded to 1500 bytes for a request of 28 would be a weapon.
-MAX_PADDING: Final = 1500
-
 Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication
-_Attributes: TypeAlias = Sequence[tuple[Attribute[Any], Any]]
 
 # Looked up once: on Python 3.11 each look-up in an Enum runs through its metaclass, as slow as a call.
 _RUNNING = ServerState.RUNNING
@@ -90,10 +70,6 @@ _REQUEST, _INDICATION, _SUCCESS, _ERROR = MessageClass
 _RATE_LIMITED = DropReason.RATE_LIMITED
 _make = tuple.__new__
 _STREAMS = (Transport.TCP, Transport.TLS)
-
-# What only a server with RFC 5780 on understands. RESPONSE-ADDRESS would make a reflector of any (RFC 5389 12.2).
-_BEHAVIOR = frozenset({CHANGE_REQUEST.code, RESPONSE_PORT.code, PADDING.code})
-_NEVER = frozenset({RESPONSE_ADDRESS.code})
 
 
 class _Listening:
@@ -151,7 +127,6 @@ class StunServer(Machine):
         "_plain",
         "_ready",
         "_state",
-        "_understood",
         "_unix_offset",
         "stats",
     )
@@ -184,7 +159,6 @@ class StunServer(Machine):
         self._memory = AnswerMemory(config.max_remembered, config.remember)
         self._limiter = PrefixLimiter(config.rate, config.burst, entropy=entropy) if config.rate is not None else None
         self._plain = PlainAnswers()
-        self._understood = frozenset(REGISTRY) - _NEVER
         self._drain_at = math.inf
         self._unix_offset = math.inf  # a clock that was never told lets nobody in whose credentials expire
 
@@ -258,10 +232,10 @@ class StunServer(Machine):
             Whether the request was still waiting.
 
         Raises:
-            LocalProtocolError: no request ever had this id, or ``keys`` is `PENDING`.
+            LocalProtocolError: no request ever had this id.
         """
-        if keys is PENDING or not 0 < id <= self._pending.last:
-            raise LocalProtocolError(f"provide_key({id!r}): keys, or None, for the id of a CredentialRequested")
+        if not 0 < id <= self._pending.last:
+            raise LocalProtocolError(f"provide_key({id!r}): no CredentialRequested has this id")
         exchange = self._pending.get(id, authenticated=False)
         if exchange is None:
             return False
@@ -271,7 +245,7 @@ class StunServer(Machine):
         return True
 
     def respond(
-        self, received: RequestReceived, attributes: _Attributes = (), *, error: ErrorCode | None = None, now: float
+        self, received: RequestReceived, attributes: Attributes = (), *, error: ErrorCode | None = None, now: float
     ) -> bool:
         """Answer a `RequestReceived`, with ``error`` or else with success, protected as the request was.
 
@@ -503,14 +477,14 @@ class StunServer(Machine):
                 # One that would have to wait for its keys is lost as well: it may be lost on the way at any time.
                 self.stats.drop(DropReason.BAD_USERNAME if isinstance(result, Awaiting) else result.drop)
                 return
-        if message.unknown_required(self._understood):
+        if message.unknown_required(understood(self._config, path.transport, self._corners.get(path.socket))):
             self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
             return
         self.stats.indications += 1
         if message.method is not _BINDING:
             self._outputs.append(IndicationReceived(path, message))
 
-    def _authenticate(self, exchange: Exchange, now: float, found: Any = PENDING) -> None:
+    def _authenticate(self, exchange: Exchange, now: float, found: Found | Pending = PENDING) -> None:
         """Authentication comes before everything else that a request may have wrong (RFC 8489 6.3)."""
         authentication = self._authentication
         if authentication is None:
@@ -534,43 +508,18 @@ class StunServer(Machine):
         """Answer a request that is authenticated, where that is asked for."""
         request = exchange.request
         corner = self._corners.get(exchange.path.socket)
-        unknown = request.unknown_required(self._understood - self._unsupported(exchange.path, corner))
+        unknown = request.unknown_required(understood(self._config, exchange.path.transport, corner))
         if unknown:  # RFC 8489 6.3.1; the list names all of them and still is shorter than they were
             self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
             self._refuse(exchange, 420, "Unknown Attribute", now, [(UNKNOWN_ATTRIBUTES, unknown)])
             return
-        redirect = self._redirect(exchange)
+        redirect = redirection(self._config, exchange)
         if redirect:
             self._refuse(exchange, 300, "Try Alternate", now, redirect)
         elif request.method is not _BINDING:
             self._hand_up(exchange, now)
-        elif self._config.behavior:
-            self._answer_behavior(exchange, corner, now)
         else:
-            self._answer(exchange, [(XOR_MAPPED_ADDRESS, exchange.path.remote)], now)
-
-    def _unsupported(self, path: Path, corner: Corner | None) -> frozenset[int]:
-        """Which attributes of RFC 5780 are answered with 420 (sections 6, 6.1)."""
-        if not self._config.behavior:
-            return _BEHAVIOR
-        if path.transport is not _UDP:  # an answer can only take the stream, or the DTLS session, that the request took
-            return _BEHAVIOR - {PADDING.code}
-        return frozenset() if corner is not None else frozenset((CHANGE_REQUEST.code,))
-
-    def _redirect(self, exchange: Exchange) -> _Attributes:
-        """What a 300 carries, or nothing (RFC 8489 10, 14.8)."""
-        source = exchange.path.remote
-        # The client's own family is first, and must be there.
-        ordered = sorted(self._config.alternates, key=lambda address: address.is_ipv6 is not source.is_ipv6)
-        if exchange.key is None or not ordered or ordered[0].is_ipv6 is not source.is_ipv6:
-            return ()
-        attributes: list[tuple[Attribute[Any], Any]] = [(ALTERNATE_SERVER, address) for address in ordered]
-        secure = exchange.path.transport in (Transport.TLS, _DTLS)
-        # Only a client that sends the newer integrity knows the attribute.
-        domain = self._config.alternate_domain
-        if domain is not None and secure and exchange.algorithm is IntegrityAlgorithm.SHA256:
-            attributes.append((ALTERNATE_DOMAIN, domain))
-        return attributes
+            self._answer_binding(exchange, corner, now)
 
     def _hand_up(self, exchange: Exchange, now: float) -> None:
         """Have the application answer, but only once (RFC 8489 6.3.1)."""
@@ -603,45 +552,25 @@ class StunServer(Machine):
 
     # ------------------------------------------------------------- answers
 
-    def _answer_behavior(self, exchange: Exchange, corner: Corner | None, now: float) -> None:
-        """Answer a Binding request as RFC 5780 6.1 has it."""
-        path, request = exchange.path, exchange.request
-        try:
-            flags = request.get(CHANGE_REQUEST) or ChangeRequest()
-            port = request.get(RESPONSE_PORT)
-        except DecodeError:
-            self._refuse(exchange, 400, "Bad Request", now)
-            return
-        padding = request.get(PADDING)
-        if port == 0 or (port is not None and padding is not None):
-            self._refuse(exchange, 400, "Bad Request", now)
-            return
-        source = path.remote
-        socket, origin = (path.socket, exchange.local) if corner is None else corner.origins[flags]
-        attributes: list[tuple[Attribute[Any], Any]] = [
-            (XOR_MAPPED_ADDRESS, source),
-            (MAPPED_ADDRESS, source),
-            (RESPONSE_ORIGIN, origin),
-        ]
-        if corner is not None:
-            attributes.append((OTHER_ADDRESS, corner.other))
-        if padding is not None:
-            # As long as the request's: whoever has to send as much as is sent gains nothing by it.
-            attributes.append((PADDING, bytes(min(len(padding) + -len(padding) % 4, MAX_PADDING))))
-        destination = source if port is None else Address(source.host, port)
-        self._answer(exchange, attributes, now, path=Path(socket, destination, path.transport))
-
-    def _answer(self, exchange: Exchange, attributes: _Attributes, now: float, path: Path | None = None) -> None:
+    def _answer_binding(self, exchange: Exchange, corner: Corner | None, now: float) -> None:
+        attributes: Attributes = [(XOR_MAPPED_ADDRESS, exchange.path.remote)]
+        path = exchange.path
+        if self._config.behavior:
+            try:
+                attributes, path = behavior_answer_untrusted(exchange, corner)
+            except DecodeError:
+                self._refuse(exchange, 400, "Bad Request", now)
+                return
         self._count_answer(0)
         self._send_answer(exchange, self._encode(exchange, _SUCCESS, attributes), now, path)
 
-    def _refuse(self, exchange: Exchange, code: int, reason: str, now: float, attributes: _Attributes = ()) -> None:
+    def _refuse(self, exchange: Exchange, code: int, reason: str, now: float, attributes: Attributes = ()) -> None:
         # Words are for people, and a spoofed source pays for none.
         words = reason if exchange.key is not None or exchange.path.reliable else ""
         self._count_answer(code)
         self._send_answer(exchange, self._encode(exchange, _ERROR, ((ERROR_CODE, ErrorCode(code, words)), *attributes)), now)
 
-    def _encode(self, exchange: Exchange, message_class: MessageClass, attributes: _Attributes) -> bytes:
+    def _encode(self, exchange: Exchange, message_class: MessageClass, attributes: Attributes) -> bytes:
         software = self._config.software
         request = exchange.request
         return encode(
