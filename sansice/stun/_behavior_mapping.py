@@ -1,0 +1,54 @@
+"""The mapping test (RFC 5780 4.3): does the outer address stay the same when another destination is asked?"""
+
+from __future__ import annotations
+
+from sansice.machine import Address
+
+from ._behavior_events import MappingDiscovered
+from ._behavior_questions import Outcome, Port, Question, Reply, Server
+from ._behavior_tests import Moves, unavailable
+from ._nat_words import BehaviorTest, MappingBehavior
+
+
+class MappingTest:
+    """Three questions from one socket: to the primary address, to the other address, to the other address and port."""
+
+    __slots__ = ("_first", "_local", "_second", "_server", "over")
+
+    def __init__(self, server: Server) -> None:
+        self.over: bool = False
+        self._server = server
+        self._local: Address | None = None
+        self._first: Address | None = None
+        self._second: Address | None = None
+
+    def begin(self) -> Moves:
+        """Test I. It is asked anew, as the mapping that an earlier test had may be gone by now."""
+        return (self._question(self._server.primary),)
+
+    def take(self, question: Question, reply: Reply) -> Moves:
+        """Compare what the addresses of the server saw."""
+        if reply.outcome is not Outcome.ANSWERED or reply.mapped is None or reply.local is None:
+            self.over = True
+            return unavailable(BehaviorTest.MAPPING, reply.complaint(question))
+        if self._first is None:
+            self._first, self._local = reply.mapped, reply.local
+            if reply.mapped == reply.local:
+                return self._found(MappingBehavior.NONE)
+            return (self._question(self._server.other_host),)
+        if self._second is None:
+            self._second = reply.mapped
+            if reply.mapped == self._first:
+                return self._found(MappingBehavior.ENDPOINT_INDEPENDENT)
+            return (self._question(self._server.alternate),)
+        same = reply.mapped == self._second
+        return self._found(MappingBehavior.ADDRESS_DEPENDENT if same else MappingBehavior.ADDRESS_AND_PORT_DEPENDENT)
+
+    def _question(self, destination: Address) -> Question:
+        return Question(Port.FIRST, destination, classic=self._server.classic)
+
+    def _found(self, mapping: MappingBehavior) -> Moves:
+        self.over = True
+        assert self._local is not None
+        assert self._first is not None
+        return (MappingDiscovered(mapping, self._local, self._first),)
