@@ -60,8 +60,8 @@ from ._attributes import (
     register as register,
 )
 from ._behavior import (
-    DEFAULT_TESTS as DEFAULT_TESTS,
-    LIFETIME_LIMIT as LIFETIME_LIMIT,
+    DEFAULT_BEHAVIOR_TESTS as DEFAULT_BEHAVIOR_TESTS,
+    MAPPING_LIFETIME_LIMIT as MAPPING_LIFETIME_LIMIT,
     BehaviorDiscovery as BehaviorDiscovery,
     BehaviorState as BehaviorState,
     BehaviorStats as BehaviorStats,
