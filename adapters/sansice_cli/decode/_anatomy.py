@@ -25,7 +25,7 @@ from sansice.stun import (
     demultiplex,
     is_stun,
 )
-from sansice_cli._text import count
+from sansice_cli._text import count, printable
 
 from ._keys import Keys
 from ._meaning import KNOWN, meaning, name_of
@@ -188,7 +188,7 @@ def _refusal(data: bytes) -> str:
     try:
         decode_untrusted(data)
     except DecodeError as error:
-        return str(error)
+        return printable(str(error))
     return ""
 
 
@@ -258,7 +258,7 @@ def _value(code: int, start: int, raw: bytes, transaction_id: bytes) -> Field:
     try:
         return Field(start, raw, meaning(known, known.unpack(raw, transaction_id)))
     except (ValueError, struct.error) as error:
-        return Field(start, raw, "", f"malformed: {error}")
+        return Field(start, raw, "", f"malformed: {printable(str(error))}")
 
 
 def _fingerprint(data: bytes, start: int, raw: bytes) -> tuple[str, Field]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sansice_cli._text import count, printable
+from sansice_cli._text import count
 
 from ._anatomy import Anatomy, Field
 from ._input import Payload
@@ -36,7 +36,7 @@ def rows(payload: Payload, anatomy: Anatomy, since: float) -> Iterator[tuple[str
     if anatomy.rest is not None:
         yield from _rows(anatomy.rest)
     for problem in filter(None, (anatomy.problem and f"a receiver drops it: {anatomy.problem}", payload.problem)):
-        yield f"  ! {printable(problem)}", True
+        yield f"  ! {problem}", True
 
 
 def _where(payload: Payload, since: float) -> str:
@@ -61,7 +61,7 @@ def _rows(field: Field) -> Iterator[tuple[str, bool]]:
         text = f"{field.text} {text}"
     for start in range(0, max(1, len(shown)), _ROW):
         digits = shown[start : start + _ROW].hex(" ", -4)
-        yield f"  {field.offset + start:04x}  {digits:{_WIDTH}}  {printable(text)}".rstrip(), bool(text and field.problem)
+        yield f"  {field.offset + start:04x}  {digits:{_WIDTH}}  {text}".rstrip(), bool(text and field.problem)
         text = ""
     if len(shown) < len(field.raw):
         yield f"        and {count(len(field.raw) - len(shown), 'byte')} more", False
