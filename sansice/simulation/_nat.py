@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 import math
 from collections.abc import Callable, Hashable
 
@@ -45,6 +46,11 @@ _FILTERING_KEY: dict[Filtering, Callable[[Address], Hashable]] = {
 }
 
 
+def _on_the_wire(address: Address) -> bytes:
+    """Port and host side by side, as MAPPED-ADDRESS and many other protocols write them."""
+    return address.port.to_bytes(2, "big") + ipaddress.ip_address(address.host).packed
+
+
 class _Binding:
     """One mapping: an inner address and port, seen from outside as an outer one."""
 
@@ -61,8 +67,8 @@ class _Binding:
 class Nat:
     """A router that translates UDP between an inner segment and the one outside.
 
-    It does no hairpinning. A family of which it has no outer address is routed untranslated, as home routers
-    do with IPv6. ICMP errors are translated with what they quote (RFC 5508 4).
+    A family of which it has no outer address is routed untranslated, as home routers do with IPv6. ICMP errors are
+    translated with what they quote (RFC 5508 4), but not turned round.
 
     Attributes:
         inside: the segment that hosts behind it are on.
@@ -72,11 +78,13 @@ class Nat:
 
     __slots__ = (
         "_addresses",
+        "_alg",
         "_bindings",
         "_by_outer",
         "_drawn",
         "_filtering",
         "_filtering_key",
+        "_hairpinning",
         "_inner_interface",
         "_mapping",
         "_mapping_key",
@@ -98,6 +106,8 @@ class Nat:
         mapping: Mapping,
         filtering: Filtering,
         lifetime: float,
+        hairpinning: bool,
+        alg: bool,
         link: Link | None,
         lan: Link,
     ) -> None:
@@ -108,6 +118,8 @@ class Nat:
         self._filtering = filtering
         self._filtering_key = _FILTERING_KEY[filtering]
         self.lifetime: float = lifetime
+        self._hairpinning = hairpinning
+        self._alg = alg
         self.inside: Segment = Segment(world, f"inside {name}", lan)
         self._inner_interface = Interface(name, self.inside, self._from_inside, router=True)
         self._outer_interface = Interface(name, outside.inside, self._from_outside, router=True, link=link)
@@ -154,7 +166,8 @@ class Nat:
         if outer_host is None:
             self._outer_interface.send(packet, direct)
             return
-        if packet.destination[0] == outer_host:
+        to_itself = packet.destination[0] == outer_host
+        if to_itself and (packet.icmp is not None or not self._hairpinning):
             self._world.lose(self.name, Fate.NO_HAIRPIN, packet)
             return
         if packet.icmp is not None:
@@ -167,7 +180,11 @@ class Nat:
         binding.expires = self._world.clock.now + self.lifetime
         binding.permitted.add(self._filtering_key(packet.destination))
         self._world.note(self.name, Fate.TRANSLATED, packet)
-        self._outer_interface.send(Packet(binding.outer, packet.destination, packet.data), direct)
+        translated = Packet(binding.outer, packet.destination, packet.data)
+        if to_itself:
+            self._from_outside(translated, direct)
+        else:
+            self._outer_interface.send(translated, direct)
 
     def _error_from_inside(self, packet: Packet, outer_host: str, direct: bool) -> None:
         binding = self._live(self._mapping_key(packet.quoted, packet.destination))
@@ -189,7 +206,10 @@ class Nat:
             self._world.lose(self.name, Fate.FILTERED, packet)
             return
         self._world.note(self.name, Fate.TRANSLATED, packet)
-        self._inner_interface.send(packet._replace(destination=binding.inner), direct)
+        data = packet.data
+        if self._alg:
+            data = data.replace(_on_the_wire(binding.outer), _on_the_wire(binding.inner))
+        self._inner_interface.send(packet._replace(destination=binding.inner, data=data), direct)
 
     def _live(self, key: Hashable) -> _Binding | None:
         binding = self._bindings.get(key)

@@ -120,6 +120,8 @@ class Network:
         mapping: Mapping = Mapping.ENDPOINT_INDEPENDENT,
         filtering: Filtering = Filtering.ADDRESS_AND_PORT_DEPENDENT,
         lifetime: float = math.inf,
+        hairpinning: bool = False,
+        alg: bool = False,
         behind: Nat | Segment | None = None,
         link: Link | None = None,
         lan: Link | None = None,
@@ -131,6 +133,9 @@ class Network:
             addresses: its outer addresses, one a family; a family without one is routed untranslated.
             mapping, filtering: its behaviour in the words of RFC 4787.
             lifetime: seconds after the last outgoing packet when a mapping is gone; `math.inf` for never.
+            hairpinning: turn packets from inside to an outer address of its own round, with their outer source (RFC 4787 6).
+            alg: rewrite a mapping's outer address to its inner one inside the datagrams that it lets in, as a careless
+                "application level gateway" does.
             behind: another NAT, for carrier-grade ones, or a segment.
             link: its access link outside.
             lan: how its inner segment treats packets; perfect and instant if left out.
@@ -148,6 +153,8 @@ class Network:
             mapping=mapping,
             filtering=filtering,
             lifetime=lifetime,
+            hairpinning=hairpinning,
+            alg=alg,
             link=link,
             lan=lan if lan is not None else Link(),
         )
