@@ -1,7 +1,8 @@
 """sansice on asyncio.
 
-`open_ice` connects two programs; `open_driver` runs any machine, the user's own included. Every exception
-is one of `sansice.ice` (`IceError`) or `sansice.LocalProtocolError`; a defect comes out in an exception group.
+`open_ice` connects two programs; `stun_binding`, `discover_nat` and `serve_stun` are STUN alone; `open_driver` runs
+any machine, the user's own included. Every exception is one of `sansice.ice` (`IceError`), `sansice.stun.StunError` or
+`sansice.LocalProtocolError`; a defect comes out in an exception group.
 """
 
 try:
@@ -11,6 +12,12 @@ try:
 
     from ._driver import AsyncioDriver as AsyncioDriver, EventQueue as EventQueue, open_driver as open_driver
     from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
+    from ._stun import (
+        StunService as StunService,
+        discover_nat as discover_nat,
+        serve_stun as serve_stun,
+        stun_binding as stun_binding,
+    )
 except ModuleNotFoundError as _error:
     if _error.name == "ifaddr":  # what the extra `asyncio` installs
         _error.msg = f"sansice_asyncio needs {_error.name}; install it with: pip install 'sansice[asyncio]'"

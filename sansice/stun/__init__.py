@@ -210,6 +210,7 @@ from ._security import (
 )
 from ._server import (
     AMPLIFICATION as AMPLIFICATION,
+    Authentication as Authentication,
     StunServer as StunServer,
 )
 from ._server_authentication import (
@@ -236,6 +237,14 @@ from ._server_events import (
 )
 from ._server_stats import (
     StunServerStats as StunServerStats,
+)
+from ._service import (
+    MakeServiceDriver as MakeServiceDriver,
+    ServiceDriver as ServiceDriver,
+    StunServiceBase as StunServiceBase,
+    mapped_address as mapped_address,
+    nat_behavior as nat_behavior,
+    parse_listeners as parse_listeners,
 )
 from ._sizes import (
     size_budget as size_budget,
