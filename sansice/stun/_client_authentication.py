@@ -182,7 +182,7 @@ class ClientAuthentication:
         Raises:
             ValueError: the server wants what cannot be.
         """
-        attributes: list[tuple[Attribute[Any], Any]] = [(REALM, realm), (NONCE, nonce)]
+        attributes: list[tuple[Attribute[Any], Any]] = [(NONCE, nonce), (REALM, realm)]
         chosen = PASSWORD_MD5
         if offered is not None:
             choice = self._choose(offered)

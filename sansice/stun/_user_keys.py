@@ -235,7 +235,7 @@ def _read_user(line: str, realm: str) -> UserKeys:
             return UserKeys.of_password(name, password, realm)
         case [name, of_realm, md5] | [name, of_realm, md5, _]:
             if of_realm != realm:
-                raise ValueError(f"realm {of_realm!r}, but the server's is {realm!r} (a password cannot have a colon)")
+                raise ValueError(f"the realm is not the server's, {realm!r} (and a password cannot have a colon)")
             sha256 = line.split(":")[3:]
             return UserKeys(opaque_string(name), md5=_read_key(md5, 16), sha256=_read_key(sha256[0], 32) if sha256 else None)
         case _:

@@ -1,9 +1,11 @@
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given, strategies as st
 
-from sansice.stun import opaque_string
+from sansice.machine import LocalProtocolError
+from sansice.stun import LongTermCredentials, PrecisRequiredError, opaque_string
 
 
 @pytest.mark.parametrize("text", ["pass", "VOkJxbRl1RmTxUk/WvJxBt", " ~", "\u30de\u30c8\u30ea\u30c3\u30af\u30b9", "p\u00e4ss"])
@@ -94,3 +96,28 @@ def test_neither_compatibility_forms_nor_soft_hyphens_are_treated_as_saslprep_wo
     assert opaque_string("tr\u2168") == "tr\u2168"
     with pytest.raises(ValueError, match=r"U\+00AD"):
         opaque_string("The\u00adM\u00aatr\u2168")
+
+
+@pytest.fixture
+def _no_precis(monkeypatch):
+    monkeypatch.setitem(sys.modules, "precis_i18n", None)
+
+
+@pytest.mark.usefixtures("_no_precis")
+def test_ascii_needs_no_library_and_other_text_says_which_one():
+    assert opaque_string("VOkJxbRl1RmTxUk/WvJxBt") == "VOkJxbRl1RmTxUk/WvJxBt"
+    with pytest.raises(ValueError, match=r"U\+0007 at position 2 is not allowed"):
+        opaque_string("be\ael")
+    with pytest.raises(PrecisRequiredError, match=r"pip install 'sansice\[precis\]'"):
+        opaque_string("p\u00e4ss")
+    with pytest.raises(PrecisRequiredError):
+        LongTermCredentials("J\u00f6rg", "pass")
+    assert issubclass(PrecisRequiredError, LocalProtocolError) and issubclass(PrecisRequiredError, ValueError)
+
+
+@pytest.mark.parametrize("text", ["secret\u2028word", "secret\tword"])
+def test_a_refusal_does_not_show_the_text_nor_bring_what_does(text):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the text is looked at below)
+        opaque_string(text)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
