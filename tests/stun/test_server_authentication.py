@@ -84,10 +84,9 @@ def challenged(server, source=CLIENT, now=0.0):
     return nonce_of(ask(server, request(), source, now=now))
 
 
-def signed(
-    nonce, *, name=(USERNAME, "user"), realm=SERVER_REALM, listed=LIST, chosen=PASSWORD_SHA256, key=SHA256_KEY, algorithm=SHA256
-):
+def signed(nonce, *, name=(USERNAME, "user"), realm=SERVER_REALM, listed=LIST, chosen=PASSWORD_SHA256, **integrity):
     """An honest request, but for what is given; what is None is left out."""
+    integrity = {"key": SHA256_KEY, "algorithm": SHA256, **integrity}
     values = [name, (NONCE, nonce), (REALM, realm), (PASSWORD_ALGORITHMS, listed), (PASSWORD_ALGORITHM, chosen)]
     return request(*(one for one in values if one is not None and one[1] is not None), **integrity)
 
