@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 
 import click
@@ -10,18 +11,27 @@ import click
 from sansice import __version__
 
 from . import INTERRUPTED
-from .decode._command import decode
-from .demo._command import demo
+
+COMMANDS = ("decode", "demo", "nat", "serve", "stun")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Each command is imported when it is asked for: one does not wait for what only the others need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"{__package__}.{cmd_name}._command"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sansice")
 def cli() -> None:
     """Connect programs through NATs with ICE, STUN and TURN."""
-
-
-cli.add_command(decode)
-cli.add_command(demo)
 
 
 def run() -> int:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
+from sansice import Transport
+from sansice.sockets import TlsConfig
+from sansice.stun import LongTermCredentials, ServerUri, ShortTermCredentials
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _ServerUriType(click.ParamType):
+    name = "uri"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ServerUri:
+        try:
+            return ServerUri.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SERVER_URI = _ServerUriType()
+"""The type of a parameter that is a URI of a server."""
 
 
 def password_options(command: F) -> F:
@@ -21,7 +39,7 @@ def password_options(command: F) -> F:
     return given(from_file(command))
 
 
-def password_of(password: str | None, file: Any) -> str | None:
+def password_of(password: str | None, file: TextIO | None) -> str | None:
     """The password that was given, either way.
 
     Raises:
@@ -32,9 +50,69 @@ def password_of(password: str | None, file: Any) -> str | None:
     if password is not None:
         raise click.UsageError("--password and --password-file exclude each other")
     try:
-        line: str = file.readline().rstrip("\r\n")
+        line = file.readline().rstrip("\r\n")
     except UnicodeDecodeError:
         raise click.UsageError(f"--password-file {file.name}: it is not UTF-8") from None
     if not line:
         raise click.UsageError(f"--password-file {file.name}: its first line is empty")
     return line
+
+
+def credentials_of(
+    user: str | None, password: str | None, file: TextIO | None, *, short_term: bool
+) -> LongTermCredentials | ShortTermCredentials | None:
+    """The credentials that were given, if any.
+
+    Raises:
+        click.UsageError: half of them, or such as cannot be sent.
+    """
+    password = password_of(password, file)
+    if user is None and password is None:
+        if short_term:
+            raise click.UsageError("--short-term needs --user and a password")
+        return None
+    if user is None or password is None:
+        raise click.UsageError(
+            f"a {'password' if user is None else 'user name'} needs a {'user name' if user is None else 'password'}"
+        )
+    try:
+        return (ShortTermCredentials if short_term else LongTermCredentials)(user, password)
+    except ValueError as error:
+        raise click.UsageError(f"user name or password: {error}") from None
+
+
+def transport_option(command: F) -> F:
+    """Add ``--transport``; `transports_of` reads it."""
+    return click.option(
+        "--transport",
+        multiple=True,
+        type=click.Choice([one.value for one in Transport]),
+        help="What to use where the URI leaves a choice; repeat it for several, in order of preference.",
+    )(command)
+
+
+def transports_of(words: tuple[str, ...]) -> tuple[Transport, ...] | None:
+    """The transports that were named; ``None`` where none was."""
+    return tuple(dict.fromkeys(Transport(word) for word in words)) or None
+
+
+def tls_options(command: F) -> F:
+    """Add ``--ca`` and ``--server-name``; `tls_of` reads the former."""
+    ca = click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="PEM file of the authorities to trust.")
+    name = click.option("--server-name", help="The name that the server's certificate must carry, instead of the URI's host.")
+    return ca(name(command))
+
+
+def tls_of(ca: str | None) -> TlsConfig:
+    """What to trust.
+
+    Raises:
+        click.UsageError: the file cannot be used.
+    """
+    config = TlsConfig(ca_file=ca)
+    if ca is not None:
+        try:
+            config.reload()
+        except ValueError as error:
+            raise click.UsageError(f"--ca: {error}") from None
+    return config

@@ -1,0 +1,1 @@
+"""``sansice stun``: how servers see this machine, several asked at once."""
