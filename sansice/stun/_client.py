@@ -51,7 +51,7 @@ from ._framing import StreamFramer
 from ._header import MessageClass, Method, TransactionId, new_transaction_id
 from ._message import Message, decode_untrusted
 from ._paths import IndicationReceived, Path, PathClosed, PathOpened, RequestReceived
-from ._redirects import MAX_REDIRECTIONS, MEMORY, TRY_ALTERNATE, Redirected, read_alternate
+from ._redirects import MAX_REDIRECTED_SOCKETS, MAX_REDIRECTIONS, MEMORY, TRY_ALTERNATE, Redirected, read_alternate
 from ._resolution_rules import ServerTarget
 from ._rto import RtoCache
 from ._schedule import Schedule
@@ -443,7 +443,7 @@ class StunClient(Machine):
             rtt = outcome.rtt if isinstance(outcome, TransactionSucceeded) else None
             self._rtos.finished(asked.host, rtt, now=now)
         if not self._asks_again(exchange, outcome, now):
-            self._finish(exchange, outcome)
+            self._finish(exchange, _with_problem(outcome, exchange.authentication))
         self._start_next(asked, now)
 
     def _asks_again(self, exchange: Exchange, outcome: _Outcome, now: float) -> bool:
@@ -459,7 +459,7 @@ class StunClient(Machine):
         if isinstance(outcome, TransactionSucceeded) or outcome.code is None:
             return False
         if outcome.code == TRY_ALTERNATE:
-            return self._redirects(exchange, protection, cast(Message, outcome.response), now)
+            return outcome.authenticated and self._redirects(exchange, cast(Message, outcome.response), now)
         if outcome.code // 100 == 5 and exchange.resends < self._config.resends:
             exchange.resends += 1
             exchange.move(ExchangeInput.PAUSE)
@@ -467,21 +467,22 @@ class StunClient(Machine):
             return True
         return False
 
-    def _redirects(self, exchange: Exchange, protection: Protection, response: Message, now: float) -> bool:
-        """Follow a 300, if it is protected and leads on (RFC 8489 10)."""
-        if not self._config.alternate_servers or protection.key is None or not response.verify(protection.key):
-            return False
+    def _redirects(self, exchange: Exchange, response: Message, now: float) -> bool:
+        """Follow an authentic 300, if that is wanted and it leads on (RFC 8489 10)."""
         old = exchange.path
         alternate = read_alternate(response, old.remote)
-        if alternate is None or exchange.redirections >= MAX_REDIRECTIONS:
+        if not self._config.alternate_servers or alternate is None or exchange.redirections >= MAX_REDIRECTIONS:
             return False
         asked = exchange.asked.get(alternate.address)
         if asked is not None and now - asked <= MEMORY:
             return False
-        exchange.redirections += 1
         secure = old.transport is Transport.TLS or old.transport is Transport.DTLS
         hostname = (alternate.domain or exchange.hostname) if secure else None
-        new, opens = self._path_to(ServerTarget(old.transport, alternate.address, hostname), old, now)
+        found = self._path_to(ServerTarget(old.transport, alternate.address, hostname), old, now)
+        if found is None:
+            return False
+        new, opens = found
+        exchange.redirections += 1
         self._outputs.append(Redirected(exchange.id, old, new, hostname, self._credentials))
         self._outputs.extend(opens)
         exchange.path = new
@@ -492,7 +493,7 @@ class StunClient(Machine):
         self._start_next(new.remote, now)
         return True
 
-    def _path_to(self, target: ServerTarget, old: Path, now: float) -> tuple[Path, list[Action]]:
+    def _path_to(self, target: ServerTarget, old: Path, now: float) -> tuple[Path, list[Action]] | None:
         """A way to an alternate server: the same UDP socket, a session to it that is there already, or a new one."""
         if old.transport is Transport.UDP:
             return Path(old.socket, target.address, Transport.UDP), []
@@ -503,8 +504,12 @@ class StunClient(Machine):
                 target.server_hostname,
             ):
                 return known.path, []
-        from_socket = self._sockets[old.socket]
-        return self._make_socket(target, Address(from_socket.local.host, 0), from_socket.alpn, now)
+        if sum(known.redirected for known in self._sockets.values()) >= MAX_REDIRECTED_SOCKETS:
+            return None
+        before = self._sockets[old.socket]
+        new, opens = self._make_socket(target, Address(before.local.host, 0), before.alpn, now)
+        self._sockets[new.socket].redirected = True
+        return new, opens
 
     def _finish(self, exchange: Exchange, outcome: _Outcome) -> None:
         self._forget(exchange)
@@ -646,8 +651,8 @@ class StunClient(Machine):
         if known is None:
             return
         reason = (error.text or error.kind.value) if error is not None else "the server closed the connection"
-        self._lose(socket, reason, now, CloseMode.RESET)
         self._outputs.append(PathClosed(known.path, error))
+        self._lose(socket, reason, now, CloseMode.RESET)
 
     def _lose(self, socket: SocketId, reason: str, now: float, mode: CloseMode) -> None:
         known = self._sockets.get(socket)
@@ -664,3 +669,10 @@ class StunClient(Machine):
             self._finish(exchange, TransactionFailed(exchange.id, None, reason, FailureCause.CLOSED))
         for exchange in lost:
             self._start_next(exchange.path.remote, now)
+
+
+def _with_problem(outcome: _Outcome, authentication: ClientAuthentication) -> _Outcome:
+    """Say why a challenge was not answered, beside what the server said."""
+    if isinstance(outcome, TransactionFailed) and outcome.code in (401, 438) and authentication.problem:
+        return attrs.evolve(outcome, reason=f"{outcome.reason}: {authentication.problem}".lstrip(": "))
+    return outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from ._attributes import SOFTWARE
 from ._schedule import RTO, TI, Schedule
 
 _SCHEDULE = Schedule()
@@ -52,10 +53,12 @@ class StunClientConfig:
     def __attrs_post_init__(self) -> None:
         if self.classic and (self.fingerprint or self.software is not None):
             raise ValueError("a request that an RFC 3489 server understands has no attributes, no fingerprint or software either")
+        if self.software is not None:
+            SOFTWARE.pack(self.software, b"")
         if self.mtu is not None and not 200 <= self.mtu <= 65535:
             raise ValueError(f"an MTU of {self.mtu} bytes is outside 200..65535")
-        if self.max_outstanding < 1 or self.max_queued < 0 or self.resends < 0:
-            raise ValueError("max_outstanding is at least 1, max_queued and resends are at least 0")
+        if self.max_outstanding < 1 or self.max_queued < 1 or self.resends < 0:
+            raise ValueError("max_outstanding and max_queued are at least 1, and resends at least 0")
         for name in ("least_rto", "resend_delay", "open_timeout"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be positive and finite")

@@ -112,6 +112,7 @@ class Socket:
         alpn: what was offered.
         local: what was asked to bind to.
         framer: cuts a stream into messages.
+        redirected: whether a server made the client open it.
         drops: what was dropped, by the server that was asked.
     """
 
@@ -122,6 +123,7 @@ class Socket:
     alpn: tuple[str, ...]
     local: Address
     framer: StreamFramer
+    redirected: bool = False
     drops: OrderedDict[Address, Counter[DropReason]] = attrs.Factory(OrderedDict)
 
     def asked(self, remote: Address) -> None:

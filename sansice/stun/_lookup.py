@@ -33,10 +33,10 @@ from ._credentials import LongTermCredentials, ShortTermCredentials
 from ._errors import LookupStep
 from ._header import Method, TransactionId
 from ._lookup_reasons import describe_failure, describe_silence
-from ._paths import Path, PathOpened
+from ._paths import Path, PathClosed, PathOpened
 from ._redirects import Redirected
 from ._resolution import MIN_TIMEOUT, ResolutionFailed, ServerResolution, ServerResolved
-from ._resolution_rules import ServerTarget
+from ._resolution_rules import ServerTarget, default_transports
 from ._transaction import TransactionFailed, TransactionSucceeded, TransactionTimedOut
 from ._uri import ServerUri
 
@@ -206,6 +206,11 @@ class BindingLookup(Machine):
             raise ValueError(f"a timeout of {timeout} s: it must be positive and finite")
         ids = ids if ids is not None else Ids()
         self.uri: ServerUri = ServerUri.parse(uri) if isinstance(uri, str) else uri
+        if config.classic or config.anycast:
+            wanted = default_transports(self.uri) if transports is None else transports
+            transports = tuple(transport for transport in wanted if transport is Transport.UDP)
+            if not transports:
+                raise LocalProtocolError(f"{self.uri} is not to be asked over UDP, and this configuration uses nothing else")
         self._alpn = tuple(alpn)
         self._attempts: dict[TransactionId, _Attempt] = {}
         self._client = StunClient(credentials=credentials, config=config, ids=ids, entropy=entropy)
@@ -250,6 +255,7 @@ class BindingLookup(Machine):
     def close(self, *, now: float) -> None:
         """Give up in silence; after the end a no-op."""
         self._end(now)
+        self._absorb(now)
 
     # ------------------------------------------------------------- what the world says
 
@@ -322,6 +328,8 @@ class BindingLookup(Machine):
                 self._fail(LookupStep.RESOLVE, reason, now)
             case PathOpened(path, local):
                 self._locals[path.socket] = local
+            case PathClosed(path) if self._shared is not None and path.socket == self._shared.socket:
+                self._shared = None
             case Redirected(id, _, new, server_hostname):
                 attempt = self._attempts[id]
                 attempt.path = new
@@ -330,25 +338,33 @@ class BindingLookup(Machine):
                 self._succeed(self._attempts[id], cast(Address, mapped), rtt, now)
             case TransactionFailed(id) | TransactionTimedOut(id):
                 self._drop_attempt(self._attempts.pop(id), event, now)
-            case _:  # a closed path has failed its requests already; what a server asks or tells is no answer
+            case _:  # a closed path fails its requests; what a server asks or tells is no answer
                 pass
 
     def _start_next(self, now: float) -> None:
         """Ask the next target; then the one after has 250 ms to wait (RFC 8305 5)."""
-        if not self._targets:
-            if not self._attempts:
-                self._fail_all(now)
+        while self._targets:
+            target = self._targets.pop(0)
+            try:
+                path = self._path_to(target, now)
+                transaction_id = self._client.request(Method.BINDING, path=path, now=now)
+            except LocalProtocolError as error:  # the request is too long for this transport
+                self._failed.append(FailedAttempt(target, LookupStep.OPEN, str(error)))
+                continue
+            self._attempts[transaction_id] = _Attempt(target, path, now)
+            if self._targets and not self._is_sequential(target):
+                self._timers.set(_Timer.NEXT, now + ATTEMPT_DELAY)
             return
-        target = self._targets.pop(0)
-        path = self._path_to(target, now)
-        transaction_id = self._client.request(Method.BINDING, path=path, now=now)
-        self._attempts[transaction_id] = _Attempt(target, path, now)
-        fixed = self._local is not None and self._local.port and target.transport is not Transport.UDP
-        if self._targets and not fixed:
-            self._timers.set(_Timer.NEXT, now + ATTEMPT_DELAY)
+        if not self._attempts:
+            self._fail_all(now)
+
+    def _is_sequential(self, target: ServerTarget) -> bool:
+        """Whether two such targets cannot be tried at a time: both sockets would be bound to the same port."""
+        return self._local is not None and self._local.port != 0 and target.transport is not Transport.UDP
 
     def _path_to(self, target: ServerTarget, now: float) -> Path:
-        if self._local is None or not self._local.port or target.transport is not Transport.UDP:
+        shares = self._local is not None and self._local.port != 0 and target.transport is Transport.UDP
+        if not shares:
             return self._client.open(target, local=self._local, alpn=self._alpn, now=now)
         if self._shared is None:
             self._shared = self._client.open(target, local=self._local, now=now)
@@ -394,4 +410,3 @@ class BindingLookup(Machine):
         self._attempts.clear()
         self._resolution.cancel(now=now)
         self._client.close(now=now)
-        self._absorb(now)

@@ -16,6 +16,7 @@ from ._uri import ServerUri
 TRY_ALTERNATE = 300  # RFC 8489 14.8
 MEMORY = 300.0  # seconds; RFC 8489 10: a server asked within the last five minutes is not asked again
 MAX_REDIRECTIONS = 8  # ours: of one request; servers that point to ever new ones would be followed for ever
+MAX_REDIRECTED_SOCKETS = 16  # ours: open at a time; it is servers that make us open them
 
 
 @attrs.frozen
