@@ -9,7 +9,7 @@ from sansice.simulation import Filtering, Mapping, Network
 from sansice.stun import FilteringBehavior, MappingBehavior, NatBehavior, direct_path
 from sansice.stun._nat_verdict import verdict_of
 
-I, A, P = FilteringBehavior
+ANYONE, BY_ADDRESS, BY_PORT = FilteringBehavior
 KINDS = list(itertools.product(list(MappingBehavior)[1:], FilteringBehavior))
 ALL_KINDS = list(itertools.product(MappingBehavior, FilteringBehavior))
 
@@ -61,25 +61,30 @@ def among(*, mappings=tuple(MappingBehavior), filterings=tuple(FilteringBehavior
 NONE, INDEPENDENT, ADDRESS, PORT = MappingBehavior
 STEADY = (NONE, INDEPENDENT)
 NOT_SYMMETRIC = among(mappings=STEADY)
-NOT_BY_PORT = among(filterings=(I, A))
+NOT_BY_PORT = among(filterings=(ANYONE, BY_ADDRESS))
 EVERYBODY = among()
 
 
 @pytest.mark.parametrize(
     ("mapping", "filtering", "whom", "phrase"),
     [
-        (NONE, I, EVERYBODY, "with everybody, and anybody can begin"),
-        (NONE, A, EVERYBODY, "with everybody, as long as both"),
-        (NONE, P, NOT_SYMMETRIC, "with everybody but those behind"),
-        (INDEPENDENT, I, EVERYBODY, "with everybody, and anybody can begin"),
-        (INDEPENDENT, A, EVERYBODY, "with everybody, as long as both"),
-        (INDEPENDENT, P, NOT_SYMMETRIC, "with everybody but those behind"),
-        (ADDRESS, I, NOT_BY_PORT, "with everybody whose NAT or firewall does not filter by port; any other"),
-        (ADDRESS, A, (NOT_BY_PORT & NOT_SYMMETRIC) | {(ADDRESS, I), (PORT, I)}, "only where it lets anybody in"),
-        (ADDRESS, P, NOT_BY_PORT & NOT_SYMMETRIC, "and who are not themselves behind"),
-        (PORT, I, NOT_BY_PORT - among(mappings=(PORT,)), "unless its mapping, too, depends on address and port"),
-        (PORT, A, (NOT_BY_PORT & NOT_SYMMETRIC) | {(ADDRESS, I)}, "lets anybody in, excepted"),
-        (PORT, P, NOT_BY_PORT & NOT_SYMMETRIC, "and who are not behind"),
+        (NONE, ANYONE, EVERYBODY, "with everybody, and anybody can begin"),
+        (NONE, BY_ADDRESS, EVERYBODY, "with everybody, as long as both"),
+        (NONE, BY_PORT, NOT_SYMMETRIC, "with everybody but those behind"),
+        (INDEPENDENT, ANYONE, EVERYBODY, "with everybody, and anybody can begin"),
+        (INDEPENDENT, BY_ADDRESS, EVERYBODY, "with everybody, as long as both"),
+        (INDEPENDENT, BY_PORT, NOT_SYMMETRIC, "with everybody but those behind"),
+        (ADDRESS, ANYONE, NOT_BY_PORT, "with everybody whose NAT or firewall does not filter by port; any other"),
+        (
+            ADDRESS,
+            BY_ADDRESS,
+            (NOT_BY_PORT & NOT_SYMMETRIC) | {(ADDRESS, ANYONE), (PORT, ANYONE)},
+            "only where it lets anybody in",
+        ),
+        (ADDRESS, BY_PORT, NOT_BY_PORT & NOT_SYMMETRIC, "and who are not themselves behind"),
+        (PORT, ANYONE, NOT_BY_PORT - among(mappings=(PORT,)), "unless its mapping, too, depends on address and port"),
+        (PORT, BY_ADDRESS, (NOT_BY_PORT & NOT_SYMMETRIC) | {(ADDRESS, ANYONE)}, "lets anybody in, excepted"),
+        (PORT, BY_PORT, NOT_BY_PORT & NOT_SYMMETRIC, "and who are not behind"),
     ],
 )
 def test_each_sentence_names_exactly_those_whom_a_direct_path_exists_with(mapping, filtering, whom, phrase):
@@ -113,5 +118,5 @@ def test_sentences_differ_end_once_and_name_the_relay_where_some_need_it():
 def test_blocked_and_unknown_say_what_to_do():
     assert verdict_of(None, None, blocked=True).startswith("Nothing came back over UDP")
     assert "TCP or TLS (TURN)" in verdict_of(None, None, blocked=True)
-    assert verdict_of(None, P, blocked=False).startswith("There is a NAT, but the server could not tell")
+    assert verdict_of(None, BY_PORT, blocked=False).startswith("There is a NAT, but the server could not tell")
     assert NatBehavior("stun:x").verdict == verdict_of(None, None, blocked=True)
