@@ -51,6 +51,17 @@ class Question(NamedTuple):
     kind: RecordKind
 
 
+class _Way(NamedTuple):
+    rank: tuple[int, int]
+    preference: int
+    transport: Transport
+    record: NaptrRecord
+
+
+def _is_signpost(ways: Sequence[_Way]) -> bool:
+    return len({way.record for way in ways}) == 1 and not ways[0].record.flags
+
+
 @attrs.frozen
 class ServerTarget:
     """One way to reach a server.
@@ -157,21 +168,32 @@ class Search:
 
     def _by_naptr(self) -> None:
         """RFC 5928 3, step 4: the first set of records ranks the transports, the caller's preference breaks ties."""
-        answer = self._ask(self._uri.host, RecordKind.NAPTR)
-        if answer is None:
+        ways = self._ways(self._uri.host, self._transports)
+        if ways is None:
             return
-        ways = [
-            (rank(record), preference, transport, record)
-            for record in order_naptr(answer)
-            for preference, transport in enumerate(self._transports)
-            if _TAG[transport] in protocol_tags(record)
-        ]
         if not ways:
             self._by_srv()
             return
-        ways.sort(key=lambda way: way[:2])
-        for _, _, transport, record in ways:
-            self._follow_naptr(record, transport, depth=1)
+        depth = 1
+        # The example of RFC 5928 4.2 comes out right only so: one record that points elsewhere ranks nothing yet.
+        while _is_signpost(ways) and depth < MAX_NAPTR_DEPTH:
+            ways = self._ways(ways[0].record.replacement, [way.transport for way in ways]) or []
+            depth += 1
+        for way in ways:
+            self._follow_naptr(way.record, way.transport, depth=depth)
+
+    def _ways(self, name: str, transports: Sequence[Transport]) -> list[_Way] | None:
+        """The first set of NAPTR records, a way for each transport of each record, in the order to go them."""
+        answer = self._ask(name, RecordKind.NAPTR)
+        if answer is None:
+            return None
+        ways = [
+            _Way(rank(record), preference, transport, record)
+            for record in order_naptr(answer)
+            for preference, transport in enumerate(transports)
+            if _TAG[transport] in protocol_tags(record)
+        ]
+        return sorted(ways, key=lambda way: way[:2])
 
     def _follow_naptr(self, record: NaptrRecord, transport: Transport, *, depth: int) -> None:
         match record.flags:
