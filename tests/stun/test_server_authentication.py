@@ -476,7 +476,7 @@ def test_a_flood_leaves_nothing_behind():
     server = long_term()
     forged, bare = signed(NonceIssuer().issue(CLIENT, now=0.0), name=(USERNAME, "nobody")), request()
     for now in (0.0, 600.0):  # so that there is a key of before, too
-        ask(server, bare, now=now)
+        ask(server, bare, now=now), ask(server, forged, now=now)
     before = weigh(server)
     for number in range(100_000):
         source = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", number & 0xFFFF)

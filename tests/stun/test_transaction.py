@@ -19,6 +19,9 @@ from sansice.stun import (
     CHANGED_ADDRESS,
     ERROR_CODE,
     MAPPED_ADDRESS,
+    NONCE,
+    PASSWORD_ALGORITHMS,
+    PASSWORD_MD5,
     PRIORITY,
     REFLECTED_FROM,
     RESPONSE_ADDRESS,
@@ -77,9 +80,11 @@ def test_a_request_just_encoded_needs_no_second_look(method, options, algorithm)
         for other in (Method.REFRESH, method)
         for signature in ({}, *({"key": KEY, "algorithm": used} for used in (IntegrityAlgorithm.SHA256, algorithm)))
     ]
+    answers.insert(-1, error(438, method=method))
+    rules = {"long_term": method is Method.ALLOCATE}
     both = (
-        StunTransaction(request, SOCKET, SERVER, **options),
-        StunTransaction.of_encoded(request, TID, SOCKET, SERVER, method=method, algorithm=algorithm, **options),
+        StunTransaction(request, SOCKET, SERVER, **rules, **options),
+        StunTransaction.of_encoded(request, TID, SOCKET, SERVER, method=method, algorithm=algorithm, **rules, **options),
     )
     histories = []
     for one in both:
@@ -371,7 +376,8 @@ def test_a_protected_response_is_verified():
 FORGED = [
     pytest.param(response(key=WRONG), id="wrong-key"),
     pytest.param(response(), id="no-integrity"),
-    pytest.param(error(400), id="unprotected-400", marks=pytest.mark.req("RFC8489-107")),
+    pytest.param(error(400), id="unprotected-400"),
+    pytest.param(error(300), id="unprotected-300", marks=pytest.mark.req("RFC8489-132")),
     pytest.param(error(401), id="unprotected-401"),
     pytest.param(response(MAPPED, (UNKNOWN, None)), id="unknown-attribute", marks=pytest.mark.req("RFC8489-045")),
 ]
@@ -427,6 +433,127 @@ def test_a_response_uses_the_algorithm_of_the_request_or_either_of_two(asked, an
     taken = one.handle_response(response(key=KEY, algorithm=answered), now=0.1)
     assert taken is (asked is IntegrityAlgorithm.BOTH or asked is answered)
     assert one.refusal is (None if taken else DropReason.BAD_INTEGRITY)
+
+
+@pytest.mark.req("RFC8489-132")
+@pytest.mark.parametrize("code", [300, 420, 487])
+def test_an_error_tells_whether_it_was_protected_so_that_nobody_follows_a_forged_redirection(code):
+    assert failure(started(PROTECTED, key=KEY), error(code, key=KEY)).authenticated
+    assert not failure(started(), error(code)).authenticated
+    assert not failure(started(), error(code, key=KEY)).authenticated  # nobody looked at it
+    unknown = failure(started(PROTECTED, key=KEY), error(code, (UNKNOWN, None), key=KEY))
+    assert (unknown.cause, unknown.authenticated) == (FailureCause.UNKNOWN_ATTRIBUTE, True)
+
+
+# ------------------------------------------------------------------- long-term credentials
+
+PROMISE = "obMatJos2gAAAxyz"  # of a list of password algorithms
+NO_PROMISES = ["f//499k954d6OL34oL9FSTvy64sA", "obMatJos2AAAAxyz", "obMatJos2QAAAxyz"]
+LISTED = (PASSWORD_ALGORITHMS, (PASSWORD_MD5,))
+TRANSPORTS = pytest.mark.parametrize("reliable", [False, True], ids=["udp", "stream"])
+
+
+def long_term(key=KEY, **options):
+    one = started(REQUEST if key is None else PROTECTED, key=key, long_term=True, **options)
+    one.take_outputs()
+    return one
+
+
+def rest(one):
+    """How it ends by itself: how many more requests leave, and the event."""
+    log = run(one)
+    return len(log) - 1, log[-1][1]
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("key", [None, KEY], ids=["bare", "protected"])
+@pytest.mark.parametrize("code", [401, 438])
+@pytest.mark.parametrize("attributes", [(), ((NONCE, PROMISE),), ((NONCE, PROMISE), LISTED)])
+def test_a_challenge_needs_no_integrity_and_ends_it(reliable, key, code, attributes):
+    event = failure(long_term(key, reliable=reliable), error(code, *attributes))
+    assert (event.code, event.cause, event.authenticated) == (code, FailureCause.ERROR_RESPONSE, False)
+
+
+@pytest.mark.req("RFC8489-108")
+@pytest.mark.parametrize("code", [401, 438])
+def test_a_challenge_with_integrity_is_verified(code):
+    assert failure(long_term(), error(code, key=KEY)).authenticated
+    one = long_term()
+    assert not one.handle_response(error(code, key=WRONG), now=0.1)
+    assert rest(one) == (6, TransactionTimedOut(TID, integrity_violated=True))
+
+
+@pytest.mark.req("RFC8489-107")
+@TRANSPORTS
+def test_an_unprotected_400_was_never_received(reliable):
+    one = long_term(reliable=reliable)
+    assert not one.handle_response(error(400), now=0.1)
+    assert one.refusal is DropReason.BAD_INTEGRITY
+    assert rest(one) == (0 if reliable else 6, TransactionTimedOut(TID, integrity_violated=False))
+
+
+@TRANSPORTS
+def test_a_400_that_is_protected_or_answers_a_bare_request_counts(reliable):
+    assert failure(long_term(reliable=reliable), error(400, key=KEY)).authenticated
+    assert failure(long_term(None, reliable=reliable), error(400)).code == 400
+
+
+@pytest.mark.req("RFC8489-106")
+@TRANSPORTS
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        (None, response(MAPPED, (NONCE, PROMISE))),
+        (None, error(500, (NONCE, PROMISE))),
+        (KEY, response(MAPPED, (NONCE, PROMISE), key=KEY)),
+        (KEY, error(420, (NONCE, PROMISE), key=KEY)),
+    ],
+    ids=["bare-success", "bare-error", "success", "error"],
+)
+def test_any_other_response_that_withholds_promised_algorithms_is_ignored(reliable, key, answer):
+    one = long_term(key, reliable=reliable)
+    assert not one.handle_response(answer, now=0.1)
+    assert one.refusal is DropReason.BID_DOWN
+    assert rest(one) == (0 if reliable else 6, TransactionTimedOut(TID, integrity_violated=False))
+
+
+@pytest.mark.parametrize("nonce", NO_PROMISES)
+def test_responses_that_keep_their_promises_are_taken(nonce):
+    for attributes in ([MAPPED, (NONCE, nonce)], [MAPPED, (NONCE, PROMISE), LISTED]):
+        assert long_term(None).handle_response(response(*attributes), now=0.1)
+        assert long_term().handle_response(response(*attributes, key=KEY), now=0.1)
+
+
+def test_without_long_term_credentials_nonces_promise_nothing():
+    assert started().handle_response(response(MAPPED, (NONCE, PROMISE)), now=0.1)
+
+
+@pytest.mark.req("RFC8489-108")
+@pytest.mark.parametrize(
+    "forged", [response(key=WRONG), response(), error(300), error(403), response((ERROR_CODE, ErrorCode(401)))]
+)
+def test_other_long_term_responses_need_the_right_integrity(forged):
+    one = long_term()
+    assert not one.handle_response(forged, now=0.1)
+    assert one.refusal is DropReason.BAD_INTEGRITY
+    assert rest(one) == (6, TransactionTimedOut(TID, integrity_violated=True))
+    one = long_term(reliable=True)
+    assert one.handle_response(forged, now=0.1)
+    (event,) = one.take_outputs()
+    assert (event.cause, event.code, event.authenticated) == (FailureCause.INTEGRITY, None, False)
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("key", [None, KEY])
+def test_an_error_without_a_readable_code_is_no_challenge(reliable, key):
+    broken = response((Attribute(ERROR_CODE.code, "RAW", shapes.OPAQUE), b"\0\0\7\1"), kind=MessageClass.ERROR)
+    bare = response((SOFTWARE, "x"), kind=MessageClass.ERROR)
+    for answer in (broken, bare):
+        one = long_term(key, reliable=reliable)
+        ended = one.handle_response(answer, now=0.1)
+        assert ended is (key is None or reliable)
+        if ended:
+            assert one.take_outputs()[-1].cause is (FailureCause.MALFORMED if key is None else FailureCause.INTEGRITY)
 
 
 # ------------------------------------------------------------------- streams, ICMP, lost sockets
@@ -605,9 +732,9 @@ def test_events_show_ids_as_hex():
     assert transaction().id == TID
 
 
-@pytest.mark.parametrize("options", [{}, {"reliable": True}], ids=["udp", "stream"])
+@pytest.mark.parametrize("options", [{}, {"reliable": True}, {"long_term": True}], ids=["udp", "stream", "long-term"])
 def test_it_keeps_the_contract_of_machines(options):
-    answers = [response(), response(key=KEY), response(key=WRONG), error(420, key=KEY), response(tid=OTHER_TID)]
+    answers = [response(), response(key=KEY), response(key=WRONG), error(420, key=KEY), error(401), response(tid=OTHER_TID)]
     check_machine(
         lambda entropy: transaction(PROTECTED, key=short_term_key("password"), **options),
         setup=lambda one, now: one.start(now=now),
