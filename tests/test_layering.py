@@ -39,10 +39,10 @@ CORE_EXTRA = {
 }
 # Imported only by the call that needs it, so that nobody else has to install it.
 CORE_LAZY = {"sansice/simulation": {"hypothesis"}, "sansice/stun/_opaque_string.py": {"precis_i18n"}}
-CORE_LAZY |= {"sansice/sockets": {"dns", "ifaddr", "ssl"}, "sansice/_dtls.py": {"OpenSSL"}}
+CORE_LAZY |= {"sansice/sockets": {"OpenSSL", "dns", "ifaddr", "ssl"}, "sansice/_dtls.py": {"OpenSSL"}}
 # Private modules of the ground that a package may use, beside those that all may use.
 GROUND = {"sansice._timers", "sansice._enums"}
-DRIVERS_OWN = {"sansice._tls", "sansice._dtls"}
+DRIVERS_OWN = {"sansice._tls", "sansice._dtls", "sansice._tls_error"}
 
 # What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
 ADAPTERS = {

@@ -76,10 +76,10 @@ class TrioDriver:
     """Runs one machine: ``async with TrioDriver(machine, deliver) as driver``.
 
     The block owns one task, in which all sockets are read and the timer fires. Leaving it calls the
-    machine's ``close(now=...)`` where it has one, sends what that wants sent, and releases everything;
-    nothing runs afterwards. An exception of the body comes out as it is; a failure of the machine comes
-    out of the block in an `ExceptionGroup`. Applications call `call`; the other methods are the
-    `sansice.driver.Runtime` that the machine sees.
+    machine's ``close(now=...)`` where it has one, sends what that wants sent, gives streams a second at
+    most to write what is queued, and releases everything; nothing runs afterwards. An exception of the body
+    comes out as it is; a failure of the machine comes out of the block in an `ExceptionGroup`. Applications
+    call `call`; the other methods are the `sansice.driver.Runtime` that the machine sees.
 
     Args:
         machine: any machine.
@@ -155,7 +155,12 @@ class TrioDriver:
                         await sockets.finish()
             finally:
                 nursery.cancel_scope.cancel()
-                suppressed = await self._manager.__aexit__(*leaving)
+                try:
+                    suppressed = await self._manager.__aexit__(*leaving)
+                finally:
+                    if isinstance(sockets, Sockets) and sockets.unsent:
+                        with trio.move_on_after(LINGER, shield=True):
+                            await self._send_rest(sockets)
         except BaseException as other:
             if own:
                 raise BaseExceptionGroup("the block and its driver failed", [own, other]) from None
@@ -163,6 +168,11 @@ class TrioDriver:
         finally:
             sockets.close_all()
         return suppressed and not own
+
+    async def _send_rest(self, sockets: Sockets) -> None:
+        while sockets.unsent:
+            await trio.lowlevel.wait_readable(sockets.fileno())
+            sockets.feed(self.driver)
 
     def _close_machine(self) -> None:
         close = getattr(self.driver.machine, "close", None)
@@ -206,7 +216,8 @@ class TrioDriver:
     def arm(self, deadline: float) -> None:
         """Have the timer fire at ``deadline``."""
         self._armed = deadline
-        self._wake_by(min(deadline, self._sockets.deadline()))
+        if deadline < self._live:
+            self._wake_by(deadline)
 
     def _wake_by(self, deadline: float) -> None:
         scope = self._scope
@@ -220,10 +231,12 @@ class TrioDriver:
     def open_socket(self, action: OpenSocket) -> None:
         """Open a socket."""
         self._sockets.open(action, self.driver)
+        self._wake_by(self._sockets.deadline())
 
     def close_socket(self, socket: SocketId, mode: CloseMode) -> None:
         """Close a socket."""
         self._sockets.close(socket, mode)
+        self._wake_by(self._sockets.deadline())
 
     def send_datagram(self, socket: SocketId, destination: Address, data: bytes) -> None:
         """Send or lose a datagram."""

@@ -7,44 +7,47 @@ from __future__ import annotations
 
 import errno
 import math
-import select
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sansice.driver import Driver
-from sansice.machine import Address, CloseMode, OpenSocket, SocketId, Transport
+from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId, TlsOptions, Transport
 
-from ._addresses import NOTHING_LOST, from_sockaddr, one_more, reason_of, socket_error, to_sockaddr
+from ._addresses import from_sockaddr, reason_of, socket_error, to_sockaddr
+from ._hub import BY_FD, Hub
+from ._listener import Listener
 from ._options import check_supported, local_address
+from ._stream import Stream
 from ._tls_config import TlsConfig
 from ._udp import UdpSocket
 
-_MAX_READY = 64  # sockets served in one round
+if TYPE_CHECKING:
+    from sansice._tls import TlsStream
 
-# Sockets are found by id and by descriptor in one table: a second would cost every connection 224 bytes.
-# Ids count up from one (and down, for accepted streams) and never come near.
-_BY_FD = 1 << 62
+_MAX_READY = 64  # sockets served in one round
 
 
 class Sockets:
     """The real sockets of one driver, for adapters: everything but the waiting.
 
     An adapter hands over what its machine wants (`open`, `send`, `send_stream`, `set_reading`, `close`), waits until
-    `fileno` is readable or `deadline` has passed, whichever is first, and then calls `feed` or `timer`. Both, and
-    `open`, tell the machine through the driver. No method blocks.
+    `fileno` is readable or `deadline` has passed, whichever is first, and then calls `feed` or `timer`. All of these
+    may tell the machine something, through the driver. No method blocks.
+
+    `deadline` may have moved after `open`, `close`, `feed` and `timer`, not after the others. To leave politely, go on
+    with `feed` for a second at most while `unsent` is not 0, and then call `close_all`.
 
     Args:
         ports: the ports to choose from where a machine asks for any.
-        tls: what TLS and DTLS sockets present and trust, by the name that `TlsOptions.context` asks for; one alone
-            goes by the name "".
-        inherited: bound sockets of the process (systemd's, say): one that fits is used instead of opening another.
+        tls: what TLS and DTLS sockets present and trust, by the name that `sansice.TlsOptions.context` asks for; one
+            alone goes by the name "". Without any, clients trust the authorities of the system.
+        inherited: bound sockets of the process (systemd's, say). One that is bound to what a machine wants to open is
+            taken over, instead of opening another.
         max_unsent: bytes that may wait in one stream; beyond them it fails with `SocketErrorKind.BACKLOG`.
-
-    Attributes:
-        lost: how many datagrams were not sent, by reason.
     """
 
-    __slots__ = ("_epoll", "_ports", "_sockets", "lost")
+    __slots__ = ("_hub", "_inherited", "_ports", "_sockets", "_tls")
 
     def __init__(
         self,
@@ -54,40 +57,45 @@ class Sockets:
         inherited: Sequence[socket.socket] = (),
         max_unsent: int = 2**20,
     ) -> None:
-        self.lost: Mapping[str, int] = NOTHING_LOST
         self._ports = ports
-        self._sockets: dict[int, UdpSocket] = {}  # by id, and by descriptor above _BY_FD
-        self._epoll = select.epoll()
+        self._tls = tls
+        self._inherited = inherited
+        self._hub = Hub(max_unsent)
+        self._sockets = self._hub.sockets
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """How many datagrams were not sent, and connections not taken, by reason."""
+        return self._hub.lost
 
     # ------------------------------------------------------------- what the machine wants
 
     def open(self, action: OpenSocket, driver: Driver) -> None:
         """Open a socket; the driver hears how that went, now or later."""
+        self._hub.driver = driver
         try:
             check_supported(action)
-            if action.transport is not Transport.UDP:
-                raise OSError(errno.ENOTSUP, f"{action.transport.name} sockets are not built yet")
-            sock = UdpSocket.open(action.socket, local_address(action), action.options, self._ports)
+            _OPEN[action.transport](self, action, driver)
         except OSError as error:
             driver.socket_failed(action.socket, socket_error(error))
-            return
-        fd = sock.fileno()
-        self._sockets[action.socket] = self._sockets[_BY_FD + fd] = sock
-        self._epoll.register(fd, select.EPOLLIN)
-        driver.socket_opened(action.socket, from_sockaddr(sock.getsockname()))
+        except (ValueError, ModuleNotFoundError) as error:  # of certificates, or for want of pyOpenSSL
+            driver.socket_failed(action.socket, SocketError(SocketErrorKind.TLS, str(error)))
 
     def close(self, id: SocketId, mode: CloseMode = CloseMode.FLUSH) -> None:
-        """Close a socket; an unknown one is a no-op."""
-        sock = self._sockets.pop(id, None)
-        if sock is not None:
-            del self._sockets[_BY_FD + sock.fileno()]
-            sock.close()  # which takes it out of the epoll
+        """Close a socket; an unknown one is a no-op. A stream that is not open yet has nothing to flush."""
+        sock = self._sockets.get(id)
+        if sock is None:
+            return
+        if isinstance(sock, UdpSocket):
+            self._hub.remove(sock)
+        else:
+            sock.shut(mode)
 
     def send(self, id: SocketId, destination: Address, data: bytes) -> None:
         """Send a datagram, or count it as lost."""
         sock = self._sockets.get(id)
-        if sock is None:
-            self.count("socket closed")
+        if type(sock) is not UdpSocket:
+            self._hub.count("socket closed")
             return
         try:
             target = to_sockaddr(destination, sock.ipv6)
@@ -100,45 +108,128 @@ class Sockets:
                 # not been tried yet. Asking clears it, so the second answer is about this datagram.
                 sock.sendto(data, target)
         except (OSError, ValueError, OverflowError) as error:
-            self.count(reason_of(error))
+            self._hub.count(reason_of(error))
 
     def send_stream(self, id: SocketId, data: bytes) -> None:
-        """Queue bytes on a stream; an unknown one is a no-op."""
+        """Queue bytes on a stream; an unknown one is a no-op.
+
+        What the system does not take at once waits, and `Machine.handle_stream_sent` tells how much that is, then and
+        whenever it has become less. Where TLS is on the stream these are bytes of ciphertext.
+        """
+        sock = self._sockets.get(id)
+        if isinstance(sock, Stream):
+            sock.send(data)
 
     def set_reading(self, id: SocketId, enabled: bool) -> None:
         """Pause or resume reading a stream; an unknown one is a no-op."""
+        sock = self._sockets.get(id)
+        if isinstance(sock, Stream):
+            sock.set_reading(enabled)
 
     # ------------------------------------------------------------- what the adapter does
 
     def fileno(self) -> int:
         """Readable while any socket has something to feed."""
-        return self._epoll.fileno()
+        return self._hub.epoll.fileno()
 
     def feed(self, driver: Driver) -> None:
         """Feed what has arrived on every readable socket: one batch, and one flush, each."""
-        for fd, flags in self._epoll.poll(0, _MAX_READY):
-            sock = self._sockets.get(_BY_FD + fd)
+        for fd, flags in self._hub.epoll.poll(0, _MAX_READY):
+            sock = self._sockets.get(BY_FD + fd)
             if sock is not None:  # otherwise closed by what was fed a moment ago
                 sock.feed(flags, driver)
 
     def deadline(self) -> float:
         """When `timer` wants to be called, on the clock of `Driver.now`; `math.inf` for never."""
-        return math.inf
+        timers = self._hub.timers
+        return math.inf if timers is None else timers.deadline()
 
     def timer(self, driver: Driver, fired: float) -> None:
         """The deadline ``fired`` passed: give up what took too long, repeat what was lost."""
+        timers = self._hub.timers
+        now = max(fired, driver.now())
+        while timers is not None and (due := timers.pop_due(now)) is not None:
+            due.expire(driver, now)
 
     @property
     def unsent(self) -> int:
         """Bytes that streams, closed ones included, still have to write."""
-        return 0
+        return sum(sock.unsent for key, sock in self._sockets.items() if key >= BY_FD and isinstance(sock, Stream))
 
     def close_all(self) -> None:
         """Release every descriptor, at once."""
-        for sock in set(self._sockets.values()):
-            self.close(sock.id)
-        self._epoll.close()
+        for sock in [sock for key, sock in self._sockets.items() if key >= BY_FD]:
+            self._hub.remove(sock)
+        self._hub.epoll.close()
 
-    def count(self, reason: str) -> None:
-        """Count something lost."""
-        self.lost = one_more(self.lost, reason)
+    # ------------------------------------------------------------- opening, by transport
+
+    def _open_udp(self, action: OpenSocket, driver: Driver) -> None:
+        options = action.options
+        inherited = self._adopt(action, socket.SOCK_DGRAM)
+        if inherited is None:
+            sock = UdpSocket.open(action.socket, local_address(action), options, self._ports)
+        else:
+            sock = UdpSocket.adopt(action.socket, inherited)
+        self._hub.add(sock)
+        driver.socket_opened(action.socket, from_sockaddr(sock.getsockname()))
+
+    def _open_stream(self, action: OpenSocket, driver: Driver) -> None:
+        if action.remote is not None:
+            Stream.connect(self._hub, action, self._ports, self._tls_client(action)).begin()
+            return
+        inherited = self._adopt(action, socket.SOCK_STREAM)
+        tls = self._tls_listener(action)
+        if inherited is None:
+            listener = Listener.open(self._hub, action, self._ports, tls)
+        else:
+            listener = Listener(self._hub, action, inherited, tls)
+        self._hub.add(listener)
+        driver.socket_opened(action.socket, listener.local)
+
+    def _open_dtls(self, action: OpenSocket, driver: Driver) -> None:
+        raise OSError(errno.ENOTSUP, "DTLS sockets are not built yet")
+
+    def _tls_client(self, action: OpenSocket) -> TlsStream | None:
+        if action.transport is not Transport.TLS or action.remote is None:
+            return None
+        from sansice._tls import TlsStream  # here, because most drivers never speak TLS
+
+        options = action.options.tls or TlsOptions()
+        return TlsStream(
+            self._config(options).tls_client(options.alpn),
+            server_hostname=options.server_hostname or action.remote.host.partition("%")[0],
+        )
+
+    def _tls_listener(self, action: OpenSocket) -> TlsConfig | None:
+        if action.transport is not Transport.TLS:
+            return None
+        options = action.options.tls or TlsOptions()
+        config = self._config(options)
+        config.tls_server(options.alpn)  # now, so that the machine hears of an unusable certificate
+        return config
+
+    def _config(self, options: TlsOptions) -> TlsConfig:
+        if self._tls is None:
+            self._tls = TlsConfig()
+        configs = {"": self._tls} if isinstance(self._tls, TlsConfig) else self._tls
+        if options.context not in configs:
+            raise ValueError(f"no TLS configuration is named {options.context!r}")
+        return configs[options.context]
+
+    def _adopt(self, action: OpenSocket, kind: int) -> socket.socket | None:
+        """An inherited socket that is just what would be opened; it is this object's from now on."""
+        if action.remote is not None or not action.bind.port:
+            return None
+        for sock in self._inherited:
+            if sock.fileno() >= 0 and sock.type == kind and from_sockaddr(sock.getsockname()) == action.bind:
+                return socket.socket(fileno=sock.detach())
+        return None
+
+
+_OPEN: dict[Transport, Callable[[Sockets, OpenSocket, Driver], None]] = {
+    Transport.UDP: Sockets._open_udp,
+    Transport.TCP: Sockets._open_stream,
+    Transport.TLS: Sockets._open_stream,
+    Transport.DTLS: Sockets._open_dtls,
+}

@@ -48,13 +48,25 @@ class UdpSocket(socket.socket):
             sock.id, sock.ipv6 = id, ipv6
             sock.setblocking(False)
             configure(sock, ipv6, options)
-            if _LINUX:
-                sock.setsockopt(*(socket.IPPROTO_IPV6, _IPV6_RECVERR) if ipv6 else (socket.IPPROTO_IP, _IP_RECVERR), 1)
+            sock._tell_errors()
             bind_socket(sock, bind, ipv6, ports)
         except BaseException:
             sock.close()
             raise
         return sock
+
+    @classmethod
+    def adopt(cls, id: SocketId, bound: socket.socket) -> UdpSocket:
+        """Take a bound socket over, which is of no use to its holder afterwards."""
+        sock = cls(fileno=bound.detach())
+        sock.id, sock.ipv6 = id, sock.family == AF_INET6
+        sock.setblocking(False)
+        sock._tell_errors()
+        return sock
+
+    def _tell_errors(self) -> None:
+        if _LINUX:
+            self.setsockopt(*(socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR), 1)
 
     def read(self) -> list[tuple[Address, bytes]]:
         """What has arrived: at most `MAX_BATCH` datagrams, in order."""

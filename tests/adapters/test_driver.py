@@ -7,6 +7,7 @@ import pytest
 import trio
 from attrs import frozen
 
+from adapters.conftest import RealSockets
 from sansice import (
     Address,
     AddressRecord,
@@ -52,6 +53,17 @@ class Received(Event):
 
 
 @frozen
+class Accepted(Event):
+    socket: int
+
+
+@frozen
+class Heard(Event):
+    socket: int
+    data: bytes
+
+
+@frozen
 class GaveUp(Event):
     at: float
 
@@ -80,8 +92,8 @@ class Toy(Machine):
 
     # commands
 
-    def open(self, socket, bind=LOOPBACK, *, transport=Transport.UDP, now):
-        self._outputs.append(OpenSocket(SocketId(socket), transport, bind))
+    def open(self, socket, bind=LOOPBACK, *, transport=Transport.UDP, remote=None, now):
+        self._outputs.append(OpenSocket(SocketId(socket), transport, bind, remote))
 
     def send(self, socket, destination, data, *, now):
         self._outputs.append(SendDatagram(SocketId(socket), destination, data))
@@ -132,6 +144,14 @@ class Toy(Machine):
             self._outputs.append(Received(socket, source, data))
             if self.echo:
                 self._outputs.append(SendDatagram(socket, source, data))
+
+    def handle_accepted(self, listener, socket, remote, *, now):
+        self._outputs.append(Accepted(socket))
+
+    def handle_stream_data(self, socket, data, *, now):
+        self._outputs.append(Heard(socket, data))
+        if self.echo:
+            self._outputs.append(SendStream(socket, data) if data else CloseSocket(socket))
 
     def handle_resolved(self, query, answer, *, now):
         self._outputs.append(Resolved(query, answer))
@@ -265,6 +285,89 @@ async def test_unsendable_datagrams_are_lost_and_counted(sockets):
             assert driver.lost["not an address"] >= 3
 
 
+# ---------------------------------------------------------------- streams
+
+
+async def test_a_stream_connects_and_another_is_accepted():
+    machine, events = Toy(echo=True), EventQueue()
+    with trio.fail_after(HANG):
+        async with TrioDriver(machine, events.put) as driver:
+            driver.call(machine.open, 1, transport=Transport.TCP)
+            local = (await anext(events)).local
+            driver.call(machine.open, 2, transport=Transport.TCP, remote=local)
+            assert {type(await anext(events)) for _ in range(2)} == {Opened, Accepted}
+            machine.echo = False
+            driver.call(machine.perform, SendStream(SocketId(2), b"hello"))
+            assert await anext(events) == Heard(-1, b"hello")
+            driver.call(machine.perform, SetReading(SocketId(2), False), SendStream(SocketId(-1), b"paused"))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            driver.call(machine.perform, SetReading(SocketId(2), True))
+            assert await anext(events) == Heard(2, b"paused")
+            driver.call(machine.perform, CloseSocket(SocketId(2)))
+            assert await anext(events) == Heard(-1, b"")
+
+
+async def test_a_connection_that_is_not_answered_fails_in_time(autojump_clock):
+    machine = Toy()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    fillers = [socket.socket() for _ in range(4)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())
+    async with open_driver(machine) as (driver, events):
+        start = trio.current_time()
+        driver.call(machine.open, 1, transport=Transport.TCP, remote=Address(*listener.getsockname()))
+        assert await anext(events) == Failed(1, SocketErrorKind.TIMEOUT)
+        assert trio.current_time() == start + 30
+    for each in (listener, *fillers):
+        each.close()
+
+
+def fill(driver, machine):
+    """Send on stream 1 until something has to wait; return how much was sent."""
+    sent = 0
+    while not driver._sockets.unsent:
+        driver.call(machine.perform, SendStream(SocketId(1), bytes(2**16)))
+        sent += 2**16
+    return sent
+
+
+async def test_leaving_sends_what_streams_have_queued():
+    machine = Toy()
+    received = bytearray()
+
+    async def read(listener):
+        stream = await listener.accept()
+        async with stream:
+            async for chunk in stream:
+                received.extend(chunk)
+
+    with trio.fail_after(HANG):
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with listener, trio.open_nursery() as nursery:
+            async with open_driver(machine) as (driver, events):
+                driver.call(machine.open, 1, transport=Transport.TCP, remote=Address(*listener.socket.getsockname()))
+                await anext(events)
+                sent = fill(driver, machine)
+                machine.goodbye = SendStream(SocketId(1), b"goodbye")
+                nursery.start_soon(read, listener)
+    assert bytes(received) == bytes(sent) + b"goodbye"
+
+
+async def test_leaving_waits_a_second_at_most_for_a_peer_that_does_not_read(autojump_clock, nothing_left):
+    machine = Toy()
+    with socket.create_server(("127.0.0.1", 0)) as listener, nothing_left():
+        async with open_driver(machine) as (driver, events):
+            driver.call(machine.open, 1, transport=Transport.TCP, remote=Address(*listener.getsockname()))
+            await anext(events)
+            peer, _ = listener.accept()
+            fill(driver, machine)
+            machine.goodbye = SendStream(SocketId(1), b"goodbye")
+            start = trio.current_time()
+        assert trio.current_time() == start + 1
+        peer.close()
+
+
 # ---------------------------------------------------------------- opening
 
 
@@ -286,7 +389,8 @@ async def test_a_socket_that_cannot_be_opened_is_told_with_the_reason(sockets):
 
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS, Transport.DTLS])
-async def test_what_is_not_built_yet_fails_as_unsupported(sockets, transport):
+async def test_over_trios_own_sockets_streams_fail_as_unsupported(transport):
+    trio.socket.set_custom_socket_factory(RealSockets())
     machine = Toy()
     with trio.fail_after(HANG):
         async with open_driver(machine) as (driver, events):

@@ -1,30 +1,15 @@
 """UDP sockets, below any runtime."""
 
 import errno
-import select
 import socket
 import sys
 
 import pytest
 
-from sansice import (
-    Address,
-    IcmpError,
-    Machine,
-    OpenSocket,
-    SocketErrorKind,
-    SocketId,
-    SocketOptions,
-    Transport,
-)
-from sansice.driver import Driver
-from sansice.sockets import Sockets, from_sockaddr, socket_error
+from sansice import Address, IcmpError, SocketErrorKind, SocketId, SocketOptions
+from sansice.sockets import from_sockaddr, socket_error
 from sansice.sockets._udp import _EXTENDED_ERROR, UdpSocket
-
-LOOPBACK = Address("127.0.0.1", 0)
-PATIENCE = 20  # seconds after which a packet over loopback is not late but lost
-DEFAULT = SocketOptions()
-
+from sockets._bare import DEFAULT, LOOPBACK
 
 # ---------------------------------------------------------------- opening
 
@@ -75,60 +60,6 @@ def test_an_option_that_the_system_lacks_fails_as_unsupported(monkeypatch):
 # ---------------------------------------------------------------- together
 
 
-class Ear(Machine):
-    """Writes down what it is told, and closes a socket when it is told so."""
-
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-        self.close_on_icmp = None
-
-    def handle_socket_opened(self, socket, local, *, now):
-        self.heard.append(("opened", socket, local))
-
-    def handle_socket_failed(self, socket, error, *, now):
-        self.heard.append(("failed", socket, error.kind))
-
-    def handle_datagrams(self, socket, batch, *, now):
-        self.heard.extend(("data", socket, data) for _, data in batch)
-
-    def handle_icmp(self, socket, destination, error, *, now):
-        self.heard.append(("icmp", destination, error))
-        if self.close_on_icmp is not None:
-            self.close_on_icmp(socket)
-
-
-class Bare:
-    """Just enough of a runtime."""
-
-    def __init__(self):
-        self.sockets = Sockets()
-        self.machine = Ear()
-        self.driver = Driver(self.machine, self)
-
-    def now(self):
-        return 0.0
-
-    def arm(self, deadline):
-        pass
-
-    def open(self, socket=1, bind=LOOPBACK, transport=Transport.UDP, options=DEFAULT):
-        self.sockets.open(OpenSocket(SocketId(socket), transport, bind, options=options), self.driver)
-        return self.machine.heard.pop()
-
-    def feed(self):
-        """Feed once something has arrived."""
-        assert select.select([self.sockets], [], [], PATIENCE)[0]
-        self.sockets.feed(self.driver)
-
-
-@pytest.fixture
-def bare():
-    runtime = Bare()
-    yield runtime
-    runtime.sockets.close_all()
-
-
 @pytest.mark.parametrize(("host", "unreachable"), [("127.0.0.1", IcmpError(3, 3)), ("::1", IcmpError(1, 4, ipv6=True))])
 def test_a_closed_port_is_told_as_an_icmp_error_of_its_datagram(bare, host, unreachable):
     bare.open(bind=Address(host, 0))
@@ -136,7 +67,7 @@ def test_a_closed_port_is_told_as_an_icmp_error_of_its_datagram(bare, host, unre
         closed = from_sockaddr(gone.getsockname())
     bare.sockets.send(SocketId(1), closed, b"anybody?")
     bare.feed()
-    assert bare.machine.heard == [("icmp", closed, unreachable)]
+    assert bare.heard == [("icmp", closed, unreachable)]
     assert unreachable.is_hard
     assert bare.sockets.lost == {}
 
@@ -149,7 +80,7 @@ def test_an_icmp_error_does_not_cost_the_next_datagram_nor_what_has_arrived(bare
     bare.sockets.send(SocketId(1), local, b"to myself")
     assert bare.sockets.lost == {}
     bare.feed()
-    assert bare.machine.heard == [("icmp", closed, IcmpError(3, 3)), ("data", 1, b"to myself")]
+    assert bare.heard == [("icmp", closed, IcmpError(3, 3)), ("datagram", 1, local, b"to myself")]
 
 
 def test_nothing_is_told_of_a_socket_that_the_machine_closed_on_the_first_error(bare):
@@ -159,9 +90,9 @@ def test_nothing_is_told_of_a_socket_that_the_machine_closed_on_the_first_error(
     for address in closed:
         bare.sockets.send(SocketId(1), address, b"anybody?")
         bare.sockets.send(SocketId(1), local, b"to myself")
-    bare.machine.close_on_icmp = bare.sockets.close
+    bare.machine.react["icmp"] = lambda *_: bare.sockets.close(SocketId(1))
     bare.feed()
-    assert bare.machine.heard == [("icmp", closed[0], IcmpError(3, 3))]
+    assert bare.heard == [("icmp", closed[0], IcmpError(3, 3))]
 
 
 def test_a_datagram_too_big_for_the_link_is_lost_and_its_local_error_is_not_told(bare):

@@ -1,0 +1,449 @@
+"""A TCP connection, with TLS on it or without: opening, reading, writing, and every way to end."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import math
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sansice._tls_error import TlsError
+from sansice.driver import Driver
+from sansice.machine import CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId
+
+from ._addresses import AF_INET, AF_INET6, from_sockaddr, socket_error, to_sockaddr
+from ._hub import LINGER_TIMEOUT, MAX_HANDSHAKES, MAX_LINGERING, Hub
+from ._options import bind_socket, configure, local_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sansice._tls import TlsStream
+
+CONNECT_TIMEOUT = 30.0  # seconds; systems try for minutes, and machines that know better close earlier
+HANDSHAKE_TIMEOUT = 10.0  # seconds for TLS: eight round trips of the slowest satellite
+MAX_READ = 65536  # bytes read from one stream before the others, and the timer, get their turn
+
+_NO_LINGER = struct.pack("ii", 1, 0)  # struct linger: closing resets the connection
+
+
+class State(enum.Enum):
+    """How far a stream is."""
+
+    CONNECTING = "connecting"
+    HANDSHAKING = "TLS is not ready"
+    OPEN = "open"
+    FLUSHING = "closed by the machine; what was queued still leaves"
+    DRAINING = "all is sent; the peer's end is awaited, because closing before could reset what it has not read"
+    CLOSED = "closed"
+
+
+class Stream:
+    """One connection. Built by `connect`, or by a listener for what it accepted.
+
+    Attributes:
+        id: what the machine calls it.
+        state: how far it is.
+    """
+
+    __slots__ = ("_backlog", "_flags", "_hub", "_listener", "_peer_done", "_reading", "_sock", "_tls", "id", "state")
+
+    def __init__(
+        self, hub: Hub, id: SocketId, sock: socket.socket, tls: TlsStream | None = None, listener: SocketId | None = None
+    ) -> None:
+        self.id: SocketId = id
+        self.state: State = State.CONNECTING
+        self._hub = hub
+        self._sock = sock
+        self._tls = tls
+        self._listener = listener  # of a stream that the machine has not been told of
+        self._backlog = bytearray()  # for the wire: ciphertext where there is TLS
+        self._flags = 0  # what the epoll reports
+        self._reading = True  # as the machine wants it
+        self._peer_done = False
+
+    @classmethod
+    def connect(cls, hub: Hub, action: OpenSocket, ports: Sequence[int] | None, tls: TlsStream | None) -> Stream:
+        """Begin to connect.
+
+        Raises:
+            OSError: it failed at once; no socket is left behind.
+        """
+        remote = action.remote
+        ipv6 = action.bind.is_ipv6
+        sock = socket.socket(AF_INET6 if ipv6 else AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            configure(sock, ipv6, action.options)
+            undelayed(sock)
+            bind_socket(sock, local_address(action), ipv6, ports)
+            number = sock.connect_ex(to_sockaddr(remote, ipv6)) if remote is not None else errno.EDESTADDRREQ
+            if number not in (0, errno.EINPROGRESS):
+                raise OSError(number, os.strerror(number))
+        except BaseException:
+            sock.close()
+            raise
+        return cls(hub, action.socket, sock, tls)
+
+    # ------------------------------------------------------------- what the machine wants
+
+    def begin(self) -> None:
+        """Have the epoll tell when the connection is there."""
+        self._flags = select.EPOLLOUT
+        self._hub.add(self, self._flags)
+        self._hub.at(self._hub.driver.now() + CONNECT_TIMEOUT, self)
+
+    def begin_accepted(self) -> None:
+        """Serve a connection that a listener accepted; with TLS the machine hears of it after the handshake."""
+        self._flags = select.EPOLLIN
+        self._hub.add(self, self._flags)
+        if self._tls is None:
+            self._announce(self._hub.driver)
+        else:
+            self._begin_handshake()
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes. Before the connection is ready they wait, and nothing of them leaves."""
+        tls = self._tls
+        if tls is not None:
+            if not self._in_tls(tls.send, data):
+                return
+            if not tls.is_ready:
+                self._check_backlog(tls.waiting)
+                return
+            data = tls.take()
+        if self.state is State.CONNECTING:
+            self._backlog += data
+            self._check_backlog(len(self._backlog))
+        else:
+            self._push(data)
+
+    def set_reading(self, enabled: bool) -> None:
+        """Pause or resume reading. A handshake goes on regardless."""
+        self._reading = enabled
+        self._watch()
+
+    def shut(self, mode: CloseMode) -> None:
+        """Close, as the machine wants it: it hears nothing more."""
+        if mode is CloseMode.RESET:
+            self.reset()
+        elif self.state is State.OPEN:
+            if self._tls is not None:
+                self._tls.close()
+                self._backlog += self._tls.take()
+            self._linger()
+        else:
+            self._release()
+
+    def reset(self) -> None:
+        """Close at once, and have the peer know."""
+        if self.state is not State.CLOSED:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._release()
+
+    # ------------------------------------------------------------- what the sockets do
+
+    def fileno(self) -> int:
+        """The descriptor; negative once it is closed."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        self.state = State.CLOSED
+        self._sock.close()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the wire, once the connection is there."""
+        return len(self._backlog) if self.state in (State.OPEN, State.FLUSHING) else 0
+
+    def feed(self, flags: int, driver: Driver) -> None:
+        """Go on with what the epoll says is possible."""
+        _FEED[self.state](self, flags, driver)
+
+    def expire(self, driver: Driver, now: float) -> None:
+        """It took too long."""
+        if self.state is State.CONNECTING:
+            self._fail(SocketError(SocketErrorKind.TIMEOUT, f"no connection within {CONNECT_TIMEOUT:g} seconds"))
+        elif self.state is State.HANDSHAKING:
+            self._fail(SocketError(SocketErrorKind.TIMEOUT, f"TLS was not ready within {HANDSHAKE_TIMEOUT:g} seconds"))
+        else:
+            self.reset()
+
+    # ------------------------------------------------------------- opening
+
+    def _finish_connecting(self, flags: int, driver: Driver) -> None:
+        number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self._fail(_error(number))
+            return
+        try:
+            peer = self._sock.getpeername()
+        except OSError:
+            return  # what the epoll said was about the socket that had this descriptor before
+        if peer == self._sock.getsockname():
+            # Nobody listens, and the port that the system chose happens to be the one that was called.
+            self._fail(SocketError(SocketErrorKind.REFUSED, "the connection met itself"))
+        elif self._tls is None:
+            self._announce(driver)
+        else:
+            self._begin_handshake()
+
+    def _begin_handshake(self) -> None:
+        self.state = State.HANDSHAKING
+        hub = self._hub
+        hub.at(hub.driver.now() + HANDSHAKE_TIMEOUT, self)
+        if self._listener is not None:
+            pending = hub.handshakes = hub.handshakes if hub.handshakes is not None else {}
+            pending[self] = None
+            if len(pending) > MAX_HANDSHAKES:
+                next(iter(pending))._fail(SocketError(SocketErrorKind.NO_RESOURCES, "too many TLS handshakes"))
+        elif self._tls is not None:
+            self._in_tls(self._tls.start)
+        if self.state is State.HANDSHAKING:
+            self._push_tls()
+            self._watch()
+
+    def _announce(self, driver: Driver) -> None:
+        """Tell the machine of the connection, and send what waited for it."""
+        hub = self._hub
+        hub.at(math.inf, self)
+        self.state = State.OPEN
+        listener, self._listener = self._listener, None
+        if listener is None:
+            driver.socket_opened(self.id, from_sockaddr(self._sock.getsockname()))
+        else:
+            if hub.handshakes is not None:
+                hub.handshakes.pop(self, None)
+            if listener not in hub.sockets:
+                self.reset()  # the machine has closed the listener meanwhile, and expects no more of its connections
+                return
+            try:
+                remote = from_sockaddr(self._sock.getpeername())
+            except OSError:
+                self._release()
+                hub.count("gone before it was accepted")
+                return
+            driver.accepted(listener, self.id, remote)
+        if self.state is State.OPEN and self._backlog:
+            self._write()
+        self._watch()
+
+    # ------------------------------------------------------------- reading
+
+    def _serve(self, flags: int, driver: Driver) -> None:
+        if self._backlog and flags & select.EPOLLOUT:
+            self._write()
+        if self.state is not State.OPEN and self.state is not State.HANDSHAKING:
+            return
+        if self._flags & select.EPOLLIN:
+            self._read(driver)
+        elif flags & (select.EPOLLERR | select.EPOLLHUP):
+            number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:  # otherwise the epoll spoke of the socket that had this descriptor before
+                self._fail(_error(number))
+
+    def _read(self, driver: Driver) -> None:
+        try:
+            data = self._sock.recv(MAX_READ)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(socket_error(error))
+            return
+        tls = self._tls
+        if tls is None:
+            self._end_or_deliver(data, data == b"", driver)
+        elif not data:
+            self._in_tls(tls.end)
+        else:
+            self._decrypt(tls, data, driver)
+
+    def _decrypt(self, tls: TlsStream, data: bytes, driver: Driver) -> None:
+        plaintext: list[bytes] = []
+        if not self._in_tls(lambda: plaintext.append(tls.receive(data))):
+            return
+        self._push_tls()
+        if self.state is State.HANDSHAKING and tls.is_ready:
+            self._announce(driver)
+        if self.state is State.OPEN:
+            self._end_or_deliver(plaintext[0], tls.at_end, driver)
+
+    def _end_or_deliver(self, data: bytes, end: bool, driver: Driver) -> None:
+        if data:
+            driver.stream_data(self.id, data)
+        if end and self.state is State.OPEN:
+            self._peer_done = True
+            self._watch()
+            driver.stream_data(self.id, b"")
+
+    def _in_tls(self, step: Callable[..., object], *arguments: bytes) -> bool:
+        """Take a step in TLS. Where that fails, so does the connection, and the peer gets the alert that says why."""
+        try:
+            step(*arguments)
+        except TlsError as error:
+            self._fail(SocketError(SocketErrorKind.TLS, str(error)))
+            return False
+        return True
+
+    # ------------------------------------------------------------- writing
+
+    def _push_tls(self) -> None:
+        if self._tls is not None and (data := self._tls.take()):
+            self._push(data)
+
+    def _push(self, data: bytes) -> None:
+        sent = 0
+        if not self._backlog:
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._fail(socket_error(error))
+                return
+            if sent == len(data):
+                return
+        self._backlog += memoryview(data)[sent:]
+        if self._check_backlog(len(self._backlog)):
+            self._watch()
+            self._tell_progress()
+
+    def _check_backlog(self, size: int) -> bool:
+        if size <= self._hub.max_unsent:
+            return True
+        self._fail(SocketError(SocketErrorKind.BACKLOG, f"{size} bytes wait for the peer to read"))
+        return False
+
+    def _write(self) -> None:
+        try:
+            sent = self._sock.send(self._backlog)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(socket_error(error))
+            return
+        del self._backlog[:sent]
+        self._tell_progress()
+        self._watch()
+
+    def _tell_progress(self) -> None:
+        if self.state is State.OPEN:
+            self._hub.driver.stream_sent(self.id, len(self._backlog))
+
+    # ------------------------------------------------------------- ending
+
+    def _linger(self) -> None:
+        """Send what is queued, and the end; then wait for the peer's."""
+        hub = self._hub
+        hub.sockets.pop(self.id, None)
+        self.state = State.FLUSHING
+        lingering = hub.lingering = hub.lingering if hub.lingering is not None else {}
+        lingering[self] = None
+        hub.at(hub.driver.now() + LINGER_TIMEOUT, self)
+        if len(lingering) > MAX_LINGERING:
+            next(iter(lingering)).reset()
+        self._flush(0, hub.driver)
+
+    def _flush(self, flags: int, driver: Driver) -> None:
+        if self._backlog:
+            self._write()
+        if self.state is not State.FLUSHING:
+            return
+        if self._backlog:
+            self._watch()
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._release()
+            return
+        self.state = State.DRAINING
+        self._watch()
+        self._drain(flags, driver)
+
+    def _drain(self, flags: int, driver: Driver) -> None:
+        try:
+            if self._sock.recv(MAX_READ):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._release()
+
+    def _fail(self, error: SocketError) -> None:
+        """The connection is lost, or was never there: the machine is told, once."""
+        hub = self._hub
+        if self.state in (State.FLUSHING, State.DRAINING):
+            self._release()
+            return
+        untold = self._listener is not None
+        hub.sockets.pop(self.id, None)
+        if error.kind is SocketErrorKind.TLS and self._tls is not None and (alert := self._tls.take()):
+            self._backlog += alert
+            self._hide()
+            self._linger()
+        else:
+            self._release()
+        if untold:
+            hub.count(_UNTOLD.get(error.kind, "TLS handshake cut off"))
+        else:
+            hub.driver.socket_failed(self.id, error)
+
+    def _hide(self) -> None:
+        if self._hub.handshakes is not None:
+            self._hub.handshakes.pop(self, None)
+
+    def _release(self) -> None:
+        hub = self._hub
+        hub.at(math.inf, self)
+        self._hide()
+        if hub.lingering is not None:
+            hub.lingering.pop(self, None)
+        hub.remove(self)
+
+    def _watch(self) -> None:
+        """Have the epoll report what is wanted now, and no more: a level that nobody acts on would spin."""
+        state = self.state
+        flags = 0
+        if state is State.CLOSED:
+            return
+        if state in (State.HANDSHAKING, State.DRAINING) or (state is State.OPEN and self._reading and not self._peer_done):
+            flags = select.EPOLLIN
+        if self._backlog or state is State.CONNECTING:
+            flags |= select.EPOLLOUT
+        if flags != self._flags:
+            self._flags = flags
+            self._hub.epoll.modify(self._sock.fileno(), flags)
+
+
+_FEED = {
+    State.CONNECTING: Stream._finish_connecting,
+    State.HANDSHAKING: Stream._serve,
+    State.OPEN: Stream._serve,
+    State.FLUSHING: Stream._flush,
+    State.DRAINING: Stream._drain,
+}
+
+
+# What is counted of an accepted connection that the machine never heard of.
+_UNTOLD = {
+    SocketErrorKind.TLS: "TLS handshake failed",
+    SocketErrorKind.TIMEOUT: "TLS handshake timed out",
+    SocketErrorKind.NO_RESOURCES: "too many TLS handshakes",
+}
+
+
+def _error(number: int) -> SocketError:
+    return socket_error(OSError(number, os.strerror(number)))
+
+
+def undelayed(sock: socket.socket) -> None:
+    """Send small messages at once (TCP_NODELAY): a request must not wait for the answer to the one before."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
