@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sansice.driver import AcceptedIds, Driver, clock
+from sansice.driver import AcceptedIds, Driver, EventQueueBase, clock
 from sansice.machine import (
     Action,
     Address,
@@ -263,3 +263,51 @@ def test_the_clock_is_the_one_that_goes_on_while_the_machine_sleeps() -> None:
     boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     before = time.clock_gettime(boottime)
     assert before <= clock() <= time.clock_gettime(boottime)
+
+
+# ---------------------------------------------------------------- queues of events
+
+
+class Bit(Event):
+    """Something a peer can cause at will."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+class Word(Event):
+    """Something that is always kept."""
+
+
+class Queue(EventQueueBase):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.woken = 0
+
+    def _wake(self):
+        self.woken += 1
+
+
+def test_a_full_queue_drops_the_oldest_data_and_keeps_everything_else():
+    queue = Queue((Bit,), 2)
+    word = Word()
+    for event in (Bit(1), word, Bit(2), Bit(3)):
+        queue.put(event)
+    assert queue.dropped == 1
+    assert queue.woken == 4
+    assert queue._take() is word
+    assert [queue._take().number for _ in range(2)] == [2, 3]
+    queue.put(Bit(4))
+    queue.put(Bit(5))
+    assert queue.dropped == 1
+
+
+def test_closing_a_queue_wakes_whoever_waits():
+    queue = Queue()
+    queue.close()
+    assert queue.woken == 1
+
+
+def test_a_queue_of_no_runtime_wakes_nobody():
+    with pytest.raises(NotImplementedError):
+        EventQueueBase().put(Word())

@@ -1,0 +1,344 @@
+"""`IceConnectionBase`: everything of a connection that needs no runtime, over drivers that a test turns by hand."""
+
+import pytest
+
+from sansice import Address, DropReason, Event, LocalProtocolError, OpenSocket, SendDatagram
+from sansice.ice import (
+    Credentials,
+    DataReceived,
+    Description,
+    IceClosed,
+    IceConfig,
+    IceConnectionBase,
+    IceRole,
+    IceState,
+    NotConnected,
+    WouldBlock,
+)
+
+
+class HandDriver:
+    """Performs what an agent wants at once, and keeps what it sends."""
+
+    def __init__(self, agent, deliver, ports):
+        self.agent, self.deliver, self.ports = agent, deliver, ports
+        self.now = 0.0
+        self.sent = []
+        self.lost = {"EMSGSIZE": 3}
+
+    def call(self, command, *args, **kwargs):
+        result = command(*args, now=self.now, **kwargs)
+        self.flush()
+        return result
+
+    def flush(self):
+        while outputs := self.agent.take_outputs():
+            for output in outputs:
+                match output:
+                    case OpenSocket(socket=socket, bind=bind):
+                        self.agent.handle_socket_opened(socket, Address(bind.host, 5000), now=self.now)
+                    case SendDatagram(socket=socket, destination=destination, data=data):
+                        self.sent.append((socket, destination, data))
+                    case Event():
+                        self.deliver(output)
+
+
+class Connection(IceConnectionBase[HandDriver]):
+    """A connection whose waiting is counting."""
+
+    def __init__(self, host, **arguments):
+        defaults = {
+            "controlling": True,
+            "lite": False,
+            "ice_servers": (),
+            "credentials": None,
+            "streams": 1,
+            "components": 1,
+            "trickle": False,
+            "policy": "all",
+            "include_loopback": None,
+            "interface_filter": None,
+            "port_range": None,
+            "nomination": None,
+            "entropy": lambda n: bytes([int(host[-1])] * n),
+            "config": IceConfig(ta=0.005),
+            "max_queued": 1024,
+            "max_queued_bytes": 2**20,
+        }
+        self.host = host
+        self.woken = 0
+        super().__init__(HandDriver, **{**defaults, **arguments})
+
+    def _wake(self):
+        self.woken += 1
+
+    def _host_addresses(self):
+        return [self.host]
+
+
+def turn(*connections, until):
+    """Carry datagrams between the connections, and fire their timers, up to that time; nothing is ever late."""
+    while True:
+        for one in connections:
+            driver = one._driver
+            while driver.sent:
+                _, destination, data = driver.sent.pop(0)
+                for other in connections:
+                    if other is not one and other.host == destination.host:
+                        other._driver.call(feed, other._agent, Address(one.host, 5000), data)
+        if any(one._driver.sent for one in connections):
+            continue
+        now = min(one._agent.deadline() for one in connections)
+        if now > until:
+            return
+        for one in connections:
+            one._driver.now = now
+            one._driver.call(one._agent.handle_timer)
+
+
+def feed(agent, source, data, *, now):
+    agent.handle_datagrams(1, [(source, data)], now=now)
+
+
+@pytest.fixture
+def pair():
+    """Two connections that have selected a pair."""
+    alice, bob = Connection("192.0.2.1"), Connection("192.0.2.2", controlling=False)
+    for one in (alice, bob):
+        one._start_gathering()
+    alice._start_connecting(bob._complete_description())
+    bob._start_connecting(alice._complete_description())
+    turn(alice, bob, until=0.5)
+    return alice, bob
+
+
+# ---------------------------------------------------------------- connecting
+
+
+def test_two_connections_connect_and_exchange_data(pair):
+    alice, bob = pair
+    assert alice.selected_pair.nominated
+    assert alice._connected_pair() == alice.selected_pair
+    assert (alice.state, bob.state) == (IceState.COMPLETED, IceState.COMPLETED)
+    assert (alice.role, bob.role) == (IceRole.CONTROLLING, IceRole.CONTROLLED)
+    assert alice.writable
+    assert alice.pairs == (alice.selected_pair,)
+    assert alice.local_candidates == bob.remote_candidates
+    assert "completed" in alice.explain()
+    assert alice.lost == {"EMSGSIZE": 3}
+    alice.send_nowait(b"from alice")
+    turn(alice, bob, until=0.5)
+    assert bob.receive_nowait() == b"from alice"
+
+
+def test_nothing_is_connected_before_there_is_a_pair():
+    alice = Connection("192.0.2.1")
+    assert alice._connected_pair() is None
+    assert not alice.writable
+    with pytest.raises(NotConnected):
+        alice.send_nowait(b"early")
+    assert alice.stats().datagrams_sent == 0
+
+
+def test_candidates_are_found_one_after_the_other():
+    alice = Connection("192.0.2.1")
+    assert alice._candidate(0) is None
+    assert not alice._is_gathered()
+    alice._start_gathering()
+    alice._start_gathering()  # a second time is for nothing
+    assert alice._is_gathered()
+    assert alice._candidate(0).address == Address("192.0.2.1", 5000)
+    assert alice._candidate(1) is None
+    assert alice._complete_description() == alice.local_description
+    assert alice.local_description.end_of_candidates
+
+
+def test_connecting_gathers_first_and_only_once_per_connection(pair):
+    alice, bob = pair
+    late = Connection("192.0.2.3")
+    late._start_connecting(bob.local_description)
+    assert late._is_gathered()
+    with pytest.raises(LocalProtocolError, match=r"connected\(\)"):
+        alice._start_connecting(bob.local_description)
+
+
+def test_a_refused_description_may_be_followed_by_another():
+    alice, bob = Connection("192.0.2.1"), Connection("192.0.2.2")
+    with pytest.raises(LocalProtocolError, match="own description"):
+        alice._start_connecting(alice.local_description)
+    alice._start_connecting(bob.local_description)
+
+
+def test_trickling_is_said_in_the_description_and_done_by_commands():
+    alice, bob = Connection("192.0.2.1", trickle=True), Connection("192.0.2.2")
+    assert "trickle" in alice.local_description.options
+    assert "trickle" not in bob.local_description.options
+    bob._start_connecting(alice.local_description)
+    alice._start_gathering()
+    assert bob.add_remote_candidate(alice._candidate(0))
+    bob.end_of_candidates()
+    assert bob.remote_candidates == alice.local_candidates
+
+
+def test_credentials_are_used_as_given():
+    credentials = Credentials("ufragofbob", "passwordofbob+passwordofbob")
+    assert Connection("192.0.2.1", credentials=credentials).local_description.ufrag == "ufragofbob"
+
+
+# ---------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"lite": True}, "default of lite"),
+        ({"streams": 2}, "default of streams"),
+        ({"components": 2}, "default of components"),
+        ({"policy": "relay"}, "default of policy"),
+        ({"nomination": "aggressive"}, "default of nomination"),
+        ({"port_range": (0, 5)}, r"\(0, 5\) is not"),
+        ({"port_range": (6, 5)}, r"\(6, 5\) is not"),
+        ({"port_range": (5, 65536)}, r"\(5, 65536\) is not"),
+        ({"port_range": 5000}, "5000 is not"),
+        ({"max_queued": 0}, "less than one datagram"),
+        ({"max_queued_bytes": 0}, "less than one datagram"),
+    ],
+)
+def test_an_argument_that_is_wrong_is_named(wrong, told):
+    with pytest.raises(LocalProtocolError, match=told):
+        Connection("192.0.2.1", **wrong)
+
+
+def test_the_driver_is_given_the_ports_of_the_range():
+    assert list(Connection("192.0.2.1", port_range=(5000, 5002))._driver.ports) == [5000, 5001, 5002]
+    assert Connection("192.0.2.1")._driver.ports is None
+
+
+# ---------------------------------------------------------------- the queue
+
+
+def deliver(connection, *datagrams):
+    for data in datagrams:
+        connection._deliver(DataReceived(0, 1, data))
+
+
+def queued(connection):
+    taken = []
+    while connection._queue:
+        taken.append(connection.receive_nowait())
+    return taken
+
+
+def test_a_full_queue_drops_the_oldest_datagrams_and_counts_them():
+    alice = Connection("192.0.2.1", max_queued=2)
+    deliver(alice, b"1", b"2", b"3", b"4")
+    assert alice.stats().dropped[DropReason.QUEUE_FULL] == 2
+    assert queued(alice) == [b"3", b"4"]
+
+
+def test_a_queue_full_of_bytes_drops_the_oldest_datagrams_and_counts_them():
+    alice = Connection("192.0.2.1", max_queued_bytes=5)
+    deliver(alice, b"111", b"22", b"3")
+    assert queued(alice) == [b"22", b"3"]
+    deliver(alice, b"4", b"more than five")
+    assert queued(alice) == []
+    assert alice.stats().dropped[DropReason.QUEUE_FULL] == 3
+
+
+def test_what_was_taken_makes_room_again():
+    alice = Connection("192.0.2.1", max_queued_bytes=4)
+    for _ in range(3):
+        deliver(alice, b"four")
+        assert queued(alice) == [b"four"]
+    assert alice.stats().dropped[DropReason.QUEUE_FULL] == 0
+
+
+def test_nothing_to_receive_is_told_without_waiting():
+    with pytest.raises(WouldBlock):
+        Connection("192.0.2.1").receive_nowait()
+
+
+@pytest.mark.parametrize("wrong", [{"stream": 1}, {"component": 2}])
+def test_there_is_one_stream_of_one_component(wrong):
+    with pytest.raises(LocalProtocolError, match="there is no stream"):
+        Connection("192.0.2.1").receive_nowait(**wrong)
+
+
+def test_every_event_wakes_whoever_waits():
+    alice = Connection("192.0.2.1")
+    deliver(alice, b"1", b"2")
+    assert alice.woken == 2
+    alice._start_gathering()
+    assert alice.woken > 2
+
+
+def test_counters_are_a_copy():
+    alice = Connection("192.0.2.1")
+    alice.stats().dropped[DropReason.EMPTY] += 1
+    assert alice.stats().dropped[DropReason.EMPTY] == 0
+
+
+# ---------------------------------------------------------------- the end
+
+
+def test_a_closed_connection_gives_out_what_had_arrived_and_refuses_the_rest(pair):
+    alice, bob = pair
+    deliver(alice, b"unread")
+    alice.close()
+    alice.close()
+    assert alice.receive_nowait() == b"unread"
+    for refused in (
+        alice.receive_nowait,
+        alice._connected_pair,
+        alice._complete_description,
+        lambda: alice.send_nowait(b"x"),
+        lambda: alice._start_connecting(bob.local_description),
+    ):
+        with pytest.raises(IceClosed):
+            refused()
+
+
+def test_a_connection_closed_before_it_gathered_never_does():
+    alice = Connection("192.0.2.1")
+    alice.close()
+    for refused in (alice._start_gathering, alice._complete_description, alice._raise_if_over):
+        with pytest.raises(IceClosed):
+            refused()
+    with pytest.raises(IceClosed):
+        alice._start_connecting(Description("ufrag", "password" * 3))
+
+
+def test_leaving_wakes_whoever_waits_even_if_the_agent_was_never_closed():
+    alice = Connection("192.0.2.1")
+    alice._leave()
+    assert alice.woken == 1
+    with pytest.raises(IceClosed):
+        alice.receive_nowait()
+
+
+def test_a_restart_is_refused_with_what_to_do_instead():
+    with pytest.raises(LocalProtocolError, match="make a new agent"):
+        Connection("192.0.2.1").restart()
+
+
+def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():
+    arguments = dict.fromkeys(("credentials", "interface_filter", "port_range", "nomination", "include_loopback"))
+    bare = IceConnectionBase(
+        HandDriver,
+        controlling=True,
+        lite=False,
+        ice_servers=(),
+        streams=1,
+        components=1,
+        trickle=False,
+        policy="all",
+        entropy=bytes,
+        config=IceConfig(),
+        max_queued=1,
+        max_queued_bytes=1,
+        **arguments,
+    )
+    with pytest.raises(NotImplementedError):
+        bare._wake()
+    with pytest.raises(NotImplementedError):
+        bare._host_addresses()
