@@ -25,6 +25,9 @@ from sansice.machine import (
     Ids,
     LocalProtocolError,
     Machine,
+    QueryId,
+    Record,
+    ResolveError,
     SendDatagram,
     SocketError,
     SocketId,
@@ -57,7 +60,7 @@ from ._gatherer import Gatherer, LocalFound
 from ._pair import CandidatePair, Pair
 from ._priority import Foundations
 from ._role import IceRole
-from ._server import IceServer, stun_addresses
+from ._server import IceServer, stun_servers
 from ._stats import IceStats
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
@@ -89,7 +92,7 @@ class IceAgent(Machine):
 
     Args:
         controlling: the first guess of the role; a conflict is settled by the protocol (RFC 8445 7.3.1.1).
-        servers: STUN servers: `IceServer` values or URLs such as ``"stun:192.0.2.1:3478"``, with address literals.
+        servers: STUN servers: `IceServer` values or URLs such as ``"stun:stun.example.org"``.
         credentials: used as given; drawn from ``entropy`` otherwise.
         config: timers and bounds.
         entropy: the only source of randomness.
@@ -138,7 +141,7 @@ class IceAgent(Machine):
         self._config = config
         self._entropy = entropy
         self._gatherer = Gatherer(
-            servers=stun_addresses(servers), ids=ids or Ids(), foundations=foundations, config=config, entropy=entropy
+            servers=stun_servers(servers), ids=ids or Ids(), foundations=foundations, config=config, entropy=entropy
         )
         self._checker = Checker(
             credentials=credentials or Credentials.generate(entropy),
@@ -462,6 +465,12 @@ class IceAgent(Machine):
             else:
                 stats.drop(DropReason.UNVALIDATED_SOURCE)
         if was_stun:
+            self._settle(now)
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
+        """The DNS says where a server is, or that there is none."""
+        if self._state not in _OVER:
+            self._gatherer.handle_resolved(query, answer, now=now)
             self._settle(now)
 
     def handle_timer(self, *, now: float) -> None:

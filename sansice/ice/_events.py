@@ -103,7 +103,13 @@ class GatheringCompleted(Event):
 
 @attrs.frozen
 class ServerFailed(Event):
-    """A STUN server gave nothing to one local address, and why; the others go on."""
+    """A STUN server gave nothing to one local address, and why; the others go on.
+
+    Attributes:
+        url: of the server, as it was given.
+        local: the address; "" where the server's name led nowhere, so that nobody asked it.
+        text: the reason, for a person.
+    """
 
     url: str
     local: str

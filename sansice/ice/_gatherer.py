@@ -21,6 +21,9 @@ from sansice.machine import (
     Ids,
     Machine,
     OpenSocket,
+    QueryId,
+    Record,
+    ResolveError,
     SendDatagram,
     SocketError,
     SocketId,
@@ -30,6 +33,7 @@ from sansice.stun import (
     Message,
     MessageClass,
     Method,
+    ServerUri,
     StunTransaction,
     TransactionFailed,
     TransactionId,
@@ -43,6 +47,7 @@ from ._config import IceConfig
 from ._events import GatheringCompleted, GatheringState, ServerFailed
 from ._pair import LocalCandidate
 from ._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
+from ._server_search import ServerFound, ServerNotFound, ServerSearch
 
 _OVER = TransactionId(b"over")  # keys of the two timers that are no transaction's
 _KEEPALIVE = TransactionId(b"keepalive")
@@ -58,11 +63,16 @@ class LocalFound(Event):
 
 @attrs.frozen
 class _Query:
-    """A server to ask, from one host candidate."""
+    """A server to ask, from one host candidate.
+
+    Attributes:
+        others: further addresses of the same server, for where this one fails (RFC 8489 8.1).
+    """
 
     host: LocalCandidate
     url: str
     server: Address
+    others: tuple[Address, ...]
     local_preference: int
     keepalive: bool = False
 
@@ -78,14 +88,17 @@ class Gatherer(Machine):
 
     __slots__ = (
         "_config",
+        "_count",
         "_entropy",
         "_found",
         "_foundations",
+        "_hosts",
         "_ids",
         "_opening",
         "_queries",
         "_reflexive",
         "_running",
+        "_search",
         "_servers",
         "_timers",
         "state",
@@ -94,7 +107,7 @@ class Gatherer(Machine):
     def __init__(
         self,
         *,
-        servers: tuple[tuple[str, Address], ...],
+        servers: tuple[tuple[str, ServerUri], ...],
         ids: Ids,
         foundations: Foundations,
         config: IceConfig,
@@ -106,7 +119,10 @@ class Gatherer(Machine):
         self._entropy = entropy
         self._foundations = foundations
         self._ids = ids
-        self._servers = servers
+        self._search = ServerSearch(servers, ids=ids, timeout=config.gathering_timeout, entropy=entropy) if servers else None
+        self._count = len(servers)
+        self._servers: list[ServerFound] = []
+        self._hosts: list[tuple[int, LocalCandidate]] = []  # with their index among the addresses
         self._opening: dict[SocketId, int] = {}
         self._found: list[LocalCandidate] = []
         self._queries: list[_Query] = []
@@ -127,6 +143,9 @@ class Gatherer(Machine):
             socket = self._ids.socket()
             self._opening[socket] = index
             self._outputs.append(OpenSocket(socket, Transport.UDP, Address(host, 0)))
+        if self._search is not None and hosts:
+            self._search.start(now=now)
+            self._absorb_search(self._search)
         self._complete_if_idle()
 
     @property
@@ -141,10 +160,10 @@ class Gatherer(Machine):
             return
         preference = MAX_LOCAL_PREFERENCE - index  # RFC 8445 5.1.2.1: unique; 65535 where there is one
         host = self._add(CandidateType.HOST, local, socket, local, preference)
-        for number, (url, server) in enumerate(self._servers):
-            if server.is_ipv6 == local.is_ipv6:
-                preference = MAX_LOCAL_PREFERENCE - index * len(self._servers) - number
-                self._queries.append(_Query(host, url, server, preference))
+        if self._search is not None:
+            self._hosts.append((index, host))
+            for server in self._servers:
+                self._ask(index, host, server)
         self._complete_if_idle()
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
@@ -153,6 +172,7 @@ class Gatherer(Machine):
         self._queries = [query for query in self._queries if query.host.socket != socket]
         self._reflexive = [query for query in self._reflexive if query.host.socket != socket]
         self._found = [local for local in self._found if local.socket != socket]
+        self._hosts = [(index, host) for index, host in self._hosts if host.socket != socket]
         for running in tuple(self._running.values()):
             running.transaction.handle_socket_failed(socket, error, now=now)
             self._absorb(running, now)
@@ -174,6 +194,32 @@ class Gatherer(Machine):
         self._found.append(local)
         self._outputs.append(LocalFound(local))
         return local
+
+    # ------------------------------------------------------------- finding servers
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
+        """An answer of the DNS about a server's name."""
+        if self._search is not None:
+            self._search.handle_resolved(query, answer, now=now)
+            self._absorb_search(self._search)
+            self._complete_if_idle()
+
+    def _absorb_search(self, search: ServerSearch) -> None:
+        for output in search.take_outputs():
+            if isinstance(output, ServerFound):
+                self._servers.append(output)
+                for index, host in self._hosts:
+                    self._ask(index, host, output)
+            elif isinstance(output, ServerNotFound):
+                self._outputs.append(ServerFailed(output.url, "", output.reason))
+            else:
+                self._outputs.append(output)
+
+    def _ask(self, index: int, host: LocalCandidate, server: ServerFound) -> None:
+        addresses = tuple(one for one in server.addresses if one.is_ipv6 == host.base.is_ipv6)
+        if addresses:
+            preference = MAX_LOCAL_PREFERENCE - index * self._count - server.number
+            self._queries.append(_Query(host, server.url, addresses[0], addresses[1:], preference))
 
     # ------------------------------------------------------------- asking servers
 
@@ -214,6 +260,10 @@ class Gatherer(Machine):
 
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, keep bindings alive, or end the wait for silent servers."""
+        if self._search is not None and self._search.deadline() <= now:
+            self._search.handle_timer(now=now)
+            self._absorb_search(self._search)
+            self._complete_if_idle()
         while (key := self._timers.pop_due(now)) is not None:
             if key == _OVER:
                 self._give_up()
@@ -227,14 +277,18 @@ class Gatherer(Machine):
 
     def deadline(self) -> float:
         """The earliest retransmission, keepalive or end."""
-        return self._timers.earliest
+        if self._search is None:
+            return self._timers.earliest
+        return min(self._timers.earliest, self._search.deadline())
 
     def stop(self) -> None:
         """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2).
 
         A socket that opens now comes too late: after nomination nothing new is told to the peer (RFC 8838 13).
         """
-        self._servers = ()
+        if self._search is not None:
+            self._search.stop()
+            self._servers.clear()
         self._opening.clear()
         self._queries.clear()
         self._reflexive.clear()
@@ -250,9 +304,9 @@ class Gatherer(Machine):
             elif isinstance(output, TransactionSucceeded):
                 self._add_reflexive(running.query, cast(Address, output.mapped), now)
             elif isinstance(output, TransactionFailed):
-                self._report(running.query, output.reason if output.code is None else f"{output.code} {output.reason}")
+                self._try_other(running.query, output.reason if output.code is None else f"{output.code} {output.reason}")
             else:  # TransactionTimedOut
-                self._report(running.query, "no answer")
+                self._try_other(running.query, "no answer")
         deadline = transaction.deadline()
         if deadline != math.inf:
             self._timers.set(transaction.id, deadline)
@@ -272,11 +326,20 @@ class Gatherer(Machine):
         if not any(local.socket == host.socket and local.candidate.address == mapped for local in self._found):
             self._add(CandidateType.SERVER_REFLEXIVE, mapped, host.socket, host.base, query.local_preference, query.server.host)
 
+    def _try_other(self, query: _Query, text: str) -> None:
+        """A server's name may stand for several addresses (RFC 8489 8.1)."""
+        if query.others and not query.keepalive:
+            self._queries.append(attrs.evolve(query, server=query.others[0], others=query.others[1:]))
+        else:
+            self._report(query, text)
+
     def _report(self, query: _Query, text: str) -> None:
         if not query.keepalive:
             self._outputs.append(ServerFailed(query.url, query.host.base.host, text))
 
     def _give_up(self) -> None:
+        if self._search is not None:
+            self._search.stop()
         for query in [*(running.query for running in self._running.values()), *self._queries]:
             self._report(query, f"no answer within {self._config.gathering_timeout:g} s")
         for transaction_id in self._running:
@@ -288,6 +351,8 @@ class Gatherer(Machine):
 
     def _complete_if_idle(self) -> None:
         if self.state is not GatheringState.GATHERING or self._opening or self._queries or self._running:
+            return
+        if self._search is not None and not self._search.is_over:
             return
         self.state = GatheringState.COMPLETE
         self._opening.clear()

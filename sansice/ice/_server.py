@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from sansice.machine import Address, LocalProtocolError
-
-STUN_PORT = 3478  # RFC 8489 18.6
+from sansice.machine import LocalProtocolError
+from sansice.stun import ServerUri
 
 
 def _as_urls(urls: str | Iterable[str]) -> tuple[str, ...]:
@@ -29,29 +28,23 @@ class IceServer:
     credential: str | None = attrs.field(default=None, repr=False)
 
 
-def stun_addresses(servers: Iterable[IceServer | str] | IceServer) -> tuple[tuple[str, Address], ...]:
-    """The URL and address of each server; a text is a server of one URL.
+def stun_servers(servers: Iterable[IceServer | str] | IceServer) -> tuple[tuple[str, ServerUri], ...]:
+    """The URL of each server as written, and read; a text is a server of one URL.
 
     Raises:
-        LocalProtocolError: a scheme or a name that this version cannot use yet, or nonsense.
+        LocalProtocolError: a scheme that this version cannot use yet, or nonsense.
     """
     if isinstance(servers, (str, IceServer)):
         servers = (servers,)
     named = [IceServer(server) if isinstance(server, str) else server for server in servers]
-    return tuple((url, _stun_address(url)) for server in named for url in server.urls)
+    return tuple((url, _stun_uri(url)) for server in named for url in server.urls)
 
 
-def _stun_address(url: str) -> Address:
-    scheme, colon, rest = url.partition(":")
-    if not colon or scheme.lower() not in ("stun", "stuns", "turn", "turns"):
-        raise LocalProtocolError(f"ICE server {url!r}: expected stun:ADDRESS[:PORT]")
-    if scheme.lower() != "stun":
-        raise LocalProtocolError(f"ICE server {url!r}: only stun: is supported so far")
+def _stun_uri(url: str) -> ServerUri:
     try:
-        # RFC 7064 3.1: the port is optional; an IPv6 literal is in square brackets either way.
-        address = Address.parse(f"{rest}:{STUN_PORT}" if rest.endswith("]") or ":" not in rest else rest)
+        uri = ServerUri.parse(url)
     except ValueError as error:
-        raise LocalProtocolError(f"ICE server {url!r}: {error}; names are not resolved yet") from None
-    if not address.port:
-        raise LocalProtocolError(f"ICE server {url!r}: nothing can be sent to port 0")
-    return address
+        raise LocalProtocolError(f"ICE server {error}") from None
+    if uri.scheme != "stun":
+        raise LocalProtocolError(f"ICE server {url!r}: only stun: is supported so far")
+    return uri

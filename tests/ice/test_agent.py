@@ -112,7 +112,7 @@ def test_passwords_show_in_no_repr():
     assert OURS.pwd not in repr(agent) + repr(agent.local_description) + repr(agent.credentials)
 
 
-@pytest.mark.parametrize("url", ["turn:192.0.2.1", "stun:stun.example.org", "nonsense"])
+@pytest.mark.parametrize("url", ["turn:192.0.2.1", "stun:", "nonsense"])
 def test_server_that_cannot_be_used_is_refused_by_the_constructor(url):
     with pytest.raises(LocalProtocolError, match="ICE server"):
         IceAgent(controlling=True, servers=[IceServer(url)])

@@ -5,7 +5,7 @@ import pytest
 from ice._session import LOST, ONE, checking, peer, refuses, selected, states, validated
 from ice._wire import at
 from sansice.ice import ConsentLost, Description, IceAgent, IceClosed, IceFailed, IceServer, IceState, PairState
-from sansice.machine import CloseSocket, LocalProtocolError, SendDatagram
+from sansice.machine import Address, CloseSocket, LocalProtocolError, SendDatagram
 
 TEXT = "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"
 
@@ -23,8 +23,9 @@ def test_role_that_is_no_bool_is_refused(role):
 def test_servers_may_be_one_or_several_texts_or_values(servers):
     agent = IceAgent(controlling=True, servers=servers)
     agent.gather(["192.0.2.2"], now=0.0)
-    with pytest.raises(LocalProtocolError, match="names are not resolved"):
-        IceAgent(controlling=True, servers="stun:stun.example.org")
+    (asked,) = agent.take_outputs()
+    agent.handle_socket_opened(asked.socket, Address("192.0.2.2", 4000), now=0.0)
+    assert Address("192.0.2.1", 3479) in [output.destination for output in agent.take_outputs() if type(output) is SendDatagram]
 
 
 def test_remote_description_as_text_is_refused_before_anything_changes():

@@ -16,6 +16,7 @@ from sansice.stun import (
     ErrorCode,
     MessageClass,
     Method,
+    ServerUri,
     decode_untrusted,
     encode,
 )
@@ -36,7 +37,7 @@ class Bench:
         self.seen = []
         drawn = iter(range(1, 10_000))
         self.machine = Gatherer(
-            servers=tuple((URLS.get(server, f"stun:{server}"), server) for server in servers),
+            servers=tuple((url, ServerUri.parse(url)) for url in (URLS.get(server, f"stun:{server}") for server in servers)),
             ids=Ids(),
             foundations=Foundations(),
             config=config or IceConfig(),
