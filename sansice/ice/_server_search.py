@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import attrs
 
 from sansice._timers import FewTimers
@@ -97,6 +99,6 @@ class ServerSearch(Machine):
             del self._searches[number]  # it ends with its one event
             if isinstance(output, ServerResolved):
                 self._outputs.append(ServerFound(number, url, tuple(target.address for target in output.targets)))
-            elif isinstance(output, ResolutionFailed):
-                self._outputs.append(ServerNotFound(url, output.reason))
+            else:
+                self._outputs.append(ServerNotFound(url, cast(ResolutionFailed, output).reason))
         self._timers.set(number, search.deadline())

@@ -161,6 +161,18 @@ def test_answer_to_an_agent_without_named_servers_is_ignored():
     assert agent.take_outputs() == []
 
 
+def test_silent_name_service_ends_gathering_after_its_timeout():
+    agent = IceAgent(controlling=True, servers="stun:a.example:1")
+    agent.gather(["192.0.2.1"], now=0.0)
+    (socket,) = [output.socket for output in agent.take_outputs() if hasattr(output, "bind")]
+    agent.handle_socket_opened(socket, Address("192.0.2.1", 4001), now=0.0)
+    while agent.gathering_state is not GatheringState.COMPLETE:
+        now = agent.deadline()
+        agent.handle_timer(now=now)
+    assert now <= IceConfig().gathering_timeout
+    assert [event.local for event in agent.take_outputs() if isinstance(event, ServerFailed)] == [""]
+
+
 def test_host_that_opens_after_the_answer_asks_too_and_one_that_failed_does_not():
     agent = IceAgent(controlling=True, servers="stun:stun.example.org:3478")
     agent.gather(["192.0.2.1", "192.0.2.2", "192.0.2.3"], now=0.0)
