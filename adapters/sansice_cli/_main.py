@@ -11,6 +11,7 @@ import click
 from sansice import __version__
 
 from . import INTERRUPTED
+from ._ended import EndedBySignalError
 
 COMMANDS = ("decode", "demo", "nat", "serve", "stun")
 
@@ -45,6 +46,9 @@ def run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except EndedBySignalError as error:
+        click.echo(str(error), err=True)
+        return 128 + error.number
     except click.Abort:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED

@@ -119,5 +119,6 @@ async def _ask(uri: ServerUri, question: Question) -> Result:
             if isinstance(event, MappedAddressDiscovered):
                 return Result(uri, event)
             if isinstance(event, BindingLookupFailed):
-                return Result(uri, error=event.reason)
+                reason = event.reason.removeprefix(f"{uri}: ")
+                return Result(uri, error=reason.replace("verify_name", "--server-name"))  # as it is called here
     raise AssertionError("a look-up ends with one of the two")
