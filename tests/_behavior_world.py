@@ -22,8 +22,11 @@ from sansice.stun import (
     BehaviorDiscovery,
     ChangeRequest,
     ErrorCode,
+    Listener,
     MessageClass,
     Method,
+    StunServer,
+    StunServerConfig,
     decode_untrusted,
     encode,
 )
@@ -41,7 +44,8 @@ class Ways:
     """What a server does otherwise than RFC 5780 says.
 
     Attributes:
-        other: what OTHER-ADDRESS (and CHANGED-ADDRESS) says instead; ``None`` leaves it out.
+        other: what OTHER-ADDRESS says instead; ``None`` leaves it out.
+        changed: the same of CHANGED-ADDRESS, in the answers to classic requests.
         unknown: attributes answered with 420.
         ignored: attributes taken no notice of.
         classic: it knows RFC 3489 only: no cookie, no XOR-MAPPED-ADDRESS.
@@ -53,6 +57,7 @@ class Ways:
     """
 
     other: Address | str | None = "right"
+    changed: Address | str | None = "right"
     unknown: tuple = ()
     ignored: tuple = ()
     classic: bool = False
@@ -107,7 +112,8 @@ class ScriptedServer(Machine):
             return
         opposite = next(one for one in self.corners.values() if one.host != here.host and one.port != here.port)
         origin = Address(opposite.host if change.change_ip else here.host, opposite.port if change.change_port else here.port)
-        other = opposite if ways.other == "right" else ways.other
+        other = ways.changed if classic else ways.other
+        other = opposite if other == "right" else other
         attributes = [(MAPPED_ADDRESS, ways.mapped or source)]
         if not classic:
             attributes += [(XOR_MAPPED_ADDRESS, source), (RESPONSE_ORIGIN, origin)]
@@ -128,14 +134,21 @@ class ScriptedServer(Machine):
         self._outputs.append(SendDatagram(socket, destination, data[:4] + word + data[8:]))
 
 
+def real_server(**options):
+    """Our own server, with RFC 5780."""
+    return StunServer(config=StunServerConfig(behavior=True, **options))
+
+
 class World:
     """A client, perhaps behind a NAT, and a server; `discover` runs until the end and returns what was found."""
 
     def __init__(self, *, ways=None, nat=None, seed=5, server=None, hosts=HOSTS, addresses=None, **options):
         self.net = Network(seed=seed, latency=0.02, trace=options.pop("trace", 0), loss=options.pop("loss", 0.0))
-        self.server = server or ScriptedServer(hosts, ways=ways)
-        self.server_host = self.net.host("server", *hosts)
-        self.server_node = self.server_host.run(self.server)
+        self.server = ScriptedServer(hosts, ways=ways) if server is None else server
+        self.server_node = self.net.host("server", *hosts).run(self.server)
+        if isinstance(self.server, StunServer):
+            listeners = [Listener(Transport.UDP, Address(host, port)) for host in hosts for port in PORTS]
+            self.server_node.call(self.server.start, listeners)
         self.nat = None if nat is None else self.net.nat(NAT_HOST, **nat)
         default = "198.51.100.2" if self.nat is None else INSIDE
         self.client = self.net.host("client", *(addresses or (default,)), behind=self.nat)
