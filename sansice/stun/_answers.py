@@ -64,18 +64,20 @@ def redirection(config: StunServerConfig, exchange: Exchange) -> Attributes:
     return attributes
 
 
-def behavior_answer_untrusted(exchange: Exchange, corner: Corner | None) -> tuple[Attributes, Path]:
+def behavior_answer_untrusted(exchange: Exchange) -> tuple[Attributes, Path]:
     """A success response as RFC 5780 6.1 has it, and where it leaves and goes.
 
     Raises:
         DecodeError: the request is to be answered with 400.
     """
-    path, request = exchange.path, exchange.request
+    path, request, corner = exchange.path, exchange.request, exchange.corner
     flags = request.get(CHANGE_REQUEST) or ChangeRequest()
     port, padding = request.get(RESPONSE_PORT), request.get(PADDING)
     if port is not None and (port == 0 or padding is not None):
         raise DecodeError(DropReason.BAD_ATTRIBUTE, "RESPONSE-PORT of 0, or beside PADDING")
-    socket, origin = (path.socket, exchange.local) if corner is None else corner.origins[flags]
+    socket, origin = path.socket, exchange.local
+    if corner is not None and (flags.change_ip or flags.change_port):
+        socket, origin = corner.origins[flags]
     attributes: list[tuple[Attribute[Any], Any]] = [
         (XOR_MAPPED_ADDRESS, path.remote),
         (MAPPED_ADDRESS, path.remote),

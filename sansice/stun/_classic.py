@@ -98,8 +98,10 @@ def decode_classic_untrusted(data: bytes) -> ClassicMessage:
         code, length = _TAG.unpack_from(data, offset)
         values.setdefault(code, data[offset + 4 : offset + 4 + length])
         offset += 4 + length + -length % 4
+    else:
+        raise DecodeError(DropReason.LIMIT, f"more than {MAX_CLASSIC_ATTRIBUTES} attributes")
     if offset != size:
-        raise DecodeError(DropReason.BAD_ATTRIBUTE, "attributes that overrun the message, or too many")
+        raise DecodeError(DropReason.BAD_ATTRIBUTE, "the last attribute overruns the message")
     method, message_class = split_type(kind)
     return ClassicMessage(method, MessageClass(message_class), transaction_id, values)
 

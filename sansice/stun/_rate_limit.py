@@ -39,7 +39,7 @@ class PrefixLimiter:
 
     def __init__(self, rate: float, burst: int, *, entropy: Entropy) -> None:
         self._interval = 1.0 / rate
-        self._tolerance = burst / rate * (1 + 1e-9)  # the last token of a burst is not lost to the rounding of a sum
+        self._tolerance = (burst + 0.01) / rate  # the last token of a burst is not lost to the rounding of a sum
         self._keyed = blake2b(digest_size=4, key=entropy(16))
         self._first = array("d", bytes(8 * BUCKETS))
         self._second = array("d", bytes(8 * BUCKETS))

@@ -75,11 +75,12 @@ _STREAMS = (Transport.TCP, Transport.TLS)
 class _Listening:
     """A socket that `StunServer.start` asked for."""
 
-    __slots__ = ("listener", "local")
+    __slots__ = ("corner", "listener", "local")
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.local: Address | None = None  # until it is open
+        self.corner: Corner | None = None
 
 
 class StunServer(Machine):
@@ -116,7 +117,6 @@ class StunServer(Machine):
         "_authentication",
         "_config",
         "_connections",
-        "_corners",
         "_drain_at",
         "_ids",
         "_limiter",
@@ -151,7 +151,6 @@ class StunServer(Machine):
         self._ids = ids if ids is not None else Ids()
         self._listening: dict[SocketId, _Listening] = {}
         self._ready = False
-        self._corners: dict[SocketId, Corner] = {}
         self._connections = Connections(
             config.max_connections, config.max_connections_per_prefix, config.message_timeout, config.idle_timeout
         )
@@ -351,13 +350,13 @@ class StunServer(Machine):
             message = decode_untrusted(data, require_fingerprint=self._config.require_fingerprint)
         except DecodeError as error:
             if error.reason is DropReason.BAD_COOKIE:
-                self._handle_classic(path, data, now)
+                self._handle_classic(path, one.corner, data, now)
             else:
                 self.stats.drop(error.reason)
         else:
             self._handle_message(path, one, message, now)
 
-    def _handle_classic(self, path: Path, data: bytes, now: float) -> None:
+    def _handle_classic(self, path: Path, corner: Corner | None, data: bytes, now: float) -> None:
         """What has no cookie may be of RFC 3489 (RFC 5389 12.2)."""
         try:
             if path.transport is _DTLS:
@@ -365,7 +364,7 @@ class StunServer(Machine):
             elif not self._config.classic or self._authentication is not None:
                 raise DecodeError(DropReason.BAD_COOKIE)
             else:
-                answer = answer_classic_untrusted(path.remote, data, self._corners.get(path.socket))
+                answer = answer_classic_untrusted(path.remote, data, corner)
         except DecodeError as error:
             self.stats.drop(error.reason)
             return
@@ -454,18 +453,18 @@ class StunServer(Machine):
             if message.method is not _BINDING and message.method not in self._methods:
                 self.stats.drop(DropReason.UNKNOWN_METHOD)
                 return
-            exchange = Exchange(path, one.local or one.listener.address, message)
+            exchange = Exchange(path, one.local or one.listener.address, one.corner, message)
             if self._pending.find(exchange.transaction) is not None:
                 self.stats.retransmissions += 1
                 return
             self.stats.requests += 1
             self._authenticate(exchange, now)
         elif message.message_class is _INDICATION:
-            self._handle_indication(path, message, now)
+            self._handle_indication(path, one.corner, message, now)
         else:
             self.stats.drop(DropReason.UNKNOWN_TRANSACTION)  # this end asks nothing
 
-    def _handle_indication(self, path: Path, message: Message, now: float) -> None:
+    def _handle_indication(self, path: Path, corner: Corner | None, message: Message, now: float) -> None:
         """An indication is never answered (RFC 8489 6.3.2)."""
         authentication = self._authentication
         if message.method is not _BINDING and message.method not in self._methods:
@@ -477,7 +476,7 @@ class StunServer(Machine):
                 # One that would have to wait for its keys is lost as well: it may be lost on the way at any time.
                 self.stats.drop(DropReason.BAD_USERNAME if isinstance(result, Awaiting) else result.drop)
                 return
-        if message.unknown_required(understood(self._config, path.transport, self._corners.get(path.socket))):
+        if message.unknown_required(understood(self._config, path.transport, corner)):
             self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
             return
         self.stats.indications += 1
@@ -507,8 +506,7 @@ class StunServer(Machine):
     def _serve(self, exchange: Exchange, now: float) -> None:
         """Answer a request that is authenticated, where that is asked for."""
         request = exchange.request
-        corner = self._corners.get(exchange.path.socket)
-        unknown = request.unknown_required(understood(self._config, exchange.path.transport, corner))
+        unknown = request.unknown_required(understood(self._config, exchange.path.transport, exchange.corner))
         if unknown:  # RFC 8489 6.3.1; the list names all of them and still is shorter than they were
             self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
             self._refuse(exchange, 420, "Unknown Attribute", now, [(UNKNOWN_ATTRIBUTES, unknown)])
@@ -519,7 +517,7 @@ class StunServer(Machine):
         elif request.method is not _BINDING:
             self._hand_up(exchange, now)
         else:
-            self._answer_binding(exchange, corner, now)
+            self._answer_binding(exchange, now)
 
     def _hand_up(self, exchange: Exchange, now: float) -> None:
         """Have the application answer, but only once (RFC 8489 6.3.1)."""
@@ -552,12 +550,12 @@ class StunServer(Machine):
 
     # ------------------------------------------------------------- answers
 
-    def _answer_binding(self, exchange: Exchange, corner: Corner | None, now: float) -> None:
+    def _answer_binding(self, exchange: Exchange, now: float) -> None:
         attributes: Attributes = [(XOR_MAPPED_ADDRESS, exchange.path.remote)]
         path = exchange.path
         if self._config.behavior:
             try:
-                attributes, path = behavior_answer_untrusted(exchange, corner)
+                attributes, path = behavior_answer_untrusted(exchange)
             except DecodeError:
                 self._refuse(exchange, 400, "Bad Request", now)
                 return
@@ -620,7 +618,9 @@ class StunServer(Machine):
     def _listeners_changed(self) -> None:
         opened = {socket: (one.listener.transport, one.local) for socket, one in self._listening.items() if one.local is not None}
         if self._config.behavior:
-            self._corners = corners(opened)
+            squares = corners(opened)
+            for socket, one in self._listening.items():
+                one.corner = squares.get(socket)
         if not self._ready and len(opened) == len(self._listening):
             self._ready = True
             self._outputs.append(ServerReady(self.addresses))

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from sansice.machine import Address, SocketId
 
+from ._behavior_server import Corner
 from ._header import TransactionId
 from ._integrity import IntegrityAlgorithm, IntegrityKey
 from ._message import Message
@@ -22,6 +23,7 @@ class Exchange(NamedTuple):
     Attributes:
         path: where the request came from, and the answer goes.
         local: where it arrived.
+        corner: the alternates of that address, where RFC 5780 is on and there are any.
         request: the message.
         key, algorithm: what protects the answer, once the request is authenticated.
         username: as authenticated.
@@ -29,6 +31,7 @@ class Exchange(NamedTuple):
 
     path: Path
     local: Address
+    corner: Corner | None
     request: Message
     key: IntegrityKey | None = None
     algorithm: IntegrityAlgorithm = IntegrityAlgorithm.SHA1
