@@ -314,9 +314,16 @@ def _runs_in_real_time() -> bool:
 
 async def _look_up(action: Resolve) -> Answer:
     family = _FAMILIES.get(action.kind)
-    if family is None:
+    if family is None or not _has_resolver_of_its_own():
+        # Trio would wait for the system's resolver even when cancelled: half a minute, where name servers are silent.
         return await trio.to_thread.run_sync(look_up, action, abandon_on_cancel=True)
-    try:  # by trio, where a test may have set a resolver of its own
+    try:
         return address_records(await trio.socket.getaddrinfo(action.name, None, family, socket.SOCK_DGRAM))
     except (OSError, UnicodeError) as error:
         return look_up_error(error)
+
+
+def _has_resolver_of_its_own() -> bool:
+    resolver = trio.socket.set_custom_hostname_resolver(None)
+    trio.socket.set_custom_hostname_resolver(resolver)
+    return resolver is not None
