@@ -6,6 +6,7 @@ server, what is known of its round-trip time and of its realm and nonce, and whi
 
 from __future__ import annotations
 
+import os
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -125,7 +126,7 @@ class StunClient(Machine):
         credentials: ShortTermCredentials | LongTermCredentials | None = None,
         config: StunClientConfig = _DEFAULT_CONFIG,
         ids: Ids | None = None,
-        entropy: Entropy,
+        entropy: Entropy = os.urandom,
     ) -> None:
         super().__init__()
         if credentials is not None and (config.classic or config.anycast):
@@ -391,11 +392,8 @@ class StunClient(Machine):
         protection = exchange.protection = authentication.protect()
         # The first transaction has the id that the caller knows; each one more has its own (RFC 8489 6, 9.2.5).
         transaction_id = exchange.id if exchange.transaction is None else new_transaction_id(self._entropy)
-        try:
-            request = self._encode(MessageClass.REQUEST, exchange.method, transaction_id, exchange.attributes, protection)
-            too_large = self._misfit(request, path)
-        except LocalProtocolError as error:  # what the server wants to be sent back does not fit into any message
-            too_large = str(error)
+        request = self._encode(MessageClass.REQUEST, exchange.method, transaction_id, exchange.attributes, protection)
+        too_large = self._misfit(request, path)  # by what the server wants to be sent back
         if too_large:
             self._finish(exchange, TransactionFailed(exchange.id, None, too_large, FailureCause.TOO_LARGE))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import cast
 
@@ -42,8 +43,6 @@ from ._uri import ServerUri
 
 ATTEMPT_DELAY = 0.25  # seconds; RFC 8305 5: Connection Attempt Delay
 LOOKUP_TIMEOUT = 10.0  # ours: seconds; five requests to each server, and as long as a person will wait
-RESOLUTION_SHARE = 0.5  # ours: of the timeout, so that a slow name service leaves time to ask servers
-MAX_TARGETS = 32  # ours: a zone with more addresses for one service is broken, or wants to make us flood somebody
 
 _DEFAULT_CONFIG = StunClientConfig()
 
@@ -165,8 +164,8 @@ class BindingLookup(Machine):
         uri: as parsed.
 
     Raises:
-        ValueError: ``uri`` is no URI of those schemes; the timeout is not positive.
-        LocalProtocolError: credentials with a ``config`` that rules authentication out.
+        ValueError: ``uri`` is no URI of those schemes; the timeout is not finite, or under 10 ms.
+        LocalProtocolError: ``config`` rules out the credentials or every transport; ``verify_name`` is no host name.
     """
 
     __slots__ = (
@@ -199,11 +198,11 @@ class BindingLookup(Machine):
         alpn: Sequence[str] = (),
         config: StunClientConfig = _DEFAULT_CONFIG,
         ids: Ids | None = None,
-        entropy: Entropy,
+        entropy: Entropy = os.urandom,
     ) -> None:
         super().__init__()
-        if not 0 < timeout < math.inf:
-            raise ValueError(f"a timeout of {timeout} s: it must be positive and finite")
+        if not MIN_TIMEOUT <= timeout < math.inf:
+            raise ValueError(f"a timeout of {timeout} s: it must be finite and at least {MIN_TIMEOUT} s")
         ids = ids if ids is not None else Ids()
         self.uri: ServerUri = ServerUri.parse(uri) if isinstance(uri, str) else uri
         if config.classic or config.anycast:
@@ -229,7 +228,7 @@ class BindingLookup(Machine):
             verify_name=verify_name,
             families=(6, 4) if local is None else (6,) if local.is_ipv6 else (4,),
             ids=ids,
-            timeout=max(timeout * RESOLUTION_SHARE, MIN_TIMEOUT),
+            timeout=timeout,
             entropy=entropy,
         )
 
@@ -322,7 +321,7 @@ class BindingLookup(Machine):
         match event:
             case ServerResolved(targets):
                 self._move(LookupInput.RESOLVED)
-                self._targets = list(targets[:MAX_TARGETS])
+                self._targets = list(targets)
                 self._start_next(now)
             case ResolutionFailed(reason):
                 self._fail(LookupStep.RESOLVE, reason, now)
@@ -385,9 +384,7 @@ class BindingLookup(Machine):
         self._start_next(now)
 
     def _give_up(self, now: float) -> None:
-        if self._state is LookupState.RESOLVING:
-            self._fail(LookupStep.RESOLVE, f"the name service has not answered within {self._timeout:g} s", now)
-            return
+        # The resolution has the same timeout and is asked first, so it is over by now.
         for attempt in self._attempts.values():
             is_open = attempt.path.socket in self._locals
             reason = describe_silence(is_open, self._client.dropped(attempt.path), now - attempt.started)

@@ -78,3 +78,11 @@ def test_the_cache_is_bounded_and_forgets_the_least_recently_used():
     cache.finished("c", 0.1, now=2.0)
     assert len(cache) == 2
     assert [cache.rto(host, now=3.0) == 0.5 for host in "abc"] == [False, True, False]
+
+
+def test_the_initial_rto_is_the_callers():
+    assert RttEstimator(2.0).rto == 2.0
+    cache = RtoCache(initial=2.0)
+    assert cache.rto("192.0.2.1", now=0.0) == 2.0
+    cache.finished("192.0.2.1", None, now=0.0)
+    assert cache.rto("192.0.2.1", now=1.0) == 2.0
