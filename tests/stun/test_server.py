@@ -424,6 +424,14 @@ def test_a_repeated_request_of_the_applications_reaches_it_once_and_is_answered_
     assert type(received(relaying, refresh())) is RequestReceived
 
 
+def test_answers_remembered_are_bounded_and_the_oldest_goes():
+    serving = Serving(methods=[Method.REFRESH], policy={"max_remembered": 1})
+    for id in (b"a" * 12, b"b" * 12):
+        serving.call(serving.server.respond, received(serving, refresh(id)))
+    assert type(serving.ask(refresh(b"b" * 12))[0]) is SendDatagram
+    assert type(serving.ask(refresh(b"a" * 12))[0]) is RequestReceived
+
+
 def test_a_request_of_another_client_with_the_same_id_is_another_request(relaying):
     received(relaying, refresh())
     assert received(relaying, refresh(), CLIENT._replace(port=1)).path.remote.port == 1

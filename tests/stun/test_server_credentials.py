@@ -24,6 +24,7 @@ from sansice.stun import (
     ClientAuthentication,
     CredentialRequested,
     ErrorCode,
+    Ignored,
     IndicationReceived,
     IntegrityAlgorithm,
     LongTermCredentials,
@@ -334,6 +335,16 @@ def test_credentials_replaced_in_between_count_for_requests_that_wait(asking):
     asking.server.replace_authentication(None, now=asking.now)
     _, (sent,) = asking.call(asking.server.provide_key, event.id, None)
     assert not decode_untrusted(sent.data).has_integrity
+
+
+def test_a_verdict_to_ignore_a_request_is_followed():
+    class Silent(ShortTermServerAuthentication):
+        def authenticate(self, *arguments, **options):
+            return Ignored(DropReason.BAD_USERNAME)
+
+    serving = Serving(authentication=Silent(lookup_key=later, entropy=zeros))
+    assert serving.ask(protected()) == []
+    assert serving.stats.dropped == {DropReason.BAD_USERNAME: 1}
 
 
 def test_lookups_are_told_the_wall_clock_and_before_that_that_everything_has_expired():
