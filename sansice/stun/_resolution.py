@@ -18,13 +18,12 @@ from sansice.machine import (
     Machine,
     QueryId,
     Record,
-    RecordKind,
     Resolve,
     ResolveError,
     Transport,
 )
 
-from ._resolution_order import order_srv
+from ._resolution_order import usable_records
 from ._resolution_rules import (
     ADDRESS_KINDS,
     Answer,
@@ -211,8 +210,8 @@ class ServerResolution(Machine):
         if question is None:
             return
         self._timers.cancel(query)
-        if question.kind is RecordKind.SRV and not isinstance(answer, ResolveError):
-            answer = order_srv(answer, self._entropy)  # drawn once, so that every look at it sees the same order
+        if not isinstance(answer, ResolveError):
+            answer = usable_records(question.kind, answer, self._entropy)  # once: every look sees the same order
         self._answers[question] = answer
         self._advance(now)
 

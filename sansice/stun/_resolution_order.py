@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, chain, zip_longest
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain, islice, zip_longest
 
-from sansice.machine import Address, AddressRecord, Entropy, NaptrRecord, Record, SrvRecord
+from sansice.machine import Address, AddressRecord, Entropy, NaptrRecord, Record, RecordKind, SrvRecord
 
 from ._uri import host_name
 
@@ -52,9 +52,9 @@ def _pick(records: Sequence[SrvRecord], entropy: Entropy) -> int:
 
 def order_naptr(records: Iterable[Record]) -> tuple[NaptrRecord, ...]:
     """Sort what S-NAPTR can use by order and preference (RFC 3958 2.2); flags come out in upper case."""
-    usable = [clean for record in records if isinstance(record, NaptrRecord) and (clean := _clean_naptr(record)) is not None]
-    usable.sort(key=rank)
-    return tuple(usable[:MAX_RECORDS])
+    ranked = sorted((record for record in records if isinstance(record, NaptrRecord)), key=rank)
+    usable = (clean for record in ranked if (clean := _clean_naptr(record)) is not None)
+    return tuple(islice(usable, MAX_RECORDS))
 
 
 def rank(record: NaptrRecord) -> tuple[int, int]:
@@ -76,27 +76,33 @@ def protocol_tags(record: NaptrRecord) -> tuple[str, ...]:
     return tuple(tags) if service == "relay" else ()
 
 
-def order_addresses(answers: Mapping[int, Iterable[Record]], families: Sequence[int]) -> tuple[str, ...]:
-    """Interleave the addresses of a name, the preferred family first (RFC 8305 4).
+def usable_addresses(records: Iterable[Record], family: int) -> tuple[AddressRecord, ...]:
+    """The addresses of a family, 4 or 6, that can be a server's: each once, in the order of the name service.
 
-    Within a family they stay as the name service had them, which may have sorted them by RFC 6724.
-
-    Args:
-        answers: by family, 4 or 6, what the name has.
-        families: in order of preference.
+    Which may have sorted them by RFC 6724.
     """
-    columns = [_addresses(answers.get(family, ()), family) for family in families]
-    return tuple(host for host in chain.from_iterable(zip_longest(*columns)) if host is not None)
-
-
-def _addresses(records: Iterable[Record], family: int) -> list[str]:
-    hosts: dict[str, None] = {}
+    hosts: dict[str, AddressRecord] = {}
     for record in records:
         if len(hosts) == MAX_RECORDS:
             break
         if isinstance(record, AddressRecord) and (host := _server_host(record.host)) and family_of(host) == family:
-            hosts[host] = None
-    return list(hosts)
+            hosts.setdefault(host, AddressRecord(host, record.ttl))
+    return tuple(hosts.values())
+
+
+def usable_records(kind: RecordKind, records: Iterable[Record], entropy: Entropy) -> tuple[Record, ...]:
+    """What remains of an answer: at most `MAX_RECORDS` of the kind asked for, in the order to use them."""
+    if kind is RecordKind.SRV:
+        return order_srv(records, entropy)
+    if kind is RecordKind.NAPTR:
+        return order_naptr(records)
+    return usable_addresses(records, 4 if kind is RecordKind.A else 6)
+
+
+def interleave(*families: Iterable[Record]) -> tuple[str, ...]:
+    """The hosts of address records, the families taking turns, the first one first (RFC 8305 4)."""
+    columns = [[record.host for record in records if isinstance(record, AddressRecord)] for records in families]
+    return tuple(host for host in chain.from_iterable(zip_longest(*columns)) if host is not None)
 
 
 def _server_host(text: str) -> str | None:

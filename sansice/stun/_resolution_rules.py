@@ -13,7 +13,7 @@ import attrs
 
 from sansice.machine import Address, NaptrRecord, Record, RecordKind, ResolveError, SrvRecord, Transport
 
-from ._resolution_order import family_of, is_server_host, order_addresses, order_naptr, protocol_tags, rank
+from ._resolution_order import family_of, interleave, is_server_host, protocol_tags, rank
 from ._uri import DEFAULT_PORT, DEFAULT_SECURE_PORT, ServerUri
 
 CLEARTEXT = (Transport.UDP, Transport.TCP)
@@ -132,7 +132,7 @@ class Search:
         transports: from `usable_transports`.
         service: of SRV, in place of the scheme's; without the "s" of secure ones.
         families: 4 and 6, the preferred one first.
-        answer: what is known; ``None``: nothing yet. SRV records are in their order already.
+        answer: what is known, made usable by `usable_records`; ``None``: nothing yet.
     """
 
     def __init__(
@@ -189,9 +189,9 @@ class Search:
             return None
         ways = [
             _Way(rank(record), preference, transport, record)
-            for record in order_naptr(answer)
+            for record in answer
             for preference, transport in enumerate(transports)
-            if _TAG[transport] in protocol_tags(record)
+            if isinstance(record, NaptrRecord) and _TAG[transport] in protocol_tags(record)
         ]
         return sorted(ways, key=lambda way: way[:2])
 
@@ -210,8 +210,8 @@ class Search:
         if depth == MAX_NAPTR_DEPTH or (name, transport) in self._seen:
             return
         self._seen.add((name, transport))
-        for record in order_naptr(self._ask(name, RecordKind.NAPTR) or ()):
-            if _TAG[transport] in protocol_tags(record):
+        for record in self._ask(name, RecordKind.NAPTR) or ():
+            if isinstance(record, NaptrRecord) and _TAG[transport] in protocol_tags(record):
                 self._follow_naptr(record, transport, depth=depth + 1)
 
     def _by_srv(self) -> None:
@@ -242,8 +242,7 @@ class Search:
 
     def _addresses(self, name: str) -> tuple[str, ...]:
         """RFC 8489 8.1: both A and AAAA, in the order of RFC 8305."""
-        answers = {family: self._ask(name, _ADDRESS_KIND[family]) or () for family in self._families}
-        return order_addresses(answers, self._families)
+        return interleave(*[self._ask(name, _ADDRESS_KIND[family]) or () for family in self._families])
 
     def _ask(self, name: str, kind: RecordKind) -> tuple[Record, ...] | None:
         """The records; none for a name that has none, or where asking failed; ``None`` if that is not known yet."""

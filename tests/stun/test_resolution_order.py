@@ -3,15 +3,17 @@ import itertools
 import pytest
 from hypothesis import given, strategies as st
 
-from sansice.machine import AddressRecord, NaptrRecord, SrvRecord
+from sansice.machine import AddressRecord, NaptrRecord, RecordKind, SrvRecord
 from sansice.stun._resolution_order import (
     MAX_RECORDS,
     family_of,
+    interleave,
     is_server_host,
-    order_addresses,
     order_naptr,
     order_srv,
     protocol_tags,
+    usable_addresses,
+    usable_records,
 )
 
 # fmt: off
@@ -140,28 +142,40 @@ SIX = [AddressRecord("2001:db8::1")]
 @pytest.mark.parametrize(
     ("families", "order"),
     [
-        ((6, 4), ("2001:db8::1", "192.0.2.1", "192.0.2.2", "192.0.2.3")),
-        ((4, 6), ("192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3")),
-        ((4,), ("192.0.2.1", "192.0.2.2", "192.0.2.3")),
+        ((SIX, FOUR), ("2001:db8::1", "192.0.2.1", "192.0.2.2", "192.0.2.3")),
+        ((FOUR, SIX), ("192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3")),
+        ((FOUR,), ("192.0.2.1", "192.0.2.2", "192.0.2.3")),
+        (((), ()), ()),
     ],
 )
 def test_families_take_turns_and_the_preferred_one_begins(families, order):
-    assert order_addresses({4: FOUR, 6: SIX}, families) == order
+    assert interleave(*families) == order
 
 
 def test_an_address_is_listed_once_under_its_family_and_in_its_canonical_form():
-    records = [AddressRecord(host) for host in ("2001:DB8::1", "2001:db8:0::1", "192.0.2.1", "not an address")]
-    assert order_addresses({6: [*records, SrvRecord(1, 1, 1, "a")], 4: records}, (6, 4)) == ("2001:db8::1", "192.0.2.1")
-    assert order_addresses({}, (6, 4)) == ()
+    records = [AddressRecord(host, 7) for host in ("2001:DB8::1", "2001:db8:0::1", "192.0.2.1", "not an address")]
+    records = [*records, SrvRecord(1, 1, 1, "a")]
+    assert usable_addresses(records, 6) == (AddressRecord("2001:db8::1", 7),)
+    assert usable_addresses(records, 4) == (AddressRecord("192.0.2.1", 7),)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "224.0.0.1", "ff02::1"])
 def test_no_server_has_the_unspecified_address_or_a_group(host):
     assert not is_server_host(host)
-    family = family_of(host)
-    assert order_addresses({family: [AddressRecord(host)]}, (family,)) == ()
+    assert usable_addresses([AddressRecord(host)], family_of(host)) == ()
 
 
 def test_ten_thousand_addresses_are_cut():
     records = [AddressRecord(f"198.18.{number >> 8}.{number & 255}") for number in range(10_000)]
-    assert len(order_addresses({4: records, 6: SIX}, (6, 4))) == MAX_RECORDS + 1
+    assert usable_addresses(records, 4) == tuple(records[:MAX_RECORDS])
+
+
+def test_of_any_answer_only_records_of_the_kind_asked_for_remain():
+    records = [SrvRecord(1, 1, 1, "a"), naptr(1, 1, "S", "RELAY:turn.udp", "a"), FOUR[0], SIX[0]]
+    kept = {kind: usable_records(kind, records, never) for kind in RecordKind}
+    assert kept == {
+        RecordKind.SRV: (records[0],),
+        RecordKind.NAPTR: (records[1],),
+        RecordKind.A: (records[2],),
+        RecordKind.AAAA: (records[3],),
+    }

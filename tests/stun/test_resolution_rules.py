@@ -1,8 +1,8 @@
 import pytest
 
-from sansice.machine import AddressRecord, NaptrRecord, ResolveError, SrvRecord, Transport
+from sansice.machine import AddressRecord, NaptrRecord, RecordKind, ResolveError, SrvRecord, Transport
 from sansice.stun import ServerUri
-from sansice.stun._resolution_order import order_srv
+from sansice.stun._resolution_order import usable_records
 from sansice.stun._resolution_rules import MAX_NAPTR_DEPTH, MAX_TARGETS, Search, default_transports, usable_transports
 
 UDP, TCP, TLS, DTLS = Transport
@@ -50,7 +50,7 @@ def zone(text):
             case _:
                 record = AddressRecord(fields[0])
         records.setdefault((name, kind), []).append(record)
-    return {(name, kind): order_srv(found, never) if kind == "SRV" else tuple(found) for (name, kind), found in records.items()}
+    return {(name, kind): usable_records(RecordKind(kind), found, never) for (name, kind), found in records.items()}
 
 
 def search(uri, text="", *, transports=None, service=None, families=(6, 4), otherwise=ResolveError.NOT_FOUND):
