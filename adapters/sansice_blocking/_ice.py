@@ -175,6 +175,7 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
             TimeoutError: nothing is.
         """
         with self._driver.lock:
+            self._raise_if_over()
             seen = getattr(self._seen, "changes", 0)
             self._wait(lambda: self._changes != seen, timeout, "changed")
             self._seen.changes = self._changes

@@ -1,0 +1,433 @@
+"""`open_ice` behaves the same on every runtime, and any two of them connect."""
+
+import itertools
+import queue
+import socket
+import threading
+
+import pytest
+
+from adapters.conformance._runtimes import HANG, RUNTIMES
+from sansice import DropReason, LocalProtocolError
+from sansice.ice import (
+    CandidateType,
+    ConsentLost,
+    Description,
+    IceClosed,
+    IceConfig,
+    IceError,
+    IceFailed,
+    IceRole,
+    IceState,
+    NotConnected,
+    WouldBlock,
+)
+
+QUICK = IceConfig(ta=0.005)  # the least that RFC 8445 14.2 allows
+HASTY = IceConfig(ta=0.005, pac_timeout=0.05)
+NOBODY = Description("gone", "nobodynobodynobodynobody")
+
+
+def on_loopback(rt, controlling, **arguments):
+    only_loopback = {"include_loopback": True, "interface_filter": lambda name, address: address == "127.0.0.1"}
+    return rt.opened(rt.adapter.open_ice(controlling=controlling, **only_loopback, **{"config": QUICK, **arguments}))
+
+
+async def connect(rt, alice, bob):
+    of_alice, of_bob = await rt.call(alice.gather()), await rt.call(bob.gather())
+
+    async def from_alice():
+        return await rt.call(alice.connect(of_bob))
+
+    async def from_bob():
+        return await rt.call(bob.connect(of_alice))
+
+    return await rt.together(from_alice, from_bob)
+
+
+def with_pair(rt, body, **arguments):
+    """Run a body with two connected ends, and see that they leave nothing behind."""
+
+    async def run(rt):
+        async with on_loopback(rt, True, **arguments) as alice, on_loopback(rt, False, **arguments) as bob:
+            await connect(rt, alice, bob)
+            await body(alice, bob)
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: run(rt)))
+
+
+async def until(rt, ice, condition):
+    while not condition():
+        await rt.call(ice.changed())
+
+
+# ---------------------------------------------------------------- any two of them
+
+
+@pytest.mark.parametrize("runtimes", [*itertools.product(RUNTIMES, repeat=2)], ids=lambda pair: f"{pair[0]}-{pair[1]}")
+def test_any_two_runtimes_connect_and_exchange_data_both_ways(runtimes):
+    outboxes = queue.Queue(), queue.Queue()
+    got, failures = {}, []
+
+    async def end(rt, number):
+        async with on_loopback(rt, number == 0) as ice:
+            outboxes[number].put(await rt.call(ice.gather()))
+            pair = await rt.call(ice.connect(outboxes[1 - number].get(timeout=HANG)))
+            await rt.call(ice.send(f"from {number}".encode()))
+            got[number] = pair, await rt.call(ice.receive()), ice.role
+            outboxes[number].put("done")  # or closing could overtake our data
+            outboxes[1 - number].get(timeout=HANG)
+
+    def program(number):
+        try:
+            runtimes[number].run(end, number)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=program, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * HANG)
+    assert failures == []
+    (of_one, data_of_two, role_of_one), (of_two, data_of_one, role_of_two) = got[0], got[1]
+    assert (of_one.local, of_one.remote) == (of_two.remote, of_two.local)
+    assert (data_of_two, data_of_one) == (b"from 1", b"from 0")
+    assert (role_of_one, role_of_two) == (IceRole.CONTROLLING, IceRole.CONTROLLED)
+
+
+# ---------------------------------------------------------------- connecting
+
+
+def test_what_may_be_read_of_a_connected_connection(rt):
+    async def body(alice, bob):
+        await rt.call(alice.send(b"12345"))
+        assert await rt.call(bob.receive()) == b"12345"
+        assert alice.state in (IceState.CONNECTED, IceState.COMPLETED)
+        assert alice.writable
+        assert alice.selected_pair in alice.pairs
+        assert alice.local_candidates == bob.remote_candidates
+        assert alice.selected_pair.local.type is CandidateType.HOST
+        assert "192" not in alice.explain()
+        assert bob.stats().datagrams_received == 1
+        assert alice.lost == {}
+        assert await rt.call(alice.connected()) == alice.selected_pair
+
+    with_pair(rt, body)
+
+
+def test_candidates_come_one_by_one_and_end(rt):
+    async def body(rt):
+        async with on_loopback(rt, True) as ice:
+            found = [candidate async for candidate in rt.each(ice.candidates())]
+            assert tuple(found) == ice.local_candidates != ()
+            assert (await rt.call(ice.gather())).candidates == tuple(found)
+
+    rt.run(body)
+
+
+def test_trickled_candidates_connect(rt):
+    async def body(rt):
+        async with on_loopback(rt, True, trickle=True) as alice, on_loopback(rt, False, trickle=True) as bob:
+            of_alice, of_bob = alice.local_description, bob.local_description
+            assert "trickle" in of_alice.options
+            assert not of_alice.end_of_candidates
+
+            def trickle(source, sink):
+                async def run():
+                    async for candidate in rt.each(source.candidates()):
+                        sink.add_remote_candidate(candidate)
+                    sink.end_of_candidates()
+
+                return run
+
+            def connected(ice, remote):
+                async def run():
+                    return await rt.call(ice.connect(remote))
+
+                return run
+
+            # Each hears of the other's description before its candidates, as signalling must see to.
+            connecting = [connected(alice, of_bob), connected(bob, of_alice)]
+
+            async def later():
+                for ice in (alice, bob):
+                    while ice.state is IceState.NEW:
+                        await rt.sleep(0.001)
+                await rt.together(trickle(alice, bob), trickle(bob, alice))
+
+            await rt.together(*connecting, later)
+            assert alice.selected_pair is not None
+
+    rt.run(body)
+
+
+def test_a_wait_that_ends_early_leaves_everything_going(rt):
+    async def body(rt):
+        async with on_loopback(rt, True) as alice, on_loopback(rt, False) as bob:
+            of_alice = await rt.call(alice.gather())
+            of_bob = bob.local_description  # no candidates yet: nobody to check
+            with pytest.raises(TimeoutError):
+                await rt.within(0.01, alice.connect, of_bob)
+            with pytest.raises(TimeoutError):
+                await rt.within(0.01, alice.connected)
+            with pytest.raises(LocalProtocolError, match=r"connected\(\)"):
+                await rt.call(alice.connect(of_bob))
+            await rt.call(bob.connect(of_alice))
+            assert (await rt.call(alice.connected())).nominated
+            with pytest.raises(TimeoutError):
+                await rt.within(0.01, alice.receive)
+            await rt.call(bob.send(b"kept"))
+            assert await rt.call(alice.receive()) == b"kept"
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_gathering_that_is_given_up_goes_on(rt):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        server = f"stun:127.0.0.1:{silent.getsockname()[1]}"
+
+        async def body(rt):
+            config = IceConfig(ta=0.005, gathering_timeout=0.2)
+            async with on_loopback(rt, True, ice_servers=server, config=config) as ice:
+                with pytest.raises(TimeoutError):
+                    await rt.within(0.01, ice.gather)
+                assert (await rt.call(ice.gather())).candidates
+
+        rt.run(body)
+
+
+# ---------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lite": True},
+        {"streams": 2},
+        {"components": 2},
+        {"policy": "relay"},
+        {"nomination": "aggressive"},
+        {"port_range": (6, 5)},
+        {"max_queued": 0},
+        {"ice_servers": ["nonsense"]},
+    ],
+)
+def test_what_is_wrong_or_not_built_is_said_before_anything_opens(rt, wrong):
+    with pytest.raises(LocalProtocolError):
+        rt.adapter.open_ice(controlling=True, **wrong)
+
+
+def test_local_ports_are_taken_from_the_range(rt):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def body(rt):
+        async with on_loopback(rt, True, port_range=(port, port)) as ice:
+            assert [one.address.port for one in (await rt.call(ice.gather())).candidates] == [port]
+
+    rt.run(body)
+
+
+def test_a_restart_is_refused(rt):
+    async def body(rt):
+        async with on_loopback(rt, True) as ice:
+            with pytest.raises(LocalProtocolError, match="make a new agent"):
+                ice.restart()
+
+    rt.run(body)
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_data_is_refused_before_a_pair_is_valid(rt):
+    async def body(rt):
+        async with on_loopback(rt, True) as ice:
+            with pytest.raises(NotConnected):
+                await rt.call(ice.send(b"early"))
+            with pytest.raises(NotConnected):
+                ice.send_nowait(b"early")
+            with pytest.raises(WouldBlock):
+                ice.receive_nowait()
+            for wrong in ({"stream": 1}, {"component": 2}):
+                with pytest.raises(LocalProtocolError, match="there is no stream"):
+                    await rt.call(ice.receive(**wrong))
+
+    rt.run(body)
+
+
+def test_a_full_queue_drops_the_oldest_datagrams_and_counts_them(rt):
+    async def body(alice, bob):
+        for number in range(9):
+            alice.send_nowait(b"%d" % number)
+        await until(rt, bob, lambda: bob.stats().datagrams_received == 9)
+        assert [bob.receive_nowait() for _ in range(4)] == [b"5", b"6", b"7", b"8"]
+        assert bob.stats().dropped[DropReason.QUEUE_FULL] == 5
+        with pytest.raises(WouldBlock):
+            bob.receive_nowait()
+
+    with_pair(rt, body, max_queued=4)
+
+
+def test_data_may_be_iterated_over_until_the_end(rt):
+    async def body(alice, bob):
+        for number in range(3):
+            alice.send_nowait(b"%d" % number)
+        await until(rt, bob, lambda: bob.stats().datagrams_received == 3)
+        bob.close()
+        assert [data async for data in rt.each(bob)] == [b"0", b"1", b"2"]
+
+    with_pair(rt, body)
+
+
+def test_every_datagram_goes_to_one_of_several_readers(rt):
+    async def body(alice, bob):
+        async def read():
+            return await rt.call(bob.receive())
+
+        async def write():
+            for data in (b"1", b"2", b"3"):
+                await rt.call(alice.send(data))
+
+        assert sorted((await rt.together(read, read, read, write))[:3]) == [b"1", b"2", b"3"]
+
+    with_pair(rt, body)
+
+
+# ---------------------------------------------------------------- the end
+
+
+def test_a_failure_to_connect_says_what_was_tried(rt):
+    async def body(rt):
+        async with on_loopback(rt, True, config=HASTY) as ice:
+            with pytest.raises(IceFailed) as caught:
+                await rt.call(ice.connect(NOBODY))
+            assert "failed" in caught.value.explanation
+            assert ice.state is IceState.FAILED
+            for again in (ice.connected, ice.receive, ice.changed):
+                with pytest.raises(IceFailed):
+                    await rt.within(HANG, again)
+            for again in (lambda: ice.send_nowait(b"x"), ice.receive_nowait):
+                with pytest.raises(IceFailed):
+                    again()
+            with pytest.raises(IceFailed):
+                _ = [data async for data in rt.each(ice)]
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_a_peer_that_vanishes_is_missed(rt):
+    # RFC 7675 5.1 has 30 s and no less than 5 between checks; nothing but the test's patience stands against less.
+    vanishing = IceConfig(ta=0.005, consent_interval=5.0, consent_timeout=0.2)
+
+    async def body(rt):
+        async with on_loopback(rt, True, config=vanishing) as alice:
+            async with on_loopback(rt, False) as bob:
+                await connect(rt, alice, bob)
+            with pytest.raises(ConsentLost):
+                await rt.call(alice.receive())
+            with pytest.raises(ConsentLost):
+                _ = [data async for data in rt.each(alice)]
+            with pytest.raises(ConsentLost):
+                alice.send_nowait(b"anybody?")
+
+    rt.run(body)
+
+
+def test_closing_wakes_everybody_who_waits(rt):
+    async def body(alice, bob):
+        async def wait():
+            with pytest.raises(IceClosed):
+                await rt.call(alice.receive())
+
+        async def read():
+            assert [data async for data in rt.each(alice)] == []
+
+        async def close():
+            await rt.sleep(0.01)
+            alice.close()
+            alice.close()
+
+        await rt.together(wait, wait, read, close)
+        for refused in (alice.gather, alice.connected, alice.receive, alice.changed):
+            with pytest.raises(IceClosed):
+                await rt.within(HANG, refused)
+        with pytest.raises(IceClosed):
+            await rt.call(alice.send(b"late"))
+
+    with_pair(rt, body)
+
+
+def test_leaving_the_block_wakes_those_who_wait_outside_of_it(rt):
+    async def body(rt):
+        opened = []
+
+        async def own():
+            async with on_loopback(rt, True) as ice:
+                opened.append(ice)
+                await rt.sleep(0.02)
+
+        async def read():
+            while not opened:
+                await rt.sleep(0.001)
+            with pytest.raises(IceClosed):
+                await rt.call(opened[0].receive())
+
+        await rt.together(own, read)
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_iterating_over_candidates_ends_or_is_refused_when_the_connection_closes(rt):
+    async def body(rt):
+        async with on_loopback(rt, True) as ice:
+            ice.close()
+            with pytest.raises(IceClosed):
+                ice.candidates()
+            with pytest.raises(IceClosed):
+                await rt.call(ice.connect(NOBODY))
+
+    rt.run(body)
+
+
+def test_a_connection_outside_of_its_block_says_so_and_is_unharmed(rt):
+    async def body(rt):
+        connection = rt.adapter.open_ice(controlling=True, include_loopback=True)
+        with pytest.raises(LocalProtocolError, match="with"):
+            await rt.call(connection.gather())
+        async with rt.opened(connection) as ice:
+            assert (await rt.call(ice.gather())).candidates
+        with pytest.raises(LocalProtocolError, match="second time"):
+            async with rt.opened(connection):
+                pass
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_a_failure_inside_the_driver_comes_out_of_the_block(rt, monkeypatch):
+    def fail(self, *args, **kwargs):
+        raise RuntimeError("a defect")
+
+    async def body(rt):
+        async with on_loopback(rt, True) as alice, on_loopback(rt, False) as bob:
+            of_alice, of_bob = await rt.call(alice.gather()), await rt.call(bob.gather())
+            monkeypatch.setattr(type(bob._agent), "handle_datagrams", fail)
+
+            async def from_alice():
+                await rt.call(alice.connect(of_bob))
+
+            async def from_bob():
+                await rt.call(bob.connect(of_alice))
+
+            await rt.together(from_alice, from_bob)
+
+    async def check(rt):
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await body(rt)
+        assert caught.group_contains(RuntimeError, match="a defect")
+        assert caught.value.split(lambda error: isinstance(error, (RuntimeError, IceError)))[1] is None
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: check(rt)))
