@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-_EXTRA = frozenset({"click", "ifaddr", "rich", "trio"})  # what the extra `cli` installs
+_EXTRA = frozenset({"click", "dns", "ifaddr", "prometheus_client", "rich", "trio"})  # what the extra `cli` installs
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 

@@ -27,7 +27,7 @@ from ._words import TESTS, summary
 _FAMILIES = {"ipv4": (4,), "ipv6": (6,)}
 
 
-@click.command()
+@click.command(short_help="Find out what kind of NAT is in the way.")
 @click.argument("uri", type=SERVER_URI)
 @click.option(
     "--test", "tests", multiple=True, type=click.Choice(TESTS), help="What to test; repeat it. Default: all but lifetime."

@@ -24,7 +24,7 @@ from sansice_cli._running import run
 from ._lookups import Question, Result, ask_all
 
 
-@click.command()
+@click.command(short_help="Ask STUN servers for this machine's outer address.")
 @click.argument("uris", metavar="URI...", nargs=-1, required=True, type=SERVER_URI)
 @click.option("--timeout", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Seconds to wait for a server.")
 @transport_option
