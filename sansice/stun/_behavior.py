@@ -50,7 +50,7 @@ from ._behavior_hairpinning import HairpinningTest
 from ._behavior_lifetime import LifetimeTest
 from ._behavior_mapping import MappingTest
 from ._behavior_questions import Outcome, Port, Question, Replied, Reply, Server
-from ._behavior_tests import Moves, Test, unavailable
+from ._behavior_tests import Finding, Moves, Test, unavailable
 from ._nat_behavior import NatBehavior
 from ._nat_words import BehaviorTest, MappingBehavior, ServerKind
 from ._resolution import ResolutionFailed, ServerResolution, ServerResolved
@@ -265,14 +265,14 @@ class BehaviorDiscovery(Machine):
 
     def _absorb(self, now: float) -> None:
         for output in self._resolution.take_outputs():
-            if not isinstance(output, Event):
-                self._outputs.append(output)
-            elif isinstance(output, ServerResolved):
+            if isinstance(output, ServerResolved):
                 self._targets.extend(target.address for target in output.targets[: self._config.max_targets])
                 self._move(BehaviorInput.RESOLVED)
                 self._try_next(now)
             elif isinstance(output, ResolutionFailed):
                 self._fail(output.reason)
+            else:
+                self._outputs.append(output)
         while outputs := self._asking.take_outputs():
             for output in outputs:
                 if self.state is BehaviorState.DONE:
@@ -306,13 +306,13 @@ class BehaviorDiscovery(Machine):
         if question not in self._open:
             return  # of a test that was over before, by another reply to the same input
         self._open.remove(question)
-        if reply.mapped is not None and not question.classic and reply.plain is not None:
+        if reply.mapped is not None and reply.plain is not None:
             self._compare(reply.plain, reply.mapped)
         if self._test is not None:
             self._play(self._test.take(question, reply), now)
         elif self.state is BehaviorState.CLASSIC:
             self._take_classic(reply, now)
-        elif self.state is BehaviorState.REACHING:
+        else:
             self._take_first(question, reply, now)
 
     def _take_first(self, question: Question, reply: Reply, now: float) -> None:
@@ -414,9 +414,9 @@ class BehaviorDiscovery(Machine):
             self._asking.forget()
             self._next_test(now)
 
-    def _finding(self, event: Event) -> None:
+    def _finding(self, event: Finding) -> None:
         self._outputs.append(event)
-        found: dict[str, Any] = {}
+        found: dict[str, Any]
         if isinstance(event, FilteringDiscovered):
             found = {"filtering": event.filtering}
         elif isinstance(event, MappingDiscovered):
@@ -427,7 +427,7 @@ class BehaviorDiscovery(Machine):
             found = {"fragments": event.fragments}
         elif isinstance(event, LifetimeDiscovered | LifetimeNarrowed):
             found = {"lifetime_s": event.alive_s, "expired_s": event.expired_s}
-        elif isinstance(event, TestUnavailable):
+        else:
             found = {"unavailable": (*self._behavior.unavailable, (event.test, event.reason))}
         self._behavior = attrs.evolve(self._behavior, **found)
 

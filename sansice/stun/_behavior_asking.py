@@ -281,7 +281,7 @@ class Asking(Machine):
                 reply = Reply(Outcome.SILENT, running.asked, now, running.local)
         if reply is not None:
             self._end(running, attrs.evolve(reply, arrived=port, source=source))
-        elif not transaction.done:
+        else:
             self._timers.set(transaction.id, transaction.deadline())
 
     def _end(self, running: _Running, reply: Reply) -> None:

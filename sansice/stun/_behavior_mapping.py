@@ -13,14 +13,13 @@ from ._nat_words import BehaviorTest, MappingBehavior
 class MappingTest:
     """Three questions from one socket: to the primary address, to the other address, to the other address and port."""
 
-    __slots__ = ("_first", "_local", "_second", "_server", "over")
+    __slots__ = ("_local", "_seen", "_server", "over")
 
     def __init__(self, server: Server) -> None:
         self.over: bool = False
         self._server = server
-        self._local: Address | None = None
-        self._first: Address | None = None
-        self._second: Address | None = None
+        self._local = Address("", 0)
+        self._seen: list[Address] = []  # mapped addresses, in the order of the tests
 
     def begin(self) -> Moves:
         """Test I. It is asked anew, as the mapping that an earlier test had may be gone by now."""
@@ -31,17 +30,18 @@ class MappingTest:
         if reply.outcome is not Outcome.ANSWERED or reply.mapped is None or reply.local is None:
             self.over = True
             return unavailable(BehaviorTest.MAPPING, reply.complaint(question))
-        if self._first is None:
-            self._first, self._local = reply.mapped, reply.local
-            if reply.mapped == reply.local:
+        mapped = reply.mapped
+        self._seen.append(mapped)
+        if len(self._seen) == 1:
+            self._local = reply.local
+            if mapped == reply.local:
                 return self._found(MappingBehavior.NONE)
             return (self._question(self._server.other_host),)
-        if self._second is None:
-            self._second = reply.mapped
-            if reply.mapped == self._first:
+        if len(self._seen) == 2:
+            if mapped == self._seen[0]:
                 return self._found(MappingBehavior.ENDPOINT_INDEPENDENT)
             return (self._question(self._server.alternate),)
-        same = reply.mapped == self._second
+        same = mapped == self._seen[1]
         return self._found(MappingBehavior.ADDRESS_DEPENDENT if same else MappingBehavior.ADDRESS_AND_PORT_DEPENDENT)
 
     def _question(self, destination: Address) -> Question:
@@ -49,6 +49,4 @@ class MappingTest:
 
     def _found(self, mapping: MappingBehavior) -> Moves:
         self.over = True
-        assert self._local is not None
-        assert self._first is not None
-        return (MappingDiscovered(mapping, self._local, self._first),)
+        return (MappingDiscovered(mapping, self._local, self._seen[0]),)

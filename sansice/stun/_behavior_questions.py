@@ -8,7 +8,7 @@ import attrs
 
 from sansice.machine import Address, DecodeError, Event
 
-from ._attributes import CHANGED_ADDRESS, MAPPED_ADDRESS, OTHER_ADDRESS, PADDING, Attribute
+from ._attributes import CHANGED_ADDRESS, MAPPED_ADDRESS, OTHER_ADDRESS, PADDING, XOR_MAPPED_ADDRESS, Attribute
 from ._message import Message
 from ._values import ChangeRequest
 
@@ -101,7 +101,7 @@ class Reply:
         arrived: at which port the answer came.
         source: where it came from.
         mapped: what the server saw: XOR-MAPPED-ADDRESS, or MAPPED-ADDRESS of a classic question or answer.
-        plain: MAPPED-ADDRESS, which something on the way may have rewritten.
+        plain: MAPPED-ADDRESS beside XOR-MAPPED-ADDRESS: something on the way may have rewritten it.
         other: OTHER-ADDRESS.
         changed: CHANGED-ADDRESS.
         padded: whether PADDING came back.
@@ -155,7 +155,7 @@ def answer(message: Message, mapped: Address | None, question: Question, *, aske
         ended,
         local,
         mapped=seen,
-        plain=plain,
+        plain=plain if XOR_MAPPED_ADDRESS in message and not question.classic else None,
         other=address_in(message, OTHER_ADDRESS),
         changed=address_in(message, CHANGED_ADDRESS),
         padded=PADDING in message,

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
-from sansice.machine import Event
-
-from ._behavior_events import TestUnavailable
+from ._behavior_events import (
+    FilteringDiscovered,
+    FragmentsDiscovered,
+    HairpinningDiscovered,
+    LifetimeDiscovered,
+    LifetimeNarrowed,
+    MappingDiscovered,
+    TestUnavailable,
+)
 from ._behavior_questions import Question, Reply
 from ._nat_words import BehaviorTest
 
-Moves: TypeAlias = tuple[Question | Event, ...]
+Finding: TypeAlias = (
+    FilteringDiscovered
+    | MappingDiscovered
+    | HairpinningDiscovered
+    | FragmentsDiscovered
+    | LifetimeNarrowed
+    | LifetimeDiscovered
+    | TestUnavailable
+)
+
+Moves: TypeAlias = tuple[Question | Finding, ...]
 """What a test wants: questions to be asked, and events to be told."""
 
 
