@@ -212,6 +212,13 @@ def test_when_every_target_has_failed_nothing_is_waited_for(world):
     assert world.look_up()[0] == pytest.approx(0.04)
 
 
+def test_while_one_target_may_still_answer_the_failure_of_the_last_one_is_not_the_end(world):
+    world.name(DEAD, REFUSING)
+    when, failed = world.look_up()
+    assert when == 10.0
+    assert [attempt.target.address.host for attempt in failed.attempts] == [REFUSING, DEAD]
+
+
 def test_a_request_that_runs_out_of_patience_before_the_look_up_ends_it(world):
     when, failed = world.look_up(f"stun:{DEAD}", config=StunClientConfig(schedule=Schedule(rc=2)))
     assert when == 8.5
