@@ -105,10 +105,10 @@ class ResolutionFailed(Event):
 class ServerResolution(Machine):
     """Turns one URI into the addresses to try; then it is over. Everything is asked again by the next one.
 
-    An IP address is answered within `start`. A name with a port is looked up by A and AAAA; without a port by SRV first,
-    and that of a TURN server of any transport by NAPTR before. Where SRV and NAPTR lead nowhere, the name's addresses
-    and the default port are it. Names and transports keep the order of the DNS; the families of one name are
-    interleaved (RFC 8305 4).
+    An IP address is answered within `start`. A name with a port is looked up by A and AAAA. One without a port is looked
+    up by SRV first, and before that by NAPTR, if it is a TURN server's and the URI names no transport; where neither has
+    anything, the name's addresses and the default port are the answer. Names keep the order that the DNS gives them, and
+    the families of one name take turns (RFC 8305 4). Only NAPTR makes TLS or DTLS of a ``turn:`` URI.
 
     The answer comes at once for all: a machine that races targets needs their order. So that a name server that is
     silent about one family costs little, a resolution that has something to try and waits for nothing but addresses
