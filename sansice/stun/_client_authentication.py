@@ -90,14 +90,11 @@ class ClientAuthentication:
         self._offered: tuple[PasswordAlgorithm, ...] | None = None
         self._challenges = 0  # that changed something, since a request was last accepted
         self.problem = ""
-        match credentials:
-            case ShortTermCredentials(username, password, algorithm):
-                both_unless_known = algorithm or IntegrityAlgorithm.BOTH  # RFC 8489 9.1.2
-                self._protection = Protection(((USERNAME, username),), short_term_key(password), both_unless_known)
-            case LongTermCredentials():
-                self._long_term = credentials
-            case None:
-                pass
+        if isinstance(credentials, ShortTermCredentials):
+            algorithm = credentials.algorithm or IntegrityAlgorithm.BOTH  # RFC 8489 9.1.2
+            self._protection = Protection(((USERNAME, credentials.username),), short_term_key(credentials.password), algorithm)
+        elif credentials is not None:
+            self._long_term = credentials
 
     @property
     def long_term(self) -> bool:

@@ -1,7 +1,7 @@
 """The server's half of both credential mechanisms (RFC 8489 9.1.3, 9.2.4).
 
-Nothing is remembered of anybody. The first failing check of the RFC's list decides the answer, with one exception to
-what a stranger could measure: whether a user exists is not told by the answer, nor by the work done for it.
+Nothing is remembered of anybody. The checks come in the order of the RFC, and the first that fails decides the answer.
+Whether a user exists is told neither by the answer nor by the work that is done for it.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class ServerAuthentication:
 
     Nonces are bound to the client's address and port and need no memory, see `NonceIssuer`. What a request lacks or has
     wrong is looked at in the order of the RFC, a nonce that is no longer valid last: a wrong password is never told
-    anything else. Whatever the algorithms in the nonce's cookie, an altered cookie makes another nonce.
+    anything else. A nonce whose cookie was altered on the way is no longer valid.
 
     Indications have no place in this mechanism (RFC 8489 9.2): they are ignored here.
 
