@@ -22,9 +22,10 @@ from sansice.ice import (
     NotConnected,
     WouldBlock,
 )
+from sansice.stun import Schedule
 
 QUICK = IceConfig(ta=0.005)  # the least that RFC 8445 14.2 allows
-HASTY = IceConfig(ta=0.005, pac_timeout=0.05)
+HASTY = IceConfig(ta=0.005, pac_timeout=0.05, schedule=Schedule(rc=1, rm=1))
 NOBODY = Description("gone", "nobodynobodynobodynobody")
 
 
@@ -412,7 +413,7 @@ def test_a_failure_inside_the_driver_comes_out_of_the_block(rt, monkeypatch):
         raise RuntimeError("a defect")
 
     async def body(rt):
-        async with on_loopback(rt, True) as alice, on_loopback(rt, False) as bob:
+        async with on_loopback(rt, True, config=HASTY) as alice, on_loopback(rt, False, config=HASTY) as bob:
             of_alice, of_bob = await rt.call(alice.gather()), await rt.call(bob.gather())
             monkeypatch.setattr(type(bob._agent), "handle_datagrams", fail)
 
