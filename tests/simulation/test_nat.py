@@ -146,6 +146,47 @@ def test_there_is_no_hairpin():
     assert bench.net.lost == {Fate.NO_HAIRPIN: 1}
 
 
+def received(node):
+    return [event for _, event in node.events if type(event) is Received]
+
+
+@pytest.mark.parametrize("filtering", Filtering)
+def test_a_nat_that_hairpins_turns_a_packet_round_with_its_outer_source_if_the_filter_lets_it_in(filtering):
+    bench = Bench(filtering=filtering, hairpinning=True)
+    mapped = bench.out(SERVER)
+    neighbour = bench.net.host("neighbour", "10.0.0.3", behind=bench.nat).run(Peer("10.0.0.3"))
+    outer = bench.out(SERVER, neighbour)
+    neighbour.call(neighbour.machine.send, mapped, b"hairpin")
+    bench.net.run()
+    assert received(bench.inside) == ([Received(outer, b"hairpin")] if filtering is Filtering.ENDPOINT_INDEPENDENT else [])
+    bench.inside.call(bench.inside.machine.send, outer, b"back")
+    bench.net.run()
+    assert received(neighbour) == [Received(mapped, b"back")]
+
+
+def test_an_icmp_error_is_not_turned_round():
+    bench = Bench(filtering=Filtering.ENDPOINT_INDEPENDENT, hairpinning=True)
+    mapped = bench.out(SERVER)
+    bench.inside.stop()
+    neighbour = bench.net.host("neighbour", "10.0.0.3", behind=bench.nat).run(Peer("10.0.0.3"))
+    neighbour.call(neighbour.machine.send, mapped, b"hairpin")
+    bench.net.run()
+    assert bench.net.lost == {Fate.CLOSED_PORT: 1, Fate.NO_HAIRPIN: 1}
+    assert not [event for _, event in neighbour.events if type(event) is Unreachable]
+
+
+@pytest.mark.parametrize("alg", [True, False])
+def test_a_nat_with_an_alg_rewrites_its_outer_address_inside_what_it_lets_in(alg):
+    bench = Bench(alg=alg)
+    mapped = bench.out(SERVER)
+    outer, inner = bytes([203, 0, 113, 1]), bytes([10, 0, 0, 2])
+    data = b"<" + mapped.port.to_bytes(2, "big") + outer + b">" + outer
+    bench.peers[SERVER].call(bench.peers[SERVER].machine.send, mapped, data)
+    bench.net.run()
+    rewritten = b"<" + INNER.port.to_bytes(2, "big") + inner + b">" + outer
+    assert received(bench.inside) == [Received(SERVER, rewritten if alg else data)]
+
+
 def test_neighbours_reach_each_other_without_the_nat():
     bench = Bench(trace=10)
     neighbour = bench.net.host("neighbour", "10.0.0.3", behind=bench.nat).run(Peer("10.0.0.3"))

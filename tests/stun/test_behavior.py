@@ -539,6 +539,21 @@ def test_a_socket_that_dies_makes_its_test_unavailable_once_and_the_rest_goes_on
     assert closed == [opened[0]]
 
 
+def test_what_else_a_socket_takes_with_it_after_the_last_test_is_not_told():
+    discovery = BehaviorDiscovery(PRIMARY, tests=[BehaviorTest.FILTERING], local=Address(INSIDE, 0), entropy=Drawn())
+    server = Answers(discovery)
+    discovery.start(now=0.0)
+    server.run(until=0.25)
+    opened = [output.socket for output in server.outputs if isinstance(output, OpenSocket)]
+    discovery.handle_socket_failed(opened[1], SocketError(SocketErrorKind.OTHER, "pulled"), now=0.35)
+    reason = "192.0.2.10:3478 could not be asked (pulled)"
+    assert discovery.take_outputs()[:1] == [TestUnavailable(BehaviorTest.FILTERING, reason)]
+    assert discovery.state is BehaviorState.DONE
+    server.run(until=60.0)
+    assert sum(isinstance(output, TestUnavailable) for output in server.outputs) == 0
+    assert discovery.take_outputs() == []
+
+
 def test_noise_is_dropped_and_counted():
     world = World(nat={})
     world.node.call(world.discovery.start)
