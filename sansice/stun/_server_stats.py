@@ -20,7 +20,7 @@ class StunServerStats:
         indications: indications that were well-formed, and need no answer.
         classic: how many of the requests were of RFC 3489.
         retransmissions: requests that came again while they waited for the application, or were answered from memory.
-        dropped: what arrived and was not answered, by reason; `DropReason.RATE_LIMITED` is the rate limit.
+        dropped: what arrived and was not served, by reason: not answered at all, or with an error for that reason.
         connections: streams open now.
         accepted: streams accepted so far.
         timed_out: streams closed by a deadline.

@@ -105,10 +105,11 @@ def test_a_batch_is_answered_in_its_order():
     assert serving.stats.responses == 3
 
 
-@pytest.mark.req("RFC8489-116", "RFC8489-117")
+@pytest.mark.req("RFC8489-008", "RFC8489-116", "RFC8489-117")
 def test_fingerprint_is_in_the_answer_if_it_was_in_the_request_and_is_not_asked_for():
     serving = Serving()
-    assert serving.answer(binding(fingerprint=True)).has_fingerprint
+    response = serving.answer(binding(fingerprint=True))
+    assert (response.has_fingerprint, response.transaction_id) == (True, ID)
     assert not serving.answer(binding([(PRIORITY, 1)])).has_fingerprint
 
 
@@ -124,11 +125,11 @@ def test_attributes_of_no_use_are_passed_over(attribute):
     assert response.get(XOR_MAPPED_ADDRESS) == CLIENT
 
 
-@pytest.mark.req("RFC8489-046", "RFC8489-050")
+@pytest.mark.req("RFC8489-008", "RFC8489-046", "RFC8489-050")
 def test_unknown_required_attributes_are_named_in_a_420_all_of_them():
     serving = Serving()
     response = serving.answer(binding([(one, b"value") for one in REQUIRED] + [(OPTIONAL, b"")], fingerprint=True))
-    assert response.message_class is MessageClass.ERROR
+    assert (response.message_class, response.transaction_id) == (MessageClass.ERROR, ID)
     assert response.get(ERROR_CODE) == ErrorCode(420)
     assert response.get(UNKNOWN_ATTRIBUTES) == (0x7FF0, 0x7FF1, 0x7FF2)
     assert response.has_fingerprint
