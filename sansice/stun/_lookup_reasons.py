@@ -41,5 +41,5 @@ def describe_silence(opened: bool, dropped: Mapping[DropReason, int], elapsed: f
         return f"no connection within {seconds}"
     if not dropped:
         return f"no answer within {seconds}"
-    kinds = ", ".join(f"{reason.value} ({count} times)" for reason, count in dropped.items())
+    kinds = ", ".join(f"{reason.value} ({'once' if count == 1 else f'{count} times'})" for reason, count in dropped.items())
     return f"it answers, but with nothing that can be used: {kinds}"

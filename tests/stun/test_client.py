@@ -22,7 +22,7 @@ from sansice.machine import (
     TlsOptions,
     Transport,
 )
-from sansice.simulation import check_machine
+from sansice.simulation import Network, check_machine
 from sansice.stun import (
     ALTERNATE_DOMAIN,
     ALTERNATE_SERVER,
@@ -50,6 +50,7 @@ from sansice.stun import (
     FailureCause,
     IndicationReceived,
     IntegrityAlgorithm,
+    Listener,
     LongTermCredentials,
     MessageClass,
     Method,
@@ -59,10 +60,14 @@ from sansice.stun import (
     Redirected,
     RequestReceived,
     Schedule,
+    ServerAuthentication,
     ServerTarget,
     ShortTermCredentials,
+    StaticUsers,
     StunClient,
     StunClientConfig,
+    StunServer,
+    StunServerConfig,
     TransactionFailed,
     TransactionSucceeded,
     TransactionTimedOut,
@@ -1209,3 +1214,50 @@ def test_it_keeps_the_contract_of_machines(credentials):
         answers=answers,
         secrets=lambda _: ["password"],
     )
+
+
+# Against the server of this package
+
+
+@pytest.fixture
+def locked():
+    """A server that asks for long-term credentials, and a client 20 ms away that has them."""
+    net = Network(seed=11, latency=0.02, loss=0.2, duplication=0.2, jitter=0.01, reordering=0.1)
+    there, here = net.host("server", A.host), net.host("client", LOCAL.host)
+    users = StaticUsers({"user": "password"}, "realm")
+    authentication = ServerAuthentication(realm="realm", lookup_key=users, entropy=there.entropy)
+    server = StunServer(authentication=authentication, config=StunServerConfig(rate=None), entropy=there.entropy)
+    there.run(server).call(server.start, [Listener(UDP, A)])
+    client = StunClient(credentials=LONG, entropy=here.entropy)
+    return net, server, client, here.run(client)
+
+
+def test_every_request_has_one_outcome_whatever_the_network_does(locked):
+    net, _server, client, node = locked
+    path = node.call(client.open, ServerTarget(UDP, A))
+    ids = [node.call(client.request, Method.BINDING, path=path) for _ in range(100)]
+    net.run(until=600.0)
+    outcomes = [event for _, event in node.events if not isinstance(event, PathOpened)]
+    assert sorted(event.id for event in outcomes) == sorted(ids)
+    assert all(event.mapped == (LOCAL.host, path_port(node)) for event in outcomes)
+    assert client.deadline() == math.inf
+
+
+def path_port(node):
+    (address,) = node.sockets.values()
+    return address.port
+
+
+@pytest.mark.req("RFC8489-088")
+def test_a_server_challenges_the_first_request_and_none_of_those_that_follow(locked):
+    net, server, client, node = locked
+    path = node.call(client.open, ServerTarget(UDP, A))
+    node.call(client.request, Method.BINDING, path=path)
+    net.run(until=60.0)
+    challenged = server.stats.errors[401]
+    for _ in range(10):
+        node.call(client.request, Method.BINDING, path=path)
+    net.run(until=120.0)
+    assert server.stats.errors[401] == challenged >= 1
+    assert client.stats.requests == 2 + 10
+    assert sum(isinstance(event, TransactionSucceeded) for _, event in node.events) == 11

@@ -232,7 +232,16 @@ def test_the_timeout_is_the_callers(world):
 def test_a_name_that_does_not_exist_is_a_failure_to_resolve(world):
     _, failed = world.look_up("stun:nowhere.example")
     assert (failed.step, failed.attempts) == (LookupStep.RESOLVE, ())
+    assert failed.reason.startswith("no server found")  # whom it is about stands in `uri`
     assert "no such name" in failed.reason
+
+
+def test_a_family_that_this_machine_does_not_have_costs_no_time(world):
+    world.net.host("both", "192.0.2.9", "2001:db8::9").run(Liar("192.0.2.9", bytes))
+    world.name("2001:db8::9", "192.0.2.9")
+    when, found = world.look_up()
+    assert when == pytest.approx(0.04)
+    assert found.target.address.host == "192.0.2.9"
 
 
 def test_with_a_local_address_only_its_family_is_tried(world):
