@@ -1,4 +1,5 @@
 import pytest
+from hypothesis import given, strategies as st
 
 from sansice.machine import Address, SocketId
 from sansice.stun import (
@@ -387,6 +388,23 @@ def test_requests_that_were_on_their_way_together_are_all_tried_again():
     stale = [challenge(f"{ALGORITHMS}x{number}", code=438) for number in range(10)]
     assert [client.handle_response(one, first) for one in stale] == [RETRY] * 10
     assert values(client.protect())[NONCE] == f"{ALGORITHMS}x0"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([REALM, NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS]),
+            st.binary(max_size=40) | st.sampled_from([b"r", OLD.encode(), ALL.encode(), b"\0\2\0\0", b"\0\1\0\1salt"]),
+        ),
+        max_size=5,
+    ),
+    st.sampled_from([401, 438]),
+)
+def test_whatever_a_challenge_holds_the_next_request_can_be_built(attributes, code):
+    for client in (long_term(), challenged(ALL)):
+        respond(client, failed(code, *(raw(*one) for one in attributes)))
+        one = client.protect()
+        encode(Method.BINDING, MessageClass.REQUEST, TID, one.attributes, key=one.key, algorithm=one.algorithm)
 
 
 def test_protection_shows_no_secrets():

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from hypothesis import given, strategies as st
 
 from sansice.machine import Address, DropReason
 from sansice.simulation._inspect import weigh
@@ -595,6 +596,23 @@ def test_a_server_offers_what_it_supports(algorithms):
 def test_a_realm_can_be_sent(realm):
     with pytest.raises(ValueError, match=r"empty|limit|not allowed"):
         ServerAuthentication(realm=realm, lookup_key=StaticUsers({}))
+
+
+ANYTHING = st.lists(
+    st.tuples(
+        st.sampled_from([USERNAME, USERHASH, REALM, NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS]).map(lambda one: one.code),
+        st.binary(max_size=40)
+        | st.sampled_from([b"user", SERVER_REALM.encode(), b"obMatJos2gAAA", b"\0\2\0\0\0\1\0\0", b"\0\2\0\0"]),
+    ),
+    max_size=7,
+)
+
+
+@given(ANYTHING, st.sampled_from(IntegrityAlgorithm), st.sampled_from(MessageClass), st.sampled_from([None, SHA256_KEY, MD5_KEY]))
+def test_whatever_a_message_holds_it_gets_a_result(attributes, algorithm, kind, key):
+    message = request(*(raw(*one) for one in attributes), key=key, algorithm=algorithm, kind=kind)
+    for server in (long_term(userhash=True), long_term(lookup_key=TimeLimitedSecrets("north")), short_term()):
+        assert type(ask(server, message)) in (Rejected, Ignored)
 
 
 def test_the_same_entropy_makes_the_same_answers():
