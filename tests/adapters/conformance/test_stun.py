@@ -105,9 +105,9 @@ def test_names_are_looked_up(rt):
     run(rt, body)
 
 
-@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS])
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS, Transport.DTLS])
 def test_streams_are_served(rt, transport, authority, certificate):
-    scheme = "stuns" if transport is Transport.TLS else "stun"
+    scheme = "stun" if transport is Transport.TCP else "stuns"
 
     async def body(rt):
         listen = [f"{transport.value}:127.0.0.1:0"]
@@ -116,7 +116,7 @@ def test_streams_are_served(rt, transport, authority, certificate):
             uri = uri_of(service, 0, scheme)
             asked = rt.adapter.stun_binding(uri, transports=[transport], verify_name="localhost", tls=trusting)
             assert (await rt.call(asked)).host == "127.0.0.1"
-            assert service.stats.accepted == 1
+            assert service.stats.responses == 1
 
     run(rt, body)
 
