@@ -8,7 +8,9 @@ the line before the block may say otherwise, both of the first two with a semico
     <!-- test: used by tests/docs/x.py -->   instead of the block this program runs, with the path of the block's as its argument
     <!-- test: compile, REASON -->           the block is only compiled, because REASON
 
-A shell block (```sh) is read line by line: the programs, scripts, extras, subcommands and options it names must exist.
+A shell block (```sh) is read line by line: the programs, scripts, extras, subcommands and options it names must exist. Where a
+comment says "used by", that program runs the block, or one in another language. It gets the path of the block and, where a
+```text block follows, the path of that, which is what the block prints.
 """
 
 from __future__ import annotations
@@ -237,6 +239,8 @@ BLOCKS = {
 }
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 TWO_ENDED = {"embed.py": ["--controlling"]}
+USED = [(block, blocks) for blocks in BLOCKS.values() for block in blocks if block.language in (*SHELL, "ini") and block.how]
+ALL_RUN = ["docs/howto/stun.md"]  # no block there is only looked at
 PYTHON = [(block, blocks) for blocks in BLOCKS.values() for block in blocks if block.language == "python"]
 COMMANDS = [
     (f"{block}", line)
@@ -273,6 +277,26 @@ def run_program(source: str, document: str, folder: Path, used_by: Path | None =
 @pytest.mark.parametrize(("place", "command"), COMMANDS, ids=[f"{place} {command}" for place, command in COMMANDS])
 def test_command_that_is_shown_exists(place, command):
     assert complaints(command) == []
+
+
+@pytest.mark.parametrize(("block", "blocks"), USED, ids=[str(block) for block, _ in USED])
+def test_commands_of_a_block_run(block, blocks, tmp_path):
+    [used_by] = filter(None, [user(block)])
+    written = [tmp_path / "block.txt"]
+    written[0].write_text(block.text, encoding="utf-8")
+    following = blocks[blocks.index(block) + 1 :][:1]
+    if following and following[0].language == "text":
+        written.append(tmp_path / "shown.txt")
+        written[1].write_text(following[0].text, encoding="utf-8")
+    command = [sys.executable, "-P", "-X", "dev", used_by, *written]
+    run = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
+    assert (run.returncode, run.stderr) == (0, ""), f"{block}\n{run.stdout}\n{run.stderr}"
+
+
+@pytest.mark.parametrize("document", ALL_RUN)
+def test_every_block_of_a_document_runs(document):
+    run = {block for block, _ in [*USED, *PYTHON]}
+    assert [str(block) for block in BLOCKS[ROOT / document] if block not in run and block.language != "text"] == []
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
