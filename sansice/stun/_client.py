@@ -7,7 +7,7 @@ server, what is known of its round-trip time and of its realm and nonce, and whi
 from __future__ import annotations
 
 import os
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
@@ -42,27 +42,23 @@ from sansice.machine import (
     Transport,
 )
 
-from ._attributes import SOFTWARE, Attribute
+from ._attributes import Attribute
 from ._client_authentication import ClientAuthentication, Protection, Verdict
 from ._client_config import StunClientConfig
+from ._client_memory import ServerMemory
+from ._client_messages import MessageWriter
 from ._credentials import LongTermCredentials, ShortTermCredentials
-from ._encoding import encode
-from ._exchange import Attributes, Exchange, ExchangeInput, ExchangeState, Server, Socket
+from ._exchange import Exchange, ExchangeInput, ExchangeState, Server, Socket
 from ._framing import StreamFramer
 from ._header import MessageClass, Method, TransactionId, new_transaction_id
 from ._message import Message, decode_untrusted
 from ._paths import IndicationReceived, Path, PathClosed, PathOpened, RequestReceived
 from ._redirects import MAX_REDIRECTED_SOCKETS, MAX_REDIRECTIONS, MEMORY, TRY_ALTERNATE, Redirected, read_alternate
 from ._resolution_rules import ServerTarget
-from ._rto import RtoCache
-from ._schedule import Schedule
-from ._sizes import size_budget
 from ._transaction import FailureCause, StunTransaction, TransactionFailed, TransactionSucceeded, TransactionTimedOut
 
 _DEFAULT_CONFIG = StunClientConfig()
-_NO_ID = TransactionId(bytes(12))  # for a first look at how long a message gets
 _MAX_CHALLENGES = 4  # ours: of one request; a first 401, a stale nonce, a new realm, and one more
-_MAX_IDENTITIES = 1024  # ours: servers whose realm and nonce are remembered, as many as have an RTO
 
 _Outcome: TypeAlias = TransactionSucceeded | TransactionFailed | TransactionTimedOut
 
@@ -105,18 +101,18 @@ class StunClient(Machine):
     """
 
     __slots__ = (
-        "_authentications",
         "_closed",
         "_config",
         "_credentials",
         "_entropy",
         "_exchanges",
         "_ids",
-        "_rtos",
+        "_memory",
         "_running",
         "_servers",
         "_sockets",
         "_timers",
+        "_writer",
         "stats",
     )
 
@@ -142,8 +138,8 @@ class StunClient(Machine):
         self._servers: dict[Address, Server] = {}  # those that something is to be asked, and no other
         self._exchanges: dict[TransactionId, Exchange] = {}
         self._running: dict[TransactionId, Exchange] = {}  # by the id on the wire
-        self._authentications: OrderedDict[Address, ClientAuthentication] = OrderedDict()
-        self._rtos = RtoCache(initial=config.schedule.rto)
+        self._memory = ServerMemory(config, credentials)
+        self._writer = MessageWriter(config)
         self._timers: Timers[TransactionId | SocketId] = Timers()
 
     # ------------------------------------------------------------- sockets
@@ -264,11 +260,9 @@ class StunClient(Machine):
         server = self._servers.get(path.remote)
         if server is not None and len(server.queue) >= self._config.max_queued:
             raise LocalProtocolError(f"{len(server.queue)} requests wait for {path.remote} already")
-        authentication = self._authentication(path.remote)
-        too_large = self._misfit(self._encode(MessageClass.REQUEST, method, _NO_ID, given, authentication.protect()), path)
-        if too_large:
-            raise LocalProtocolError(too_large)
-        self._remember(path.remote, authentication)
+        authentication = self._memory.authentication(path.remote)
+        self._writer.check(MessageClass.REQUEST, method, given, authentication.protect(), path)
+        self._memory.remember(path.remote, authentication)
         exchange = Exchange(new_transaction_id(self._entropy), method, given, path, known.hostname, authentication)
         self._exchanges[exchange.id] = exchange
         self._enqueue(exchange)
@@ -296,13 +290,10 @@ class StunClient(Machine):
         path, known = self._choose(path)
         if not known.open:
             raise LocalProtocolError(f"socket {path.socket} is not open yet, and an indication waits for nothing")
-        authentication = self._authentication(path.remote)
-        protection, given = authentication.protect_indication(), tuple(attributes)
-        too_large = self._misfit(self._encode(MessageClass.INDICATION, method, _NO_ID, given, protection), path)
-        if too_large:
-            raise LocalProtocolError(too_large)
+        protection, given = self._memory.authentication(path.remote).protect_indication(), tuple(attributes)
+        self._writer.check(MessageClass.INDICATION, method, given, protection, path)
         transaction_id = new_transaction_id(self._entropy)
-        data = self._encode(MessageClass.INDICATION, method, transaction_id, given, protection)
+        data = self._writer.write(MessageClass.INDICATION, method, transaction_id, given, protection)
         known.asked(path.remote)
         self._outputs.append(SendStream(path.socket, data) if path.reliable else SendDatagram(path.socket, path.remote, data))
         return transaction_id
@@ -331,42 +322,6 @@ class StunClient(Machine):
             raise LocalProtocolError(f"{path.remote} is of another family than socket {path.socket}")
         return path, known
 
-    def _encode(
-        self,
-        message_class: MessageClass,
-        method: Method,
-        transaction_id: TransactionId,
-        attributes: Attributes,
-        protection: Protection,
-    ) -> bytes:
-        software = self._config.software if message_class is MessageClass.REQUEST else None
-        return encode(
-            method,
-            message_class,
-            transaction_id,
-            (*(((SOFTWARE, software),) if software is not None else ()), *attributes, *protection.attributes),
-            key=protection.key,
-            algorithm=protection.algorithm,
-            fingerprint=self._config.fingerprint,
-        )
-
-    def _misfit(self, data: bytes, path: Path) -> str:
-        """Words for a person where ``data`` is too large for ``path`` (RFC 8489 6.1)."""
-        budget = size_budget(path.transport, ipv6=path.remote.is_ipv6, mtu=self._config.mtu)
-        if len(data) <= budget:
-            return ""
-        return f"a message of {len(data)} bytes; to {path.remote} over {path.transport.value} it may have {budget} (RFC 8489 6.1)"
-
-    def _authentication(self, remote: Address) -> ClientAuthentication:
-        """What is known of the server at this address and port (RFC 8489 9.1.5, 9.2.3)."""
-        return self._authentications.get(remote) or ClientAuthentication(self._credentials)
-
-    def _remember(self, remote: Address, authentication: ClientAuthentication) -> None:
-        self._authentications[remote] = authentication
-        self._authentications.move_to_end(remote)
-        if len(self._authentications) > _MAX_IDENTITIES:
-            self._authentications.popitem(last=False)
-
     # ------------------------------------------------------------- from the queue to the outcome
 
     def _enqueue(self, exchange: Exchange, *, first: bool = False) -> None:
@@ -392,8 +347,8 @@ class StunClient(Machine):
         protection = exchange.protection = authentication.protect()
         # The first transaction has the id that the caller knows; each one more has its own (RFC 8489 6, 9.2.5).
         transaction_id = exchange.id if exchange.transaction is None else new_transaction_id(self._entropy)
-        request = self._encode(MessageClass.REQUEST, exchange.method, transaction_id, exchange.attributes, protection)
-        too_large = self._misfit(request, path)  # by what the server wants to be sent back
+        request = self._writer.write(MessageClass.REQUEST, exchange.method, transaction_id, exchange.attributes, protection)
+        too_large = self._writer.misfit(request, path)  # by what the server wants to be sent back
         if too_large:
             self._finish(exchange, TransactionFailed(exchange.id, None, too_large, FailureCause.TOO_LARGE))
             return
@@ -405,7 +360,7 @@ class StunClient(Machine):
             method=exchange.method,
             key=protection.key,
             algorithm=protection.algorithm,
-            schedule=self._schedule(path, now),
+            schedule=self._memory.schedule(path, now),
             reliable=path.reliable,
             classic=self._config.classic,
             long_term=authentication.long_term,
@@ -417,12 +372,6 @@ class StunClient(Machine):
         self._running[transaction_id] = exchange
         transaction.start(now=now)
         self._absorb(exchange, now)
-
-    def _schedule(self, path: Path, now: float) -> Schedule:
-        """Start from what earlier answers taught (RFC 8489 6.2.1)."""
-        schedule = self._config.schedule
-        rto = max(self._rtos.rto(path.remote.host, now=now), min(self._config.least_rto, schedule.rto))
-        return schedule if path.reliable or rto == schedule.rto else attrs.evolve(schedule, rto=rto, minimum_rto=0.0)
 
     def _absorb(self, exchange: Exchange, now: float) -> None:
         """Take what the transaction of ``exchange`` has put out."""
@@ -437,9 +386,7 @@ class StunClient(Machine):
     def _end_transaction(self, exchange: Exchange, outcome: _Outcome, now: float) -> None:
         self._leave(exchange)
         asked = exchange.path.remote
-        if not exchange.path.reliable:
-            rtt = outcome.rtt if isinstance(outcome, TransactionSucceeded) else None
-            self._rtos.finished(asked.host, rtt, now=now)
+        self._memory.finished(exchange.path, outcome.rtt if isinstance(outcome, TransactionSucceeded) else None, now)
         if not self._asks_again(exchange, outcome, now):
             self._finish(exchange, _with_problem(outcome, exchange.authentication))
         self._start_next(asked, now)
@@ -484,8 +431,7 @@ class StunClient(Machine):
         self._outputs.append(Redirected(exchange.id, old, new, hostname, self._credentials))
         self._outputs.extend(opens)
         exchange.path = new
-        exchange.authentication = self._authentication(new.remote)
-        self._remember(new.remote, exchange.authentication)
+        exchange.authentication = self._memory.remember(new.remote, self._memory.authentication(new.remote))
         exchange.move(ExchangeInput.AGAIN)
         self._enqueue(exchange)
         self._start_next(new.remote, now)

@@ -908,7 +908,7 @@ def test_what_a_server_wants_back_may_not_fit_into_a_datagram():
 
 
 def test_realms_and_nonces_are_remembered_of_a_bounded_number_of_servers(monkeypatch):
-    monkeypatch.setattr("sansice.stun._client._MAX_IDENTITIES", 2)
+    monkeypatch.setattr("sansice.stun._client_memory.MAX_IDENTITIES", 2)
     scene = Scene(LONG)
     path = scene.path()
     for port in (1, 2, 3):
