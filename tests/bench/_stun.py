@@ -23,6 +23,7 @@ from bench._timing import Metric, interleave
 
 HOST = "127.0.0.1"
 REQUESTS = 20_000  # in one round: a fifth of a second of the server's processor
+ALONE = 4_000
 WARM_UP = 2_000
 FLOOD_SECONDS = 1.0
 ROUNDS = 9
@@ -45,8 +46,10 @@ def run(rounds: int | None = None) -> dict[str, Metric]:
     - `binding`: processor microseconds of one answered Binding request, 64 of them under way at any time, so that no
       server loses any; our server has no rate limit then, as coturn has none.
     - `binding_limited`: the same with ours counting every request towards its prefix's share.
-    - `requests_per_second`: answers a second on one core to a sender that sends without waiting.
-    - `lost`: the share of its requests that are then not answered, as the network drops what waits too long.
+    - `binding_alone`: the same with one request at a time, so that each costs a round of the event loop: the worst case.
+    - `requests_per_second`: answers to a sender that never waits, for each second of the server's processor.
+    - `lost`: the share of its requests that are then not answered, as the system drops what waits too long. That depends on
+      who else wants the processor.
     """
     with coturn() as (theirs, name), ours("--unlimited") as unlimited, ours() as limited:
         for server in (theirs, unlimited, limited):
@@ -56,8 +59,9 @@ def run(rounds: int | None = None) -> dict[str, Metric]:
         floods: dict[int, list[dict[str, float]]] = {unlimited.pid: [], theirs.pid: []}
 
         def answers(server: Server) -> float:
+            before = processor_seconds(server.pid)
             floods[server.pid].append(load(server, "flood", FLOOD_SECONDS))
-            return floods[server.pid][-1]["answered"] / FLOOD_SECONDS
+            return floods[server.pid][-1]["answered"] / (processor_seconds(server.pid) - before)
 
         def lost(server: Server) -> float:
             one = floods[server.pid].pop(0)
@@ -67,6 +71,13 @@ def run(rounds: int | None = None) -> dict[str, Metric]:
         return {
             "binding": interleave(ours_us, theirs_us, unit=unit, peer_name=name, rounds=rounds),
             "binding_limited": interleave(lambda: cost(limited), theirs_us, unit=unit, peer_name=name, rounds=rounds),
+            "binding_alone": interleave(
+                lambda: cost(unlimited, ALONE, "alone"),
+                lambda: cost(theirs, ALONE, "alone"),
+                unit=unit,
+                peer_name=name,
+                rounds=rounds,
+            ),
             "requests_per_second": interleave(
                 lambda: answers(unlimited), lambda: answers(theirs), unit="1/s", peer_name=name, rounds=flood_rounds
             ),
@@ -74,12 +85,12 @@ def run(rounds: int | None = None) -> dict[str, Metric]:
         }
 
 
-def cost(server: Server, requests: int = REQUESTS) -> float:
+def cost(server: Server, requests: int = REQUESTS, kind: str = "steady") -> float:
     """Processor microseconds of ``server`` for each of so many answers."""
     before = processor_seconds(server.pid)
-    answered = load(server, "steady", requests)["answered"]
+    answered = load(server, kind, requests)["answered"]
     if answered < 0.99 * requests:
-        raise RuntimeError(f"only {answered} of {requests} requests were answered, which is no steady load")
+        raise RuntimeError(f"only {answered} of {requests} requests were answered, which is no load that loses none")
     return 1e6 * (processor_seconds(server.pid) - before) / answered
 
 

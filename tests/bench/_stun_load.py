@@ -1,7 +1,9 @@
-"""Load for a STUN server on 127.0.0.1: ``PORT steady REQUESTS`` or ``PORT flood SECONDS``. Prints what was answered.
+"""Load for a STUN server on 127.0.0.1: ``PORT KIND AMOUNT``. Prints what was sent and answered.
 
-Steady: eight sockets with eight requests under way each, as fast as the answers come; what is lost is not asked again.
-Flood: requests without waiting for anything; answers are counted as they come, and for a moment afterwards.
+``steady REQUESTS``: eight sockets with eight requests under way each, as fast as the answers come.
+``alone REQUESTS``: one request at a time.
+``flood SECONDS``: requests without waiting for anything; answers are counted as they come, and for a moment afterwards.
+What is lost is not asked again.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ HEADER = bytes.fromhex("000100002112a442")
 
 def main(port: int, kind: str, amount: float) -> dict[str, float]:
     """Put the load on, and count."""
-    sockets = [_open(port) for _ in range(SOCKETS)]
-    return _steady(sockets, int(amount)) if kind == "steady" else _flood(sockets, amount)
+    sockets = [_open(port) for _ in range(1 if kind == "alone" else SOCKETS)]
+    if kind == "flood":
+        return _flood(sockets, amount)
+    return _steady(sockets, 1 if kind == "alone" else WINDOW, int(amount))
 
 
 def _open(port: int) -> socket.socket:
@@ -37,14 +41,14 @@ def _request() -> bytes:
     return HEADER + os.urandom(12)
 
 
-def _steady(sockets: list[socket.socket], requests: int) -> dict[str, float]:
+def _steady(sockets: list[socket.socket], window: int, requests: int) -> dict[str, float]:
     sent = answered = 0
     while sent < requests:
         for sock in sockets:
-            for _ in range(WINDOW):
+            for _ in range(window):
                 sock.send(_request())
-        sent += SOCKETS * WINDOW
-        under_way = SOCKETS * WINDOW
+        under_way = len(sockets) * window
+        sent += under_way
         while under_way:
             readable = select.select(sockets, [], [], PATIENCE)[0]
             if not readable:
