@@ -16,6 +16,7 @@ from sansice.stun import (
     MESSAGE_INTEGRITY,
     MESSAGE_INTEGRITY_SHA256,
     REALM,
+    USERHASH,
     USERNAME,
     IntegrityKey,
     MessageClass,
@@ -276,6 +277,8 @@ def _integrity(data: bytes, start: int, raw: bytes, keys: Keys | None, *, is_sha
     covered = _covered(data, start, len(raw))
     digest = partial(IntegrityKey.sha256 if is_sha256 else IntegrityKey.sha1, message=covered)
     found = keys.find(digest, raw)
+    if found is None and keys.lacks_name:
+        return "not checked", Field(start, raw, "not checked: USERHASH hides the user's name: give --username")
     if found is None:
         return "wrong", Field(start, raw, "", "wrong, or of another password")
     return "valid", Field(start, raw, f"right ({found})")
@@ -291,13 +294,15 @@ def _tell_names(data: bytes, end: int, keys: Keys | None) -> None:
     if keys is None:
         return
     said: dict[int, str] = {}
+    is_hidden = False
     offset = HEADER_LENGTH
     while offset + 4 <= end:
         code, length = struct.unpack_from("!HH", data, offset)
+        is_hidden = is_hidden or code == USERHASH.code
         if code in (USERNAME.code, REALM.code):
             try:
                 said.setdefault(code, data[offset + 4 : offset + 4 + length].decode())
             except ValueError:
                 pass
         offset += 4 + length + -length % 4
-    keys.saw(said.get(USERNAME.code), said.get(REALM.code))
+    keys.saw(said.get(USERNAME.code), said.get(REALM.code), is_hidden=is_hidden)

@@ -29,11 +29,18 @@ class Keys:
         self._realm = realm
         self._names: dict[str, None] = {}
         self._realms: dict[str, None] = {}
+        self._is_hidden = False
         self._short_term = short_term_key(password)
         long_term_key(username or "x", realm or "x", password)  # raises now rather than later
 
-    def saw(self, username: str | None, realm: str | None) -> None:
+    @property
+    def lacks_name(self) -> bool:
+        """Whether a message hid its user's name behind USERHASH, and none was given."""
+        return self._is_hidden and self._username is None
+
+    def saw(self, username: str | None, realm: str | None, *, is_hidden: bool = False) -> None:
         """Note what a message says of itself; the last said is tried first."""
+        self._is_hidden = self._is_hidden or is_hidden
         for known, said in ((self._names, username), (self._realms, realm)):
             if said is not None:
                 known.pop(said, None)

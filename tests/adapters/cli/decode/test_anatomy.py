@@ -11,6 +11,7 @@ from sansice.stun import (
     REALM,
     SOFTWARE,
     USE_CANDIDATE,
+    USERHASH,
     USERNAME,
     ErrorCode,
     IntegrityAlgorithm,
@@ -20,6 +21,7 @@ from sansice.stun import (
     encode,
     long_term_key,
     short_term_key,
+    userhash,
 )
 from sansice_cli.decode._anatomy import take_apart
 from sansice_cli.decode._keys import Keys
@@ -85,6 +87,17 @@ def test_response_is_verified_with_name_and_realm_of_the_request_before():
     assert values(take_apart(response, Keys("x"))) == {"MESSAGE-INTEGRITY": "wrong, or of another password"}
     assert take_apart(request, keys).is_good
     assert values(take_apart(response, keys)) == {"MESSAGE-INTEGRITY": "right (long-term, MD5)"}
+
+
+def test_name_behind_a_hash_has_to_be_given():
+    key = long_term_key("user", "realm", "x", sha256=True)
+    attributes = [(USERHASH, userhash("user", "realm")), (REALM, "realm"), (NONCE, "n")]
+    data = binding(*attributes, key=key, algorithm=IntegrityAlgorithm.SHA256)
+    hidden = take_apart(data, Keys("x"))
+    assert hidden.verdict("MESSAGE-INTEGRITY-SHA256") == "not checked"
+    assert values(hidden)["MESSAGE-INTEGRITY-SHA256"].endswith("give --username")
+    assert values(take_apart(data, Keys("x", "user")))["MESSAGE-INTEGRITY-SHA256"] == "right (long-term, SHA-256)"
+    assert take_apart(data, Keys("x", "other")).verdict("MESSAGE-INTEGRITY-SHA256") == "wrong"
 
 
 def test_attributes_after_the_integrity_are_marked_as_unprotected():
