@@ -322,9 +322,10 @@ def test_a_lying_server_has_a_stranger_sent_to_no_more_often_than_is_said():
     assert dict(found.unavailable)[BehaviorTest.MAPPING] == "198.51.100.99:3478 did not answer"
 
 
+@pytest.mark.parametrize("classic", [False, True])
 @pytest.mark.req("RFC5780-007")
-def test_420_for_change_request_makes_filtering_unavailable_and_leaves_the_rest():
-    found = World(ways=Ways(unknown=(CHANGE_REQUEST,)), nat={}, tests=BASIC).discover()
+def test_420_for_change_request_makes_filtering_unavailable_and_leaves_the_rest(classic):
+    found = World(ways=Ways(unknown=(CHANGE_REQUEST,), classic=classic), nat={}, tests=BASIC).discover()
     reason = "192.0.2.10:3478 answered with an error (420 Unknown Attribute)"
     assert found.unavailable == ((BehaviorTest.FILTERING, reason),)
     assert found.mapping is MappingBehavior.ENDPOINT_INDEPENDENT
