@@ -316,6 +316,8 @@ class SocketOptions:
         dscp: differentiated services code point, 0..63.
         dont_fragment: ask for unfragmented datagrams.
         interface: name of the interface that traffic must use.
+        receive_buffer: bytes that may wait to be read (SO_RCVBUF), as far as the system allows; 0 for its default. For
+            a server, whose clients all send to one socket.
     """
 
     tls: TlsOptions | None = None
@@ -325,6 +327,7 @@ class SocketOptions:
     dscp: int = 0
     dont_fragment: bool = False
     interface: str | None = None
+    receive_buffer: int = 0
 
 
 DEFAULT_OPTIONS = SocketOptions()

@@ -195,7 +195,8 @@ class StunServer(Machine):
             self._listening[socket] = _Listening(listener)
             secure = listener.transport in (Transport.TLS, _DTLS)
             tls = TlsOptions(alpn=self._config.alpn, context=listener.tls) if secure else None
-            options = SocketOptions(tls=tls, reuse_port=listener.reuse_port)
+            buffer = 0 if listener.transport in _STREAMS else self._config.receive_buffer
+            options = SocketOptions(tls=tls, reuse_port=listener.reuse_port, receive_buffer=buffer)
             self._outputs.append(OpenSocket(socket, listener.transport, listener.address, options=options))
 
     def drain(self, *, now: float) -> None:

@@ -50,6 +50,8 @@ class StunServerConfig:
             answers all of them. Loopback is limited like any other prefix. An answer that is larger than `AMPLIFICATION`
             allows counts as several.
         burst: requests that may come at once; at least 1.
+        receive_buffer: bytes of datagrams that may wait at each listener, as far as the system allows; 0 for the system's
+            default, which holds some 300 requests: less than arrive while the process waits for a processor.
         classic: answer RFC 3489 requests, over UDP only (RFC 8489 12).
         require_fingerprint: drop what has no FINGERPRINT: for a port that other protocols share (RFC 8489 7).
         behavior: be a server for NAT behaviour discovery (RFC 5780). Its UDP listeners are then two addresses with the same
@@ -79,6 +81,7 @@ class StunServerConfig:
     software: str | None = None
     rate: float | None = 100.0
     burst: int = 200
+    receive_buffer: int = 2**21
     classic: bool = True
     require_fingerprint: bool = False
     behavior: bool = False
@@ -103,6 +106,8 @@ class StunServerConfig:
         for name in _BOUNDS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is below 1")
+        if not 0 <= self.receive_buffer < 2**31:
+            raise ValueError(f"receive_buffer: {self.receive_buffer!r} is not a number of bytes that systems know")
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ValueError(f"rate: {self.rate!r} is not a number of requests a second above 0; None is for no limit")
         if self.software is not None and len(self.software) > _MAX_SOFTWARE:

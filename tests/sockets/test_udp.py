@@ -23,6 +23,12 @@ def test_an_ipv6_socket_takes_no_ipv4():
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
 
 
+def test_a_receive_buffer_is_as_large_as_was_asked_for():
+    with opened(options=SocketOptions(receive_buffer=10_000)) as sock:
+        # Linux doubles it, for its own records.
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) in (10_000, 20_000)
+
+
 def test_a_dscp_is_set_in_both_families():
     with opened(options=SocketOptions(dscp=46)) as sock:
         assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 46 << 2

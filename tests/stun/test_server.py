@@ -32,6 +32,7 @@ from sansice.machine import (
     SocketError,
     SocketErrorKind,
     SocketId,
+    SocketOptions,
     TlsOptions,
 )
 from sansice.stun import (
@@ -269,7 +270,8 @@ def test_start_opens_every_listener_and_tells_when_all_are_decided_on():
     ]
     server.start(listeners, now=0.0)
     udp, tcp, tls = server.take_outputs()
-    assert udp == OpenSocket(SocketId(1), UDP, Address("127.0.0.1", 0))
+    assert udp == OpenSocket(SocketId(1), UDP, Address("127.0.0.1", 0), options=SocketOptions(receive_buffer=2**21))
+    assert tcp.options.receive_buffer == 0
     assert (tcp.options.reuse_port, tcp.options.tls) == (True, None)
     assert tls.options.tls == TlsOptions(alpn=("stun.nat-discovery",), context="public")
     server.handle_socket_opened(SocketId(1), Address("127.0.0.1", 40001), now=0.1)
