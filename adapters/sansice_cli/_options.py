@@ -9,23 +9,23 @@ import click
 
 from sansice import Transport
 from sansice.sockets import TlsConfig
-from sansice.stun import LongTermCredentials, ServerUri, ShortTermCredentials
+from sansice.stun import LongTermCredentials, ShortTermCredentials
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _ServerUriType(click.ParamType):
-    name = "uri"
+def read_by(parse: Callable[[str], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that has ``parse`` read an option, or each of several, and tells the `ValueError` that it raises."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ServerUri:
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         try:
-            return ServerUri.parse(value)
+            if isinstance(value, tuple):
+                return tuple(parse(one) for one in value)
+            return None if value is None else parse(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error), ctx, param) from None
 
-
-SERVER_URI = _ServerUriType()
-"""The type of a parameter that is a URI of a server."""
+    return callback
 
 
 def password_options(command: F) -> F:

@@ -27,7 +27,8 @@ class Stream:
     """One direction of a connection."""
 
     def __init__(self) -> None:
-        self._expected: int | None = None
+        self._has_begun = False
+        self._expected = 0  # the sequence number of what comes next
         self._waiting: dict[int, bytes] = {}
         self._rest = b""  # what no message has been made of yet
         self._framer: StreamFramer | Rfc4571Framer | None = None
@@ -35,8 +36,8 @@ class Stream:
 
     def take(self, carried: Carried) -> list[Piece]:
         """What a segment completes. Segments may come out of order, and again."""
-        if self._expected is None:
-            self._expected = carried.sequence
+        if not self._has_begun:
+            self._has_begun, self._expected = True, carried.sequence
         if carried.payload and not self._is_over:
             self._waiting.setdefault(carried.sequence, carried.payload)
         pieces = self._cut(self._contiguous())
@@ -52,14 +53,13 @@ class Stream:
         rest = self._rest
         self._is_over = True
         if self._waiting:
-            missing = min((sequence - (self._expected or 0)) % _MODULUS for sequence in self._waiting)
+            missing = min((sequence - self._expected) % _MODULUS for sequence in self._waiting)
             return [*pieces, Piece(rest, f"{missing} bytes of the stream are missing here; what follows them is left out")]
         return [*pieces, Piece(rest, "the stream ends in the middle of a message")] if rest else pieces
 
     def _contiguous(self) -> bytes:
         """What now follows without a gap, each byte once."""
         found = b""
-        assert self._expected is not None
         progressed = True
         while progressed:
             progressed = False

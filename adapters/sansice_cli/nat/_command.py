@@ -17,7 +17,7 @@ from sansice.stun import (
     ServerUri,
     StunError,
 )
-from sansice_cli._options import SERVER_URI
+from sansice_cli._options import read_by
 from sansice_cli._running import run
 from sansice_trio import discover_nat
 
@@ -28,7 +28,7 @@ _FAMILIES = {"ipv4": (4,), "ipv6": (6,)}
 
 
 @click.command(short_help="Find out what kind of NAT is in the way.")
-@click.argument("uri", type=SERVER_URI)
+@click.argument("uri", callback=read_by(ServerUri.parse))
 @click.option(
     "--test", "tests", multiple=True, type=click.Choice(TESTS), help="What to test; repeat it. Default: all but lifetime."
 )

@@ -10,6 +10,7 @@ import click
 from sansice import Address, LocalProtocolError, Transport
 from sansice.sockets import TlsConfig
 from sansice.stun import Listener, StunServerConfig, parse_listeners
+from sansice_cli._options import read_by
 
 from ._logs import FORMATS, Log
 from ._service import Settings, serve_until_signal
@@ -18,16 +19,7 @@ from ._users import Users
 
 _DEFAULT = StunServerConfig()
 _SECURE = (Transport.TLS, Transport.DTLS)
-
-
-class _AddressType(click.ParamType):
-    name = "address:port"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        try:
-            return Address.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+_AT = read_by(Address.parse)
 
 
 @click.command()
@@ -41,7 +33,8 @@ class _AddressType(click.ParamType):
 @click.option(
     "--rfc5780",
     multiple=True,
-    type=_AddressType(),
+    metavar="ADDRESS:PORT",
+    callback=_AT,
     help="Let clients discover their NAT's behaviour: the second address and the second port, which the UDP listener of the "
     "same family is completed with. Once for IPv4, once for IPv6.",
 )
@@ -70,7 +63,7 @@ class _AddressType(click.ParamType):
 @click.option("--no-classic", is_flag=True, help="Do not answer clients of RFC 3489.")
 @click.option("--reuse-port", is_flag=True, help="Share the ports with other processes of this command, a core each.")
 @click.option("--drain-grace", type=click.FloatRange(0.1), default=_DEFAULT.drain_grace, show_default=True, help="Seconds.")
-@click.option("--metrics", type=_AddressType(), help="Serve counters for Prometheus here, over HTTP.")
+@click.option("--metrics", metavar="ADDRESS:PORT", callback=_AT, help="Serve counters for Prometheus here, over HTTP.")
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, help="Of the lines on stderr.")
 def serve(
     stun_only: bool,

@@ -11,9 +11,9 @@ import click
 
 from sansice.stun import ServerUri
 from sansice_cli._options import (
-    SERVER_URI,
     credentials_of,
     password_options,
+    read_by,
     tls_of,
     tls_options,
     transport_option,
@@ -25,7 +25,7 @@ from ._lookups import Question, Result, ask_all
 
 
 @click.command(short_help="Ask STUN servers for this machine's outer address.")
-@click.argument("uris", metavar="URI...", nargs=-1, required=True, type=SERVER_URI)
+@click.argument("uris", metavar="URI...", nargs=-1, required=True, callback=read_by(ServerUri.parse))
 @click.option("--timeout", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Seconds to wait for a server.")
 @transport_option
 @click.option("--user", help="User name, for servers that want one (long-term, unless --short-term).")

@@ -121,4 +121,4 @@ async def _ask(uri: ServerUri, question: Question) -> Result:
             if isinstance(event, BindingLookupFailed):
                 reason = event.reason.removeprefix(f"{uri}: ")
                 return Result(uri, error=reason.replace("verify_name", "--server-name"))  # as it is called here
-    raise AssertionError("a look-up ends with one of the two")
+    raise RuntimeError("the look-up ended without an answer")
