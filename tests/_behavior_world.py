@@ -51,6 +51,7 @@ class Ways:
         classic: it knows RFC 3489 only: no cookie, no XOR-MAPPED-ADDRESS.
         answers_classic: it answers requests without the cookie, too.
         mapped: what MAPPED-ADDRESS says instead.
+        seen: what XOR-MAPPED-ADDRESS says instead.
         error: what every request is answered with.
         extra: attributes that every success response has in addition.
         silent: it answers nothing.
@@ -63,6 +64,7 @@ class Ways:
     classic: bool = False
     answers_classic: bool = False
     mapped: Address | None = None
+    seen: Address | None = None
     error: ErrorCode | None = None
     extra: tuple = ()
     silent: bool = False
@@ -116,7 +118,7 @@ class ScriptedServer(Machine):
         other = opposite if other == "right" else other
         attributes = [(MAPPED_ADDRESS, ways.mapped or source)]
         if not classic:
-            attributes += [(XOR_MAPPED_ADDRESS, source), (RESPONSE_ORIGIN, origin)]
+            attributes += [(XOR_MAPPED_ADDRESS, ways.seen or source), (RESPONSE_ORIGIN, origin)]
         if other is not None:
             attributes.append((CHANGED_ADDRESS if classic else OTHER_ADDRESS, other))
         if padding is not None:

@@ -119,17 +119,19 @@ class BehaviorDiscovery(Machine):
     A server that names no second address is asked by RFC 3489, which has the same tests. Where it knows that neither,
     mapping and filtering are unavailable.
 
-    The second address is the server's word, so it is not trusted: one that cannot be right is refused, and to any other go
-    at most ``2 * schedule.rc`` Binding requests of 20 bytes (of 28 to a mapped address that the server made up), ten of
-    them by default; never more than ten transactions a second (RFC 5780 5). ALTERNATE-SERVER is ignored (RFC 5780 5).
+    The second address and the mapped ones are the server's word, so they are not trusted: one that cannot be right is
+    refused, and to strangers that a lying server names go at most ``4 * schedule.rc`` Binding requests of 20 bytes: half
+    of them in the mapping test, half in the hairpinning test, twenty in all by default. ALTERNATE-SERVER is ignored, and
+    no more than ten transactions begin in a second (RFC 5780 5).
 
     Args:
         server: a ``stun`` URI, whose name is looked up by the SRV service "stun-behavior" (RFC 5780 5.1), or an address.
-        local: the address to ask from; with a port, that one is used for reachability and mapping. By default the one
-            by which the system routes to the server.
+        local: the address to ask from, and then only servers of its family; with a port, that one is used for
+            reachability and mapping. By default the one by which the system routes to the server, and ports that the
+            system chooses (RFC 5780 4.1).
         tests: what to find out; see `DEFAULT_BEHAVIOR_TESTS`.
         lifetime_limit: the longest silence to try, in seconds.
-        families: 6 and 4 or one of them, the preferred one first.
+        families: 6 and 4 or one of them, the preferred one first. By default IPv4, where the NATs are.
         config: times and bounds.
         ids: of the tree of machines that this one is in.
         entropy: draws transaction ids and the spread of retransmissions.
@@ -187,7 +189,7 @@ class BehaviorDiscovery(Machine):
             uri,
             transports=(Transport.UDP,),
             service=SERVICE,
-            families=families,
+            families=families if local is None else (6 if local.is_ipv6 else 4,),
             ids=ids,
             timeout=self._config.resolve_timeout,
             entropy=entropy,

@@ -309,17 +309,27 @@ def test_a_second_address_that_is_missing_or_cannot_be_right_makes_tests_unavail
     assert {passage.packet.destination[0] for passage in world.net.packets if passage.fate is Fate.SENT} <= {HOSTS[0], NAT_HOST}
 
 
-def test_a_lying_server_has_a_stranger_sent_to_no_more_often_than_is_said():
-    victim = Address("198.51.100.99", 7)
-    world = World(ways=Ways(other=victim), nat={}, trace=10_000)
-    world.net.host("victim", victim.host)
-    world.net.drop = lambda packet: packet.source[0] == victim.host
+@pytest.mark.parametrize(
+    ("ways", "times"),
+    [
+        (Ways(other=Address("198.51.100.99", 7)), 1),
+        (Ways(seen=Address("198.51.100.99", 8)), 2),
+        (Ways(other=Address("198.51.100.99", 7), seen=Address("198.51.100.99", 8)), 3),
+    ],
+    ids=["other", "mapped", "both"],
+)
+def test_a_lying_server_has_a_stranger_sent_to_no_more_often_than_is_said(ways, times):
+    victim = "198.51.100.99"
+    world = World(ways=ways, nat={}, tests=list(BehaviorTest), trace=100_000)
+    world.net.host("victim", victim)
+    world.net.drop = lambda packet: packet.source[0] == victim
     found = world.discover()
     left = [passage.packet for passage in world.net.packets if passage.place == "client"]
-    sent = [packet for packet in left if packet.destination[0] == victim.host]
-    assert 0 < len(sent) <= 2 * BehaviorConfig().schedule.rc
+    sent = [packet for packet in left if packet.destination[0] == victim]
+    assert len(sent) == times * BehaviorConfig().schedule.rc  # the mapping test ends with the first silence
     assert {len(packet.data) for packet in sent} == {20}
-    assert dict(found.unavailable)[BehaviorTest.MAPPING] == "198.51.100.99:3478 did not answer"
+    if ways.other != "right":
+        assert dict(found.unavailable)[BehaviorTest.MAPPING] == "198.51.100.99:3478 did not answer"
 
 
 @pytest.mark.parametrize("classic", [False, True])
@@ -463,6 +473,14 @@ def test_a_port_given_is_used_for_the_mapping_and_the_host_for_everything():
     found = world.discover()
     assert found.local == local
     assert found.mapping is MappingBehavior.ENDPOINT_INDEPENDENT
+
+
+def test_from_an_address_of_one_family_only_servers_of_that_family_are_asked():
+    world = World(local=Address("2001:db8:1::2", 0), addresses=["198.51.100.2", "2001:db8:1::2"], target="stun:two.example:3478")
+    world.net.resolve("two.example", [AddressRecord(HOSTS[0]), AddressRecord(HOSTS_IPV6[0])])
+    world.discover()
+    assert world.discovery.stats.requests == 1
+    assert "[2001:db8::10]:3478" in world.node.events[-1][1].behavior.unavailable[0][1]
 
 
 def test_a_uri_value_an_address_and_text_are_the_same():
