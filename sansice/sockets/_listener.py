@@ -44,7 +44,11 @@ class Listener:
         self._sock = sock
         self._tls = tls
         sock.setblocking(False)
-        sock.listen(BACKLOG)
+        try:
+            sock.listen(BACKLOG)
+        except OSError:
+            sock.close()
+            raise
 
     @classmethod
     def open(cls, hub: Hub, action: OpenSocket, ports: Sequence[int] | None, tls: TlsConfig | None) -> Listener:

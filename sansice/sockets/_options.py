@@ -47,6 +47,11 @@ def local_address(action: OpenSocket) -> Address:
     return source_address(action.remote)._replace(port=bind.port)
 
 
+def bare_host(address: Address) -> str:
+    """The literal without its zone: what a certificate for an address holds."""
+    return address.host.partition("%")[0]
+
+
 def configure(sock: Any, ipv6: bool, options: SocketOptions) -> None:
     """Set options on a socket (of the socket module, or of a runtime) before it is bound.
 
@@ -62,6 +67,8 @@ def configure(sock: Any, ipv6: bool, options: SocketOptions) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _option("SO_REUSEPORT"), 1)
     if options.interface is not None:
         sock.setsockopt(socket.SOL_SOCKET, _option("SO_BINDTODEVICE"), options.interface.encode())
+    if options.receive_buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
     if options.dont_fragment:
         if not _LINUX:
             raise OSError(errno.ENOTSUP, "dont_fragment is known only on Linux")

@@ -5,7 +5,6 @@ Nothing here waits: the epoll's own descriptor is what a runtime waits on (`Sock
 
 from __future__ import annotations
 
-import errno
 import math
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING
 from sansice.driver import Driver
 from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId, TlsOptions, Transport
 
-from ._addresses import from_sockaddr, reason_of, socket_error, to_sockaddr
+from ._addresses import from_sockaddr, reason_of, socket_error
+from ._dtls_sockets import DtlsClient, DtlsListener, DtlsSocket
 from ._hub import BY_FD, Hub
 from ._listener import Listener
-from ._options import check_supported, local_address
+from ._options import bare_host, check_supported, local_address
 from ._stream import Stream
 from ._tls_config import TlsConfig
 from ._udp import UdpSocket
@@ -94,21 +94,15 @@ class Sockets:
     def send(self, id: SocketId, destination: Address, data: bytes) -> None:
         """Send a datagram, or count it as lost."""
         sock = self._sockets.get(id)
-        if type(sock) is not UdpSocket:
-            self._hub.count("socket closed")
-            return
-        try:
-            target = to_sockaddr(destination, sock.ipv6)
+        if type(sock) is UdpSocket:
             try:
-                sock.sendto(data, target)
-            except BlockingIOError:
-                raise
-            except OSError:
-                # With IP_RECVERR the ICMP error of an earlier datagram comes out here, and this one has
-                # not been tried yet. Asking clears it, so the second answer is about this datagram.
-                sock.sendto(data, target)
-        except (OSError, ValueError, OverflowError) as error:
-            self._hub.count(reason_of(error))
+                sock.transmit(destination, data)
+            except (OSError, ValueError, OverflowError) as error:
+                self._hub.count(reason_of(error))
+        elif isinstance(sock, DtlsSocket):
+            sock.send(destination, data)
+        else:
+            self._hub.count("socket closed")
 
     def send_stream(self, id: SocketId, data: bytes) -> None:
         """Queue bytes on a stream; an unknown one is a no-op.
@@ -165,12 +159,7 @@ class Sockets:
     # ------------------------------------------------------------- opening, by transport
 
     def _open_udp(self, action: OpenSocket, driver: Driver) -> None:
-        options = action.options
-        inherited = self._adopt(action, socket.SOCK_DGRAM)
-        if inherited is None:
-            sock = UdpSocket.open(action.socket, local_address(action), options, self._ports)
-        else:
-            sock = UdpSocket.adopt(action.socket, inherited)
+        sock = self._bind_udp(action)
         self._hub.add(sock)
         driver.socket_opened(action.socket, from_sockaddr(sock.getsockname()))
 
@@ -188,7 +177,23 @@ class Sockets:
         driver.socket_opened(action.socket, listener.local)
 
     def _open_dtls(self, action: OpenSocket, driver: Driver) -> None:
-        raise OSError(errno.ENOTSUP, "DTLS sockets are not built yet")
+        options = action.options.tls or TlsOptions()
+        config = self._config(options)
+        if action.remote is not None:
+            context = config.dtls_client(options.alpn)
+            name = options.server_hostname or bare_host(action.remote)
+            DtlsClient(self._hub, self._bind_udp(action), action.remote, context, name).begin()
+            return
+        config.dtls_server(options.alpn)  # now, so that the machine hears of an unusable certificate
+        listener = DtlsListener(self._hub, self._bind_udp(action), lambda: config.dtls_server(options.alpn))
+        self._hub.add(listener)
+        driver.socket_opened(action.socket, listener.local)
+
+    def _bind_udp(self, action: OpenSocket) -> UdpSocket:
+        inherited = self._adopt(action, socket.SOCK_DGRAM)
+        if inherited is not None:
+            return UdpSocket.adopt(action.socket, inherited)
+        return UdpSocket.open(action.socket, local_address(action), action.options, self._ports)
 
     def _tls_client(self, action: OpenSocket) -> TlsStream | None:
         if action.transport is not Transport.TLS or action.remote is None:
@@ -198,7 +203,7 @@ class Sockets:
         options = action.options.tls or TlsOptions()
         return TlsStream(
             self._config(options).tls_client(options.alpn),
-            server_hostname=options.server_hostname or action.remote.host.partition("%")[0],
+            server_hostname=options.server_hostname or bare_host(action.remote),
         )
 
     def _tls_listener(self, action: OpenSocket) -> TlsConfig | None:

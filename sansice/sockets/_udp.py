@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sansice.driver import Driver
 from sansice.machine import Address, IcmpError, SocketId, SocketOptions
 
-from ._addresses import AF_INET, AF_INET6, from_sockaddr
+from ._addresses import AF_INET, AF_INET6, from_sockaddr, to_sockaddr
 from ._options import bind_socket, configure
 
 MAX_BATCH = 64  # datagrams read from one socket before the others, and the timer, get their turn
@@ -96,6 +96,22 @@ class UdpSocket(socket.socket):
                 too_big = kind == 2 if ipv6 else (kind, code) == (3, 4)
                 errors.append((from_sockaddr(destination), IcmpError(kind, code, ipv6, info if too_big else 0)))
         return errors
+
+    def transmit(self, destination: Address, data: bytes) -> None:
+        """Send a datagram.
+
+        Raises:
+            OSError, ValueError, OverflowError: it is lost; see `reason_of`.
+        """
+        target = to_sockaddr(destination, self.ipv6)
+        try:
+            self.sendto(data, target)
+        except BlockingIOError:
+            raise
+        except OSError:
+            # With IP_RECVERR the ICMP error of an earlier datagram comes out here, and this one has
+            # not been tried yet. Asking clears it, so the second answer is about this datagram.
+            self.sendto(data, target)
 
     def feed(self, flags: int, driver: Driver) -> None:
         """Feed what has arrived: ICMP errors one by one, datagrams in one batch."""
