@@ -1,7 +1,7 @@
 """The two ends of a discovery, each a program of its own to be run in a network namespace.
 
 - `serve HOST HOST PORT PORT`: a STUN server with RFC 5780 over UDP; says `ready`, runs until its stdin ends
-- `discover ADDRESS:PORT`: says what `NatBehavior.to_json` says
+- `discover ADDRESS:PORT TEST...`: says what `NatBehavior.to_json` says
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ async def serve(hosts: list[str], ports: list[int]) -> None:
         await trio.to_thread.run_sync(sys.stdin.read)
 
 
-async def discover(server: str) -> None:
-    tests = (BehaviorTest.FILTERING, BehaviorTest.MAPPING)
-    behavior = await discover_nat(Address.parse(server), tests=tests, config=BehaviorConfig(schedule=SCHEDULE))
+async def discover(server: str, *tests: str) -> None:
+    config = BehaviorConfig(schedule=SCHEDULE)
+    behavior = await discover_nat(Address.parse(server), tests=[BehaviorTest(test) for test in tests], config=config)
     print(behavior.to_json(), flush=True)
 
 

@@ -5,47 +5,75 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from interop._netns import Namespaces, Unavailable, namespaces
 
+K = TypeVar("K", bound=Hashable)
+
 PROGRAM = str(Path(__file__).with_name("_kernel_nat.py"))
 SERVERS = ("192.0.2.10", "192.0.2.20")
 PORTS = (3478, 3479)
 WORDS = ("endpoint-independent", "address-dependent", "address-and-port-dependent")
-SECONDS = 60  # a discovery that takes longer hangs; it takes 5
+SECONDS = 60  # a discovery that takes longer hangs; it takes 5 to 10
 
 # The inside chooses its ports from these, so that a rule can name the outer port of each.
 FIRST, COUNT = 40000, 64
 INSIDE = "10.0.0.2"
 
 
+NINE = list(itertools.product(WORDS, WORDS))
+
+
 def test_all_nine_kinds_of_kernel_nat_are_named_correctly():
+    nats = {combination: rules_of(*combination) for combination in NINE}
+    found = discover(nats, "filtering", "mapping", "fragments")
+    named = {combination: (result["mapping"], result["filtering"]) for combination, result in found.items()}
+    assert named == {combination: combination for combination in NINE}
+    for result in found.values():
+        assert result["fragments"] == {"outgoing": True, "incoming": True}  # by real ones: the cables carry 1,500 bytes
+        assert result["alg"] is False
+        assert result["unavailable"] == {}
+
+
+def test_kernel_nats_that_drop_fragments_in_one_direction_are_told_apart():
+    common = rules_of(WORDS[0], WORDS[2])
+    nats = {cable: lambda outer, cable=cable: common(outer) + dropping_fragments(cable) for cable in ("inner", "outer")}
+    found = discover(nats, "fragments")
+    assert {cable: result["fragments"] for cable, result in found.items()} == {
+        "inner": {"outgoing": False, "incoming": None},
+        "outer": {"outgoing": True, "incoming": False},
+    }
+
+
+def discover(nats: Mapping[K, Callable[[str], str]], *tests: str) -> dict[K, dict[str, Any]]:
+    """What is found out behind NATs with such rules, all of them at the same time; rules are made for an outer address."""
     if os.environ.get("SANSICE_WITHOUT_ROOT") == "1":
         pytest.skip("SANSICE_WITHOUT_ROOT=1: no network namespaces, so no real NATs")
-    combinations = list(itertools.product(WORDS, WORDS))
-    found = {}
     try:
         with namespaces() as spaces:
             build_public(spaces)
-            for number, (mapping, filtering) in enumerate(combinations):
-                build_nat(spaces, number, mapping, filtering)
+            for number, make_rules in enumerate(nats.values()):
+                build_nat(spaces, number, make_rules)
             server = spaces.start("public", [sys.executable, PROGRAM, "serve", *SERVERS, *map(str, PORTS)])
             assert server.stdout.readline() == "ready\n", server.communicate(timeout=SECONDS)
-            command = [sys.executable, PROGRAM, "discover", f"{SERVERS[0]}:{PORTS[0]}"]
-            clients = [spaces.start(f"inside{number}", command) for number in range(len(combinations))]
-            for combination, client in zip(combinations, clients, strict=True):
-                output, errors = client.communicate(timeout=SECONDS)
-                assert client.returncode == 0, errors
-                found[combination] = json.loads(output)
+            command = [sys.executable, PROGRAM, "discover", f"{SERVERS[0]}:{PORTS[0]}", *tests]
+            clients = [spaces.start(f"inside{number}", command) for number in range(len(nats))]
+            return {name: result(client) for name, client in zip(nats, clients, strict=True)}
     except Unavailable as reason:
-        pytest.fail(f"No network namespaces: {reason}. SANSICE_WITHOUT_ROOT=1 leaves the test out.", pytrace=False)
-    named = {combination: (result["mapping"], result["filtering"]) for combination, result in found.items()}
-    assert named == {combination: combination for combination in combinations}
-    assert all(result["alg"] is False and result["unavailable"] == {} for result in found.values())
+        pytest.fail(f"No network namespaces: {reason}. SANSICE_WITHOUT_ROOT=1 leaves these tests out.", pytrace=False)
+
+
+def result(client: subprocess.Popen[str]) -> dict[str, Any]:
+    output, errors = client.communicate(timeout=SECONDS)
+    assert client.returncode == 0, errors
+    return json.loads(output)
 
 
 def build_public(spaces: Namespaces) -> None:
@@ -54,7 +82,7 @@ def build_public(spaces: Namespaces) -> None:
     spaces.ip("public", [f"address add {host}/32 dev lo" for host in SERVERS])
 
 
-def build_nat(spaces: Namespaces, number: int, mapping: str, filtering: str) -> None:
+def build_nat(spaces: Namespaces, number: int, make_rules: Callable[[str], str]) -> None:
     """A NAT with an address of its own, and a host behind it."""
     nat, inside = f"nat{number}", f"inside{number}"
     gateway, outer = f"203.0.113.{4 * number + 1}", f"203.0.113.{4 * number + 2}"
@@ -67,7 +95,21 @@ def build_nat(spaces: Namespaces, number: int, mapping: str, filtering: str) -> 
     spaces.ip(inside, [f"address add {INSIDE}/24 dev lan", "route add default via 10.0.0.1"])
     spaces.sysctl(nat, "net.ipv4.ip_forward", "1")
     spaces.sysctl(inside, "net.ipv4.ip_local_port_range", f"{FIRST} {FIRST + COUNT - 1}")
-    spaces.nft(nat, rules(outer, mapping, filtering))
+    spaces.nft(nat, make_rules(outer))
+
+
+def rules_of(mapping: str, filtering: str) -> Callable[[str], str]:
+    """Makes the rules of such a NAT for its outer address."""
+    return lambda outer: rules(outer, mapping, filtering)
+
+
+def dropping_fragments(cable: str) -> str:
+    """Rules that drop what arrives in fragments by a cable, before the kernel puts them together (priority -400)."""
+    return f"""
+        table ip fragments {{
+            chain arriving {{ type filter hook prerouting priority -450; iifname {cable} ip frag-off & 0x3fff != 0 drop; }}
+        }}
+    """
 
 
 def rules(outer: str, mapping: str, filtering: str) -> str:
