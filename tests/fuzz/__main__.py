@@ -29,6 +29,7 @@ FOUND = HERE.parents[1] / ".fuzz"
 HANG = 10  # seconds that one input may take; the slowest honest one takes less than 0.1
 MAX_LENGTH = 4096  # bytes of an input
 DONE = re.compile(r"Done (\d+) runs")
+WRITTEN = re.compile(r"Test unit written to (.+)")
 FEATURES = re.compile(r"\bft: (\d+)")
 
 
@@ -71,7 +72,6 @@ def fuzz(name: str, runs: int, seed: int, *, engine: Path = HERE / "_engine.py",
     kept = kept or FOUND / name
     corpus = kept / "corpus"  # what the fuzzer adds stays out of the committed one
     corpus.mkdir(parents=True, exist_ok=True)
-    before = set(kept.glob("*-*"))
     if (HERE / "corpus" / name).is_dir():
         shutil.copytree(HERE / "corpus" / name, corpus, dirs_exist_ok=True)
     command = [sys.executable, str(engine), name, str(corpus)]
@@ -79,7 +79,7 @@ def fuzz(name: str, runs: int, seed: int, *, engine: Path = HERE / "_engine.py",
     start = time.monotonic()
     process = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
     seconds = time.monotonic() - start
-    found = sorted(str(path) for path in set(kept.glob("*-*")) - before)
+    found = WRITTEN.findall(process.stderr)
     done = DONE.search(process.stderr)
     if not found and (process.returncode or done is None):
         raise RuntimeError(f"{name}: the fuzzer ended with {process.returncode}:\n{process.stderr[-2000:]}")

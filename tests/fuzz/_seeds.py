@@ -5,31 +5,43 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sansice import Address
+from sansice import Address, SendDatagram
 from sansice.stun import (
+    CHANGE_REQUEST,
     ERROR_CODE,
     ICE_CONTROLLED,
+    MAPPED_ADDRESS,
     NONCE,
+    OTHER_ADDRESS,
+    PADDING,
+    PASSWORD_ALGORITHM,
     PASSWORD_ALGORITHMS,
     PRIORITY,
     REALM,
+    RESPONSE_ORIGIN,
+    RESPONSE_PORT,
     SOFTWARE,
     UNKNOWN_ATTRIBUTES,
     USE_CANDIDATE,
+    USERHASH,
     USERNAME,
     XOR_MAPPED_ADDRESS,
+    ChangeRequest,
     ErrorCode,
     IntegrityAlgorithm,
     MessageClass,
     Method,
     PasswordAlgorithm,
     TransactionId,
+    decode_untrusted,
     encode,
     frame_rfc4571,
+    long_term_key,
     short_term_key,
+    userhash,
 )
 
-from ._targets import joined
+from ._targets import AT_HOST, PEER, STEP, authenticated_server, joined, started
 
 _KEY = short_term_key("password")
 _AGENT_KEY = short_term_key("p" * 22)
@@ -70,6 +82,49 @@ _REFUSAL = encode(
     algorithm=IntegrityAlgorithm.BOTH,
     fingerprint=True,
 )
+_PROTECTED = encode(Method.BINDING, MessageClass.SUCCESS, _ID, _ANSWER, key=_KEY)
+_OTHER = encode(
+    Method.BINDING,
+    MessageClass.SUCCESS,
+    _ID,
+    [
+        (XOR_MAPPED_ADDRESS, Address("192.0.2.1", 40000)),
+        (MAPPED_ADDRESS, Address("192.0.2.1", 40000)),
+        (RESPONSE_ORIGIN, Address("192.0.2.7", 5000)),
+        (OTHER_ADDRESS, Address("192.0.2.8", 5001)),
+    ],
+)
+
+
+def _signed() -> tuple[bytes, ...]:
+    """Requests that the server of the target accepts: with the nonce that it gives, as its entropy is always the same."""
+    machine, udp, _ = started(authenticated_server(), AT_HOST)
+    machine.handle_datagrams(udp, [(PEER, _BINDING)], now=STEP)
+    (challenge,) = (output for output in machine.take_outputs() if isinstance(output, SendDatagram))
+    answer = decode_untrusted(challenge.data)
+    given = [(REALM, answer.get(REALM)), (NONCE, answer.get(NONCE))]
+    chosen = [(PASSWORD_ALGORITHMS, answer.get(PASSWORD_ALGORITHMS)), (PASSWORD_ALGORITHM, PasswordAlgorithm(2))]
+    sha256 = IntegrityAlgorithm.SHA256
+    strong = long_term_key("user", "realm", "password", sha256=True)
+    return tuple(
+        encode(Method.BINDING, MessageClass.REQUEST, _ID, attributes, key=key, algorithm=algorithm)
+        for attributes, key, algorithm in (
+            ([(USERNAME, "user"), *given, *chosen], strong, sha256),
+            ([(USERHASH, userhash("user", "realm")), *given, *chosen], strong, sha256),
+            ([(USERNAME, "user"), *given], long_term_key("user", "realm", "password"), IntegrityAlgorithm.SHA1),
+            ([(USERNAME, "nobody"), *given, *chosen], strong, sha256),
+        )
+    )
+
+
+_BEHAVIOR = [
+    encode(Method.BINDING, MessageClass.REQUEST, _ID, [attribute])
+    for attribute in (
+        (CHANGE_REQUEST, ChangeRequest(change_ip=True, change_port=True)),
+        (RESPONSE_PORT, 40001),
+        (PADDING, bytes(200)),
+    )
+]
 _CLASSIC = bytes((0, 1, 0, 8)) + bytes(range(16)) + bytes((0, 3, 0, 4, 0, 0, 0, 6))
 _CHANNEL = bytes((0x40, 1, 0, 3)) + b"abc\0"
 _MESSAGES = (_BINDING, _CHECK, _SUCCESS, _CHALLENGE, _REFUSAL, _CLASSIC)
@@ -112,5 +167,10 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
             ),
         )
     ),
+    "server": (joined(*_MESSAGES, b"", _BINDING),),
+    "server_authenticated": (joined(_BINDING, *_signed(), b"", _CHECK),),
+    "server_behavior": (joined(_BINDING, *_BEHAVIOR, b"", _CLASSIC),),
+    "lookup": (joined(_SUCCESS), joined(_CHALLENGE, _PROTECTED), joined(b"", _REFUSAL, b"", _SUCCESS)),
+    "discovery": (joined(_OTHER, _OTHER, b"", _OTHER, _SUCCESS), joined(_SUCCESS), joined(_CHALLENGE)),
     "agent": (joined(_CHECK, b"", _CHECK), joined(_BINDING, _SUCCESS, b"", b"\x80data"), joined(_CHALLENGE, b"", b"", _REFUSAL)),
 }

@@ -8,13 +8,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 
-from sansice import Address, Machine, SocketId
+from sansice import Address, Machine, OpenSocket, SendDatagram, SocketId, Transport
 from sansice.ice import Candidate, Credentials, Description, IceAgent
 from sansice.machine import DecodeError
 from sansice.stun import (
+    PENDING,
+    BehaviorDiscovered,
+    BehaviorDiscovery,
+    BehaviorFailed,
+    BindingLookup,
+    BindingLookupFailed,
+    Found,
+    Listener,
+    MappedAddressDiscovered,
     Rfc4571Framer,
+    ServerAuthentication,
     ServerUri,
+    ShortTermCredentials,
+    StaticUsers,
     StreamFramer,
+    StunServer,
+    StunServerConfig,
     decode_untrusted,
     demultiplex,
     is_stun,
@@ -26,6 +40,8 @@ KEY = short_term_key("password")
 PEER = Address("192.0.2.7", 5000)
 HOST = Address("192.0.2.1", 40000)
 STEP = 0.05  # seconds between two pieces
+ENDS = (MappedAddressDiscovered, BindingLookupFailed, BehaviorDiscovered, BehaviorFailed)
+MOST_SENT = 2000  # datagrams until a look-up or a discovery ends
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
@@ -146,10 +162,119 @@ def feed_datagrams(machine: Machine, socket: SocketId, data: bytes, source: Addr
         machine.take_outputs()
 
 
+def server(data: bytes) -> None:
+    """A server answers whatever comes, or does not."""
+    serve(StunServer(entropy=fixed_entropy()), AT_HOST, data)
+
+
+def authenticated_server() -> StunServer:
+    """One that knows one user, and must look up all others."""
+    users = StaticUsers({"user": "password"}, "realm")
+
+    def look_up(username: str | bytes, realm: str, unix: float) -> Found:
+        return users(username, realm, unix) or PENDING
+
+    authentication = ServerAuthentication(realm="realm", lookup_key=look_up, userhash=True, entropy=fixed_entropy())
+    return StunServer(authentication=authentication, entropy=fixed_entropy())
+
+
+def server_authenticated(data: bytes) -> None:
+    """The same, where every request must be authenticated and slow look-ups wait for a key."""
+    serve(authenticated_server(), AT_HOST, data)
+
+
+def server_behavior(data: bytes) -> None:
+    """The same, with RFC 5780: two addresses and two ports."""
+    corners = [Listener(Transport.UDP, Address(host, port)) for host in (HOST.host, "192.0.2.2") for port in (3478, 3479)]
+    serve(StunServer(config=StunServerConfig(behavior=True), entropy=fixed_entropy()), corners, data)
+
+
+AT_HOST = [Listener(Transport.UDP, HOST), Listener(Transport.TCP, HOST)]
+
+
+def started(machine: StunServer, listeners: list[Listener]) -> tuple[StunServer, SocketId, SocketId]:
+    """The server with its sockets open, the first and the last of them."""
+    machine.handle_wall_clock(1e9, now=0.0)
+    machine.start(listeners, now=0.0)
+    opened = [output for output in machine.take_outputs() if isinstance(output, OpenSocket)]
+    for one in opened:
+        machine.handle_socket_opened(one.socket, one.bind, now=0.0)
+    machine.take_outputs()
+    return machine, opened[0].socket, opened[-1].socket
+
+
+def serve(machine: StunServer, listeners: list[Listener], data: bytes) -> None:
+    """Each piece as a datagram, and then as what one read of a stream brings."""
+    _, first, last = started(machine, listeners)
+    feed_datagrams(machine, first, data)
+    if listeners[-1].transport is not Transport.TCP:
+        return
+    now = 1e6  # whatever waited is over
+    machine.handle_timer(now=now)
+    connection = SocketId(-1)
+    machine.handle_accepted(last, connection, PEER, now=now)
+    for piece in pieces(data):
+        now += STEP
+        machine.handle_stream_data(connection, piece, now=now)
+        machine.take_outputs()
+
+
+def lookup(data: bytes) -> None:
+    """A look-up of an address ends once, whatever the name server and the servers say."""
+    machine = BindingLookup("stun:192.0.2.7:5000", credentials=ShortTermCredentials("user", "password"), entropy=fixed_entropy())
+    machine.start(now=0.0)
+    (opened,) = (output for output in machine.take_outputs() if isinstance(output, OpenSocket))
+    machine.handle_socket_opened(opened.socket, HOST, now=0.0)
+    _until_the_end(machine, data)
+
+
+def discovery(data: bytes) -> None:
+    """Behaviour discovery ends once, and asks a bounded number of questions, whatever the server says."""
+    machine = BehaviorDiscovery("stun:192.0.2.7:5000", entropy=fixed_entropy())
+    machine.start(now=0.0)
+    (opened,) = (output for output in machine.take_outputs() if isinstance(output, OpenSocket))
+    machine.handle_socket_opened(opened.socket, HOST, now=0.0)
+    _until_the_end(machine, data)
+
+
+def _until_the_end(machine: Machine, data: bytes) -> None:
+    """Each piece answers what was asked last; then there is silence until the machine has nothing more to wait for."""
+    now, sent, ends = 0.0, 0, 0
+    answers = pieces(data)
+    port = HOST.port
+    while ends == 0:
+        asked, opened = None, False
+        for output in machine.take_outputs():
+            ends += type(output) in ENDS
+            if isinstance(output, SendDatagram):
+                sent += 1
+                asked = output
+            elif isinstance(output, OpenSocket):
+                opened = True
+                port += 1
+                machine.handle_socket_opened(output.socket, Address(HOST.host, port), now=now)
+        piece = next(answers, b"") if asked is not None else b""
+        if asked is not None and piece:  # with the id of the question, or nothing behind it would ever be reached
+            now += STEP
+            answer = piece[:8] + asked.data[8:20] + piece[20:]
+            machine.handle_datagrams(asked.socket, [(asked.destination, answer)], now=now)
+        elif not opened and ends == 0:
+            assert machine.deadline() < 1e9, "it waits for nothing, and has not ended"
+            now = max(now, machine.deadline())
+            machine.handle_timer(now=now)
+        assert sent < MOST_SENT
+    assert ends == 1
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "message": message,
     "stream": stream,
     "uri": uri,
     "description": description,
     "agent": agent,
+    "server": server,
+    "server_authenticated": server_authenticated,
+    "server_behavior": server_behavior,
+    "lookup": lookup,
+    "discovery": discovery,
 }
