@@ -156,10 +156,10 @@ class TlsStream:
         try:
             while chunk := self._object.read(_CHUNK):
                 chunks.append(chunk)
-            self.at_end = True  # b"" is how Python tells close_notify on some versions
+            self.at_end = True
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
+        except ssl.SSLZeroReturnError:  # in place of b"" where we have said the same
             self.at_end = True
         return b"".join(chunks)
 

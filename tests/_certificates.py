@@ -52,6 +52,7 @@ class Authority:
         expired: bool = False,
         password: str | None = None,
         chain_padding: int = 0,
+        broken_names: bool = False,
     ) -> Path:
         """A file with a certificate for these names and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -61,7 +62,8 @@ class Authority:
                 *(x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "x" * 60) for _ in range(chain_padding)),
             ]
         )
-        certificate = self._sign(subject, key.public_key(), names, x509.BasicConstraints(ca=False, path_length=None), expired)
+        end_entity = x509.BasicConstraints(ca=False, path_length=None)
+        certificate = self._sign(subject, key.public_key(), names, end_entity, expired, broken_names)
         encryption = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
         self._count += 1
         path = self._folder / f"{self.ca_file.stem}-{self._count}.pem"
@@ -78,6 +80,7 @@ class Authority:
         names: tuple[str | x509.GeneralName, ...],
         constraints: x509.BasicConstraints,
         expired: bool = False,
+        broken_names: bool = False,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
@@ -92,6 +95,9 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        if broken_names:
+            extension = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\xff\xff")
+            builder = builder.add_extension(extension, critical=False)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([*map(general_name, names)]), critical=False)
         return builder.sign(self._key, hashes.SHA256())

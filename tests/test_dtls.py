@@ -1,17 +1,19 @@
 """DTLS without I/O: one association, and a server of many; the datagrams between them in the hands of the test."""
 
+import importlib.util
 import math
 import random
-import subprocess
 import sys
 from collections import Counter
 
 import pytest
+from cryptography import x509
 from hypothesis import given, strategies as st
+from OpenSSL import SSL, crypto
 
 from _certificates import Authority, srv_id
-from sansice import Address, _dtls_server
-from sansice._dtls import DtlsSession, client_context, name_matches, server_context
+from sansice import Address, _dtls, _dtls_server
+from sansice._dtls import DtlsSession, client_context, identifies, name_matches, server_context
 from sansice._dtls_records import client_hello_untrusted, hello_verify_request, pack_records
 from sansice._dtls_server import COOKIE_LIFETIME, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MAX_HANDSHAKES, DtlsServer
 from sansice._tls_error import TlsError
@@ -202,6 +204,11 @@ def test_a_wildcard_is_the_whole_left_most_label(presented, expected, matches):
     assert name_matches(presented, expected) is matches
 
 
+def test_a_certificate_whose_names_cannot_be_read_identifies_nobody(authority):
+    path = authority.issue(common_name="stun.us.example", broken_names=True)
+    assert not identifies(crypto.X509.from_cryptography(x509.load_pem_x509_certificate(path.read_bytes())), "stun.us.example")
+
+
 def test_verification_can_be_switched_off(server):
     connect(a_client(client_context(None, verify=False, alpn=()), "other.example"), server)
 
@@ -377,8 +384,11 @@ def test_a_handshake_that_does_not_go_on_is_given_up(trusting, server):
     _, second = answered(trusting, server)
     server.receive(second)
     assert 0 < server.server.deadline() <= 1
-    server.server.handle_timer(now=0.5)  # early by OpenSSL's clock: nothing is repeated, and it is asked again
-    assert server.server.deadline() > 0.5
+    first = server.server.deadline()
+    server.take()
+    server.server.handle_timer(now=first)  # early by OpenSSL's clock: nothing is repeated, and it is asked again
+    assert server.take() == []
+    assert server.server.deadline() > first
     server.server.handle_timer(now=HANDSHAKE_TIMEOUT)
     assert len(server.server) == 0
     assert server.server.deadline() == math.inf
@@ -439,18 +449,60 @@ def test_the_servers_lost_last_flight_is_repeated_when_the_client_repeats_its_ow
     assert client.is_ready
 
 
-def test_too_many_repetitions_fail(trusting, monkeypatch):
-    class Tired:
-        def DTLSv1_handle_timeout(self):
-            raise type(error)([("SSL routines", "", "read timeout expired")])
+class Scripted:
+    """In place of OpenSSL's connection: does what it is told, then wants to read."""
 
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def __getattr__(self, name):
+        def answer(*_):
+            scripted = self.answers.get(name)
+            if not scripted:
+                raise SSL.WantReadError
+            one = scripted.pop(0)
+            if isinstance(one, Exception):
+                raise one
+            return one
+
+        return answer
+
+
+def an_error(words):
+    return SSL.Error([("SSL routines", "", words)])
+
+
+def test_too_many_repetitions_fail(trusting):
     client, _ = first_hello(trusting)
-    from OpenSSL import SSL
-
-    error = SSL.Error()
-    client._connection = Tired()
+    client._connection = Scripted(DTLSv1_handle_timeout=[an_error("read timeout expired")])
     with pytest.raises(TlsError, match="read timeout expired"):
         client.handle_timeout()
+
+
+def test_what_openssl_finds_broken_fails_the_association(trusting, server):
+    client = connect(a_client(trusting), server)
+    client._connection = Scripted(bio_write=[1], recv=[b"", b"data", an_error("sslv3 alert")])
+    with pytest.raises(TlsError, match="sslv3 alert"):
+        client.receive(b"x")
+
+
+def test_openssls_empty_data_is_none(trusting, server):
+    client = connect(a_client(trusting), server)
+    client._connection = Scripted(bio_write=[1], recv=[b"", b"data"])
+    assert client.receive(b"x") == [b"data"]
+
+
+def test_a_goodbye_that_cannot_be_said_is_left_out(trusting, server):
+    client = connect(a_client(trusting), server)
+    client._connection = Scripted(shutdown=[SSL.Error()])
+    client.close()
+    assert client.take() == []
+
+
+def test_a_hello_that_openssl_does_not_take_begins_nothing(context):
+    session = DtlsSession(context, server_hostname=None)
+    with pytest.raises(TlsError):
+        session.accept(b"no ClientHello")
 
 
 def test_a_server_drops_who_repeats_too_often(trusting, server, monkeypatch):
@@ -618,10 +670,11 @@ def test_records_are_packed_up_to_the_mtu():
     assert pack_records(small + large + small, 250) == [small, large, small]
 
 
-def test_without_pyopenssl_the_error_names_the_extra():
-    program = "import sys; sys.modules['OpenSSL'] = None; import sansice._dtls"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert run.stderr.splitlines()[-1].endswith("DTLS needs pyOpenSSL; install it with: pip install 'sansice[tls]'")
+def test_without_pyopenssl_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "OpenSSL", None)
+    again = importlib.util.spec_from_file_location("sansice._dtls", _dtls.__file__)
+    with pytest.raises(ModuleNotFoundError, match=r"DTLS needs pyOpenSSL; install it with: pip install 'sansice\[tls\]'"):
+        again.loader.exec_module(importlib.util.module_from_spec(again))
 
 
 def test_files_that_cannot_be_used_are_refused(authority, tmp_path):

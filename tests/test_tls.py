@@ -198,6 +198,14 @@ def test_close_notify_is_the_clean_end(ends):
     assert client.receive(server.take()) == b"answer"
 
 
+def test_both_ends_may_close_at_once(ends):
+    client, server = ends
+    client.close()
+    server.close()
+    assert server.receive(client.take()) == b""
+    assert server.at_end
+
+
 def test_an_end_without_close_notify_is_a_cut(ends):
     _, server = ends
     with pytest.raises(TlsError, match="without close_notify"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 import select
 from collections.abc import Callable
@@ -22,7 +23,7 @@ HANDSHAKE_TIMEOUT = 20.0  # seconds: room for repetitions after 1, 3, 7 and 15
 _MIN_WAIT = 0.01  # seconds; OpenSSL's clock and the driver's need not agree on when it is time
 
 
-class DtlsSocket:
+class DtlsSocket(abc.ABC):
     """What both kinds share.
 
     Attributes:
@@ -36,17 +37,25 @@ class DtlsSocket:
         self._hub = hub
         self._udp = udp
 
+    @abc.abstractmethod
     def send(self, destination: Address, data: bytes) -> None:
         """Encrypt and send a datagram, or count it as lost."""
-        raise NotImplementedError
+        ...
 
+    @abc.abstractmethod
     def farewell(self) -> None:
         """Say goodbye to whoever there is."""
-        raise NotImplementedError
+        ...
 
+    @abc.abstractmethod
     def take_in(self, batch: list[tuple[Address, bytes]], driver: Driver) -> None:
         """Make of what has arrived what the machine is told."""
-        raise NotImplementedError
+        ...
+
+    @abc.abstractmethod
+    def expire(self, driver: Driver, now: float) -> None:
+        """Its time has come."""
+        ...
 
     def take_error(self, destination: Address, error: IcmpError, driver: Driver) -> None:
         """A datagram came back."""
@@ -90,10 +99,6 @@ class DtlsSocket:
             self._udp.transmit(destination, data)
         except (OSError, ValueError, OverflowError) as error:
             self._hub.count(reason_of(error))
-
-    def expire(self, driver: Driver, now: float) -> None:
-        """Its time has come."""
-        raise NotImplementedError
 
 
 class DtlsClient(DtlsSocket):

@@ -87,10 +87,8 @@ class Hub:
         """Close a socket and know it no more."""
         if self.sockets.get(sock.id) is sock:
             del self.sockets[sock.id]
-        fd = sock.fileno()
-        if fd >= 0:
-            del self.sockets[BY_FD + fd]
-            sock.close()  # which takes it out of the epoll
+        del self.sockets[BY_FD + sock.fileno()]
+        sock.close()  # which takes it out of the epoll
 
     def at(self, deadline: float, who: Timed) -> None:
         """Call ``who.expire`` at ``deadline``, replacing its earlier one; `math.inf` for never."""

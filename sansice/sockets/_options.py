@@ -94,12 +94,13 @@ def bind_socket(sock: socket.socket, local: Address, ipv6: bool, ports: Sequence
     Raises:
         OSError: none is free, or the address is none of ours.
     """
-    tries = ports_to_try(local, ports)
+    *tries, last = ports_to_try(local, ports)
     for port in tries:
         try:
             sock.bind(to_sockaddr(Address(local.host, port), ipv6))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or port == tries[-1]:
+            if error.errno != errno.EADDRINUSE:
                 raise
         else:
             return
+    sock.bind(to_sockaddr(Address(local.host, last), ipv6))

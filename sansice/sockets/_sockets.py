@@ -45,6 +45,9 @@ class Sockets:
         inherited: bound sockets of the process (systemd's, say). One that is bound to what a machine wants to open is
             taken over, instead of opening another.
         max_unsent: bytes that may wait in one stream; beyond them it fails with `SocketErrorKind.BACKLOG`.
+
+    Raises:
+        ValueError: ``ports`` is empty.
     """
 
     __slots__ = ("_hub", "_inherited", "_ports", "_sockets", "_tls")
@@ -57,6 +60,8 @@ class Sockets:
         inherited: Sequence[socket.socket] = (),
         max_unsent: int = 2**20,
     ) -> None:
+        if ports is not None and not ports:
+            raise ValueError("no ports to choose from")
         self._ports = ports
         self._tls = tls
         self._inherited = inherited

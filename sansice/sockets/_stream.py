@@ -105,7 +105,7 @@ class Stream:
         if self._tls is None:
             self._announce(self._hub.driver)
         else:
-            self._begin_handshake()
+            self._begin_handshake(self._tls)
 
     def send(self, data: bytes) -> None:
         """Queue bytes. Before the connection is ready they wait, and nothing of them leaves."""
@@ -142,9 +142,8 @@ class Stream:
 
     def reset(self) -> None:
         """Close at once, and have the peer know."""
-        if self.state is not State.CLOSED:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            self._release()
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._release()
 
     # ------------------------------------------------------------- what the sockets do
 
@@ -192,9 +191,9 @@ class Stream:
         elif self._tls is None:
             self._announce(driver)
         else:
-            self._begin_handshake()
+            self._begin_handshake(self._tls)
 
-    def _begin_handshake(self) -> None:
+    def _begin_handshake(self, tls: TlsStream) -> None:
         self.state = State.HANDSHAKING
         hub = self._hub
         hub.at(hub.driver.now() + HANDSHAKE_TIMEOUT, self)
@@ -203,11 +202,10 @@ class Stream:
             pending[self] = None
             if len(pending) > MAX_HANDSHAKES:
                 next(iter(pending))._fail(SocketError(SocketErrorKind.NO_RESOURCES, "too many TLS handshakes"))
-        elif self._tls is not None:
-            self._in_tls(self._tls.start)
-        if self.state is State.HANDSHAKING:
-            self._push_tls()
-            self._watch()
+        else:
+            self._in_tls(tls.start)
+        self._push_tls(tls)
+        self._watch()
 
     def _announce(self, driver: Driver) -> None:
         """Tell the machine of the connection, and send what waited for it."""
@@ -268,7 +266,7 @@ class Stream:
         plaintext: list[bytes] = []
         if not self._in_tls(lambda: plaintext.append(tls.receive(data))):
             return
-        self._push_tls()
+        self._push_tls(tls)
         if self.state is State.HANDSHAKING and tls.is_ready:
             self._announce(driver)
         if self.state is State.OPEN:
@@ -293,8 +291,8 @@ class Stream:
 
     # ------------------------------------------------------------- writing
 
-    def _push_tls(self) -> None:
-        if self._tls is not None and (data := self._tls.take()):
+    def _push_tls(self, tls: TlsStream) -> None:
+        if data := tls.take():
             self._push(data)
 
     def _push(self, data: bytes) -> None:

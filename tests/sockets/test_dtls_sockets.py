@@ -2,6 +2,7 @@
 
 import math
 import random
+import select
 import socket
 
 import pytest
@@ -12,6 +13,7 @@ from sansice._dtls_server import IDLE_TIMEOUT
 from sansice._tls_error import TlsError
 from sansice.sockets import TlsConfig
 from sansice.sockets._dtls_sockets import HANDSHAKE_TIMEOUT
+from sansice.sockets._udp import UdpSocket
 from sockets._bare import LOOPBACK
 from sockets.test_tls_streams import both, until
 
@@ -161,6 +163,15 @@ def test_a_closed_peer_is_told_to_the_listeners_machine(pair):
     server.machine.react["icmp"] = lambda *_: server.sockets.close(ONE, CloseMode.RESET)
     server.sockets.send(ONE, local, b"two")
     server.until("icmp")
+    assert server.heard == [("icmp", local, IcmpError(3, 3))]
+
+
+def test_nothing_is_told_after_the_machine_closed_on_the_first_error(pair, monkeypatch):
+    _, server, local, remote = pair
+    errors = [(local, IcmpError(3, 3)), (remote, IcmpError(3, 3))]
+    monkeypatch.setattr(UdpSocket, "read_errors", lambda self: errors)
+    server.machine.react["icmp"] = lambda *_: server.sockets.close(ONE, CloseMode.RESET)
+    server.sockets._sockets[1].feed(select.EPOLLERR, server.driver)
     assert server.heard == [("icmp", local, IcmpError(3, 3))]
 
 

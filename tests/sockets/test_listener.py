@@ -152,6 +152,25 @@ def test_a_connection_whose_options_cannot_be_set_is_counted(bare, monkeypatch):
     assert bare.sockets.lost == {"gone before it was accepted": 1}
 
 
+def test_a_listener_that_cannot_listen_leaves_nothing(bare, monkeypatch):
+    def listen(self, *_):
+        raise OSError(errno.EADDRINUSE, "taken")
+
+    monkeypatch.setattr(socket.socket, "listen", listen)
+    assert bare.open(transport=Transport.TCP) == ("failed", 1, SocketErrorKind.ADDRESS_IN_USE)
+
+
+def test_only_taken_ports_are_passed_over(make_bare):
+    bare = make_bare(ports=range(40000, 40010))
+    told = bare.open(bind=Address("192.0.2.254", 0), transport=Transport.TCP)
+    assert told == ("failed", 1, SocketErrorKind.ADDRESS_UNAVAILABLE)
+
+
+def test_there_must_be_a_port_to_choose(make_bare):
+    with pytest.raises(ValueError, match="no ports"):
+        make_bare(ports=range(0))
+
+
 # ---------------------------------------------------------------- inherited sockets
 
 

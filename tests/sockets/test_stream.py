@@ -253,6 +253,33 @@ def test_a_paused_stream_is_not_read_until_it_is_resumed(bare, peer):
     assert bare.stream(1) == b"wait"
 
 
+def test_a_paused_stream_still_writes(bare, peer):
+    sent = fill(bare)
+    bare.sockets.set_reading(ONE, False)
+    peer.sendall(b"wait")
+    received = b""
+    while len(received) < len(sent):
+        received += peer.recv(2**20)
+        while not bare.idle():
+            bare.feed()
+    assert bare.of("data") == []
+
+
+def test_a_full_buffer_lets_everything_wait(bare, peer, monkeypatch):
+    def send(self, data):
+        raise BlockingIOError(errno.EAGAIN, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "send", send)
+        bare.sockets.send_stream(ONE, b"later")
+        assert bare.heard == [("sent", 1, 5)]
+        bare.feed()  # it was said that there is room, and there is none
+        assert bare.sockets.unsent == 5
+    bare.feed()
+    assert receive(peer, 5) == b"later"
+    assert bare.heard[-1] == ("sent", 1, 0)
+
+
 def test_the_peers_reset_is_told_although_reading_is_paused(bare, peer):
     bare.sockets.set_reading(ONE, False)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

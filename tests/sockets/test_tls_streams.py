@@ -410,5 +410,12 @@ def test_a_reload_is_for_new_connections_and_a_bad_one_changes_nothing(make_bare
     assert presented(server, local, authority) != first
 
 
+def test_a_client_alone_reloads_its_authorities(authority):
+    config = TlsConfig(ca_file=authority.ca_file)
+    before = config.tls_client(())
+    config.reload()
+    assert config.tls_client(()) is not before
+
+
 def test_a_password_is_never_shown():
     assert "secret" not in repr(TlsConfig(password="secret"))

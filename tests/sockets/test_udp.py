@@ -8,7 +8,7 @@ import pytest
 
 from sansice import Address, IcmpError, SocketErrorKind, SocketId, SocketOptions
 from sansice.sockets import from_sockaddr, socket_error
-from sansice.sockets._udp import _EXTENDED_ERROR, UdpSocket
+from sansice.sockets._udp import _EXTENDED_ERROR, MAX_BATCH, UdpSocket
 from sockets._bare import DEFAULT, LOOPBACK
 
 # ---------------------------------------------------------------- opening
@@ -155,3 +155,35 @@ def test_a_refused_datagram_is_tried_once_more_and_then_lost(bare, monkeypatch):
 def test_a_datagram_for_an_unknown_socket_is_lost_and_counted(bare):
     bare.sockets.send(SocketId(5), LOOPBACK, b"x")
     assert bare.sockets.lost == {"socket closed": 1}
+
+
+def test_a_round_reads_a_bounded_batch(bare):
+    *_, local = bare.open()
+    for number in range(MAX_BATCH + 1):
+        bare.sockets.send(SocketId(1), local, b"%d" % number)
+    bare.feed()
+    assert len(bare.heard) == MAX_BATCH
+    bare.feed()
+    assert bare.heard[-1] == ("datagram", 1, local, b"%d" % MAX_BATCH)
+
+
+def test_a_round_reads_a_bounded_number_of_errors(monkeypatch):
+    icmp = _EXTENDED_ERROR.pack(errno.ECONNREFUSED, 2, 3, 3, 0, 0)
+    monkeypatch.setattr(UdpSocket, "recvmsg", lambda self, *_: (b"", [(0, 11, icmp)], 0, ("127.0.0.1", 9)))
+    with opened() as sock:
+        assert sock.read_errors() == [(Address("127.0.0.1", 9), IcmpError(3, 3))] * MAX_BATCH
+
+
+def test_where_there_is_no_error_queue_none_is_asked_for(monkeypatch):
+    monkeypatch.setattr("sansice.sockets._udp._LINUX", False)
+    with opened() as sock:
+        assert sock.getsockopt(socket.IPPROTO_IP, 11) == 0  # IP_RECVERR
+
+
+def test_nothing_is_fed_from_a_socket_closed_in_the_same_round(bare):
+    locals_ = [bare.open(number)[2] for number in (1, 2)]
+    for local in locals_:
+        bare.sockets.send(SocketId(1), local, b"x")
+    bare.machine.react["datagram"] = lambda number, *_: bare.sockets.close(SocketId(3 - number))
+    bare.feed()
+    assert len(bare.heard) == 1
