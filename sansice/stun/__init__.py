@@ -5,6 +5,7 @@ request until it is answered. Attributes are constants, and typed: ``message.get
 """
 
 from . import shapes as shapes
+from ._alpn import ALPN_NAT_DISCOVERY as ALPN_NAT_DISCOVERY, ALPN_TURN as ALPN_TURN
 from ._attributes import (
     ACCESS_TOKEN as ACCESS_TOKEN,
     ADDITIONAL_ADDRESS_FAMILY as ADDITIONAL_ADDRESS_FAMILY,
