@@ -10,8 +10,8 @@ import click
 from sansice_cli._options import password_of, password_options
 from sansice_cli._text import count
 
-from ._anatomy import take_apart
-from ._input import MAX_INPUT, Input
+from ._anatomy import Anatomy, take_apart
+from ._input import MAX_INPUT, Input, Payload
 from ._keys import Keys
 from ._report import rows, to_json
 
@@ -70,21 +70,19 @@ def _read(file: BinaryIO) -> bytes:
 
 
 def _show(source: Input, keys: Keys | None, as_json: bool) -> int:
-    found = []
-    since = None
+    """Print each payload when it has been read: a capture may hold more than fits into memory in this form."""
+    show = _show_as_json if as_json else _show_in_rows
+    since: float | None = None
     total = messages = bad = 0
+    click.echo('{"messages": [' if as_json else "", nl=False)
     for payload in source.payloads():
         anatomy = take_apart(payload.data, keys)
         if since is None and payload.packet is not None:
             since = payload.packet.time
+        show(payload, anatomy, since or 0.0, total)
         total += 1
         messages += anatomy.is_message
         bad += bool(payload.problem) or not anatomy.is_good
-        if as_json:
-            found.append(to_json(payload, anatomy, since or 0.0))
-            continue
-        for line, is_problem in rows(payload, anatomy, since or 0.0):
-            click.secho(line, fg="red" if is_problem else None)
     problems = [source.problem] if source.problem else []
     if not messages:
         problems.append("there is no STUN message and no ChannelData in it")
@@ -93,9 +91,18 @@ def _show(source: Input, keys: Keys | None, as_json: bool) -> int:
     if source.is_capture:
         click.echo(_total(source, messages, total - messages, bad), err=as_json)
     if as_json:
-        passed_over = dict(sorted(source.passed_over.items()))
-        click.echo(json.dumps({"messages": found, "passed_over": passed_over, "error": "; ".join(problems) or None}))
+        rest = {"passed_over": dict(sorted(source.passed_over.items())), "error": "; ".join(problems) or None}
+        click.echo(f"], {json.dumps(rest)[1:]}")
     return 1 if bad or problems else 0
+
+
+def _show_in_rows(payload: Payload, anatomy: Anatomy, since: float, before: int) -> None:
+    for line, is_problem in rows(payload, anatomy, since):
+        click.secho(line, fg="red" if is_problem else None)
+
+
+def _show_as_json(payload: Payload, anatomy: Anatomy, since: float, before: int) -> None:
+    click.echo(f"{', ' if before else ''}{json.dumps(to_json(payload, anatomy, since))}", nl=False)
 
 
 def _total(source: Input, messages: int, others: int, bad: int) -> str:

@@ -25,13 +25,14 @@ def read_hex(text: str) -> bytes:
     dump = _read_dump(rows)
     if dump is not None:
         return dump
-    digits = ""
+    found: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         bare = _DECORATION.sub("", line)
         strange = _NOT_HEX.search(bare)
         if strange:
             raise ValueError(f"line {number}: {strange[0]!a} is no hexadecimal digit")
-        digits += bare
+        found.append(bare)
+    digits = "".join(found)
     if len(digits) % 2:
         raise ValueError(f"{len(digits)} hexadecimal digits: one is missing or too many")
     return bytes.fromhex(digits)
@@ -39,13 +40,13 @@ def read_hex(text: str) -> bytes:
 
 def _read_dump(rows: list[str]) -> bytes | None:
     """The bytes of a dump; ``None`` where the rows do not begin with their offsets."""
-    data = b""
+    data = bytearray()
     for row in rows:
         match = _OFFSET.match(row)
         if match is None or int(match[1] or match[2], 16) != len(data):
             return None
         data += _row(row[match.end() :])
-    return data or None
+    return bytes(data) or None
 
 
 def _row(text: str) -> bytes:

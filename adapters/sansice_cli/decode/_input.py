@@ -101,13 +101,13 @@ def _of_datagram(found: Carried, packet: Packet) -> Payload:
     return Payload(found.payload, problem, packet, "udp", found.source, found.destination)
 
 
-def _messages(data: bytes) -> list[bytes]:
+def _messages(data: bytes) -> Iterator[bytes]:
     """Messages that follow each other, as on a stream; what is not so is left in one piece."""
-    found = []
-    while is_stun(data):
-        end = HEADER_LENGTH + int.from_bytes(data[2:4], "big")
-        if not is_stun(data[end:]):
+    start = 0
+    while is_stun(data[start : start + HEADER_LENGTH]):
+        end = start + HEADER_LENGTH + int.from_bytes(data[start + 2 : start + 4], "big")
+        if not is_stun(data[end : end + HEADER_LENGTH]):
             break
-        found.append(data[:end])
-        data = data[end:]
-    return [*found, data]
+        yield data[start:end]
+        start = end
+    yield data[start:]

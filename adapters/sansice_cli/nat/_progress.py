@@ -8,7 +8,7 @@ from typing import Protocol, Self, TextIO
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sansice import Event
 from sansice.stun import BehaviorProgressed
@@ -52,7 +52,7 @@ class Bar:
     """A bar, with the findings above it as they come."""
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description:12}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
+        columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(separator=" of "))
         self._progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
         self._task = self._progress.add_task("asking", total=None)
 

@@ -116,8 +116,26 @@ def test_version_is_that_of_the_distribution():
     assert (done.returncode, done.stdout) == (0, f"sansice, version {importlib.metadata.version('sansice')}\n")
 
 
-def test_help_names_the_commands_and_what_is_measured():
-    assert "demo" in sansice("--help").stdout
+def test_help_names_every_command_and_none_of_the_exit_codes_is_a_secret():
+    names = re.findall(r"^  (\w+) +\S", sansice("--help").stdout.partition("Commands:")[2], re.MULTILINE)
+    assert names == ["decode", "demo", "nat", "serve", "stun"]
+    for name in names:
+        words = " ".join(sansice(name, "--help").stdout.split())
+        assert re.search(r"Exit codes: 0 .+; 1 .+; 2 usage; 130 interrupted\.", words)
+
+
+def test_command_is_imported_only_when_it_is_asked_for():
+    program = (
+        "import sys; sys.argv = ['sansice', 'demo', '--help']; from sansice_cli import main\n"
+        "try: main()\nfinally: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENV, check=False)
+    modules = done.stdout.split()
+    assert "sansice_cli.demo._command" in modules
+    assert not {"trio", "rich", "prometheus_client", "sansice_cli.serve._command"} & {*modules}
+
+
+def test_help_says_what_the_demonstration_measures():
     words = " ".join(sansice("demo", "--help").stdout.split())
     assert "setup_ms until both have selected a pair" in words
     assert "first_byte_ms until the first datagram was delivered" in words

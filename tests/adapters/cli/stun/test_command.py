@@ -119,17 +119,18 @@ def test_reader_that_leaves_ends_it_quietly(start, motley):
         assert process.wait(HANG) == 1
 
 
-def test_server_over_tls_is_verified_by_the_name_that_is_given(serving, invoke, certificate):
+@pytest.mark.parametrize("transport", ["tls", "dtls"])
+def test_secure_server_is_verified_by_the_name_that_is_given(serving, invoke, certificate, transport):
     own, ca = certificate
-    with serving("--listen", "tls:127.0.0.1:0", "--tls-cert", own) as server:
-        uri = f"stuns:127.0.0.1:{server.port('tls')}"
-        code, output, _ = invoke("stun", uri, "--ca", ca, "--server-name", "localhost")
-        assert (code, "over tls in" in output) == (0, True)
-        code, output, _ = invoke("stun", uri, "--ca", ca, "--server-name", "example.org")
+    with serving("--listen", f"{transport}:127.0.0.1:0", "--tls-cert", own) as server:
+        uri = [f"stuns:127.0.0.1:{server.port(transport)}", "--transport", transport]
+        code, output, _ = invoke("stun", *uri, "--ca", ca, "--server-name", "localhost")
+        assert (code, f"over {transport} in" in output) == (0, True)
+        code, output, _ = invoke("stun", *uri, "--ca", ca, "--server-name", "example.org")
         assert (code, "certificate" in output) == (1, True)
-        code, output, _ = invoke("stun", uri, "--server-name", "localhost")
+        code, output, _ = invoke("stun", *uri, "--server-name", "localhost")
         assert (code, "certificate" in output) == (1, True)
-        code, output, _ = invoke("stun", uri, "--ca", ca)
+        code, output, _ = invoke("stun", *uri, "--ca", ca)
         assert (code, "write the server's name, or give it as --server-name" in output) == (1, True)
 
 
