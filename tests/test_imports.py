@@ -1,9 +1,14 @@
 """What importing the core drags in."""
 
+import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from sansice import stun
 
 # Runtimes, the network, processes, logging, and what the adapters and the command stand on.
 UNWANTED = frozenset(
@@ -38,3 +43,25 @@ def test_unwanted_import_would_be_noticed():
 
 def test_attrs_itself_stays_clear_of_runtimes():
     assert loaded_by("attrs") & {"asyncio", "socket", "ssl", "trio"} == set()
+
+
+def test_agent_does_not_load_the_machines_of_stun():
+    run = subprocess.run([sys.executable, "-I", "-c", PROGRAM.format("sansice.ice")], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert {"sansice.stun", "sansice.stun._transaction"} <= loaded
+    assert not loaded & {f"sansice.stun.{module}" for module in stun._LAZY}
+
+
+def test_every_lazy_name_of_stun_is_what_its_module_has_and_is_told_to_checkers():
+    source = Path(stun.__file__).read_text(encoding="utf-8")
+    told = source.partition("if TYPE_CHECKING:")[2].partition("_LAZY")[0]
+    for module, names in stun._LAZY.items():
+        for name in names:
+            assert getattr(stun, name) is getattr(importlib.import_module(f"sansice.stun.{module}"), name)
+            assert name in dir(stun)
+    assert sorted(re.findall(r"(\w+) as \1\b", told)) == sorted(name for names in stun._LAZY.values() for name in names)
+
+
+def test_name_that_stun_does_not_have_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'StunSever'"):
+        stun.StunSever  # noqa: B018

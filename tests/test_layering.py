@@ -31,6 +31,7 @@ CORE_STDLIB = frozenset({
 OF_OS = frozenset({"urandom"})
 CORE_THIRD_PARTY = frozenset({"attrs"})
 CORE_EXTRA = {
+    "sansice/stun/__init__.py": {"importlib"},
     "sansice/driver.py": {"time"},
     "sansice/simulation": {"random", "sys"},
     "sansice/sockets": {"select", "socket", "sys", "threading", "time"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -47,7 +47,9 @@ from ._config import IceConfig
 from ._events import GatheringCompleted, GatheringState, ServerFailed
 from ._pair import LocalCandidate
 from ._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
-from ._server_search import ServerFound, ServerNotFound, ServerSearch
+
+if TYPE_CHECKING:
+    from ._server_search import ServerFound, ServerSearch
 
 _OVER = TransactionId(b"over")  # keys of the two timers that are no transaction's
 _KEEPALIVE = TransactionId(b"keepalive")
@@ -119,7 +121,11 @@ class Gatherer(Machine):
         self._entropy = entropy
         self._foundations = foundations
         self._ids = ids
-        self._search = ServerSearch(servers, ids=ids, timeout=config.gathering_timeout, entropy=entropy) if servers else None
+        self._search: ServerSearch | None = None
+        if servers:
+            from ._server_search import ServerSearch  # an agent without servers need not load what finds them
+
+            self._search = ServerSearch(servers, ids=ids, timeout=config.gathering_timeout, entropy=entropy)
         self._count = len(servers)
         self._servers: list[ServerFound] = []
         self._hosts: list[tuple[int, LocalCandidate]] = []  # with their index among the addresses
@@ -205,6 +211,8 @@ class Gatherer(Machine):
             self._complete_if_idle()
 
     def _absorb_search(self, search: ServerSearch) -> None:
+        from ._server_search import ServerFound, ServerNotFound
+
         for output in search.take_outputs():
             if isinstance(output, ServerFound):
                 self._servers.append(output)

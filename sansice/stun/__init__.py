@@ -1,11 +1,16 @@
-"""STUN, RFC 8489: messages, attributes, integrity, transactions.
+"""STUN, RFC 8489: messages, transactions, authentication, client, server, and NAT behaviour discovery (RFC 5780).
 
 `decode_untrusted` reads a message from the network, `encode` and `Template` build one, `StunTransaction` sends a
 request until it is answered. Attributes are constants, and typed: ``message.get(PRIORITY)`` is an ``int``.
+`StunClient`, `BindingLookup`, `StunServer` and `BehaviorDiscovery` are the machines that programs run.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from . import shapes as shapes
-from ._alpn import ALPN_NAT_DISCOVERY as ALPN_NAT_DISCOVERY, ALPN_TURN as ALPN_TURN
 from ._attributes import (
     ACCESS_TOKEN as ACCESS_TOKEN,
     ADDITIONAL_ADDRESS_FAMILY as ADDITIONAL_ADDRESS_FAMILY,
@@ -60,46 +65,6 @@ from ._attributes import (
     Attribute as Attribute,
     register as register,
 )
-from ._behavior import (
-    DEFAULT_BEHAVIOR_TESTS as DEFAULT_BEHAVIOR_TESTS,
-    MAPPING_LIFETIME_LIMIT as MAPPING_LIFETIME_LIMIT,
-    BehaviorDiscovery as BehaviorDiscovery,
-    BehaviorState as BehaviorState,
-    BehaviorStats as BehaviorStats,
-)
-from ._behavior_config import (
-    BehaviorConfig as BehaviorConfig,
-)
-from ._behavior_events import (
-    AlgDetected as AlgDetected,
-    BehaviorDiscovered as BehaviorDiscovered,
-    BehaviorFailed as BehaviorFailed,
-    BehaviorProgressed as BehaviorProgressed,
-    FilteringDiscovered as FilteringDiscovered,
-    FragmentsDiscovered as FragmentsDiscovered,
-    HairpinningDiscovered as HairpinningDiscovered,
-    LifetimeDiscovered as LifetimeDiscovered,
-    LifetimeNarrowed as LifetimeNarrowed,
-    MappingDiscovered as MappingDiscovered,
-    TestUnavailable as TestUnavailable,
-)
-from ._client import (
-    StunClient as StunClient,
-    StunClientStats as StunClientStats,
-)
-from ._client_authentication import (
-    MAX_CHALLENGES as MAX_CHALLENGES,
-    ClientAuthentication as ClientAuthentication,
-    Protection as Protection,
-    Verdict as Verdict,
-)
-from ._client_config import (
-    StunClientConfig as StunClientConfig,
-)
-from ._credentials import (
-    LongTermCredentials as LongTermCredentials,
-    ShortTermCredentials as ShortTermCredentials,
-)
 from ._demux import (
     Protocol as Protocol,
     demultiplex as demultiplex,
@@ -107,18 +72,6 @@ from ._demux import (
 from ._encoding import (
     Template as Template,
     encode as encode,
-)
-from ._errors import (
-    LookupStep as LookupStep,
-    StunError as StunError,
-)
-from ._framing import (
-    MAX_RFC4571_FRAME as MAX_RFC4571_FRAME,
-    MAX_STUN_FRAME as MAX_STUN_FRAME,
-    MAX_TURN_FRAME as MAX_TURN_FRAME,
-    Rfc4571Framer as Rfc4571Framer,
-    StreamFramer as StreamFramer,
-    frame_rfc4571 as frame_rfc4571,
 )
 from ._header import (
     COOKIE as COOKIE,
@@ -136,61 +89,14 @@ from ._integrity import (
     short_term_key as short_term_key,
     userhash as userhash,
 )
-from ._lookup import (
-    ATTEMPT_DELAY as ATTEMPT_DELAY,
-    LOOKUP_TIMEOUT as LOOKUP_TIMEOUT,
-    BindingLookup as BindingLookup,
-    BindingLookupFailed as BindingLookupFailed,
-    FailedAttempt as FailedAttempt,
-    LookupState as LookupState,
-    MappedAddressDiscovered as MappedAddressDiscovered,
-)
 from ._message import (
     MAX_ATTRIBUTES as MAX_ATTRIBUTES,
     Message as Message,
     decode_untrusted as decode_untrusted,
 )
-from ._nat_behavior import (
-    FragmentHandling as FragmentHandling,
-    NatBehavior as NatBehavior,
-)
-from ._nat_verdict import (
-    direct_path as direct_path,
-)
-from ._nat_words import (
-    BehaviorTest as BehaviorTest,
-    ClassicType as ClassicType,
-    FilteringBehavior as FilteringBehavior,
-    MappingBehavior as MappingBehavior,
-    ServerKind as ServerKind,
-)
-from ._nonce import (
-    NONCE_LIFETIME as NONCE_LIFETIME,
-    NonceIssuer as NonceIssuer,
-    NonceState as NonceState,
-)
 from ._opaque_string import (
     PrecisRequiredError as PrecisRequiredError,
     opaque_string as opaque_string,
-)
-from ._paths import (
-    IndicationReceived as IndicationReceived,
-    Path as Path,
-    PathClosed as PathClosed,
-    PathOpened as PathOpened,
-    RequestReceived as RequestReceived,
-)
-from ._redirects import (
-    Redirected as Redirected,
-)
-from ._resolution import (
-    ResolutionFailed as ResolutionFailed,
-    ResolutionState as ResolutionState,
-    ServerResolution as ServerResolution,
-    ServerResolved as ServerResolved,
-)
-from ._resolution_rules import (
-    ServerTarget as ServerTarget,
 )
 from ._rto import (
     RtoCache as RtoCache,
@@ -209,47 +115,6 @@ from ._security import (
     nonce_features as nonce_features,
     strongest_supported as strongest_supported,
 )
-from ._server import (
-    AMPLIFICATION as AMPLIFICATION,
-    Authentication as Authentication,
-    StunServer as StunServer,
-)
-from ._server_authentication import (
-    Authenticated as Authenticated,
-    AuthenticationResult as AuthenticationResult,
-    Awaiting as Awaiting,
-    Ignored as Ignored,
-    Rejected as Rejected,
-    ServerAuthentication as ServerAuthentication,
-    ShortTermServerAuthentication as ShortTermServerAuthentication,
-)
-from ._server_config import (
-    Listener as Listener,
-    StunServerConfig as StunServerConfig,
-)
-from ._server_events import (
-    CredentialRequested as CredentialRequested,
-    ListenerFailed as ListenerFailed,
-    ListenerOpened as ListenerOpened,
-    RequestId as RequestId,
-    ServerDrained as ServerDrained,
-    ServerReady as ServerReady,
-    ServerState as ServerState,
-)
-from ._server_stats import (
-    StunServerStats as StunServerStats,
-)
-from ._service import (
-    MakeServiceDriver as MakeServiceDriver,
-    ServiceDriver as ServiceDriver,
-    StunServiceBase as StunServiceBase,
-    mapped_address as mapped_address,
-    nat_behavior as nat_behavior,
-    parse_listeners as parse_listeners,
-)
-from ._sizes import (
-    size_budget as size_budget,
-)
 from ._transaction import (
     FailureCause as FailureCause,
     StunTransaction as StunTransaction,
@@ -263,16 +128,6 @@ from ._uri import (
     DEFAULT_SECURE_PORT as DEFAULT_SECURE_PORT,
     ServerUri as ServerUri,
 )
-from ._user_keys import (
-    PENDING as PENDING,
-    Found as Found,
-    LookupKey as LookupKey,
-    PasswordFile as PasswordFile,
-    Pending as Pending,
-    StaticUsers as StaticUsers,
-    TimeLimitedSecrets as TimeLimitedSecrets,
-    UserKeys as UserKeys,
-)
 from ._values import (
     AddressErrorCode as AddressErrorCode,
     AddressFamily as AddressFamily,
@@ -282,3 +137,316 @@ from ._values import (
     PasswordAlgorithm as PasswordAlgorithm,
     TransmitCounter as TransmitCounter,
 )
+
+if TYPE_CHECKING:
+    from ._alpn import (
+        ALPN_NAT_DISCOVERY as ALPN_NAT_DISCOVERY,
+        ALPN_TURN as ALPN_TURN,
+    )
+    from ._behavior import (
+        DEFAULT_BEHAVIOR_TESTS as DEFAULT_BEHAVIOR_TESTS,
+        MAPPING_LIFETIME_LIMIT as MAPPING_LIFETIME_LIMIT,
+        BehaviorDiscovery as BehaviorDiscovery,
+        BehaviorState as BehaviorState,
+        BehaviorStats as BehaviorStats,
+    )
+    from ._behavior_config import (
+        BehaviorConfig as BehaviorConfig,
+    )
+    from ._behavior_events import (
+        AlgDetected as AlgDetected,
+        BehaviorDiscovered as BehaviorDiscovered,
+        BehaviorFailed as BehaviorFailed,
+        BehaviorProgressed as BehaviorProgressed,
+        FilteringDiscovered as FilteringDiscovered,
+        FragmentsDiscovered as FragmentsDiscovered,
+        HairpinningDiscovered as HairpinningDiscovered,
+        LifetimeDiscovered as LifetimeDiscovered,
+        LifetimeNarrowed as LifetimeNarrowed,
+        MappingDiscovered as MappingDiscovered,
+        TestUnavailable as TestUnavailable,
+    )
+    from ._client import (
+        StunClient as StunClient,
+        StunClientStats as StunClientStats,
+    )
+    from ._client_authentication import (
+        MAX_CHALLENGES as MAX_CHALLENGES,
+        ClientAuthentication as ClientAuthentication,
+        Protection as Protection,
+        Verdict as Verdict,
+    )
+    from ._client_config import (
+        StunClientConfig as StunClientConfig,
+    )
+    from ._credentials import (
+        LongTermCredentials as LongTermCredentials,
+        ShortTermCredentials as ShortTermCredentials,
+    )
+    from ._errors import (
+        LookupStep as LookupStep,
+        StunError as StunError,
+    )
+    from ._framing import (
+        MAX_RFC4571_FRAME as MAX_RFC4571_FRAME,
+        MAX_STUN_FRAME as MAX_STUN_FRAME,
+        MAX_TURN_FRAME as MAX_TURN_FRAME,
+        Rfc4571Framer as Rfc4571Framer,
+        StreamFramer as StreamFramer,
+        frame_rfc4571 as frame_rfc4571,
+    )
+    from ._lookup import (
+        ATTEMPT_DELAY as ATTEMPT_DELAY,
+        LOOKUP_TIMEOUT as LOOKUP_TIMEOUT,
+        BindingLookup as BindingLookup,
+        BindingLookupFailed as BindingLookupFailed,
+        FailedAttempt as FailedAttempt,
+        LookupState as LookupState,
+        MappedAddressDiscovered as MappedAddressDiscovered,
+    )
+    from ._nat_behavior import (
+        FragmentHandling as FragmentHandling,
+        NatBehavior as NatBehavior,
+    )
+    from ._nat_verdict import (
+        direct_path as direct_path,
+    )
+    from ._nat_words import (
+        BehaviorTest as BehaviorTest,
+        ClassicType as ClassicType,
+        FilteringBehavior as FilteringBehavior,
+        MappingBehavior as MappingBehavior,
+        ServerKind as ServerKind,
+    )
+    from ._nonce import (
+        NONCE_LIFETIME as NONCE_LIFETIME,
+        NonceIssuer as NonceIssuer,
+        NonceState as NonceState,
+    )
+    from ._paths import (
+        IndicationReceived as IndicationReceived,
+        Path as Path,
+        PathClosed as PathClosed,
+        PathOpened as PathOpened,
+        RequestReceived as RequestReceived,
+    )
+    from ._redirects import (
+        Redirected as Redirected,
+    )
+    from ._resolution import (
+        ResolutionFailed as ResolutionFailed,
+        ResolutionState as ResolutionState,
+        ServerResolution as ServerResolution,
+        ServerResolved as ServerResolved,
+    )
+    from ._resolution_rules import (
+        ServerTarget as ServerTarget,
+    )
+    from ._server import (
+        AMPLIFICATION as AMPLIFICATION,
+        Authentication as Authentication,
+        StunServer as StunServer,
+    )
+    from ._server_authentication import (
+        Authenticated as Authenticated,
+        AuthenticationResult as AuthenticationResult,
+        Awaiting as Awaiting,
+        Ignored as Ignored,
+        Rejected as Rejected,
+        ServerAuthentication as ServerAuthentication,
+        ShortTermServerAuthentication as ShortTermServerAuthentication,
+    )
+    from ._server_config import (
+        Listener as Listener,
+        StunServerConfig as StunServerConfig,
+    )
+    from ._server_events import (
+        CredentialRequested as CredentialRequested,
+        ListenerFailed as ListenerFailed,
+        ListenerOpened as ListenerOpened,
+        RequestId as RequestId,
+        ServerDrained as ServerDrained,
+        ServerReady as ServerReady,
+        ServerState as ServerState,
+    )
+    from ._server_stats import (
+        StunServerStats as StunServerStats,
+    )
+    from ._service import (
+        MakeServiceDriver as MakeServiceDriver,
+        ServiceDriver as ServiceDriver,
+        StunServiceBase as StunServiceBase,
+        mapped_address as mapped_address,
+        nat_behavior as nat_behavior,
+        parse_listeners as parse_listeners,
+    )
+    from ._sizes import (
+        size_budget as size_budget,
+    )
+    from ._user_keys import (
+        PENDING as PENDING,
+        Found as Found,
+        LookupKey as LookupKey,
+        PasswordFile as PasswordFile,
+        Pending as Pending,
+        StaticUsers as StaticUsers,
+        TimeLimitedSecrets as TimeLimitedSecrets,
+        UserKeys as UserKeys,
+    )
+
+# Loaded when first asked for: an ICE agent needs none of it, and it takes longer to import than ICE itself.
+_LAZY: dict[str, tuple[str, ...]] = {
+    "_alpn": (
+        "ALPN_NAT_DISCOVERY",
+        "ALPN_TURN",
+    ),
+    "_behavior": (
+        "DEFAULT_BEHAVIOR_TESTS",
+        "MAPPING_LIFETIME_LIMIT",
+        "BehaviorDiscovery",
+        "BehaviorState",
+        "BehaviorStats",
+    ),
+    "_behavior_config": ("BehaviorConfig",),
+    "_behavior_events": (
+        "AlgDetected",
+        "BehaviorDiscovered",
+        "BehaviorFailed",
+        "BehaviorProgressed",
+        "FilteringDiscovered",
+        "FragmentsDiscovered",
+        "HairpinningDiscovered",
+        "LifetimeDiscovered",
+        "LifetimeNarrowed",
+        "MappingDiscovered",
+        "TestUnavailable",
+    ),
+    "_client": (
+        "StunClient",
+        "StunClientStats",
+    ),
+    "_client_authentication": (
+        "MAX_CHALLENGES",
+        "ClientAuthentication",
+        "Protection",
+        "Verdict",
+    ),
+    "_client_config": ("StunClientConfig",),
+    "_credentials": (
+        "LongTermCredentials",
+        "ShortTermCredentials",
+    ),
+    "_errors": (
+        "LookupStep",
+        "StunError",
+    ),
+    "_framing": (
+        "MAX_RFC4571_FRAME",
+        "MAX_STUN_FRAME",
+        "MAX_TURN_FRAME",
+        "Rfc4571Framer",
+        "StreamFramer",
+        "frame_rfc4571",
+    ),
+    "_lookup": (
+        "ATTEMPT_DELAY",
+        "LOOKUP_TIMEOUT",
+        "BindingLookup",
+        "BindingLookupFailed",
+        "FailedAttempt",
+        "LookupState",
+        "MappedAddressDiscovered",
+    ),
+    "_nat_behavior": (
+        "FragmentHandling",
+        "NatBehavior",
+    ),
+    "_nat_verdict": ("direct_path",),
+    "_nat_words": (
+        "BehaviorTest",
+        "ClassicType",
+        "FilteringBehavior",
+        "MappingBehavior",
+        "ServerKind",
+    ),
+    "_nonce": (
+        "NONCE_LIFETIME",
+        "NonceIssuer",
+        "NonceState",
+    ),
+    "_paths": (
+        "IndicationReceived",
+        "Path",
+        "PathClosed",
+        "PathOpened",
+        "RequestReceived",
+    ),
+    "_redirects": ("Redirected",),
+    "_resolution": (
+        "ResolutionFailed",
+        "ResolutionState",
+        "ServerResolution",
+        "ServerResolved",
+    ),
+    "_resolution_rules": ("ServerTarget",),
+    "_server": (
+        "AMPLIFICATION",
+        "Authentication",
+        "StunServer",
+    ),
+    "_server_authentication": (
+        "Authenticated",
+        "AuthenticationResult",
+        "Awaiting",
+        "Ignored",
+        "Rejected",
+        "ServerAuthentication",
+        "ShortTermServerAuthentication",
+    ),
+    "_server_config": (
+        "Listener",
+        "StunServerConfig",
+    ),
+    "_server_events": (
+        "CredentialRequested",
+        "ListenerFailed",
+        "ListenerOpened",
+        "RequestId",
+        "ServerDrained",
+        "ServerReady",
+        "ServerState",
+    ),
+    "_server_stats": ("StunServerStats",),
+    "_service": (
+        "MakeServiceDriver",
+        "ServiceDriver",
+        "StunServiceBase",
+        "mapped_address",
+        "nat_behavior",
+        "parse_listeners",
+    ),
+    "_sizes": ("size_budget",),
+    "_user_keys": (
+        "PENDING",
+        "Found",
+        "LookupKey",
+        "PasswordFile",
+        "Pending",
+        "StaticUsers",
+        "TimeLimitedSecrets",
+        "UserKeys",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
+
+if not TYPE_CHECKING:  # for a checker every name is there, and any other is a mistake
+
+    def __getattr__(name: str) -> object:
+        module = _MODULE_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULE_OF})
