@@ -81,19 +81,18 @@ class Runtime(Protocol):
 class Driver:
     """Runs one machine on one runtime."""
 
-    __slots__ = ("_clock", "_flushing", "_last", "_pending", "machine", "runtime")
+    __slots__ = ("_flushing", "_last", "_pending", "machine", "runtime")
 
     def __init__(self, machine: Machine, runtime: Runtime) -> None:
         self.machine: Machine = machine
         self.runtime: Runtime = runtime
-        self._clock = runtime.now
         self._last = runtime.now()
         self._pending: Sequence[Action | Event] = ()  # left over from a failure
         self._flushing = False
 
     def now(self) -> float:
         """The runtime's clock, held so that it never decreases."""
-        now = self._clock()
+        now = self.runtime.now()
         if now < self._last:
             return self._last
         self._last = now

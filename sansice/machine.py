@@ -340,8 +340,13 @@ class OpenSocket(Action):
     A stream with a ``remote`` connects; one without listens. A UDP socket with a ``remote`` is not connected, but a
     driver may choose by it: where the host of ``bind`` is `ANY_IPV4` or `ANY_IPV6`, the socket is bound to the one
     address by which the system routes to ``remote``. The wildcard address itself is never bound, because answers
-    could leave from another address than the one that was asked. The driver answers with
-    `Machine.handle_socket_opened`, which tells the address, or `Machine.handle_socket_failed`.
+    could leave from another address than the one that was asked.
+
+    DTLS is datagrams: `SendDatagram` and `Machine.handle_datagrams`, with or without a ``remote``. A listener's
+    associations are the driver's business: its peers are known by the source of their datagrams, on the listener's
+    own id, and one without an association cannot be sent to. TLS streams are accepted once their handshake is done.
+
+    The driver answers with `Machine.handle_socket_opened`, which tells the address, or `Machine.handle_socket_failed`.
     """
 
     socket: SocketId

@@ -131,6 +131,7 @@ class TrioDriver:
         self._manager = trio.open_nursery()
         self._nursery = nursery = await self._manager.__aenter__()
         self._sockets = _open_sockets(nursery, *self._options)
+        del self._options
         try:
             self.driver.start(time.time())
         except BaseException as error:

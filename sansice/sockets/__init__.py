@@ -1,7 +1,19 @@
 """Real sockets without a runtime: the half of every adapter that is the same for all of them.
 
-`Sockets` holds all sockets of a driver; an adapter adds the waiting, and a resolver for names. No machine imports
-this package.
+`Sockets` holds all sockets of one driver: UDP, TCP, TLS and DTLS. No machine imports this package. An adapter adds the
+waiting, and answers `sansice.Resolve`. It is a `sansice.driver.Runtime` over a `sansice.driver.Driver`:
+
+1. ``open_socket``, ``send_datagram``, ``send_stream``, ``set_reading`` and ``close_socket`` hand over to `Sockets.open`,
+   `Sockets.send`, `Sockets.send_stream`, `Sockets.set_reading` and `Sockets.close`; ``arm`` keeps the machine's deadline.
+2. Its loop waits until `Sockets.fileno` is readable, but no longer than until the earlier of the machine's deadline and
+   `Sockets.deadline`; then it calls `Sockets.feed`, or `Sockets.timer` and ``Driver.timer`` with the deadline that passed.
+   `Sockets.deadline` may have moved whenever the machine opened or closed something, so a loop that is waiting has to be
+   woken where it moved to an earlier time.
+3. In the end it has the machine close, goes on with 2 for a second at most while `Sockets.unsent` is not 0, and calls
+   `Sockets.close_all`.
+
+Nothing of this blocks or needs a lock, as long as it happens in one thread. `look_up`, which answers
+`sansice.Resolve`, does block: give it a thread.
 """
 
 from ._addresses import (

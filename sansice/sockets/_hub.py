@@ -58,24 +58,55 @@ class Timed(Protocol):
     def __hash__(self) -> int: ...
 
 
+class Waiting:
+    """Who waits for what. Made for the first socket that is more than a UDP socket, because most drivers have none.
+
+    Attributes:
+        timers: who is called when.
+        accepted: the ids of accepted streams.
+        handshakes: accepted streams that the machine has not heard of, the oldest first.
+        lingering: streams that the machine has closed, the oldest first.
+    """
+
+    __slots__ = ("accepted", "handshakes", "lingering", "timers")
+
+    def __init__(self) -> None:
+        self.timers: Timers[Timed] = Timers()
+        self.accepted = AcceptedIds()
+        self.handshakes: dict[Stream, None] = {}
+        self.lingering: dict[Stream, None] = {}
+
+
 class Hub:
-    """See the module."""
+    """See the module.
 
-    __slots__ = (
-        "accepted", "driver", "epoll", "handshakes", "lingering", "lost", "max_unsent", "sockets", "timers",
-    )  # fmt: skip
+    Attributes:
+        driver: known from the first socket on.
+        sockets: by id, and by descriptor above `BY_FD`.
+        max_unsent: bytes that may wait in one stream.
+    """
 
-    driver: Driver  # known from the first socket on
+    __slots__ = ("_waiting", "driver", "epoll", "lost", "max_unsent", "sockets")
+
+    driver: Driver
 
     def __init__(self, max_unsent: int) -> None:
         self.epoll = select.epoll()
-        self.sockets: dict[int, UdpSocket | Managed] = {}  # by id, and by descriptor above BY_FD
+        self.sockets: dict[int, UdpSocket | Managed] = {}
         self.lost: Mapping[str, int] = NOTHING_LOST
         self.max_unsent = max_unsent
-        self.timers: Timers[Timed] | None = None  # these four are made when first used: datagrams need none of them
-        self.accepted: AcceptedIds | None = None
-        self.lingering: dict[Stream, None] | None = None
-        self.handshakes: dict[Stream, None] | None = None
+        self._waiting: Waiting | None = None
+
+    @property
+    def waiting(self) -> Waiting:
+        """Who waits for what."""
+        if self._waiting is None:
+            self._waiting = Waiting()
+        return self._waiting
+
+    def deadline(self) -> float:
+        """When the first timer is due; `math.inf` for never."""
+        return math.inf if self._waiting is None else self._waiting.timers.deadline()
 
     def add(self, sock: UdpSocket | Managed, flags: int = select.EPOLLIN) -> None:
         """Find a socket by its id and its descriptor from now on, and have it fed."""
@@ -92,17 +123,7 @@ class Hub:
 
     def at(self, deadline: float, who: Timed) -> None:
         """Call ``who.expire`` at ``deadline``, replacing its earlier one; `math.inf` for never."""
-        if self.timers is None:
-            if deadline == math.inf:
-                return
-            self.timers = Timers()
-        self.timers.set(who, deadline)
-
-    def next_id(self) -> SocketId:
-        """An id for an accepted stream."""
-        if self.accepted is None:
-            self.accepted = AcceptedIds()
-        return self.accepted.next()
+        self.waiting.timers.set(who, deadline)
 
     def count(self, reason: str) -> None:
         """Count something lost."""

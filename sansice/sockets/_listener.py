@@ -122,7 +122,7 @@ class Listener:
             sock.close()
             hub.count("gone before it was accepted")
             return
-        Stream(hub, hub.next_id(), sock, tls, self.id).begin_accepted()
+        Stream(hub, hub.waiting.accepted.next(), sock, tls, self.id).begin_accepted()
 
     def _wrap(self) -> TlsStream | None:
         config = self._tls

@@ -5,10 +5,9 @@ Nothing here waits: the epoll's own descriptor is what a runtime waits on (`Sock
 
 from __future__ import annotations
 
-import math
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sansice.driver import Driver
 from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId, TlsOptions, Transport
@@ -26,6 +25,26 @@ if TYPE_CHECKING:
     from sansice._tls import TlsStream
 
 _MAX_READY = 64  # sockets served in one round
+
+
+class _Options(NamedTuple):
+    """What a driver was configured with."""
+
+    ports: Sequence[int] | None
+    tls: Mapping[str, TlsConfig]
+    inherited: Sequence[socket.socket]
+
+    @classmethod
+    def of(
+        cls, ports: Sequence[int] | None, tls: TlsConfig | Mapping[str, TlsConfig] | None, inherited: Sequence[socket.socket]
+    ) -> _Options:
+        if tls is None:
+            tls = _DEFAULTS.tls
+        return cls(ports, {"": tls} if isinstance(tls, TlsConfig) else tls, inherited)
+
+
+# Shared by all drivers that were configured with nothing: it is their memory, and reading the system's authorities their time.
+_DEFAULTS = _Options(None, {"": TlsConfig()}, ())
 
 
 class Sockets:
@@ -50,7 +69,7 @@ class Sockets:
         ValueError: ``ports`` is empty.
     """
 
-    __slots__ = ("_hub", "_inherited", "_ports", "_sockets", "_tls")
+    __slots__ = ("_hub", "_options", "_sockets")
 
     def __init__(
         self,
@@ -62,9 +81,7 @@ class Sockets:
     ) -> None:
         if ports is not None and not ports:
             raise ValueError("no ports to choose from")
-        self._ports = ports
-        self._tls = tls
-        self._inherited = inherited
+        self._options = _DEFAULTS if ports is None and tls is None and not inherited else _Options.of(ports, tls, inherited)
         self._hub = Hub(max_unsent)
         self._sockets = self._hub.sockets
 
@@ -140,14 +157,13 @@ class Sockets:
 
     def deadline(self) -> float:
         """When `timer` wants to be called, on the clock of `Driver.now`; `math.inf` for never."""
-        timers = self._hub.timers
-        return math.inf if timers is None else timers.deadline()
+        return self._hub.deadline()
 
     def timer(self, driver: Driver, fired: float) -> None:
         """The deadline ``fired`` passed: give up what took too long, repeat what was lost."""
-        timers = self._hub.timers
+        timers = self._hub.waiting.timers
         now = max(fired, driver.now())
-        while timers is not None and (due := timers.pop_due(now)) is not None:
+        while (due := timers.pop_due(now)) is not None:
             due.expire(driver, now)
 
     @property
@@ -170,12 +186,12 @@ class Sockets:
 
     def _open_stream(self, action: OpenSocket, driver: Driver) -> None:
         if action.remote is not None:
-            Stream.connect(self._hub, action, self._ports, self._tls_client(action)).begin()
+            Stream.connect(self._hub, action, self._options.ports, self._tls_client(action)).begin()
             return
         inherited = self._adopt(action, socket.SOCK_STREAM)
         tls = self._tls_listener(action)
         if inherited is None:
-            listener = Listener.open(self._hub, action, self._ports, tls)
+            listener = Listener.open(self._hub, action, self._options.ports, tls)
         else:
             listener = Listener(self._hub, action, inherited, tls)
         self._hub.add(listener)
@@ -198,7 +214,7 @@ class Sockets:
         inherited = self._adopt(action, socket.SOCK_DGRAM)
         if inherited is not None:
             return UdpSocket.adopt(action.socket, inherited)
-        return UdpSocket.open(action.socket, local_address(action), action.options, self._ports)
+        return UdpSocket.open(action.socket, local_address(action), action.options, self._options.ports)
 
     def _tls_client(self, action: OpenSocket) -> TlsStream | None:
         if action.transport is not Transport.TLS or action.remote is None:
@@ -220,18 +236,16 @@ class Sockets:
         return config
 
     def _config(self, options: TlsOptions) -> TlsConfig:
-        if self._tls is None:
-            self._tls = TlsConfig()
-        configs = {"": self._tls} if isinstance(self._tls, TlsConfig) else self._tls
-        if options.context not in configs:
+        config = self._options.tls.get(options.context)
+        if config is None:
             raise ValueError(f"no TLS configuration is named {options.context!r}")
-        return configs[options.context]
+        return config
 
     def _adopt(self, action: OpenSocket, kind: int) -> socket.socket | None:
         """An inherited socket that is just what would be opened; it is this object's from now on."""
         if action.remote is not None or not action.bind.port:
             return None
-        for sock in self._inherited:
+        for sock in self._options.inherited:
             if sock.fileno() >= 0 and sock.type == kind and from_sockaddr(sock.getsockname()) == action.bind:
                 return socket.socket(fileno=sock.detach())
         return None

@@ -198,7 +198,7 @@ class Stream:
         hub = self._hub
         hub.at(hub.driver.now() + HANDSHAKE_TIMEOUT, self)
         if self._listener is not None:
-            pending = hub.handshakes = hub.handshakes if hub.handshakes is not None else {}
+            pending = hub.waiting.handshakes
             pending[self] = None
             if len(pending) > MAX_HANDSHAKES:
                 next(iter(pending))._fail(SocketError(SocketErrorKind.NO_RESOURCES, "too many TLS handshakes"))
@@ -216,8 +216,7 @@ class Stream:
         if listener is None:
             driver.socket_opened(self.id, from_sockaddr(self._sock.getsockname()))
         else:
-            if hub.handshakes is not None:
-                hub.handshakes.pop(self, None)
+            hub.waiting.handshakes.pop(self, None)
             if listener not in hub.sockets:
                 self.reset()  # the machine has closed the listener meanwhile, and expects no more of its connections
                 return
@@ -341,7 +340,7 @@ class Stream:
         hub = self._hub
         hub.sockets.pop(self.id, None)
         self.state = State.FLUSHING
-        lingering = hub.lingering = hub.lingering if hub.lingering is not None else {}
+        lingering = hub.waiting.lingering
         lingering[self] = None
         hub.at(hub.driver.now() + LINGER_TIMEOUT, self)
         if len(lingering) > MAX_LINGERING:
@@ -385,7 +384,7 @@ class Stream:
         hub.sockets.pop(self.id, None)
         if error.kind is SocketErrorKind.TLS and self._tls is not None and (alert := self._tls.take()):
             self._backlog += alert
-            self._hide()
+            hub.waiting.handshakes.pop(self, None)
             self._linger()
         else:
             self._release()
@@ -394,16 +393,11 @@ class Stream:
         else:
             hub.driver.socket_failed(self.id, error)
 
-    def _hide(self) -> None:
-        if self._hub.handshakes is not None:
-            self._hub.handshakes.pop(self, None)
-
     def _release(self) -> None:
         hub = self._hub
         hub.at(math.inf, self)
-        self._hide()
-        if hub.lingering is not None:
-            hub.lingering.pop(self, None)
+        hub.waiting.handshakes.pop(self, None)
+        hub.waiting.lingering.pop(self, None)
         hub.remove(self)
 
     def _watch(self) -> None:
