@@ -180,7 +180,7 @@ class ServerResolution(Machine):
         self._answers: dict[Question, Answer] = {}
         self._asked: dict[QueryId, Question] = {}
         self._timers: FewTimers[QueryId | _Limit] = FewTimers()
-        self.state = ResolutionState.IDLE
+        self.state: ResolutionState = ResolutionState.IDLE
 
     def start(self, *, now: float) -> None:
         """Begin. Ends in `ServerResolved` or `ResolutionFailed`, possibly before this returns.
