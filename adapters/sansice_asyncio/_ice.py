@@ -60,8 +60,8 @@ def open_ice(
         controlling: the first guess of the role, usually of the side that makes the offer; conflicts are
             settled by the protocol.
         lite, streams, components, policy, nomination: only the defaults are built so far.
-        ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:192.0.2.1:3478"``. Names are
-            not resolved yet.
+        ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``, whose names are
+            looked up while gathering.
         credentials: used as given; drawn from ``entropy`` otherwise.
         trickle: tell the peer that candidates may follow the description (RFC 8838).
         include_loopback: ``None``: only where the machine has no other address.

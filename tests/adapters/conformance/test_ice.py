@@ -184,6 +184,17 @@ def test_a_wait_that_ends_early_leaves_everything_going(rt):
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
 
 
+def test_a_server_may_be_given_by_its_name(rt):
+    async def body(rt):
+        async with rt.opened(rt.adapter.serve_stun(["udp:127.0.0.1:0"])) as service:
+            by_name = f"stun:localhost:{service.listening[0][1].port}"
+            async with on_loopback(rt, True, ice_servers=by_name) as ice:
+                await rt.call(ice.gather())
+            assert service.stats.responses == 1
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
 def test_gathering_that_is_given_up_goes_on(rt):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
