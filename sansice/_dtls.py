@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HANDSHAKE_MTU = 1200  # bytes of UDP payload that every path carries (RFC 9000 14); certificates are cut to fit
 
 _DTLS_1_2 = 0xFEFD
+_RELEASE_BUFFERS = 0x10  # SSL_MODE_RELEASE_BUFFERS, which pyOpenSSL does not name: an idle association needs none
 _MAX_PLAINTEXT = 65536  # more than a record holds
 
 
@@ -76,6 +77,7 @@ def _context() -> SSL.Context:
     # OpenSSL would ask a memory buffer for the path's MTU, and take the answer for one. Renegotiation lets a peer start
     # work at will, compression leaks secrets by length (RFC 8489 6.2.3).
     context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
+    context.set_mode(_RELEASE_BUFFERS)
     return context
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE_TIMEOUT = 20.0  # seconds: room for repetitions after 1, 3, 7 and 15
 IDLE_TIMEOUT = 900.0  # seconds: longer than the 600 of a TURN allocation, which may be all that a client refreshes (RFC 8656 3.2)
-MAX_SESSIONS = 1000  # associations; OpenSSL takes some 50 kB for each
+MAX_SESSIONS = 1000  # associations; OpenSSL takes some 80 kB for each
 MAX_HANDSHAKES = 100  # of them that are not complete; a peer with an address of its own can begin them at will
 COOKIE_LIFETIME = 60.0  # seconds after which the key changes; the last one still counts, for round trips that straddle it
 COOKIE_LENGTH = 16  # bytes: 128 bits nobody guesses, and the answer stays shorter than any ClientHello

@@ -12,6 +12,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 DAY = datetime.timedelta(days=1)
 SRV_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")  # id-on-dnsSRV, RFC 4985
+_SIGNING = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def srv_id(text: str) -> x509.GeneralName:
@@ -95,6 +106,8 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        if constraints.ca:  # Python 3.13 is strict about this (RFC 5280 4.2.1.3)
+            builder = builder.add_extension(_SIGNING, critical=True)
         if broken_names:
             extension = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\xff\xff")
             builder = builder.add_extension(extension, critical=False)
