@@ -1,7 +1,7 @@
 """aioice in a process of its own: commands and answers are JSON objects, a line each, on stdin and stdout.
 
 - start: `{"controlling": bool, "address": null}`; says `{"version", "ufrag", "pwd", "candidates": [sdp, ...]}`;
-  an address in the place of null is the only one to use
+  an address in the place of null is the only one to use; with `"stun_server": [host, port]` it asks that one, too
 - `{"connect": {"ufrag", "pwd", "candidates"}}`: says `{"connected": true, "controlling": bool}`, or `{"error"}`
 - `{"send": [hex, ...]}`: sends these datagrams; says `{"sent": number}`
 - `{"receive": number}`: waits for so many datagrams; says `{"received": [hex, ...]}`
@@ -23,7 +23,8 @@ async def main() -> None:
     start = await read()
     if start["address"] is not None:
         aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [start["address"]]
-    connection = aioice.Connection(ice_controlling=start["controlling"])
+    stun_server = start.get("stun_server")
+    connection = aioice.Connection(ice_controlling=start["controlling"], stun_server=stun_server and tuple(stun_server))
     await connection.gather_candidates()
     say(
         version=aioice.__version__,

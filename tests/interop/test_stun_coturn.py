@@ -81,7 +81,8 @@ def uri_of(server, transport):
 
 def ask(server, transport, **options):
     """`stun_binding` with this server over this transport."""
-    return stun_binding(uri_of(server, transport), transports=[transport], **({"verify_name": NAME} | options))
+    options.setdefault("verify_name", NAME)
+    return stun_binding(uri_of(server, transport), transports=[transport], **options)
 
 
 # ------------------------------------------------------------- the mapped address
