@@ -70,6 +70,14 @@ async def natdiscovery(address, *options):
     return await output_of([find_tool("turnutils_natdiscovery"), "-p", address.port, *options, address.host])
 
 
+async def test_stunclient_learns_its_address():
+    async with alone() as (server, address):
+        printed = await stunclient(address)
+    assert "reflexive addr: 127.0.0.1:" in printed, printed
+    assert server.stats.responses > 0
+    assert not server.stats.errors
+
+
 async def test_stunclient_asks_from_both_ports_and_both_addresses():
     async with square() as (server, address):
         printed = await stunclient(address, "-f")
@@ -85,6 +93,7 @@ async def test_natdiscovery_finds_its_padding_returned():
         printed = await natdiscovery(address, "-m", "-f", "-P")
     assert "NAT with Endpoint Independent Mapping!" in printed, printed
     assert "NAT with Endpoint Independent Filtering!" in printed, printed
+    assert "No ALG: Mapped == XOR-Mapped" in printed, printed
     assert not server.stats.errors
 
 
