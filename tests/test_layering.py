@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,8 @@ def inner_breach(path: str, one: Import) -> str | None:
         return f"inside a package: from .{one.module.rpartition('.')[2]} import ..."
     if one.relative:
         return f"across packages absolute: from {one.module} import ..."
+    if package.count(".") > 1 and rung(one.module) == rung(package):
+        return None
     lower = rung(one.module) if one.module != "sansice" else rung(f"sansice.{one.name}")
     if lower >= rung(package):
         return f"{one.module} is not below {package}"
@@ -195,6 +198,17 @@ def lines(folder: Path) -> int:
     return sum(len(text.splitlines()) for text in sources(folder).values())
 
 
+def folder_imports(package: Path) -> dict[str, set[str]]:
+    """Which folders inside `package` each of its folders imports from; its own modules are no folder."""
+    found: dict[str, set[str]] = {}
+    for path, text in sources(package).items():
+        parts = path.split("/")
+        if len(parts) == 3:
+            modules = (one.module.split(".") for one in imports(f"sansice/{path}", text))
+            found.setdefault(parts[1], set()).update(parts[2] for parts in modules if len(parts) > 3 and parts[1] == package.name)
+    return {folder: others - {folder} for folder, others in found.items()}
+
+
 PACKAGES = [ROOT / "sansice", *(ROOT / "adapters" / name for name in ADAPTERS)]
 
 
@@ -208,6 +222,13 @@ def test_every_module_keeps_to_its_rung(package):
 def test_every_package_has_a_rung_or_is_a_known_adapter():
     assert {path.parent.name for path in (ROOT / "sansice").glob("*/__init__.py")} <= set(RUNGS)
     assert {path.parent.name for path in (ROOT / "adapters").glob("*/__init__.py")} == set(ADAPTERS)
+
+
+def test_folders_of_a_package_import_one_way():
+    found = {package.name: folder_imports(package) for package in (ROOT / "sansice").iterdir() if package.is_dir()}
+    assert found["stun"]["_client"] == {"_authentication", "_resolution"}
+    for package in found.values():
+        list(TopologicalSorter(package).static_order())
 
 
 @pytest.mark.parametrize("package", ["sansice.ice", "sansice.stun", "sansice.simulation"])
@@ -252,6 +273,10 @@ def test_trio_adapter_is_at_most_a_quarter_of_the_core():
         ("sansice/stun/_message.py", "from sansice._tls import TlsStream"),
         ("sansice/stun/_message.py", "from sansice.turn import ChannelData"),
         ("sansice/stun/_message.py", "from sansice.ice import Candidate"),
+        ("sansice/stun/_server/_server.py", "from .._message import Message"),
+        ("sansice/stun/_server/_server.py", "from sansice.stun._server._config import Listener"),
+        ("sansice/stun/_server/_server.py", "from sansice.ice import Candidate"),
+        ("sansice/ice/_agent.py", "from sansice.stun._server._config import Listener"),
         ("sansice/machine.py", "from .stun import Message"),
         ("sansice/machine.py", "from . import stun"),
         ("sansice/machine.py", "from sansice.stun import Message"),
@@ -296,6 +321,9 @@ def test_checker_finds_the_planted_breach(path, source):
         ("sansice/__init__.py", "from .machine import Machine as Machine"),
         ("sansice/driver.py", "import time\nfrom .machine import Machine"),
         ("sansice/stun/__init__.py", "from . import shapes as shapes\nfrom ._message import Message as Message"),
+        ("sansice/stun/__init__.py", "from ._server._config import Listener as Listener"),
+        ("sansice/stun/_server/_server.py", "from sansice.stun._message import Message\nfrom ._config import Listener"),
+        ("sansice/stun/_client/_client.py", "from sansice.stun._authentication._nonce import Nonces"),
         ("sansice/ice/_agent.py", "from collections.abc import Sequence\nimport attrs\nfrom sansice.stun import Message"),
         ("sansice/ice/_agent.py", "from sansice._timers import Timers\nfrom sansice.machine import Machine"),
         ("sansice/ice/_agent.py", "from sansice import Address, __version__\nimport os\nos.urandom"),

@@ -143,17 +143,51 @@ if TYPE_CHECKING:
         ALPN_NAT_DISCOVERY as ALPN_NAT_DISCOVERY,
         ALPN_TURN as ALPN_TURN,
     )
-    from ._behavior import (
+    from ._authentication._client import (
+        MAX_CHALLENGES as MAX_CHALLENGES,
+        ClientAuthentication as ClientAuthentication,
+        Protection as Protection,
+        Verdict as Verdict,
+    )
+    from ._authentication._credentials import (
+        LongTermCredentials as LongTermCredentials,
+        ShortTermCredentials as ShortTermCredentials,
+    )
+    from ._authentication._nonce import (
+        NONCE_LIFETIME as NONCE_LIFETIME,
+        NonceIssuer as NonceIssuer,
+        NonceState as NonceState,
+    )
+    from ._authentication._server import (
+        Authenticated as Authenticated,
+        AuthenticationResult as AuthenticationResult,
+        Awaiting as Awaiting,
+        Ignored as Ignored,
+        Rejected as Rejected,
+        ServerAuthentication as ServerAuthentication,
+        ShortTermServerAuthentication as ShortTermServerAuthentication,
+    )
+    from ._authentication._user_keys import (
+        PENDING as PENDING,
+        Found as Found,
+        LookupKey as LookupKey,
+        PasswordFile as PasswordFile,
+        Pending as Pending,
+        StaticUsers as StaticUsers,
+        TimeLimitedSecrets as TimeLimitedSecrets,
+        UserKeys as UserKeys,
+    )
+    from ._behavior._config import (
+        BehaviorConfig as BehaviorConfig,
+    )
+    from ._behavior._discovery import (
         DEFAULT_BEHAVIOR_TESTS as DEFAULT_BEHAVIOR_TESTS,
         MAPPING_LIFETIME_LIMIT as MAPPING_LIFETIME_LIMIT,
         BehaviorDiscovery as BehaviorDiscovery,
         BehaviorState as BehaviorState,
         BehaviorStats as BehaviorStats,
     )
-    from ._behavior_config import (
-        BehaviorConfig as BehaviorConfig,
-    )
-    from ._behavior_events import (
+    from ._behavior._events import (
         AlgDetected as AlgDetected,
         BehaviorDiscovered as BehaviorDiscovered,
         BehaviorFailed as BehaviorFailed,
@@ -166,22 +200,38 @@ if TYPE_CHECKING:
         MappingDiscovered as MappingDiscovered,
         TestUnavailable as TestUnavailable,
     )
-    from ._client import (
+    from ._behavior._nat_behavior import (
+        FragmentHandling as FragmentHandling,
+        NatBehavior as NatBehavior,
+    )
+    from ._behavior._nat_verdict import (
+        direct_path as direct_path,
+    )
+    from ._behavior._nat_words import (
+        BehaviorTest as BehaviorTest,
+        ClassicType as ClassicType,
+        FilteringBehavior as FilteringBehavior,
+        MappingBehavior as MappingBehavior,
+        ServerKind as ServerKind,
+    )
+    from ._client._client import (
         StunClient as StunClient,
         StunClientStats as StunClientStats,
     )
-    from ._client_authentication import (
-        MAX_CHALLENGES as MAX_CHALLENGES,
-        ClientAuthentication as ClientAuthentication,
-        Protection as Protection,
-        Verdict as Verdict,
-    )
-    from ._client_config import (
+    from ._client._config import (
         StunClientConfig as StunClientConfig,
     )
-    from ._credentials import (
-        LongTermCredentials as LongTermCredentials,
-        ShortTermCredentials as ShortTermCredentials,
+    from ._client._lookup import (
+        ATTEMPT_DELAY as ATTEMPT_DELAY,
+        LOOKUP_TIMEOUT as LOOKUP_TIMEOUT,
+        BindingLookup as BindingLookup,
+        BindingLookupFailed as BindingLookupFailed,
+        FailedAttempt as FailedAttempt,
+        LookupState as LookupState,
+        MappedAddressDiscovered as MappedAddressDiscovered,
+    )
+    from ._client._redirects import (
+        Redirected as Redirected,
     )
     from ._errors import (
         LookupStep as LookupStep,
@@ -195,34 +245,6 @@ if TYPE_CHECKING:
         StreamFramer as StreamFramer,
         frame_rfc4571 as frame_rfc4571,
     )
-    from ._lookup import (
-        ATTEMPT_DELAY as ATTEMPT_DELAY,
-        LOOKUP_TIMEOUT as LOOKUP_TIMEOUT,
-        BindingLookup as BindingLookup,
-        BindingLookupFailed as BindingLookupFailed,
-        FailedAttempt as FailedAttempt,
-        LookupState as LookupState,
-        MappedAddressDiscovered as MappedAddressDiscovered,
-    )
-    from ._nat_behavior import (
-        FragmentHandling as FragmentHandling,
-        NatBehavior as NatBehavior,
-    )
-    from ._nat_verdict import (
-        direct_path as direct_path,
-    )
-    from ._nat_words import (
-        BehaviorTest as BehaviorTest,
-        ClassicType as ClassicType,
-        FilteringBehavior as FilteringBehavior,
-        MappingBehavior as MappingBehavior,
-        ServerKind as ServerKind,
-    )
-    from ._nonce import (
-        NONCE_LIFETIME as NONCE_LIFETIME,
-        NonceIssuer as NonceIssuer,
-        NonceState as NonceState,
-    )
     from ._paths import (
         IndicationReceived as IndicationReceived,
         Path as Path,
@@ -230,37 +252,20 @@ if TYPE_CHECKING:
         PathOpened as PathOpened,
         RequestReceived as RequestReceived,
     )
-    from ._redirects import (
-        Redirected as Redirected,
-    )
-    from ._resolution import (
+    from ._resolution._resolution import (
         ResolutionFailed as ResolutionFailed,
         ResolutionState as ResolutionState,
         ServerResolution as ServerResolution,
         ServerResolved as ServerResolved,
     )
-    from ._resolution_rules import (
+    from ._resolution._rules import (
         ServerTarget as ServerTarget,
     )
-    from ._server import (
-        AMPLIFICATION as AMPLIFICATION,
-        Authentication as Authentication,
-        StunServer as StunServer,
-    )
-    from ._server_authentication import (
-        Authenticated as Authenticated,
-        AuthenticationResult as AuthenticationResult,
-        Awaiting as Awaiting,
-        Ignored as Ignored,
-        Rejected as Rejected,
-        ServerAuthentication as ServerAuthentication,
-        ShortTermServerAuthentication as ShortTermServerAuthentication,
-    )
-    from ._server_config import (
+    from ._server._config import (
         Listener as Listener,
         StunServerConfig as StunServerConfig,
     )
-    from ._server_events import (
+    from ._server._events import (
         CredentialRequested as CredentialRequested,
         ListenerFailed as ListenerFailed,
         ListenerOpened as ListenerOpened,
@@ -269,7 +274,12 @@ if TYPE_CHECKING:
         ServerReady as ServerReady,
         ServerState as ServerState,
     )
-    from ._server_stats import (
+    from ._server._server import (
+        AMPLIFICATION as AMPLIFICATION,
+        Authentication as Authentication,
+        StunServer as StunServer,
+    )
+    from ._server._stats import (
         StunServerStats as StunServerStats,
     )
     from ._service import (
@@ -283,16 +293,6 @@ if TYPE_CHECKING:
     from ._sizes import (
         size_budget as size_budget,
     )
-    from ._user_keys import (
-        PENDING as PENDING,
-        Found as Found,
-        LookupKey as LookupKey,
-        PasswordFile as PasswordFile,
-        Pending as Pending,
-        StaticUsers as StaticUsers,
-        TimeLimitedSecrets as TimeLimitedSecrets,
-        UserKeys as UserKeys,
-    )
 
 # Loaded when first asked for: an ICE agent needs none of it, and it takes longer to import than ICE itself.
 _LAZY: dict[str, tuple[str, ...]] = {
@@ -300,15 +300,15 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ALPN_NAT_DISCOVERY",
         "ALPN_TURN",
     ),
-    "_behavior": (
+    "_behavior._discovery": (
         "DEFAULT_BEHAVIOR_TESTS",
         "MAPPING_LIFETIME_LIMIT",
         "BehaviorDiscovery",
         "BehaviorState",
         "BehaviorStats",
     ),
-    "_behavior_config": ("BehaviorConfig",),
-    "_behavior_events": (
+    "_behavior._config": ("BehaviorConfig",),
+    "_behavior._events": (
         "AlgDetected",
         "BehaviorDiscovered",
         "BehaviorFailed",
@@ -321,18 +321,18 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "MappingDiscovered",
         "TestUnavailable",
     ),
-    "_client": (
+    "_client._client": (
         "StunClient",
         "StunClientStats",
     ),
-    "_client_authentication": (
+    "_authentication._client": (
         "MAX_CHALLENGES",
         "ClientAuthentication",
         "Protection",
         "Verdict",
     ),
-    "_client_config": ("StunClientConfig",),
-    "_credentials": (
+    "_client._config": ("StunClientConfig",),
+    "_authentication._credentials": (
         "LongTermCredentials",
         "ShortTermCredentials",
     ),
@@ -348,7 +348,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "StreamFramer",
         "frame_rfc4571",
     ),
-    "_lookup": (
+    "_client._lookup": (
         "ATTEMPT_DELAY",
         "LOOKUP_TIMEOUT",
         "BindingLookup",
@@ -357,19 +357,19 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "LookupState",
         "MappedAddressDiscovered",
     ),
-    "_nat_behavior": (
+    "_behavior._nat_behavior": (
         "FragmentHandling",
         "NatBehavior",
     ),
-    "_nat_verdict": ("direct_path",),
-    "_nat_words": (
+    "_behavior._nat_verdict": ("direct_path",),
+    "_behavior._nat_words": (
         "BehaviorTest",
         "ClassicType",
         "FilteringBehavior",
         "MappingBehavior",
         "ServerKind",
     ),
-    "_nonce": (
+    "_authentication._nonce": (
         "NONCE_LIFETIME",
         "NonceIssuer",
         "NonceState",
@@ -381,20 +381,20 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "PathOpened",
         "RequestReceived",
     ),
-    "_redirects": ("Redirected",),
-    "_resolution": (
+    "_client._redirects": ("Redirected",),
+    "_resolution._resolution": (
         "ResolutionFailed",
         "ResolutionState",
         "ServerResolution",
         "ServerResolved",
     ),
-    "_resolution_rules": ("ServerTarget",),
-    "_server": (
+    "_resolution._rules": ("ServerTarget",),
+    "_server._server": (
         "AMPLIFICATION",
         "Authentication",
         "StunServer",
     ),
-    "_server_authentication": (
+    "_authentication._server": (
         "Authenticated",
         "AuthenticationResult",
         "Awaiting",
@@ -403,11 +403,11 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ServerAuthentication",
         "ShortTermServerAuthentication",
     ),
-    "_server_config": (
+    "_server._config": (
         "Listener",
         "StunServerConfig",
     ),
-    "_server_events": (
+    "_server._events": (
         "CredentialRequested",
         "ListenerFailed",
         "ListenerOpened",
@@ -416,7 +416,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ServerReady",
         "ServerState",
     ),
-    "_server_stats": ("StunServerStats",),
+    "_server._stats": ("StunServerStats",),
     "_service": (
         "MakeServiceDriver",
         "ServiceDriver",
@@ -426,7 +426,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "parse_listeners",
     ),
     "_sizes": ("size_budget",),
-    "_user_keys": (
+    "_authentication._user_keys": (
         "PENDING",
         "Found",
         "LookupKey",

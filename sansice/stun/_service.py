@@ -8,15 +8,15 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 from sansice.driver import EventQueueBase
 from sansice.machine import Address, Event, Transport
 
-from ._behavior_events import BehaviorDiscovered, BehaviorFailed
+from ._authentication._user_keys import Found
+from ._behavior._events import BehaviorDiscovered, BehaviorFailed
+from ._behavior._nat_behavior import NatBehavior
+from ._client._lookup import BindingLookupFailed, MappedAddressDiscovered
 from ._errors import LookupStep, StunError
-from ._lookup import BindingLookupFailed, MappedAddressDiscovered
-from ._nat_behavior import NatBehavior
-from ._server import Authentication, StunServer
-from ._server_config import Listener
-from ._server_events import ListenerFailed, RequestId, ServerDrained, ServerReady
-from ._server_stats import StunServerStats
-from ._user_keys import Found
+from ._server._config import Listener
+from ._server._events import ListenerFailed, RequestId, ServerDrained, ServerReady
+from ._server._server import Authentication, StunServer
+from ._server._stats import StunServerStats
 
 R = TypeVar("R")
 

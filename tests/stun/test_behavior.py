@@ -58,7 +58,7 @@ from sansice.stun import (
     decode_untrusted,
     encode,
 )
-from sansice.stun._behavior import TRANSITIONS
+from sansice.stun._behavior._discovery import TRANSITIONS
 
 PRIMARY = Address(HOSTS[0], PORTS[0])
 ALTERNATE = Address(HOSTS[1], PORTS[1])

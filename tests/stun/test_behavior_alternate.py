@@ -3,7 +3,7 @@
 import pytest
 
 from sansice.machine import Address
-from sansice.stun._behavior_alternate import why_no_alternate, why_not
+from sansice.stun._behavior._alternate import why_no_alternate, why_not
 
 
 def address(text):

@@ -37,8 +37,8 @@ from sansice.stun import (
     decode_untrusted,
     encode,
 )
-from sansice.stun._behavior_asking import Asking
-from sansice.stun._behavior_questions import Outcome, Port, Question, Replied
+from sansice.stun._behavior._asking import Asking
+from sansice.stun._behavior._questions import Outcome, Port, Question, Replied
 
 PRIMARY, ALTERNATE = Address("192.0.2.10", 3478), Address("192.0.2.20", 3479)
 LOCAL, MAPPED = Address("10.0.0.2", 5000), Address("203.0.113.1", 40000)

@@ -13,7 +13,7 @@ from sansice.stun import (
     TransactionId,
     encode,
 )
-from sansice.stun._behavior_config import MAX_PADDING
+from sansice.stun._behavior._config import MAX_PADDING
 
 
 def test_the_default_schedule_asks_five_times_and_ends_after_eight_and_a_half_seconds():

@@ -6,8 +6,8 @@ import pytest
 
 from sansice.machine import Address
 from sansice.stun import BehaviorTest, ChangeRequest, FilteringBehavior, FilteringDiscovered, TestUnavailable
-from sansice.stun._behavior_filtering import FilteringTest
-from sansice.stun._behavior_questions import Outcome, Port, Reply, Server
+from sansice.stun._behavior._filtering import FilteringTest
+from sansice.stun._behavior._questions import Outcome, Port, Reply, Server
 
 PRIMARY, ALTERNATE = Address("192.0.2.10", 3478), Address("192.0.2.20", 3479)
 OTHER_PORT = Address("192.0.2.10", 3479)

@@ -4,8 +4,8 @@ import pytest
 
 from sansice.machine import Address
 from sansice.stun import BehaviorTest, FragmentHandling, FragmentsDiscovered, TestUnavailable
-from sansice.stun._behavior_fragments import FragmentsTest
-from sansice.stun._behavior_questions import Outcome, Port, Question, Reply
+from sansice.stun._behavior._fragments import FragmentsTest
+from sansice.stun._behavior._questions import Outcome, Port, Question, Reply
 
 PRIMARY = Address("192.0.2.10", 3478)
 LONG = Question(Port.FIRST, PRIMARY, padding=1500)

@@ -4,8 +4,8 @@ import pytest
 
 from sansice.machine import Address
 from sansice.stun import BehaviorTest, HairpinningDiscovered, TestUnavailable
-from sansice.stun._behavior_hairpinning import HairpinningTest
-from sansice.stun._behavior_questions import Outcome, Port, Question, Reply
+from sansice.stun._behavior._hairpinning import HairpinningTest
+from sansice.stun._behavior._questions import Outcome, Port, Question, Reply
 
 PRIMARY = Address("192.0.2.10", 3478)
 LOCAL = Address("10.0.0.2", 5000)

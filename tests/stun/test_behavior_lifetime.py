@@ -12,8 +12,8 @@ from sansice.stun import (
     LifetimeNarrowed,
     TestUnavailable,
 )
-from sansice.stun._behavior_lifetime import LifetimeTest
-from sansice.stun._behavior_questions import Outcome, Port, Question, Reply
+from sansice.stun._behavior._lifetime import LifetimeTest
+from sansice.stun._behavior._questions import Outcome, Port, Question, Reply
 
 PRIMARY = Address("192.0.2.10", 3478)
 MAPPED = {Port.SILENT: Address("203.0.113.1", 1), Port.CONTROL: Address("203.0.113.1", 2)}

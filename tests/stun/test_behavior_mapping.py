@@ -4,8 +4,8 @@ import pytest
 
 from sansice.machine import Address
 from sansice.stun import BehaviorTest, MappingBehavior, MappingDiscovered, TestUnavailable
-from sansice.stun._behavior_mapping import MappingTest
-from sansice.stun._behavior_questions import Outcome, Port, Question, Reply, Server
+from sansice.stun._behavior._mapping import MappingTest
+from sansice.stun._behavior._questions import Outcome, Port, Question, Reply, Server
 
 LOCAL = Address("10.0.0.2", 5000)
 PRIMARY, ALTERNATE = Address("192.0.2.10", 3478), Address("192.0.2.20", 3479)

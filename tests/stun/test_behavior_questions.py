@@ -13,7 +13,7 @@ from sansice.stun import (
     decode_untrusted,
     encode,
 )
-from sansice.stun._behavior_questions import Outcome, Port, Question, Reply, Server, answer
+from sansice.stun._behavior._questions import Outcome, Port, Question, Reply, Server, answer
 
 LOCAL, SEEN, OTHER = Address("10.0.0.2", 1), Address("203.0.113.1", 2), Address("10.0.0.2", 3)
 PRIMARY = Address("192.0.2.10", 3478)

@@ -3,7 +3,7 @@ from hypothesis import given, strategies as st
 
 from sansice.machine import Address
 from sansice.stun import XOR_MAPPED_ADDRESS, MessageClass, Method, decode_untrusted, encode
-from sansice.stun._binding_answer import PLAIN_REQUEST, PLAIN_REQUEST_LENGTH, PlainAnswers
+from sansice.stun._server._binding_answer import PLAIN_REQUEST, PLAIN_REQUEST_LENGTH, PlainAnswers
 
 IDS = st.binary(min_size=12, max_size=12)
 

@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from _stun_serving import CLIENT, CLIENT6, DTLS, OF, Serving, binding, classic
 from sansice.machine import DecodeError, DropReason, SocketId
 from sansice.stun import CHANGE_REQUEST, RESPONSE_ADDRESS, ChangeRequest, MessageClass, shapes
-from sansice.stun._classic import (
+from sansice.stun._server._classic import (
     MAX_CLASSIC_ATTRIBUTES,
     answer_classic_untrusted,
     decode_classic_untrusted,

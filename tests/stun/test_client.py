@@ -77,8 +77,8 @@ from sansice.stun import (
     shapes,
     short_term_key,
 )
-from sansice.stun._exchange import EXCHANGE_TRANSITIONS, MAX_REMEMBERED, ExchangeInput, ExchangeState
-from sansice.stun._redirects import MAX_REDIRECTED_SOCKETS, MAX_REDIRECTIONS
+from sansice.stun._client._exchange import EXCHANGE_TRANSITIONS, MAX_REMEMBERED, ExchangeInput, ExchangeState
+from sansice.stun._client._redirects import MAX_REDIRECTED_SOCKETS, MAX_REDIRECTIONS
 
 A = Address("192.0.2.1", 3478)
 B = Address("192.0.2.2", 3478)
@@ -908,7 +908,7 @@ def test_what_a_server_wants_back_may_not_fit_into_a_datagram():
 
 
 def test_realms_and_nonces_are_remembered_of_a_bounded_number_of_servers(monkeypatch):
-    monkeypatch.setattr("sansice.stun._client_memory.MAX_IDENTITIES", 2)
+    monkeypatch.setattr("sansice.stun._client._memory.MAX_IDENTITIES", 2)
     scene = Scene(LONG)
     path = scene.path()
     for port in (1, 2, 3):

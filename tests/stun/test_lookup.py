@@ -51,7 +51,7 @@ from sansice.stun import (
     encode,
     short_term_key,
 )
-from sansice.stun._lookup import LOOKUP_TRANSITIONS, LookupInput
+from sansice.stun._client._lookup import LOOKUP_TRANSITIONS, LookupInput
 
 UDP, TCP, TLS, DTLS = Transport
 LOCAL = Address("198.51.100.7", 40000)

@@ -2,7 +2,7 @@ import pytest
 
 from sansice.machine import DropReason
 from sansice.stun import FailureCause, TransactionFailed, TransactionTimedOut
-from sansice.stun._lookup_reasons import describe_failure, describe_silence
+from sansice.stun._client._lookup_reasons import describe_failure, describe_silence
 
 ID = bytes(12)
 

@@ -15,7 +15,7 @@ from sansice.stun import (
     NatBehavior,
     ServerKind,
 )
-from sansice.stun._nat_verdict import verdict_of
+from sansice.stun._behavior._nat_verdict import verdict_of
 
 LOCAL, MAPPED = Address("10.0.0.2", 5000), Address("203.0.113.1", 40000)
 ANYONE, BY_ADDRESS, BY_PORT = FilteringBehavior

@@ -7,7 +7,7 @@ import pytest
 from sansice.ice import IceAgent, IceServer
 from sansice.simulation import Filtering, Mapping, Network
 from sansice.stun import FilteringBehavior, MappingBehavior, NatBehavior, direct_path
-from sansice.stun._nat_verdict import verdict_of
+from sansice.stun._behavior._nat_verdict import verdict_of
 
 ANYONE, BY_ADDRESS, BY_PORT = FilteringBehavior
 KINDS = list(itertools.product(list(MappingBehavior)[1:], FilteringBehavior))

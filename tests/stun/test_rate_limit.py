@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from sansice.stun._rate_limit import BUCKETS, PrefixLimiter, prefix_of
+from sansice.stun._server._rate_limit import BUCKETS, PrefixLimiter, prefix_of
 
 
 def zeros(count):

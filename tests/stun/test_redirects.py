@@ -13,7 +13,7 @@ from sansice.stun import (
     encode,
     shapes,
 )
-from sansice.stun._redirects import Alternate, read_alternate
+from sansice.stun._client._redirects import Alternate, read_alternate
 
 IPV4, IPV6 = Address("192.0.2.1", 3478), Address("2001:db8::1", 3478)
 OTHER = Address("192.0.2.2", 3479)

@@ -19,7 +19,7 @@ from sansice.machine import (
 )
 from sansice.simulation import Network, check_machine
 from sansice.stun import ResolutionFailed, ResolutionState, ServerResolution, ServerResolved, ServerTarget, ServerUri
-from sansice.stun._resolution import MAX_OUTSTANDING, MAX_QUESTIONS, MIN_TIMEOUT, TRANSITIONS
+from sansice.stun._resolution._resolution import MAX_OUTSTANDING, MAX_QUESTIONS, MIN_TIMEOUT, TRANSITIONS
 
 UDP, TCP, TLS, DTLS = Transport
 A, AAAA, SRV, NAPTR = RecordKind

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sansice.machine import AddressRecord, NaptrRecord, RecordKind, SrvRecord
-from sansice.stun._resolution_order import (
+from sansice.stun._resolution._order import (
     MAX_RECORDS,
     family_of,
     interleave,

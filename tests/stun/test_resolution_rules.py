@@ -2,8 +2,8 @@ import pytest
 
 from sansice.machine import AddressRecord, NaptrRecord, RecordKind, ResolveError, SrvRecord, Transport
 from sansice.stun import ServerUri
-from sansice.stun._resolution_order import usable_records
-from sansice.stun._resolution_rules import MAX_NAPTR_DEPTH, MAX_TARGETS, Search, default_transports, usable_transports
+from sansice.stun._resolution._order import usable_records
+from sansice.stun._resolution._rules import MAX_NAPTR_DEPTH, MAX_TARGETS, Search, default_transports, usable_transports
 
 UDP, TCP, TLS, DTLS = Transport
 

@@ -36,7 +36,7 @@ from sansice.stun import (
     short_term_key,
 )
 from sansice.stun._paths import Path
-from sansice.stun._rate_limit import BUCKETS
+from sansice.stun._server._rate_limit import BUCKETS
 from simulation._machines import Peer
 
 KEY = short_term_key("secret")

@@ -1,0 +1,1 @@
+"""Who is asking: credentials, keys, nonces, and the rules of RFC 8489 9 for both ends."""

@@ -1,0 +1,44 @@
+"""Why a server gave no mapped address, in words for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sansice.machine import DropReason
+from sansice.stun._transaction import FailureCause, TransactionFailed, TransactionTimedOut
+
+
+def describe_failure(event: TransactionFailed | TransactionTimedOut, dropped: Mapping[DropReason, int], elapsed: float) -> str:
+    """What the end of the request means.
+
+    Args:
+        event: the end.
+        dropped: what came from the server and was not taken.
+        elapsed: seconds since the server was first asked.
+    """
+    if isinstance(event, TransactionTimedOut):
+        if event.integrity_violated:
+            return "it answers, but with wrong integrity: another password, or somebody in between"
+        return describe_silence(True, dropped, elapsed)
+    if event.cause is FailureCause.ERROR_RESPONSE:
+        return f"it answers with the error {event.code} {event.reason}".rstrip()
+    if event.cause is FailureCause.ICMP:
+        return "nobody listens there (an ICMP error came back)"
+    return event.reason
+
+
+def describe_silence(opened: bool, dropped: Mapping[DropReason, int], elapsed: float) -> str:
+    """What it means that no valid answer came.
+
+    Args:
+        opened: whether the socket was open, the session established.
+        dropped: what came from the server and was not taken.
+        elapsed: seconds since the server was first asked.
+    """
+    seconds = f"{round(elapsed, 1):g} s"
+    if not opened:
+        return f"no connection within {seconds}"
+    if not dropped:
+        return f"no answer within {seconds}"
+    kinds = ", ".join(f"{reason.value} ({'once' if count == 1 else f'{count} times'})" for reason, count in dropped.items())
+    return f"it answers, but with nothing that can be used: {kinds}"

@@ -1,0 +1,119 @@
+"""The streams that a server has accepted, and when each is given up."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sansice._timers import Timers
+from sansice.machine import SocketId
+from sansice.stun._framing import StreamFramer
+from sansice.stun._paths import Path
+
+from ._rate_limit import prefix_of
+
+
+class Connection:
+    """One accepted stream.
+
+    Attributes:
+        path: the stream and its client.
+        listener: what accepted it.
+        framer: cuts it into messages.
+        owed: requests on it that wait for the application.
+        ended: nothing more is read; it closes as soon as nothing is owed.
+        spoken: a whole message has come.
+        paused: the client does not read its answers, so its requests are not read either.
+    """
+
+    __slots__ = ("ended", "framer", "listener", "owed", "path", "paused", "spoken")
+
+    def __init__(self, path: Path, listener: SocketId) -> None:
+        self.path = path
+        self.listener = listener
+        self.framer = StreamFramer()
+        self.owed = 0
+        self.ended = False
+        self.spoken = False
+        self.paused = False
+
+
+class Connections:
+    """All streams of a server: bounded, and each with a deadline.
+
+    Args:
+        limit: streams at once.
+        prefix_limit: streams at once from one source prefix.
+        message_timeout, idle_timeout: seconds, as in `StunServerConfig`.
+    """
+
+    __slots__ = ("_idle_timeout", "_limit", "_message_timeout", "_open", "_per_prefix", "_prefix_limit", "_timers")
+
+    def __init__(self, limit: int, prefix_limit: int, message_timeout: float, idle_timeout: float) -> None:
+        self._limit = limit
+        self._prefix_limit = prefix_limit
+        self._message_timeout = message_timeout
+        self._idle_timeout = idle_timeout
+        self._open: dict[SocketId, Connection] = {}
+        self._per_prefix: Counter[bytes] = Counter()
+        self._timers: Timers[SocketId] = Timers()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, socket: SocketId) -> Connection | None:
+        """The stream of that id, if it is open."""
+        return self._open.get(socket)
+
+    def all(self) -> list[Connection]:
+        """Every open stream, oldest first."""
+        return list(self._open.values())
+
+    def add(self, path: Path, listener: SocketId, now: float) -> Connection | None:
+        """Take a stream in; ``None`` where a bound is reached. The first message has its deadline from now on."""
+        prefix = prefix_of(path.remote.host)
+        if len(self._open) >= self._limit or self._per_prefix[prefix] >= self._prefix_limit:
+            if not self._per_prefix[prefix]:
+                del self._per_prefix[prefix]
+            return None
+        self._per_prefix[prefix] += 1
+        connection = self._open[path.socket] = Connection(path, listener)
+        self._timers.set(path.socket, now + self._message_timeout)
+        return connection
+
+    def remove(self, socket: SocketId) -> None:
+        """Forget a stream that is closed."""
+        connection = self._open.pop(socket)
+        self._timers.cancel(socket)
+        prefix = prefix_of(connection.path.remote.host)
+        self._per_prefix[prefix] -= 1
+        if not self._per_prefix[prefix]:
+            del self._per_prefix[prefix]
+
+    def read(self, connection: Connection, data: bytes, now: float) -> list[bytes]:
+        """The messages that ``data`` completes; moves the stream's deadline.
+
+        A message has `message_timeout` from its first byte on, however often another byte of it comes; a stream on which
+        none is under way has `idle_timeout`.
+        """
+        framer = connection.framer
+        was_under_way = framer.pending > 0
+        frames = framer.feed(data)
+        if frames:
+            connection.spoken = True
+        if frames or (connection.spoken and not was_under_way):
+            self._timers.set(connection.path.socket, now + (self._message_timeout if framer.pending else self._idle_timeout))
+        return frames
+
+    def end(self, connection: Connection) -> None:
+        """Read no more of a stream that is still owed something: its deadline goes, what is owed has its own."""
+        connection.ended = True
+        self._timers.cancel(connection.path.socket)
+
+    def pop_due(self, now: float) -> Connection | None:
+        """The next stream whose deadline has passed."""
+        socket = self._timers.pop_due(now)
+        return None if socket is None else self._open[socket]
+
+    def deadline(self) -> float:
+        """The earliest deadline of any stream, or `math.inf`."""
+        return self._timers.deadline()

@@ -1,0 +1,655 @@
+"""A STUN server: Binding requests answered over UDP, TCP, TLS and DTLS (RFC 8489, 5389 12, 5780 6)."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
+
+from sansice.machine import (
+    Address,
+    CloseMode,
+    CloseSocket,
+    DecodeError,
+    DropReason,
+    Entropy,
+    Ids,
+    LocalProtocolError,
+    Machine,
+    OpenSocket,
+    SendDatagram,
+    SendStream,
+    SetReading,
+    SocketError,
+    SocketId,
+    SocketOptions,
+    TlsOptions,
+    Transport,
+)
+from sansice.stun._attributes import ERROR_CODE, SOFTWARE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
+from sansice.stun._authentication._server import (
+    Authenticated,
+    Awaiting,
+    Rejected,
+    ServerAuthentication,
+    ShortTermServerAuthentication,
+)
+from sansice.stun._authentication._user_keys import PENDING, Found, Pending
+from sansice.stun._encoding import encode
+from sansice.stun._header import MessageClass, Method
+from sansice.stun._message import Message, decode_untrusted
+from sansice.stun._paths import IndicationReceived, Path, RequestReceived
+from sansice.stun._values import ErrorCode
+
+from ._answers import Attributes, behavior_answer_untrusted, redirection, understood
+from ._behavior import Corner, check_behavior_listeners, corners
+from ._binding_answer import PLAIN_ANSWER_IPV4, PLAIN_ANSWER_IPV6, PLAIN_REQUEST, PLAIN_REQUEST_LENGTH, PlainAnswers
+from ._classic import answer_classic_untrusted, refuse_classic_untrusted
+from ._config import DEFAULT_SERVER_CONFIG, Listener, StunServerConfig
+from ._connections import Connection, Connections
+from ._events import (
+    SERVER_TRANSITIONS,
+    CredentialRequested,
+    ListenerFailed,
+    ListenerOpened,
+    RequestId,
+    ServerDrained,
+    ServerInput,
+    ServerReady,
+    ServerState,
+)
+from ._rate_limit import PrefixLimiter
+from ._requests import AnswerMemory, Exchange, PendingRequests
+from ._stats import StunServerStats
+
+AMPLIFICATION: Final = 1.6
+"""How much larger than an unauthenticated request its answer may be, without counting as several requests."""
+
+Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication
+
+# Looked up once: on Python 3.11 each look-up in an Enum runs through its metaclass, as slow as a call.
+_RUNNING = ServerState.RUNNING
+_UDP, _DTLS = Transport.UDP, Transport.DTLS
+_BINDING = Method.BINDING
+_REQUEST, _INDICATION, _SUCCESS, _ERROR = MessageClass
+_RATE_LIMITED = DropReason.RATE_LIMITED
+_make = tuple.__new__
+_STREAMS = (Transport.TCP, Transport.TLS)
+
+
+class _Listening:
+    """A socket that `StunServer.start` asked for."""
+
+    __slots__ = ("corner", "listener", "local")
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.local: Address | None = None  # until it is open
+        self.corner: Corner | None = None
+
+
+class StunServer(Machine):
+    """Answers Binding requests, and hands requests of other methods to the application.
+
+    `start` names where to listen; `ServerReady` tells when that is decided. Everything else happens by itself: requests
+    are answered to where they came from, streams that say nothing are closed, prefixes that ask too often are not
+    answered. What is dropped is counted in `stats`.
+
+    A plain answer has XOR-MAPPED-ADDRESS and nothing else: 32 bytes over IPv4, 44 over IPv6, for a request of at least 20.
+    No answer to an unauthenticated request is larger than 1.6 times the request (over IPv6: or than 44 bytes), with three
+    exceptions that the RFCs leave no choice about: 401 and 438, which carry realm and nonce; the addresses that
+    ``behavior`` adds; SOFTWARE where it is switched on. They use the sender's share of ``rate`` up in proportion to
+    their size, so that a prefix is never sent more bytes in error than it would be in plain answers.
+
+    Args:
+        config: policy and bounds.
+        authentication: the long-term or short-term mechanism; ``None`` asks nobody for credentials, as RFC 8489 12 wants
+            it of a public server.
+        methods: methods beside Binding that the application answers: their requests become `RequestReceived`, their
+            indications `IndicationReceived`.
+        ids: the counter of a parent machine.
+        entropy: gives the key that spreads prefixes over the rate limiter's table.
+
+    Attributes:
+        stats: counters.
+
+    Raises:
+        LocalProtocolError: ``methods`` has Binding; ``config.alternates`` without ``authentication``, which would not
+            redirect anybody (RFC 8489 14.8).
+    """
+
+    __slots__ = (
+        "_authentication",
+        "_config",
+        "_connections",
+        "_drain_at",
+        "_ids",
+        "_limiter",
+        "_listening",
+        "_memory",
+        "_methods",
+        "_pending",
+        "_plain",
+        "_ready",
+        "_state",
+        "_unix_offset",
+        "stats",
+    )
+
+    def __init__(
+        self,
+        *,
+        config: StunServerConfig = DEFAULT_SERVER_CONFIG,
+        authentication: Authentication | None = None,
+        methods: Iterable[Method] = (),
+        ids: Ids | None = None,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        super().__init__()
+        self._methods = tuple(methods)
+        if _BINDING in self._methods:
+            raise LocalProtocolError("methods: the server answers Binding itself")
+        self._config = config
+        self._authentication = self._checked(authentication)
+        self.stats: StunServerStats = StunServerStats()
+        self._state = ServerState.NEW
+        self._ids = ids if ids is not None else Ids()
+        self._listening: dict[SocketId, _Listening] = {}
+        self._ready = False
+        self._connections = Connections(
+            config.max_connections, config.max_connections_per_prefix, config.message_timeout, config.idle_timeout
+        )
+        self._pending = PendingRequests(config.max_pending, config.pending_timeout)
+        self._memory = AnswerMemory(config.max_remembered, config.remember)
+        self._limiter = PrefixLimiter(config.rate, config.burst, entropy=entropy) if config.rate is not None else None
+        self._plain = PlainAnswers()
+        self._drain_at = math.inf
+        self._unix_offset = math.inf  # a clock that was never told lets nobody in whose credentials expire
+
+    # ------------------------------------------------------------- commands
+
+    @property
+    def state(self) -> ServerState:
+        """Where the server is in its life."""
+        return self._state
+
+    @property
+    def addresses(self) -> tuple[tuple[Transport, Address], ...]:
+        """Transport and address of the listeners that are open now."""
+        return tuple((one.listener.transport, one.local) for one in self._listening.values() if one.local is not None)
+
+    def start(self, listeners: Iterable[Listener], *, now: float) -> None:
+        """Open the listeners. Each answers with `ListenerOpened` or `ListenerFailed`, then comes one `ServerReady`.
+
+        Raises:
+            LocalProtocolError: started before, or closed; no listener; the same one twice; with ``behavior``, UDP
+                listeners that are not two addresses with the same two ports (RFC 5780 6).
+        """
+        state = self._after(ServerInput.START)
+        listed = tuple(listeners)
+        if not listed:
+            raise LocalProtocolError("start() needs at least one listener")
+        fixed = [(one.transport, one.address) for one in listed if one.address.port]
+        if len(set(fixed)) < len(fixed):
+            raise LocalProtocolError("start(): the same transport and address twice")
+        if self._config.behavior:
+            check_behavior_listeners(listed)
+        self._state = state
+        for listener in listed:
+            socket = self._ids.socket()
+            self._listening[socket] = _Listening(listener)
+            secure = listener.transport in (Transport.TLS, _DTLS)
+            tls = TlsOptions(alpn=self._config.alpn, context=listener.tls) if secure else None
+            buffer = 0 if listener.transport in _STREAMS else self._config.receive_buffer
+            options = SocketOptions(tls=tls, reuse_port=listener.reuse_port, receive_buffer=buffer)
+            self._outputs.append(OpenSocket(socket, listener.transport, listener.address, options=options))
+
+    def drain(self, *, now: float) -> None:
+        """Take nothing new, answer what is owed, then close; `ServerDrained` tells when.
+
+        Streams on which nothing is owed close at once, the others after their answers, and all of them after
+        ``drain_grace`` seconds. A second call changes nothing.
+
+        Raises:
+            LocalProtocolError: not running.
+        """
+        state = self._after(ServerInput.DRAIN)
+        if state is self._state:
+            return
+        self._state = state
+        self._drain_at = now + self._config.drain_grace
+        for socket, one in list(self._listening.items()):
+            if one.listener.transport in _STREAMS:
+                self._close_listener(socket)
+        for connection in self._connections.all():
+            self._end(connection)
+        self._finish_draining(now)
+
+    def close(self, *, now: float) -> None:
+        """Close everything at once. What was sent before still goes out. A second call changes nothing."""
+        self._state = self._after(ServerInput.CLOSE)
+        self._shut()
+
+    def provide_key(self, id: RequestId, keys: Found, *, now: float) -> bool:
+        """Answer a `CredentialRequested`: ``None`` says that there is no such user.
+
+        Returns:
+            Whether the request was still waiting.
+
+        Raises:
+            LocalProtocolError: no request ever had this id.
+        """
+        if not 0 < id <= self._pending.last:
+            raise LocalProtocolError(f"provide_key({id!r}): no CredentialRequested has this id")
+        exchange = self._pending.get(id, authenticated=False)
+        if exchange is None:
+            return False
+        self._pending.remove(id)
+        self._authenticate(exchange, now, found=keys)
+        self._settle(exchange, now)
+        return True
+
+    def respond(
+        self, received: RequestReceived, attributes: Attributes = (), *, error: ErrorCode | None = None, now: float
+    ) -> bool:
+        """Answer a `RequestReceived`, with ``error`` or else with success, protected as the request was.
+
+        ERROR-CODE and SOFTWARE are added. The answer is remembered for the client's retransmissions. It is dropped where
+        the client's stream is gone: a server never opens one (RFC 8489 6.2.2).
+
+        Returns:
+            Whether the request was still waiting.
+
+        Raises:
+            LocalProtocolError: a value that its attribute cannot hold.
+        """
+        id = self._pending.find((received.path.socket, received.path.remote, received.message.transaction_id))
+        exchange = None if id is None else self._pending.get(id, authenticated=True)
+        if id is None or exchange is None:
+            return False
+        listed = tuple(attributes) if error is None else ((ERROR_CODE, error), *attributes)
+        answer = self._encode(exchange, _SUCCESS if error is None else _ERROR, listed)
+        self._pending.remove(id)
+        self._count_answer(0 if error is None else error.code)
+        self._send_answer(exchange, answer, now)
+        if not exchange.path.reliable:
+            self._memory.put(exchange.transaction, answer, now)
+        self._settle(exchange, now)
+        return True
+
+    def replace_authentication(self, authentication: Authentication | None, *, now: float) -> None:
+        """Use other credentials from now on, for requests that wait for their keys as well.
+
+        Raises:
+            LocalProtocolError: none, though the server redirects.
+        """
+        self._authentication = self._checked(authentication)
+
+    # ------------------------------------------------------------- sockets
+
+    def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
+        """A listener is open."""
+        one = self._listening.get(socket)
+        if one is None or one.local is not None:
+            return
+        one.local = local
+        self._outputs.append(ListenerOpened(one.listener, local))
+        self._listeners_changed()
+
+    def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
+        """A listener could not be opened or died, or a stream is gone."""
+        one = self._listening.pop(socket, None)
+        if one is not None:
+            self._outputs.append(ListenerFailed(one.listener, error))
+            self._listeners_changed()
+        elif self._connections.get(socket) is not None:
+            self._forget_stream(socket)
+            self._finish_draining(now)
+
+    def handle_wall_clock(self, unix: float, *, now: float) -> None:
+        """What credentials that expire are judged by."""
+        self._unix_offset = unix - now
+
+    def handle_timer(self, *, now: float) -> None:
+        """Close streams that took too long, answer what the application did not, and end a drain."""
+        while (connection := self._connections.pop_due(now)) is not None:
+            self.stats.timed_out += 1
+            self._end(connection)
+        while (exchange := self._pending.pop_due(now)) is not None:
+            self._refuse(exchange, 500, "Server Error", now)
+            self._settle(exchange, now)
+        if self._drain_at <= now:
+            self._end_draining()
+
+    def deadline(self) -> float:
+        """When a stream, a waiting request or a drain must be ended."""
+        return min(self._connections.deadline(), self._pending.deadline(), self._drain_at)
+
+    # ------------------------------------------------------------- datagrams
+
+    def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
+        """Answer what arrived on a UDP or DTLS listener."""
+        one = self._listening.get(socket)
+        stats = self.stats
+        if one is None or one.local is None or self._state is not _RUNNING:
+            stats.drop(DropReason.UNKNOWN_SOCKET if one is None else DropReason.CLOSED, len(batch))
+            return
+        config = self._config
+        limiter = self._limiter
+        is_plain = self._authentication is None and not (config.behavior or config.require_fingerprint or config.software)
+        append, answer = self._outputs.append, self._plain.answer
+        answered = 0
+        for source, data in batch:
+            if limiter is not None and not limiter.take(source[0], now):
+                stats.dropped[_RATE_LIMITED] += 1
+            elif is_plain and len(data) == PLAIN_REQUEST_LENGTH and data.startswith(PLAIN_REQUEST):
+                append(_make(SendDatagram, (socket, source, answer(source, data))))
+                answered += 1
+            else:
+                self._handle_datagram(one, socket, source, data, now)
+        stats.requests += answered
+        stats.responses += answered
+
+    def _handle_datagram(self, one: _Listening, socket: SocketId, source: Address, data: bytes, now: float) -> None:
+        path = Path(socket, source, one.listener.transport)
+        try:
+            message = decode_untrusted(data, require_fingerprint=self._config.require_fingerprint)
+        except DecodeError as error:
+            if error.reason is DropReason.BAD_COOKIE:
+                self._handle_classic(path, one.corner, data, now)
+            else:
+                self.stats.drop(error.reason)
+        else:
+            self._handle_message(path, one, message, now)
+
+    def _handle_classic(self, path: Path, corner: Corner | None, data: bytes, now: float) -> None:
+        """What has no cookie may be of RFC 3489 (RFC 5389 12.2)."""
+        try:
+            if path.transport is _DTLS:
+                answer = refuse_classic_untrusted(data)
+            elif not self._config.classic or self._authentication is not None:
+                raise DecodeError(DropReason.BAD_COOKIE)
+            else:
+                answer = answer_classic_untrusted(path.remote, data, corner)
+        except DecodeError as error:
+            self.stats.drop(error.reason)
+            return
+        self.stats.requests += 1
+        self.stats.classic += 1
+        self._count_answer(answer.code)
+        self._charge(path, len(data), len(answer.data), now)
+        socket = path.socket if answer.socket is None else answer.socket
+        self._outputs.append(SendDatagram(socket, path.remote, answer.data))
+
+    # ------------------------------------------------------------- streams
+
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        """A client has opened a stream: keep it, or close it where a bound is reached."""
+        one = self._listening.get(listener)
+        added = None
+        if one is not None and self._state is _RUNNING and self._connections.get(socket) is None:
+            added = self._connections.add(Path(socket, remote, one.listener.transport), listener, now)
+        if added is None:
+            self.stats.drop(DropReason.LIMIT if self._state is _RUNNING else DropReason.CLOSED)
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
+            return
+        self.stats.accepted += 1
+        self.stats.connections = len(self._connections)
+
+    def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
+        """Bytes of a client, cut anywhere; ``b""`` when it will send no more."""
+        connection = self._connections.get(socket)
+        if connection is None or connection.ended:
+            return
+        if not data:
+            self._end(connection)
+            return
+        for frame in self._connections.read(connection, data, now):
+            self._handle_frame(connection, frame, now)
+        error = connection.framer.error
+        if error is not None:
+            self.stats.drop(error)
+            self._end(connection)
+
+    def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
+        """A client that does not read its answers is not read either, until it has read most of them."""
+        connection = self._connections.get(socket)
+        if connection is None or connection.ended:
+            return
+        limit = self._config.max_unsent
+        if (unsent > limit and not connection.paused) or (unsent <= limit // 2 and connection.paused):
+            connection.paused = not connection.paused
+            self._outputs.append(SetReading(socket, not connection.paused))
+
+    def _handle_frame(self, connection: Connection, frame: bytes, now: float) -> None:
+        path = connection.path
+        one = self._listening.get(connection.listener)
+        if one is None:
+            self.stats.drop(DropReason.CLOSED)  # the listener has died, and with it its address
+            return
+        if self._limiter is not None and not self._limiter.take(path.remote.host, now):
+            self.stats.drop(_RATE_LIMITED)
+            return
+        try:
+            message = decode_untrusted(frame, require_fingerprint=self._config.require_fingerprint)
+        except DecodeError as error:
+            self.stats.drop(error.reason)
+        else:
+            self._handle_message(path, one, message, now)
+
+    def _end(self, connection: Connection) -> None:
+        """Close a stream, after the answers that are owed on it (RFC 8489 6.2.2)."""
+        socket = connection.path.socket
+        if connection.owed:
+            self._connections.end(connection)
+            self._outputs.append(SetReading(socket, False))
+        else:
+            self._forget_stream(socket)
+            self._outputs.append(CloseSocket(socket, CloseMode.FLUSH))
+
+    def _forget_stream(self, socket: SocketId) -> None:
+        self._connections.remove(socket)
+        self._pending.discard_stream(socket)
+        self.stats.connections = len(self._connections)
+
+    # ------------------------------------------------------------- messages
+
+    def _handle_message(self, path: Path, one: _Listening, message: Message, now: float) -> None:
+        if message.message_class is _REQUEST:
+            if message.method is not _BINDING and message.method not in self._methods:
+                self.stats.drop(DropReason.UNKNOWN_METHOD)
+                return
+            exchange = Exchange(path, one.local or one.listener.address, one.corner, message)
+            if self._pending.find(exchange.transaction) is not None:
+                self.stats.retransmissions += 1
+                return
+            self.stats.requests += 1
+            self._authenticate(exchange, now)
+        elif message.message_class is _INDICATION:
+            self._handle_indication(path, one.corner, message, now)
+        else:
+            self.stats.drop(DropReason.UNKNOWN_TRANSACTION)  # this end asks nothing
+
+    def _handle_indication(self, path: Path, corner: Corner | None, message: Message, now: float) -> None:
+        """An indication is never answered (RFC 8489 6.3.2)."""
+        authentication = self._authentication
+        if message.method is not _BINDING and message.method not in self._methods:
+            self.stats.drop(DropReason.UNKNOWN_METHOD)
+            return
+        if authentication is not None and authentication.covers_indications:
+            result = authentication.authenticate(message, path.remote, now=now, unix=now + self._unix_offset)
+            if not isinstance(result, Authenticated):
+                # One that would have to wait for its keys is lost as well: it may be lost on the way at any time.
+                self.stats.drop(DropReason.BAD_USERNAME if isinstance(result, Awaiting) else result.drop)
+                return
+        if message.unknown_required(understood(self._config, path.transport, corner)):
+            self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
+            return
+        self.stats.indications += 1
+        if message.method is not _BINDING:
+            self._outputs.append(IndicationReceived(path, message))
+
+    def _authenticate(self, exchange: Exchange, now: float, found: Found | Pending = PENDING) -> None:
+        """Authentication comes before everything else that a request may have wrong (RFC 8489 6.3)."""
+        authentication = self._authentication
+        if authentication is None:
+            self._serve(exchange, now)
+            return
+        unix = now + self._unix_offset
+        result = authentication.authenticate(exchange.request, exchange.path.remote, now=now, unix=unix, found=found)
+        if isinstance(result, Authenticated):
+            authenticated = exchange._replace(key=result.key, algorithm=result.algorithm, username=result.username)
+            self._serve(authenticated, now)
+        elif isinstance(result, Awaiting):
+            id = self._wait(exchange, now, authenticated=False)
+            if id is not None:
+                self._outputs.append(CredentialRequested(id, result.username, result.realm))
+        else:
+            self.stats.drop(result.drop)
+            if isinstance(result, Rejected):
+                self._refuse(exchange, result.code, result.reason, now, result.attributes)
+
+    def _serve(self, exchange: Exchange, now: float) -> None:
+        """Answer a request that is authenticated, where that is asked for."""
+        request = exchange.request
+        unknown = request.unknown_required(understood(self._config, exchange.path.transport, exchange.corner))
+        if unknown:  # RFC 8489 6.3.1; the list names all of them and still is shorter than they were
+            self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
+            self._refuse(exchange, 420, "Unknown Attribute", now, [(UNKNOWN_ATTRIBUTES, unknown)])
+            return
+        redirect = redirection(self._config, exchange)
+        if redirect:
+            self._refuse(exchange, 300, "Try Alternate", now, redirect)
+        elif request.method is not _BINDING:
+            self._hand_up(exchange, now)
+        else:
+            self._answer_binding(exchange, now)
+
+    def _hand_up(self, exchange: Exchange, now: float) -> None:
+        """Have the application answer, but only once (RFC 8489 6.3.1)."""
+        answer = self._memory.get(exchange.transaction, now)
+        if answer is not None:
+            self.stats.retransmissions += 1
+            self._send_answer(exchange, answer, now)
+        elif self._wait(exchange, now, authenticated=True) is not None:
+            self._outputs.append(RequestReceived(exchange.path, exchange.request, exchange.username))
+
+    def _wait(self, exchange: Exchange, now: float, *, authenticated: bool) -> RequestId | None:
+        id = self._pending.add(exchange, now, authenticated=authenticated)
+        if id is None:
+            self.stats.drop(DropReason.LIMIT)
+            self._refuse(exchange, 500, "Server Error", now)
+            return None
+        connection = self._connections.get(exchange.path.socket)
+        if connection is not None:
+            connection.owed += 1
+        return id
+
+    def _settle(self, exchange: Exchange, now: float) -> None:
+        """A request waits no more: close what was only waiting for that."""
+        connection = self._connections.get(exchange.path.socket)
+        if connection is not None:
+            connection.owed -= 1
+            if connection.ended and not connection.owed:
+                self._end(connection)
+        self._finish_draining(now)
+
+    # ------------------------------------------------------------- answers
+
+    def _answer_binding(self, exchange: Exchange, now: float) -> None:
+        attributes: Attributes = [(XOR_MAPPED_ADDRESS, exchange.path.remote)]
+        path = exchange.path
+        if self._config.behavior:
+            try:
+                attributes, path = behavior_answer_untrusted(exchange)
+            except DecodeError:
+                self._refuse(exchange, 400, "Bad Request", now)
+                return
+        self._count_answer(0)
+        self._send_answer(exchange, self._encode(exchange, _SUCCESS, attributes), now, path)
+
+    def _refuse(self, exchange: Exchange, code: int, reason: str, now: float, attributes: Attributes = ()) -> None:
+        # Words are for people, and a spoofed source pays for none.
+        words = reason if exchange.key is not None or exchange.path.reliable else ""
+        self._count_answer(code)
+        self._send_answer(exchange, self._encode(exchange, _ERROR, ((ERROR_CODE, ErrorCode(code, words)), *attributes)), now)
+
+    def _encode(self, exchange: Exchange, message_class: MessageClass, attributes: Attributes) -> bytes:
+        software = self._config.software
+        request = exchange.request
+        return encode(
+            request.method,
+            message_class,
+            request.transaction_id,
+            attributes if software is None else (*attributes, (SOFTWARE, software)),
+            key=exchange.key,
+            algorithm=exchange.algorithm,
+            fingerprint=request.has_fingerprint,
+        )
+
+    def _count_answer(self, code: int) -> None:
+        if code:
+            self.stats.errors[code] += 1
+        else:
+            self.stats.responses += 1
+
+    def _send_answer(self, exchange: Exchange, answer: bytes, now: float, path: Path | None = None) -> None:
+        path = path or exchange.path
+        if path.reliable:
+            self._outputs.append(SendStream(path.socket, answer))
+            return
+        self._charge(path, len(exchange.request.data), len(answer), now)
+        self._outputs.append(SendDatagram(path.socket, path.remote, answer))
+
+    def _charge(self, path: Path, asked: int, answered: int, now: float) -> None:
+        """Count an answer that is larger than it should be as several."""
+        allowed = max(AMPLIFICATION * asked, PLAIN_ANSWER_IPV6 if path.remote.is_ipv6 else PLAIN_ANSWER_IPV4)
+        if self._limiter is not None and answered > allowed:
+            self._limiter.charge(path.remote.host, now, answered / allowed - 1)
+
+    # ------------------------------------------------------------- the server's own life
+
+    def _after(self, step: ServerInput) -> ServerState:
+        """The state after a step, if it is allowed now."""
+        state = SERVER_TRANSITIONS[self._state].get(step)
+        if state is None:
+            raise LocalProtocolError(f"{step.value}: the server is {self._state.value!r}")
+        return state
+
+    def _checked(self, authentication: Authentication | None) -> Authentication | None:
+        if authentication is None and self._config.alternates:
+            raise LocalProtocolError("alternates: only authenticated requests are redirected (RFC 8489 14.8)")
+        return authentication
+
+    def _listeners_changed(self) -> None:
+        opened = {socket: (one.listener.transport, one.local) for socket, one in self._listening.items() if one.local is not None}
+        if self._config.behavior:
+            squares = corners(opened)
+            for socket, one in self._listening.items():
+                one.corner = squares.get(socket)
+        if not self._ready and len(opened) == len(self._listening):
+            self._ready = True
+            self._outputs.append(ServerReady(self.addresses))
+
+    def _close_listener(self, socket: SocketId) -> None:
+        del self._listening[socket]
+        self._outputs.append(CloseSocket(socket, CloseMode.FLUSH))
+
+    def _finish_draining(self, now: float) -> None:
+        if self._state is ServerState.DRAINING and not self._connections and not len(self._pending):
+            self._end_draining()
+
+    def _end_draining(self) -> None:
+        self._state = self._after(ServerInput.DRAINED)
+        self._shut()
+        self._outputs.append(ServerDrained())
+
+    def _shut(self) -> None:
+        self._drain_at = math.inf
+        self._pending.clear()
+        for connection in self._connections.all():
+            self._forget_stream(connection.path.socket)
+            self._outputs.append(CloseSocket(connection.path.socket, CloseMode.FLUSH))
+        for socket in list(self._listening):
+            self._close_listener(socket)
