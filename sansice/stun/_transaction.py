@@ -49,7 +49,7 @@ class TransactionInput(IdentityEnum):
     END = "an answer, an error or the last deadline"
 
 
-TRANSITIONS: dict[tuple[TransactionState, TransactionInput], TransactionState] = {
+TRANSACTION_TRANSITIONS: dict[tuple[TransactionState, TransactionInput], TransactionState] = {
     (TransactionState.IDLE, TransactionInput.START): TransactionState.RUNNING,
     (TransactionState.IDLE, TransactionInput.CANCEL): TransactionState.DONE,
     (TransactionState.RUNNING, TransactionInput.CANCEL): TransactionState.CANCELLED,
@@ -388,7 +388,7 @@ class StunTransaction(Machine):
         return self._state is _RUNNING or self._state is _CANCELLED
 
     def _move(self, step: TransactionInput) -> None:
-        self._state = TRANSITIONS[self._state, step]
+        self._state = TRANSACTION_TRANSITIONS[self._state, step]
 
     def _send(self) -> None:
         self._sent += 1

@@ -15,11 +15,21 @@ from typing import Any
 from sansice.ice._checklist import CHECKLIST_TRANSITIONS
 from sansice.ice._events import ICE_TRANSITIONS
 from sansice.ice._pair import PAIR_TRANSITIONS
-from sansice.stun._transaction import TRANSITIONS
+from sansice.stun._behavior._discovery import BEHAVIOR_TRANSITIONS
+from sansice.stun._client._exchange import EXCHANGE_TRANSITIONS
+from sansice.stun._client._lookup import LOOKUP_TRANSITIONS
+from sansice.stun._resolution._resolution import RESOLUTION_TRANSITIONS
+from sansice.stun._server._events import SERVER_TRANSITIONS
+from sansice.stun._transaction import TRANSACTION_TRANSITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "states.md"
 TABLES: dict[str, Mapping[Any, Any]] = {
-    "A STUN transaction (RFC 8489 6.2)": TRANSITIONS,
+    "A STUN transaction (RFC 8489 6.2)": TRANSACTION_TRANSITIONS,
+    "A request of a STUN client, of one transaction or several (RFC 8489 6.3.4, 9.2.5, 10)": EXCHANGE_TRANSITIONS,
+    "From a URI to servers (RFC 8489 8.1, RFC 5928)": RESOLUTION_TRANSITIONS,
+    "From a URI to the mapped address (RFC 8305 5)": LOOKUP_TRANSITIONS,
+    "A STUN server (RFC 8489 6.3)": SERVER_TRANSITIONS,
+    "NAT behaviour discovery (RFC 5780)": BEHAVIOR_TRANSITIONS,
     "A candidate pair (RFC 8445 6.1.2.6)": PAIR_TRANSITIONS,
     "A checklist (RFC 8445 6.1.2.1)": CHECKLIST_TRANSITIONS,
     "An ICE agent (W3C RTCIceTransportState)": ICE_TRANSITIONS,

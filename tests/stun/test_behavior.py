@@ -58,7 +58,7 @@ from sansice.stun import (
     decode_untrusted,
     encode,
 )
-from sansice.stun._behavior._discovery import TRANSITIONS
+from sansice.stun._behavior._discovery import BEHAVIOR_TRANSITIONS
 
 PRIMARY = Address(HOSTS[0], PORTS[0])
 ALTERNATE = Address(HOSTS[1], PORTS[1])
@@ -536,8 +536,8 @@ def test_closing_closes_the_sockets_and_nothing_follows(after):
 
 
 def test_every_transition_ends_in_a_known_state_and_done_is_final():
-    assert {state for state, _ in TRANSITIONS} == set(BehaviorState)
-    assert {after for (state, _), after in TRANSITIONS.items() if state is BehaviorState.DONE} == {BehaviorState.DONE}
+    assert {state for state, _ in BEHAVIOR_TRANSITIONS} == set(BehaviorState)
+    assert {after for (state, _), after in BEHAVIOR_TRANSITIONS.items() if state is BehaviorState.DONE} == {BehaviorState.DONE}
 
 
 def test_a_socket_that_dies_makes_its_test_unavailable_once_and_the_rest_goes_on():

@@ -19,7 +19,7 @@ from sansice.machine import (
 )
 from sansice.simulation import Network, check_machine
 from sansice.stun import ResolutionFailed, ResolutionState, ServerResolution, ServerResolved, ServerTarget, ServerUri
-from sansice.stun._resolution._resolution import MAX_OUTSTANDING, MAX_QUESTIONS, MIN_TIMEOUT, TRANSITIONS
+from sansice.stun._resolution._resolution import MAX_OUTSTANDING, MAX_QUESTIONS, MIN_TIMEOUT, RESOLUTION_TRANSITIONS
 
 UDP, TCP, TLS, DTLS = Transport
 A, AAAA, SRV, NAPTR = RecordKind
@@ -398,8 +398,8 @@ def test_what_makes_no_sense_is_refused(uri, options, complaint):
 
 
 def test_every_state_has_a_way_to_the_end():
-    assert {state for state, event in TRANSITIONS if event.name == "END"} == set(ResolutionState)
-    assert {new for (_, event), new in TRANSITIONS.items() if event.name == "END"} == {ResolutionState.DONE}
+    assert {state for state, event in RESOLUTION_TRANSITIONS if event.name == "END"} == set(ResolutionState)
+    assert {new for (_, event), new in RESOLUTION_TRANSITIONS.items() if event.name == "END"} == {ResolutionState.DONE}
 
 
 def test_in_the_simulation_the_zone_answers():

@@ -47,7 +47,7 @@ from sansice.stun import (
     shapes,
     short_term_key,
 )
-from sansice.stun._transaction import TRANSITIONS, TransactionInput
+from sansice.stun._transaction import TRANSACTION_TRANSITIONS, TransactionInput
 
 TID = bytes(range(12))
 OTHER_TID = bytes(12)
@@ -718,13 +718,13 @@ def test_what_is_no_request_or_does_not_fit_the_key_is_refused(request_bytes, op
 
 
 def test_the_table_of_transitions_is_whole():
-    states = {source for source, _ in TRANSITIONS} | set(TRANSITIONS.values())
+    states = {source for source, _ in TRANSACTION_TRANSITIONS} | set(TRANSACTION_TRANSITIONS.values())
     assert states == set(TransactionState)
     for state in TransactionState:
-        assert (state, TransactionInput.CANCEL) in TRANSITIONS
+        assert (state, TransactionInput.CANCEL) in TRANSACTION_TRANSITIONS
         live = state in (TransactionState.RUNNING, TransactionState.CANCELLED)
-        assert ((state, TransactionInput.END) in TRANSITIONS) is live
-        assert ((state, TransactionInput.START) in TRANSITIONS) is (state is TransactionState.IDLE)
+        assert ((state, TransactionInput.END) in TRANSACTION_TRANSITIONS) is live
+        assert ((state, TransactionInput.START) in TRANSACTION_TRANSITIONS) is (state is TransactionState.IDLE)
 
 
 def test_events_show_ids_as_hex():

@@ -84,7 +84,7 @@ class BehaviorInput(IdentityEnum):
     END = "all is over, or closed"
 
 
-TRANSITIONS: dict[tuple[BehaviorState, BehaviorInput], BehaviorState] = {
+BEHAVIOR_TRANSITIONS: dict[tuple[BehaviorState, BehaviorInput], BehaviorState] = {
     (BehaviorState.IDLE, BehaviorInput.START): BehaviorState.RESOLVING,
     (BehaviorState.RESOLVING, BehaviorInput.RESOLVED): BehaviorState.REACHING,
     (BehaviorState.REACHING, BehaviorInput.NO_ALTERNATE): BehaviorState.CLASSIC,
@@ -451,7 +451,7 @@ class BehaviorDiscovery(Machine):
         self._outputs.extend(events)
 
     def _move(self, step: BehaviorInput) -> None:
-        self.state = TRANSITIONS[self.state, step]
+        self.state = BEHAVIOR_TRANSITIONS[self.state, step]
 
 
 def _uri_of(server: ServerUri | Address | str) -> ServerUri:

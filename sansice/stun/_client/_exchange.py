@@ -34,7 +34,7 @@ class ExchangeInput(IdentityEnum):
     """What moves a request from one state to another."""
 
     START = "its turn has come"
-    AGAIN = "to be asked again: a challenge, a redirection, the end of a pause"
+    AGAIN = "to be asked again after a challenge, a redirection or a pause"
     PAUSE = "the server has a problem (5xx)"
     END = "the outcome"
 

@@ -64,7 +64,7 @@ class ResolutionInput(IdentityEnum):
     END = "all is known, time is up, or cancelled"
 
 
-TRANSITIONS: dict[tuple[ResolutionState, ResolutionInput], ResolutionState] = {
+RESOLUTION_TRANSITIONS: dict[tuple[ResolutionState, ResolutionInput], ResolutionState] = {
     (ResolutionState.IDLE, ResolutionInput.START): ResolutionState.ASKING,
     (ResolutionState.IDLE, ResolutionInput.END): ResolutionState.DONE,
     (ResolutionState.ASKING, ResolutionInput.END): ResolutionState.DONE,
@@ -302,7 +302,7 @@ class ServerResolution(Machine):
         self._timers.clear()
 
     def _move(self, event: ResolutionInput) -> None:
-        self.state = TRANSITIONS[self.state, event]
+        self.state = RESOLUTION_TRANSITIONS[self.state, event]
 
 
 def _checked_name(verify_name: str | None) -> str | None:
