@@ -73,8 +73,8 @@ def nat_behavior(event: Event | None) -> NatBehavior | None:
     match event:
         case BehaviorDiscovered(behavior=behavior):
             return behavior
-        case BehaviorFailed(server=server, reason=reason):
-            raise StunError(server, LookupStep.REQUEST, reason)
+        case BehaviorFailed(server=server, step=step, reason=reason):
+            raise StunError(server, step, reason)
         case None:
             raise RuntimeError("the discovery ended without a result")
     return None

@@ -47,6 +47,7 @@ from sansice.stun import (
     HairpinningDiscovered,
     LifetimeDiscovered,
     LifetimeNarrowed,
+    LookupStep,
     MappingBehavior,
     MappingDiscovered,
     MessageClass,
@@ -360,7 +361,9 @@ def test_alternate_server_is_ignored_in_a_success_and_not_followed_in_an_error()
     assert world.discover().mapping is MappingBehavior.ENDPOINT_INDEPENDENT
     redirecting = World(ways=Ways(error=ErrorCode(300, "Try Alternate"), extra=((ALTERNATE_SERVER, elsewhere),)), trace=1000)
     failed = redirecting.discover()
-    assert failed == BehaviorFailed("192.0.2.10:3478", "192.0.2.10:3478 answered with an error (300 Try Alternate)")
+    assert failed == BehaviorFailed(
+        "192.0.2.10:3478", LookupStep.REQUEST, "192.0.2.10:3478 answered with an error (300 Try Alternate)"
+    )
     for one in (world, redirecting):
         assert not [passage for passage in one.net.packets if passage.packet.destination == elsewhere]
 
@@ -373,7 +376,7 @@ def test_a_server_that_wants_credentials_is_a_failure_that_says_so():
 def test_a_port_where_nobody_listens_is_a_failure_and_not_a_firewall():
     world = World(target=Address(HOSTS[0], 9))
     assert world.discover() == BehaviorFailed(
-        "192.0.2.10:9", "192.0.2.10:9 is not reachable (the network said that nobody is there)"
+        "192.0.2.10:9", LookupStep.REQUEST, "192.0.2.10:9 is not reachable (the network said that nobody is there)"
     )
     assert world.net.now < 1.0
 
@@ -438,8 +441,18 @@ def test_a_name_that_leads_nowhere_is_a_failure():
     world = World(target="stun:nowhere.example")
     failed = world.discover()
     assert type(failed) is BehaviorFailed
-    assert failed.server == "stun:nowhere.example"
-    assert "nowhere.example" in failed.reason
+    assert (failed.server, failed.step) == ("stun:nowhere.example", LookupStep.RESOLVE)
+    assert failed.reason.startswith("no server found (SRV _stun-behavior._udp.nowhere.example: ")  # whom it is about is `server`
+
+
+def test_a_failure_says_how_far_it_came():
+    assert World(target=Address(HOSTS[0], 9)).discover().step is LookupStep.REQUEST
+    discovery = BehaviorDiscovery("stun:192.0.2.1")
+    discovery.start(now=0.0)
+    [opening] = [output for output in discovery.take_outputs() if isinstance(output, OpenSocket)]
+    discovery.handle_socket_failed(opening.socket, SocketError(SocketErrorKind.NO_RESOURCES), now=0.0)
+    [failed] = [output for output in discovery.take_outputs() if isinstance(output, BehaviorFailed)]
+    assert failed.step is LookupStep.OPEN
 
 
 def test_the_next_address_is_tried_when_one_is_silent_and_then_not_trusted_to_be_untouched():

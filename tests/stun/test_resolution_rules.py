@@ -68,7 +68,7 @@ def search(uri, text="", *, transports=None, service=None, families=(6, 4), othe
 
 
 def refused(uri, transports):
-    with pytest.raises(ValueError, match="^" + uri.partition(":")[0]) as caught:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the callers look at the text
         usable_transports(ServerUri.parse(uri), transports)
     return str(caught.value)
 

@@ -78,8 +78,8 @@ def test_a_discovery_goes_on_until_it_has_a_result():
     behavior = NatBehavior("stun:192.0.2.1")
     assert nat_behavior(BehaviorDiscovered(behavior)) is behavior
     with pytest.raises(StunError, match=r"stun:192\.0\.2\.1: no name") as caught:
-        nat_behavior(BehaviorFailed("stun:192.0.2.1", "no name"))
-    assert caught.value.step is LookupStep.REQUEST
+        nat_behavior(BehaviorFailed("stun:192.0.2.1", LookupStep.RESOLVE, "no name"))
+    assert caught.value.step is LookupStep.RESOLVE
 
 
 @pytest.mark.parametrize("outcome", [mapped_address, nat_behavior])

@@ -27,6 +27,7 @@ from sansice.machine import (
     SocketId,
     Transport,
 )
+from sansice.stun._errors import LookupStep
 from sansice.stun._resolution._resolution import ResolutionFailed, ServerResolution, ServerResolved
 from sansice.stun._uri import ServerUri
 
@@ -154,6 +155,7 @@ class BehaviorDiscovery(Machine):
         "_primary",
         "_resolution",
         "_silent",
+        "_step",
         "_targets",
         "_test",
         "_total",
@@ -198,6 +200,7 @@ class BehaviorDiscovery(Machine):
         self._targets: deque[Address] = deque()
         self._complaints: list[str] = []  # one for each target that was tried in vain
         self._silent = False
+        self._step = LookupStep.RESOLVE  # how far it came
         self._primary = Address("", 0)
         self._alternate: Server | None = None
         self._no_alternate = ""
@@ -270,6 +273,7 @@ class BehaviorDiscovery(Machine):
             if isinstance(output, ServerResolved):
                 self._targets.extend(target.address for target in output.targets[: self._config.max_targets])
                 self._move(BehaviorInput.RESOLVED)
+                self._step = LookupStep.OPEN
                 self._try_next(now)
             elif isinstance(output, ResolutionFailed):
                 self._fail(output.reason)
@@ -320,6 +324,8 @@ class BehaviorDiscovery(Machine):
     def _take_first(self, question: Question, reply: Reply, now: float) -> None:
         if reply.outcome is not Outcome.ANSWERED:
             self._silent = self._silent or reply.outcome is Outcome.SILENT
+            if reply.local is not None:
+                self._step = LookupStep.REQUEST
             self._behavior = attrs.evolve(self._behavior, local=reply.local)
             self._complaints.append(reply.complaint(question))
             self._try_next(now)
@@ -439,7 +445,7 @@ class BehaviorDiscovery(Machine):
         self._end(BehaviorDiscovered(self._behavior))
 
     def _fail(self, reason: str) -> None:
-        self._end(BehaviorFailed(self._behavior.server, reason))
+        self._end(BehaviorFailed(self._behavior.server, self._step, reason))
 
     def _end(self, *events: Event) -> None:
         self._move(BehaviorInput.END)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from sansice.machine import Address, Event
+from sansice.stun._errors import LookupStep
 
 from ._nat_behavior import FragmentHandling, NatBehavior
 from ._nat_words import BehaviorTest, FilteringBehavior, MappingBehavior
@@ -110,8 +111,10 @@ class BehaviorFailed(Event):
 
     Attributes:
         server: the URI or address that was asked for.
+        step: how far it came: no address was found, no socket could be opened, no request was answered.
         reason: words for a person.
     """
 
     server: str
+    step: LookupStep
     reason: str

@@ -324,7 +324,7 @@ class BindingLookup(Machine):
                 self._targets = list(targets)
                 self._start_next(now)
             case ResolutionFailed(reason):
-                self._fail(LookupStep.RESOLVE, reason.removeprefix(f"{self.uri}: "), now)
+                self._fail(LookupStep.RESOLVE, reason, now)
             case PathOpened(path, local):
                 self._locals[path.socket] = local
             case PathClosed(path) if self._shared is not None and path.socket == self._shared.socket:

@@ -96,7 +96,8 @@ class ResolutionFailed(Event):
     """There is nothing to try.
 
     Attributes:
-        reason: words for a person: what the URI does not allow, or what was asked and came to nothing.
+        reason: words for a person: what the URI does not allow, or what was asked and came to nothing. They do not repeat
+            the URI, which whoever shows them puts before.
     """
 
     reason: str
@@ -232,8 +233,8 @@ class ServerResolution(Machine):
     def _check_identity(self) -> None:
         if self._uri.is_secure and self._uri.is_literal and self._verify_name is None:
             raise ValueError(
-                f"{self._uri}: an IP address says nothing about whose certificate to expect: "
-                f"write the server's name, or give it as verify_name (RFC 8489 8.1)"
+                "an IP address says nothing about whose certificate to expect: "
+                "write the server's name, or give it as verify_name (RFC 8489 8.1)"
             )
 
     def _advance(self, now: float) -> None:
@@ -283,15 +284,15 @@ class ServerResolution(Machine):
 
     def _explain(self, search: Search) -> str:
         if search.found:
-            return f"{self._uri}: each of its {len(search.found)} servers is to be left alone for now"
+            return f"each of its {len(search.found)} servers is to be left alone for now"
         if self._uri.is_literal:
             families = " or ".join(f"IPv{family}" for family in self._families)
-            return f"{self._uri}: {self._uri.host} is no {families} address of a server"
+            return f"{self._uri.host} is no {families} address of a server"
         asked = [*self._answers.items(), *((question, ResolveError.TIMEOUT) for question in self._asked.values())]
         told = [f"{question.kind.value} {question.name}: {_outcome(answer)}" for question, answer in asked[:_MAX_REASONS]]
         if len(asked) > _MAX_REASONS:
             told.append(f"{len(asked) - _MAX_REASONS} more")
-        return f"{self._uri}: no server found ({'; '.join(told)})"
+        return f"no server found ({'; '.join(told)})"
 
     def _end(self, *outcome: Event) -> None:
         self._move(ResolutionInput.END)

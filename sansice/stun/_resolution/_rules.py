@@ -94,14 +94,14 @@ def usable_transports(uri: ServerUri, supported: Sequence[Transport]) -> tuple[T
     if uri.transport is not None:
         named = _NAMED.get((uri.is_secure, uri.transport))
         if named is None:
-            raise ValueError(f"{uri}: no transport {uri.transport!r} is known for {uri.scheme}:")
+            raise ValueError(f"no transport {uri.transport!r} is known for {uri.scheme}:")
         if named not in supported:
-            raise ValueError(f"{uri}: {named.name} is not among the transports to be used ({_names(supported)})")
+            raise ValueError(f"{named.name} is not among the transports to be used ({_names(supported)})")
         return (named,)
     allowed = _allowed(uri)
     usable = tuple(transport for transport in supported if transport in allowed)
     if not usable:
-        raise ValueError(f"{uri}: needs {' or '.join(one.name for one in allowed)}, and may use {_names(supported)}")
+        raise ValueError(f"it needs {' or '.join(one.name for one in allowed)}, and may use {_names(supported)}")
     return usable
 
 
