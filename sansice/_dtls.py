@@ -1,8 +1,7 @@
-"""DTLS 1.2 without I/O (RFC 6347; STUN over it: RFC 7350): one association, and a server of many.
+"""DTLS 1.2 without I/O (RFC 6347; STUN over it: RFC 7350): one association, and the certificates. `_dtls_server` has many.
 
-The records are pyOpenSSL's, which the extra ``tls`` installs; cookies are made here, so that a stranger's ClientHello
-costs a hash and no state. OpenSSL repeats lost flights by a clock of its own (a second, doubling): `DtlsSession.timeout`
-tells when it wants to be asked.
+The records are pyOpenSSL's, which the extra ``tls`` installs. OpenSSL repeats lost flights by a clock of its own (a
+second, doubling): `DtlsSession.timeout` tells when it wants to be asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Many DTLS associations behind one address, told apart by the source of their datagrams."""
+"""Many DTLS associations behind one address, told apart by the source of their datagrams (RFC 6347 4.2.1).
+
+Cookies are made here and not by OpenSSL, so that a stranger's ClientHello costs a hash and no state.
+"""
 
 from __future__ import annotations
 

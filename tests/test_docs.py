@@ -29,6 +29,8 @@ from pathlib import Path
 
 import pytest
 
+from sansice import Action, Machine
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -361,6 +363,14 @@ def test_design_has_every_module_on_its_map():
     for room, here in zip(rooms[::2], rooms[1::2], strict=True):
         first_cells = " ".join(re.findall(r"^\| (.+?) \|", here, re.MULTILINE))
         assert set(re.findall(r"`(\w+)`", first_cells)) == modules(f"sansice/{room}")
+
+
+def test_how_to_embed_names_every_input_and_every_action():
+    text = (ROOT / "docs/howto/embed.md").read_text(encoding="utf-8")
+    wanted = [name for name in vars(Machine) if name.startswith("handle_")]
+    wanted += [one.__name__ for one in Action.__subclasses__() if one.__module__ == Action.__module__]
+    assert {"handle_resolved", "Resolve"} <= set(wanted)
+    assert [name for name in wanted if f"`{name}(" not in text] == []
 
 
 def modules(folder: str) -> set[str]:

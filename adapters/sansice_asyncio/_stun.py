@@ -65,7 +65,7 @@ async def stun_binding(
         local: what to bind to: then only servers of its family are tried. Port 0 is any port.
         verify_name: the name that certificates must carry instead of the URI's host.
         timeout: seconds until it gives up.
-        tls: authorities to trust, where the system's are not the right ones.
+        tls: authorities to trust, where the system's are not the right ones. DTLS needs ``sansice[tls]``.
         alpn: protocols to offer over TLS and DTLS (RFC 7443).
         config: of the client.
         entropy: the only source of randomness.
@@ -73,6 +73,7 @@ async def stun_binding(
     Raises:
         StunError: no server answered; it says how far it came, and why.
         ValueError: not a URI of these schemes, or a timeout that is none.
+        LocalProtocolError: ``config`` rules out the credentials or every transport; ``verify_name`` is no host name.
     """
     lookup = BindingLookup(
         uri,

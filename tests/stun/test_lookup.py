@@ -13,7 +13,9 @@ from sansice.machine import (
     LocalProtocolError,
     Machine,
     OpenSocket,
+    RecordKind,
     Resolve,
+    ResolveError,
     SendDatagram,
     SendStream,
     SocketError,
@@ -535,6 +537,21 @@ def test_a_timeout_that_is_none_is_refused(timeout):
 def test_what_is_no_uri_is_refused_with_the_reason():
     with pytest.raises(ValueError, match="begins with stun:"):
         BindingLookup("http://stun.example")
+
+
+def test_its_state_tells_how_far_it_is():
+    lookup = BindingLookup("stun:stun.example")
+    states = [lookup.state]
+    lookup.start(now=0.0)
+    states.append(lookup.state)
+    for asked in lookup.take_outputs():
+        lookup.handle_resolved(asked.query, ResolveError.NOT_FOUND, now=0.0)
+    for asked in lookup.take_outputs():
+        answer = (AddressRecord("192.0.2.1"),) if asked.kind is RecordKind.A else ResolveError.NOT_FOUND
+        lookup.handle_resolved(asked.query, answer, now=0.0)
+    states.append(lookup.state)
+    lookup.close(now=0.0)
+    assert [*states, lookup.state] == [LookupState.IDLE, LookupState.RESOLVING, LookupState.RACING, LookupState.DONE]
 
 
 def test_the_table_of_transitions_is_whole():

@@ -137,6 +137,9 @@ class BehaviorDiscovery(Machine):
         ids: of the tree of machines that this one is in.
         entropy: draws transaction ids and the spread of retransmissions.
 
+    Attributes:
+        state: where it is.
+
     Raises:
         ValueError: ``server`` is text but no URI.
         LocalProtocolError: a URI of another scheme, no test, or a limit that is not positive.

@@ -233,6 +233,11 @@ class BindingLookup(Machine):
         )
 
     @property
+    def state(self) -> LookupState:
+        """Where it is."""
+        return self._state
+
+    @property
     def done(self) -> bool:
         """Whether it is over."""
         return self._state is LookupState.DONE

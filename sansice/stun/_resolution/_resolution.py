@@ -128,6 +128,9 @@ class ServerResolution(Machine):
         timeout: seconds until it ends with what it has.
         entropy: draws by the weight of SRV records.
 
+    Attributes:
+        state: where it is.
+
     Raises:
         LocalProtocolError: no family, an unknown or a repeated one; a service for a TURN server; a timeout under
             `MIN_TIMEOUT`; ``verify_name`` is no host name.
