@@ -4,15 +4,11 @@
 seed gives the same packets. Nothing here touches a real socket or a real clock.
 """
 
-from ._clauses import Call as Call, Clause as Clause, ContractBreach as ContractBreach
-from ._clock import SimulationError as SimulationError
-from ._contract import check_machine as check_machine
-from ._host import Host as Host, Node as Node
-from ._link import Link as Link
-from ._nat import Filtering as Filtering, Mapping as Mapping, Nat as Nat
+from ._contract._clauses import Call as Call, Clause as Clause, ContractBreach as ContractBreach
+from ._contract._contract import check_machine as check_machine
+from ._nat._nat import Filtering as Filtering, Mapping as Mapping, Nat as Nat
 from ._network import Network as Network
-from ._packets import Fate as Fate, Packet as Packet, Passage as Passage
-from ._recording import (
+from ._recording._recording import (
     Recorded as Recorded,
     Recording as Recording,
     ReplayDifference as ReplayDifference,
@@ -21,4 +17,9 @@ from ._recording import (
     replay as replay,
 )
 from ._responder import BindingResponder as BindingResponder
-from ._segment import Interface as Interface, Segment as Segment
+from ._world._clock import SimulationError as SimulationError
+from ._world._host import Host as Host
+from ._world._link import Link as Link
+from ._world._node import Node as Node
+from ._world._packets import Fate as Fate, Packet as Packet, Passage as Passage
+from ._world._segment import Interface as Interface, Segment as Segment

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable
 
 from sansice.machine import Record, ResolveError
 
-from ._host import Host, Node
-from ._link import Link
-from ._nat import Filtering, Mapping, Nat
-from ._packets import Fate, Packet, Passage
+from ._nat._nat import Filtering, Mapping, Nat
 from ._responder import BindingResponder
-from ._segment import Segment
-from ._world import World
+from ._world._host import Host
+from ._world._link import Link
+from ._world._node import Node
+from ._world._packets import Fate, Packet, Passage
+from ._world._segment import Segment
+from ._world._world import World
 
 
 class Network:

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from sansice.simulation import SimulationError, _clock
-from sansice.simulation._clock import Clock
+from sansice.simulation import SimulationError
+from sansice.simulation._world import _clock
+from sansice.simulation._world._clock import Clock
 
 
 def test_things_happen_in_order_of_time_and_then_of_scheduling():

@@ -18,7 +18,7 @@ from sansice.machine import (
     SocketId,
     Transport,
 )
-from sansice.simulation._hostile import (
+from sansice.simulation._contract._hostile import (
     STRANGERS,
     Accept,
     Answer,
@@ -36,7 +36,7 @@ from sansice.simulation._hostile import (
     random_datagram,
     stun_like,
 )
-from sansice.simulation._trial import TIMERS_A_STEP, Subject, Trial
+from sansice.simulation._contract._trial import TIMERS_A_STEP, Subject, Trial
 from sansice.stun import COOKIE, PRIORITY, MessageClass, Method, TransactionId, decode_untrusted, encode
 
 ONE, PEER = SocketId(1), Address("192.0.2.9", 9)

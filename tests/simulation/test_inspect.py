@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from sansice.machine import Address, Event, Machine, SendDatagram, SocketId
-from sansice.simulation._inspect import attributes, snapshot, weigh, why_not_an_output
+from sansice.simulation._contract._inspect import attributes, snapshot, weigh, why_not_an_output
 
 
 class Slotted:

@@ -4,8 +4,8 @@ import attrs
 import pytest
 
 from sansice.simulation import Link
-from sansice.simulation._link import Line
-from sansice.simulation._world import World
+from sansice.simulation._world._link import Line
+from sansice.simulation._world._world import World
 
 
 def line(seed=1, label="a", **link):

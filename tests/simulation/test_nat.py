@@ -280,7 +280,7 @@ def _close():
 
 
 def test_a_nat_without_a_free_port_drops_what_needs_one(monkeypatch):
-    monkeypatch.setattr("sansice.simulation._nat.PORTS", 2)
+    monkeypatch.setattr("sansice.simulation._nat._nat.PORTS", 2)
     bench = Bench(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT)
     ports = {bench.out(SERVER).port, bench.out(SAME_HOST).port}
     assert ports == {1024, 1025}
@@ -289,7 +289,7 @@ def test_a_nat_without_a_free_port_drops_what_needs_one(monkeypatch):
 
 
 def test_a_port_whose_mapping_expired_is_used_again(monkeypatch):
-    monkeypatch.setattr("sansice.simulation._nat.PORTS", 1)
+    monkeypatch.setattr("sansice.simulation._nat._nat.PORTS", 1)
     bench = Bench(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT, lifetime=10.0)
     mapped = bench.out(SERVER)
     bench.net.run(until=11.0)

@@ -24,7 +24,7 @@ from sansice.machine import (
     SocketOptions,
     Transport,
 )
-from sansice.simulation._values import Opaque, from_json, to_json
+from sansice.simulation._recording._values import Opaque, from_json, to_json
 from sansice.stun import MessageClass, Method, TransactionId, decode_untrusted, encode
 
 

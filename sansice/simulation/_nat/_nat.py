@@ -8,11 +8,10 @@ import math
 from collections.abc import Callable, Hashable
 
 from sansice.machine import Address
-
-from ._link import Link
-from ._packets import Fate, Packet
-from ._segment import Interface, Segment
-from ._world import World
+from sansice.simulation._world._link import Link
+from sansice.simulation._world._packets import Fate, Packet
+from sansice.simulation._world._segment import Interface, Segment
+from sansice.simulation._world._world import World
 
 FIRST_PORT, PORTS = 1024, 65536 - 1024  # external ports: the well-known ones are left alone, RFC 4787 4.2.2
 

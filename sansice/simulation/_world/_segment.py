@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from ._link import Line, Link
 from ._packets import Fate, Packet
@@ -46,6 +47,19 @@ class Interface:
     def send(self, packet: Packet, direct: bool = False) -> None:
         """Put a packet onto the segment."""
         self.segment.carry(self, packet, direct)
+
+
+class Place(Protocol):
+    """Where an interface can be attached: a segment, or what has one inside, such as a NAT."""
+
+    @property
+    def inside(self) -> Segment:
+        """The segment that hosts "behind" this place live on."""
+        ...
+
+    def attach(self, address: str, interface: Interface) -> None:
+        """Give ``address``, a canonical literal, to ``interface``."""
+        ...
 
 
 class Segment:

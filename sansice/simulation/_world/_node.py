@@ -1,10 +1,10 @@
-"""Hosts, and the runtime that runs any machine on one."""
+"""Nodes: the runtime that runs any machine on a host, in virtual time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sansice.driver import Driver
 from sansice.machine import (
@@ -13,9 +13,7 @@ from sansice.machine import (
     Address,
     AddressRecord,
     CloseMode,
-    Entropy,
     Event,
-    IcmpError,
     Machine,
     OpenSocket,
     Record,
@@ -30,140 +28,17 @@ from sansice.machine import (
 )
 
 from ._clock import SimulationError
-from ._link import Link
-from ._nat import Nat
 from ._packets import Fate, Packet
-from ._segment import Interface, Segment
+from ._segment import Interface
 from ._world import World
+
+if TYPE_CHECKING:
+    from ._host import Host
 
 R = TypeVar("R")
 
-FIRST_EPHEMERAL, EPHEMERALS = 49152, 65536 - 49152  # RFC 6335 6
 MAX_PAYLOAD = 65507  # of UDP over IPv4: 65535 - 20 - 8; the same here for IPv6, as systems limit it
 TIMER_LIMIT = 1000  # timers of one machine at one instant; more is a deadline that never moves on
-
-PORT_UNREACHABLE = {False: IcmpError(3, 3), True: IcmpError(1, 4, ipv6=True)}  # RFC 792, RFC 4443 3.1
-
-
-class Host:
-    """A computer: addresses, sockets, and the machines that run on it.
-
-    Attributes:
-        name: for people, and for the seeds of what is random about this host.
-        icmp: whether it answers a datagram to a closed port with "port unreachable".
-    """
-
-    __slots__ = ("_bound", "_drawn", "_entropy", "_interfaces", "_world", "icmp", "name")
-
-    def __init__(self, world: World, name: str) -> None:
-        self._world = world
-        self.name: str = name
-        self.icmp: bool = world.icmp
-        self._interfaces: dict[str, Interface] = {}
-        self._bound: dict[Address, tuple[Node, SocketId]] = {}
-        self._drawn = 0
-        self._entropy: Entropy | None = None
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The literals of all interfaces, in the order in which they were attached."""
-        return tuple(self._interfaces)
-
-    @property
-    def entropy(self) -> Entropy:
-        """A seeded source of bytes, this host's own: what machines on it are constructed with."""
-        if self._entropy is None:
-            self._entropy = self._world.random(f"entropy of {self.name}").randbytes
-        return self._entropy
-
-    def attach(self, address: str, behind: Nat | Segment, *, link: Link | None = None) -> Interface:
-        """Add an interface with ``address`` at a segment or behind a NAT.
-
-        Args:
-            address: an IPv4 or IPv6 literal.
-            behind: where.
-            link: the interface's own access link, which packets cross on top of what the segment does to them.
-
-        Raises:
-            ValueError: not a literal, or the address is taken.
-        """
-        canonical = Address.of(address, 0).host
-        if canonical in self._interfaces:
-            raise ValueError(f"{self.name} has {canonical} already")
-        interface = Interface(self.name, behind.inside, self._receive, link=link)
-        behind.attach(canonical, interface)
-        self._interfaces[canonical] = interface
-        return interface
-
-    def run(self, machine: Machine) -> Node:
-        """Run a machine here, from now on. Several may run on one host; they share its ports."""
-        return Node(self, self._world, machine)
-
-    def bind(self, node: Node, socket: SocketId, wanted: Address) -> tuple[Address, Interface] | SocketError:
-        """Give a node a UDP port; port 0 asks for any free one.
-
-        Returns:
-            The address bound and the interface that has it, or what a system would have said.
-        """
-        interface = self._interfaces.get(wanted[0])
-        if interface is None:
-            return SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, f"{self.name} has no address {wanted[0]}")
-        if wanted[1]:
-            local = Address(*wanted)
-            if local in self._bound:
-                return SocketError(SocketErrorKind.ADDRESS_IN_USE, f"{local} is in use on {self.name}")
-        else:
-            free = self._free(wanted[0])
-            if free is None:
-                return SocketError(SocketErrorKind.NO_RESOURCES, f"{self.name} has no free port at {wanted[0]}")
-            local = free
-        self._bound[local] = (node, socket)
-        return local, interface
-
-    def send(self, interface: Interface, packet: Packet) -> None:
-        """Put a packet on the way; what goes to an address of this host never leaves it."""
-        if packet.destination[0] in self._interfaces:
-            self._world.clock.at(self._world.clock.now, self._loop_back, packet)
-        else:
-            interface.send(packet)
-
-    def _loop_back(self, packet: Packet) -> None:
-        self._receive(packet, True)
-
-    def unbind(self, local: Address) -> None:
-        """Free a port."""
-        del self._bound[local]
-
-    def _free(self, address: str) -> Address | None:
-        self._drawn += 1
-        start = self._world.draw(f"ports of {self.name}", self._drawn, EPHEMERALS)
-        for step in range(EPHEMERALS):
-            local = Address(address, FIRST_EPHEMERAL + (start + step) % EPHEMERALS)
-            if local not in self._bound:
-                return local
-        return None
-
-    def _receive(self, packet: Packet, direct: bool) -> None:
-        bound = self._bound.get(packet[1])
-        if bound is None:
-            self._refuse(packet)
-            return
-        world = self._world
-        if world.packets is not None:
-            world.note(self.name, Fate.DELIVERED, packet)
-        node, socket = bound
-        if packet.icmp is None:
-            node.driver.datagrams(socket, [(packet.source, packet.data)])
-        else:
-            node.driver.icmp(socket, packet.quoted, packet.icmp)
-
-    def _refuse(self, packet: Packet) -> None:
-        self._world.lose(self.name, Fate.CLOSED_PORT, packet)
-        # RFC 1122 3.2.2: no ICMP error about an ICMP error
-        if self.icmp and packet.icmp is None:
-            error = PORT_UNREACHABLE[":" in packet.source[0]]
-            answer = Packet(Address(packet.destination[0], 0), packet.source, b"", error, packet.destination)
-            self.send(self._interfaces[packet.destination[0]], answer)
 
 
 class Node:

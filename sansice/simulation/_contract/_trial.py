@@ -22,10 +22,10 @@ from sansice.machine import (
     SendDatagram,
     SocketId,
 )
+from sansice.simulation._recording._values import to_json
 
 from ._clauses import Call, Clause, ContractBreach
 from ._inspect import snapshot, why_not_an_output
-from ._values import to_json
 
 CONSTRUCTION, SETUP = "construction", "setup"  # how the calls that are no methods show in a report
 TIMERS_A_STEP = 100  # of a machine with short timers, while an hour passes

@@ -1,0 +1,1 @@
+"""`check_machine`: any machine against each clause of the contract."""

@@ -1,0 +1,1 @@
+"""What stands between networks: translators of addresses, and firewalls."""
