@@ -312,7 +312,9 @@ class Gatherer(Machine):
             elif isinstance(output, TransactionSucceeded):
                 self._add_reflexive(running.query, cast(Address, output.mapped), now)
             elif isinstance(output, TransactionFailed):
-                self._try_other(running.query, output.reason if output.code is None else f"{output.code} {output.reason}")
+                self._try_other(
+                    running.query, output.reason if output.code is None else f"{output.code} {output.reason}".rstrip()
+                )
             else:  # TransactionTimedOut
                 self._try_other(running.query, "no answer")
         deadline = transaction.deadline()

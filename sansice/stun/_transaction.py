@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 import math
 
 import attrs
@@ -29,6 +30,7 @@ from ._message import Message, decode_untrusted
 from ._schedule import Schedule
 from ._security import hides_algorithms
 
+_BROADCAST = ipaddress.ip_address("255.255.255.255")
 _DEFAULT_SCHEDULE = Schedule()
 
 
@@ -97,7 +99,8 @@ class TransactionFailed(Event):
     Attributes:
         id: of the transaction.
         code: of the error response; ``None`` where there was none, or one without a valid ERROR-CODE.
-        reason: words for a person.
+        reason: words for a person: those of the error response, "" where it has none, with an escape for what does not print;
+            or what else went wrong.
         cause: what to decide by where ``code`` is ``None``.
         unknown_attributes: what a 420 lists, or what this end did not understand in the response.
         response: what failed the transaction, if it was a response.
@@ -432,6 +435,9 @@ class StunTransaction(Machine):
             if mapped is None:  # RFC 8489 6.3.3
                 self._fail(FailureCause.MALFORMED, reason="no XOR-MAPPED-ADDRESS", response=message)
                 return
+            if not _may_send(mapped):
+                self._fail(FailureCause.MALFORMED, reason=f"nobody sends from {mapped}, the address it names", response=message)
+                return
         self._finish()
         rtt = now - self._started if self._sent == 1 else None
         self._outputs.append(TransactionSucceeded(self.id, message, rtt, mapped))
@@ -446,7 +452,7 @@ class StunTransaction(Machine):
         if error is None:  # RFC 8489 6.3.4
             self._fail(FailureCause.MALFORMED, reason="no ERROR-CODE", response=message)
             return
-        self._fail(FailureCause.ERROR_RESPONSE, error.code, error.reason, unknown, message, authenticated)
+        self._fail(FailureCause.ERROR_RESPONSE, error.code, _printable(error.reason), unknown, message, authenticated)
 
     def _finish(self) -> None:
         self._move(_END)
@@ -462,7 +468,19 @@ class StunTransaction(Machine):
         authenticated: bool = False,
     ) -> None:
         self._finish()
-        self._outputs.append(TransactionFailed(self.id, code, reason or cause.value, cause, unknown, response, authenticated))
+        words = reason or ("" if code is not None else cause.value)
+        self._outputs.append(TransactionFailed(self.id, code, words, cause, unknown, response, authenticated))
+
+
+def _may_send(mapped: Address) -> bool:
+    """Whether a datagram can have come from there (RFC 1122 3.2.1.3, RFC 4291 2.7): otherwise the server lies, or is broken."""
+    host = ipaddress.ip_address(mapped.host.partition("%")[0])
+    return bool(mapped.port) and not (host.is_unspecified or host.is_multicast or host == _BROADCAST)
+
+
+def _printable(text: str) -> str:
+    """What a server wrote, without what a terminal acts on or hides: people read it in errors and logs."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _long_term_refusal(message: Message, code: int | None, protected: bool) -> DropReason | None:

@@ -14,6 +14,16 @@ ID = bytes(12)
         (TransactionTimedOut(ID, True), "it answers, but with wrong integrity: another password, or somebody in between"),
         (TransactionFailed(ID, 420, "Unknown Attribute"), "it answers with the error 420 Unknown Attribute"),
         (TransactionFailed(ID, 500, ""), "it answers with the error 500"),
+        (TransactionFailed(ID, 401, ""), "it answers only who has a user name and a password: error 401"),
+        (
+            TransactionFailed(ID, 300, "Try Alternate"),
+            "it sends us to another server, and only one that a password protects is followed (RFC 8489 10): "
+            "error 300 Try Alternate",
+        ),
+        (
+            TransactionFailed(ID, 300, "", authenticated=True),
+            "it sends us to another server, which leads nowhere new (RFC 8489 10): error 300",
+        ),
         (TransactionFailed(ID, None, "", FailureCause.ICMP), "nobody listens there (an ICMP error came back)"),
         (TransactionFailed(ID, None, "connection reset", FailureCause.CLOSED), "connection reset"),
     ],

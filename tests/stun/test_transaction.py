@@ -317,6 +317,19 @@ def test_an_error_response_fails_it_with_its_code(code):
     assert (event.code, event.reason, event.cause) == (code, "no", FailureCause.ERROR_RESPONSE)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b"", ""),
+        (b"\x1b]0;mine\x07\r\n\xe2\x80\xae", "\\x1b]0;mine\\x07\\r\\n\\u202e"),
+    ],
+)
+def test_what_a_server_writes_beside_the_code_cannot_act_on_a_terminal(written, read):
+    code = Attribute(ERROR_CODE.code, "raw", shapes.OPAQUE)
+    event = failure(started(), response((code, b"\0\0\4\1" + written), kind=MessageClass.ERROR))
+    assert (event.code, event.reason, event.cause) == (401, read, FailureCause.ERROR_RESPONSE)
+
+
 @pytest.mark.req("RFC8489-062")
 def test_a_420_tells_which_attributes_were_unknown():
     event = failure(started(), error(420, (UNKNOWN_ATTRIBUTES, (0x7FF0, 0x7FF1))))
@@ -351,6 +364,14 @@ def test_a_binding_success_without_a_sound_mapped_address_fails_it():
     event = failure(started(), response((Attribute(XOR_MAPPED_ADDRESS.code, "raw", shapes.OPAQUE), b"?")))
     assert event.cause is FailureCause.MALFORMED
     assert "XOR-MAPPED-ADDRESS" in event.reason
+
+
+@pytest.mark.parametrize(
+    "text", ["203.0.113.1:0", "0.0.0.0:9", "255.255.255.255:9", "224.0.0.1:9", "[::]:9", "[ff02::1]:9", "[2001:db8::1]:0"]
+)
+def test_a_mapped_address_from_which_nobody_can_send_fails_it(text):
+    event = failure(started(), response((XOR_MAPPED_ADDRESS, Address.parse(text))))
+    assert (event.cause, event.reason) == (FailureCause.MALFORMED, f"nobody sends from {text}, the address it names")
 
 
 @pytest.mark.req("RFC8489-059")

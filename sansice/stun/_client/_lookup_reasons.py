@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from sansice.machine import DropReason
 from sansice.stun._transaction import FailureCause, TransactionFailed, TransactionTimedOut
 
+from ._redirects import TRY_ALTERNATE
+
 
 def describe_failure(event: TransactionFailed | TransactionTimedOut, dropped: Mapping[DropReason, int], elapsed: float) -> str:
     """What the end of the request means.
@@ -21,7 +23,7 @@ def describe_failure(event: TransactionFailed | TransactionTimedOut, dropped: Ma
             return "it answers, but with wrong integrity: another password, or somebody in between"
         return describe_silence(True, dropped, elapsed)
     if event.cause is FailureCause.ERROR_RESPONSE:
-        return f"it answers with the error {event.code} {event.reason}".rstrip()
+        return _describe_error(event)
     if event.cause is FailureCause.ICMP:
         return "nobody listens there (an ICMP error came back)"
     return event.reason
@@ -42,3 +44,13 @@ def describe_silence(opened: bool, dropped: Mapping[DropReason, int], elapsed: f
         return f"no answer within {seconds}"
     kinds = ", ".join(f"{reason.value} ({'once' if count == 1 else f'{count} times'})" for reason, count in dropped.items())
     return f"it answers, but with nothing that can be used: {kinds}"
+
+
+def _describe_error(event: TransactionFailed) -> str:
+    error = f"error {event.code} {event.reason}".rstrip()
+    if event.code == 401:
+        return f"it answers only who has a user name and a password: {error}"
+    if event.code == TRY_ALTERNATE:
+        why = "which leads nowhere new" if event.authenticated else "and only one that a password protects is followed"
+        return f"it sends us to another server, {why} (RFC 8489 10): {error}"
+    return f"it answers with the {error}"
