@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TextIO, TypeVar
 
@@ -9,7 +10,7 @@ import click
 
 from sansice import Transport
 from sansice.sockets import TlsConfig
-from sansice.stun import LongTermCredentials, ShortTermCredentials
+from sansice.stun import LongTermCredentials, ServerUri, ShortTermCredentials
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +27,17 @@ def read_by(parse: Callable[[str], object]) -> Callable[[click.Context, click.Pa
             raise click.BadParameter(str(error), ctx, param) from None
 
     return callback
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds, and not ``nan``, which click finds within all of them, or ``inf``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
 
 
 def password_options(command: F) -> F:
@@ -99,8 +111,18 @@ def transports_of(words: tuple[str, ...]) -> tuple[Transport, ...] | None:
 def tls_options(command: F) -> F:
     """Add ``--ca`` and ``--server-name``; `tls_of` reads the former."""
     ca = click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="PEM file of the authorities to trust.")
-    name = click.option("--server-name", help="The name that the server's certificate must carry, instead of the URI's host.")
+    name = click.option(
+        "--server-name",
+        callback=read_by(_server_name),
+        help="The name that the server's certificate must carry, instead of the URI's host.",
+    )
     return ca(name(command))
+
+
+def _server_name(text: str) -> str:
+    if ServerUri.of("stuns", text).is_literal:
+        raise ValueError(f"{text!r} is an IP address, which says nothing about whose certificate to expect")
+    return text
 
 
 def tls_of(ca: str | None) -> TlsConfig:

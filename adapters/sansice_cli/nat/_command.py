@@ -17,7 +17,7 @@ from sansice.stun import (
     ServerUri,
     StunError,
 )
-from sansice_cli._options import read_by
+from sansice_cli._options import FiniteRange, read_by
 from sansice_cli._running import run
 from sansice_trio import discover_nat
 
@@ -35,7 +35,7 @@ _FAMILIES = {"ipv4": (4,), "ipv6": (6,)}
 @click.option("--lifetime", is_flag=True, help="Also find out how long a silent mapping lives. It takes many minutes.")
 @click.option(
     "--lifetime-limit",
-    type=click.FloatRange(1, 86400),
+    type=FiniteRange(1, 86400),
     default=MAPPING_LIFETIME_LIMIT,
     show_default=True,
     help="The longest silence to try, in seconds.",

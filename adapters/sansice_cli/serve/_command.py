@@ -10,7 +10,7 @@ import click
 from sansice import Address, LocalProtocolError, Transport
 from sansice.sockets import TlsConfig
 from sansice.stun import Listener, StunServerConfig, parse_listeners
-from sansice_cli._options import read_by
+from sansice_cli._options import FiniteRange, read_by
 
 from ._logs import FORMATS, Log
 from ._service import Settings, serve_until_signal
@@ -52,7 +52,7 @@ _AT = read_by(Address.parse)
 @click.option("--realm", default="sansice", show_default=True, help="Realm of the users; usually your domain.")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=_DEFAULT.rate,
     show_default=True,
     help="Requests a second that a source network (/24, /56) gets answered; 0 for any number.",
@@ -62,7 +62,7 @@ _AT = read_by(Address.parse)
 @click.option("--software", help="Tell clients this name; by default they learn none.")
 @click.option("--no-classic", is_flag=True, help="Do not answer clients of RFC 3489.")
 @click.option("--reuse-port", is_flag=True, help="Share the ports with other processes of this command, a core each.")
-@click.option("--drain-grace", type=click.FloatRange(0.1), default=_DEFAULT.drain_grace, show_default=True, help="Seconds.")
+@click.option("--drain-grace", type=FiniteRange(0.1), default=_DEFAULT.drain_grace, show_default=True, help="Seconds.")
 @click.option("--metrics", metavar="ADDRESS:PORT", callback=_AT, help="Serve counters for Prometheus here, over HTTP.")
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True, help="Of the lines on stderr.")
 def serve(

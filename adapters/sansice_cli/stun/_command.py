@@ -11,6 +11,7 @@ import click
 
 from sansice.stun import ServerUri
 from sansice_cli._options import (
+    FiniteRange,
     credentials_of,
     password_options,
     read_by,
@@ -26,7 +27,7 @@ from ._lookups import Question, Result, ask_all
 
 @click.command(short_help="Ask STUN servers for this machine's outer address.")
 @click.argument("uris", metavar="URI...", nargs=-1, required=True, callback=read_by(ServerUri.parse))
-@click.option("--timeout", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Seconds to wait for a server.")
+@click.option("--timeout", type=FiniteRange(0.1, 600), default=5.0, show_default=True, help="Seconds to wait for a server.")
 @transport_option
 @click.option("--user", help="User name, for servers that want one (long-term, unless --short-term).")
 @password_options

@@ -84,6 +84,7 @@ def test_lifetime_is_tested_on_request_alone_and_can_be_interrupted(start, serve
         (["stun:example.org", "--test", "speed"], "'speed' is not one of"),
         (["stun:example.org", "--family", "ipv5"], "'ipv5' is not one of"),
         (["stun:example.org", "--lifetime-limit", "0"], "0.0 is not in the range"),
+        (["stun:example.org", "--lifetime-limit", "nan"], "nan is no finite number"),
     ],
 )
 def test_wrong_usage_is_2_and_explained(invoke, arguments, complaint):

@@ -57,6 +57,14 @@ def test_json_has_the_results_in_the_order_of_the_arguments(invoke, motley):
         assert f"{one['uri']}: {one['error']}\n" in errors
 
 
+def test_server_cannot_make_the_terminal_do_anything(invoke, peers):
+    code = b"\0\x09\0\x0c" + b"\0\0\4\0" + b"\x1b[2J\r\n"
+    code = code[:3] + bytes([len(code) - 4]) + code[4:] + bytes(-len(code) % 4)
+    [uri] = peers(evil=lambda data, source: b"\1\x11\0" + bytes([len(code)]) + data[4:20] + code).values()
+    assert invoke("stun", uri) == (1, f"{uri}: {uri[5:]} (udp): it answers with the error 400 \\x1b[2J\\r\\n\n", "")
+    assert "\x1b" not in invoke("nat", uri, "--test", "mapping")[2]
+
+
 def test_every_server_must_answer_for_code_0(invoke, motley, refusing):
     assert invoke("stun", motley["good"], motley["good"])[0] == 0
     assert invoke("stun", motley["good"], refusing)[0] == 1
@@ -81,6 +89,8 @@ def test_one_address_is_not_found_where_nobody_gives_one(invoke, refusing):
         (["http://example.org"], "stun"),
         (["stun:a", "--transport", "pigeon"], "'pigeon' is not one of"),
         (["stun:a", "--timeout", "0"], "0.0 is not in the range"),
+        (["stun:a", "--timeout", "nan"], "nan is no finite number"),
+        (["stuns:192.0.2.1", "--server-name", "192.0.2.1"], "'192.0.2.1' is an IP address"),
         (["stun:a", "--user", "x"], "a user name needs a password"),
         (["stun:a", "--password", "x"], "a password needs a user name"),
         (["stun:a", "--short-term"], "--short-term needs --user"),
