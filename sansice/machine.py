@@ -158,6 +158,20 @@ class Transport(enum.Enum):
     TLS = "tls"
     DTLS = "dtls"
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it delivers everything, in order: TCP and TLS. The others carry datagrams."""
+        return self in _STREAMS
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is encrypted: TLS and DTLS."""
+        return self in _SECURE
+
+
+_STREAMS = (Transport.TCP, Transport.TLS)
+_SECURE = (Transport.TLS, Transport.DTLS)
+
 
 # --------------------------------------------------------------------------- what the world may say
 

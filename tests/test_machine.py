@@ -249,3 +249,8 @@ def test_outputs_are_handed_over_once_and_in_order() -> None:
 def test_the_package_shows_the_contract() -> None:
     for name in ("Address", "Machine", "OpenSocket", "SendDatagram", "Event", "Ids", "Entropy", "LocalProtocolError"):
         assert getattr(sansice, name) is getattr(sansice.machine, name)
+
+
+def test_a_transport_says_whether_it_is_a_stream_and_whether_it_is_encrypted():
+    assert [one for one in Transport if one.is_stream] == [Transport.TCP, Transport.TLS]
+    assert [one for one in Transport if one.is_secure] == [Transport.TLS, Transport.DTLS]

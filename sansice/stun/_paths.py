@@ -26,7 +26,7 @@ class Path:
     @property
     def reliable(self) -> bool:
         """Whether it is a stream, on which nothing is sent twice (RFC 8489 6.2.2)."""
-        return self.transport is Transport.TCP or self.transport is Transport.TLS
+        return self.transport.is_stream
 
 
 @attrs.frozen

@@ -30,7 +30,7 @@ def size_budget(transport: Transport, *, ipv6: bool, mtu: int | None = None) -> 
     Returns:
         548 bytes over UDP and IPv4, 1232 over IPv6, 93 bytes less over DTLS.
     """
-    if transport is Transport.TCP or transport is Transport.TLS:
+    if transport.is_stream:
         return _STREAM_LIMIT
     packet = mtu if mtu is not None else _IPV6_PACKET if ipv6 else _IPV4_PACKET
     budget = packet - (_IPV6_HEADER if ipv6 else _IPV4_HEADER) - _UDP_HEADER

@@ -18,7 +18,6 @@ from ._systemd import inherited_sockets, listener_of
 from ._users import Users
 
 _DEFAULT = StunServerConfig()
-_SECURE = (Transport.TLS, Transport.DTLS)
 _AT = read_by(Address.parse)
 
 
@@ -164,7 +163,7 @@ def _tls(listeners: Iterable[Listener], certificate: str | None, key: str | None
     Raises:
         click.UsageError: a certificate without such a listener, or the other way round.
     """
-    secure = [str(one) for one in listeners if one.transport in _SECURE]
+    secure = [str(one) for one in listeners if one.transport.is_secure]
     if certificate is None:
         if secure or key is not None:
             raise click.UsageError(f"{secure[0] if secure else '--tls-key'} needs --tls-cert FILE")

@@ -223,8 +223,7 @@ class StunClient(Machine):
         hostname = target.server_hostname
         self._sockets[path.socket] = Socket(path, True, False, hostname, alpn, local, StreamFramer())
         self._timers.set(path.socket, now + self._config.open_timeout)
-        secure = target.transport is Transport.TLS or target.transport is Transport.DTLS
-        options = SocketOptions(tls=TlsOptions(hostname, alpn)) if secure else DEFAULT_OPTIONS
+        options = SocketOptions(tls=TlsOptions(hostname, alpn)) if target.transport.is_secure else DEFAULT_OPTIONS
         return path, [OpenSocket(path.socket, target.transport, local, target.address, options)]
 
     # ------------------------------------------------------------- asking and telling
@@ -421,8 +420,7 @@ class StunClient(Machine):
         asked = exchange.asked.get(alternate.address)
         if asked is not None and now - asked <= MEMORY:
             return False
-        secure = old.transport is Transport.TLS or old.transport is Transport.DTLS
-        hostname = (alternate.domain or exchange.hostname) if secure else None
+        hostname = (alternate.domain or exchange.hostname) if old.transport.is_secure else None
         found = self._path_to(ServerTarget(old.transport, alternate.address, hostname), old, now)
         if found is None:
             return False

@@ -57,7 +57,7 @@ def redirection(config: StunServerConfig, exchange: Exchange) -> Attributes:
     if exchange.key is None or not ordered or ordered[0].is_ipv6 is not ipv6:
         return ()
     attributes: list[tuple[Attribute[Any], Any]] = [(ALTERNATE_SERVER, address) for address in ordered]
-    secure = exchange.path.transport in (Transport.TLS, Transport.DTLS)
+    secure = exchange.path.transport.is_secure
     # Only a client that sends the newer integrity knows the attribute.
     if config.alternate_domain is not None and secure and exchange.algorithm is IntegrityAlgorithm.SHA256:
         attributes.append((ALTERNATE_DOMAIN, config.alternate_domain))

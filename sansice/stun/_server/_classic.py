@@ -24,12 +24,10 @@ from sansice.stun._values import ChangeRequest, ErrorCode
 
 from ._behavior import Corner
 
-CLASSIC_ID_LENGTH = 16  # RFC 3489 11.1: what became the cookie was part of the id
-
 # Ours: RFC 3489 defines eleven attributes in all.
 MAX_CLASSIC_ATTRIBUTES = 16
 
-_HEADER = struct.Struct("!HH16s")
+_HEADER = struct.Struct("!HH16s")  # RFC 3489 11.1: what became the cookie was part of the id
 _TAG = struct.Struct("!HH")
 _REQUIRED = 0x8000  # RFC 3489 11.2: codes below this must be understood
 

@@ -70,12 +70,11 @@ Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication
 
 # Looked up once: on Python 3.11 each look-up in an Enum runs through its metaclass, as slow as a call.
 _RUNNING = ServerState.RUNNING
-_UDP, _DTLS = Transport.UDP, Transport.DTLS
+_DTLS = Transport.DTLS
 _BINDING = Method.BINDING
 _REQUEST, _INDICATION, _SUCCESS, _ERROR = MessageClass
 _RATE_LIMITED = DropReason.RATE_LIMITED
 _make = tuple.__new__
-_STREAMS = (Transport.TCP, Transport.TLS)
 
 
 class _Listening:
@@ -199,11 +198,11 @@ class StunServer(Machine):
         for listener in listed:
             socket = self._ids.socket()
             self._listening[socket] = _Listening(listener)
-            secure = listener.transport in (Transport.TLS, _DTLS)
-            tls = TlsOptions(alpn=self._config.alpn, context=listener.tls) if secure else None
-            buffer = 0 if listener.transport in _STREAMS else self._config.receive_buffer
+            transport = listener.transport
+            tls = TlsOptions(alpn=self._config.alpn, context=listener.tls) if transport.is_secure else None
+            buffer = 0 if transport.is_stream else self._config.receive_buffer
             options = SocketOptions(tls=tls, reuse_port=listener.reuse_port, receive_buffer=buffer)
-            self._outputs.append(OpenSocket(socket, listener.transport, listener.address, options=options))
+            self._outputs.append(OpenSocket(socket, transport, listener.address, options=options))
 
     def drain(self, *, now: float) -> None:
         """Take nothing new, answer what is owed, then close; `ServerDrained` tells when.
@@ -220,7 +219,7 @@ class StunServer(Machine):
         self._state = state
         self._drain_at = now + self._config.drain_grace
         for socket, one in list(self._listening.items()):
-            if one.listener.transport in _STREAMS:
+            if one.listener.transport.is_stream:
                 self._close_listener(socket)
         for connection in self._connections.all():
             self._end(connection)
