@@ -53,6 +53,7 @@ class Bench:
 
     def __init__(self, *, local=None, server=PRIMARY, opens=True, **config):
         self.drawn = 0
+        self.entropy_byte = None  # what a single byte is drawn as, if not as the next number
         self.now = 0.0
         self.opens = opens
         config.setdefault("spread", 0.0)
@@ -62,6 +63,8 @@ class Bench:
 
     def entropy(self, size):
         self.drawn += 1
+        if size == 1 and self.entropy_byte is not None:
+            return bytes((self.entropy_byte,))
         return self.drawn.to_bytes(size, "big")
 
     def ask(self, *questions):
@@ -207,6 +210,28 @@ def test_pace_is_kept_when_a_question_comes_just_after_another_has_been_answered
     assert len(bench.sent) == 1
     bench.run(0.2)
     assert [at for at, _ in bench.sent] == [0.0, 0.1]
+
+
+@pytest.mark.req("RFC5780-008")
+def test_pace_is_kept_when_another_server_is_asked():
+    bench = Bench()
+    bench.ask(FIRST)
+    bench.now = 0.01
+    bench.asking.handle_icmp(bench.opened[0].socket, PRIMARY, IcmpError(3, 3), now=bench.now)
+    bench.asking.aim(ALTERNATE)
+    bench.ask(Question(Port.FIRST, ALTERNATE))
+    bench.run(0.2)
+    assert [(at, sent.destination) for at, sent in bench.sent] == [(0.0, PRIMARY), (0.1, ALTERNATE)]
+
+
+@pytest.mark.req("RFC5780-008")
+@pytest.mark.parametrize(("drawn", "second"), [(0, 0.5), (51, 0.55), (255, 0.75)])
+def test_the_whole_spread_is_drawn_from(drawn, second):
+    bench = Bench(spread=0.5)
+    bench.entropy_byte = drawn
+    bench.ask(FIRST)
+    bench.run(1.0)
+    assert [at for at, _ in bench.sent] == pytest.approx([0.0, second])
 
 
 @pytest.mark.req("RFC5780-008")
@@ -365,6 +390,7 @@ def test_an_answer_to_nothing_is_dropped_as_are_a_second_answer_and_an_indicatio
 # What comes back
 
 
+@pytest.mark.req("RFC5780-005")
 def test_a_request_of_ours_that_arrives_at_another_socket_of_ours_has_come_back():
     bench = Bench()
     bench.ask(FIRST, Question(Port.SECOND, MAPPED, returns=True))
@@ -374,6 +400,7 @@ def test_a_request_of_ours_that_arrives_at_another_socket_of_ours_has_come_back(
     assert (reply.outcome, reply.arrived, reply.source) == (Outcome.RETURNED, Port.FIRST, Address("203.0.113.1", 7))
 
 
+@pytest.mark.req("RFC5780-005")
 @pytest.mark.parametrize(("returns", "index"), [(True, 1), (False, 0)])
 def test_a_reflection_to_where_it_left_is_none_and_neither_is_one_that_was_not_sent_to_ourselves(returns, index):
     bench = Bench()

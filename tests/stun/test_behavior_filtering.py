@@ -70,6 +70,7 @@ def test_an_answer_to_the_third_test_alone_decides_nothing_while_the_second_may_
         (Outcome.UNREACHABLE, None, "192.0.2.10:3478 is not reachable"),
     ],
 )
+@pytest.mark.req("RFC5780-003")
 def test_a_server_that_does_not_do_as_asked_shows_nothing_about_the_filter(outcome, source, reason):
     test = FilteringTest(Server(PRIMARY, ALTERNATE))
     second, _ = test.begin()

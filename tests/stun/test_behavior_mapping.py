@@ -34,6 +34,8 @@ def play(answers, classic=False):
     ("seen", "mapping"),
     [
         ([LOCAL], MappingBehavior.NONE),
+        ([A._replace(port=LOCAL.port)] * 2, MappingBehavior.ENDPOINT_INDEPENDENT),
+        ([LOCAL._replace(port=9)] * 2, MappingBehavior.ENDPOINT_INDEPENDENT),
         ([A, A], MappingBehavior.ENDPOINT_INDEPENDENT),
         ([A, B, B], MappingBehavior.ADDRESS_DEPENDENT),
         ([A, B, C], MappingBehavior.ADDRESS_AND_PORT_DEPENDENT),

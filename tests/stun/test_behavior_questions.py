@@ -33,7 +33,7 @@ def test_a_server_has_four_corners():
     assert server.other_port == Address("192.0.2.10", 3479)
 
 
-@pytest.mark.req("RFC5780-006")
+@pytest.mark.req("RFC5780-001", "RFC5780-006")
 def test_both_mapped_addresses_are_kept_only_where_there_are_both():
     both = response((MAPPED_ADDRESS, OTHER), (XOR_MAPPED_ADDRESS, SEEN))
     assert (read(both, SEEN).mapped, read(both, SEEN).plain) == (SEEN, OTHER)
