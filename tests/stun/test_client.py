@@ -1113,8 +1113,9 @@ def test_an_rfc_3489_server_is_sent_a_bare_binding_request_over_udp():
         scene.ask(method=Method.ALLOCATE)
     with pytest.raises(LocalProtocolError, match="authentication"):
         Scene(LONG, classic=True)
-    with pytest.raises(ValueError, match="software"):
-        StunClientConfig(classic=True, software="sansice")
+    for attribute in ({"software": "sansice"}, {"fingerprint": True}):
+        with pytest.raises(ValueError, match="no attributes, no fingerprint or software"):
+            StunClientConfig(classic=True, **attribute)
 
 
 @pytest.mark.req("RFC5389-002", "RFC5389-003")

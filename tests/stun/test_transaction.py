@@ -122,8 +122,11 @@ def test_in_rfc_3489_compatibility_either_mapped_address_will_do_and_otherwise_n
 
 
 @pytest.mark.req("RFC5389-003")
-def test_what_only_rfc_3489_servers_send_is_ignored():
-    junk = [(attribute, SERVER) for attribute in (RESPONSE_ADDRESS, SOURCE_ADDRESS, CHANGED_ADDRESS, REFLECTED_FROM)]
+@pytest.mark.parametrize("value", [shapes.ADDRESS.pack(SERVER, b""), b"", b"no address"], ids=["right", "empty", "malformed"])
+def test_what_only_rfc_3489_servers_send_is_ignored(value):
+    """Whatever it says: what is ignored is not read either."""
+    reserved = (RESPONSE_ADDRESS, SOURCE_ADDRESS, CHANGED_ADDRESS, REFLECTED_FROM)
+    junk = [(Attribute(attribute.code, attribute.name, shapes.OPAQUE), value) for attribute in reserved]
     one = started(classic=True)
     assert one.handle_response(response(*junk, (MAPPED_ADDRESS, MAPPED[1])), now=0.25)
     assert one.take_outputs()[-1].mapped == MAPPED[1]
