@@ -274,12 +274,21 @@ def test_a_set_of_one_record_leaves_the_ranking_to_the_set_it_points_to():
     assert search("turn:h", text.partition("m NAPTR")[0] + HOST)[1] == []
 
 
+@pytest.mark.req("RFC5928-006")
 def test_the_preference_of_the_client_decides_between_transports_of_the_same_rank():
     assert search("turn:example.net", EXAMPLE_NET, transports=(UDP, TCP, TLS))[1] == [TABLE_2[0], TABLE_2[2], TABLE_2[1]]
     assert search("turn:example.net", EXAMPLE_NET, transports=(TCP, UDP))[1] == [TABLE_2[0], TABLE_2[2]]
 
 
-@pytest.mark.req("RFC7350-005")
+@pytest.mark.req("RFC5928-006")
+@pytest.mark.parametrize("transports", [(UDP, TLS), (TLS, UDP)])
+def test_the_preference_of_the_client_decides_between_records_of_the_same_rank(transports):
+    text = "h NAPTR 1 1 A RELAY:turn.udp a\nh NAPTR 1 1 A RELAY:turn.tls a" + HOST
+    by_transport = {UDP: "udp 192.0.2.2:3478", TLS: "tls 192.0.2.2:5349"}
+    assert search("turn:h", text, transports=transports)[1] == [by_transport[one] for one in transports]
+
+
+@pytest.mark.req("RFC5928-006", "RFC7350-005")
 def test_turn_dtls_is_a_tag_of_naptr():
     text = "h NAPTR 1 1 A RELAY:turn.dtls a\nh NAPTR 2 1 A RELAY:turn.tls b" + HOST
     assert search("turns:h", text)[1] == ["dtls 192.0.2.2:5349", "tls [2001:db8::3]:5349", "tls 192.0.2.3:5349"]
@@ -293,7 +302,14 @@ def test_a_flag_of_a_takes_the_default_port_of_its_transport():
 
 @pytest.mark.req("RFC5928-006")
 @pytest.mark.parametrize(
-    "naptr", ["", "h NAPTR 1 1 S SIP+D2U _sip._udp.h", "h NAPTR 1 1 U RELAY:turn.udp a", "h NAPTR 1 1 A RELAY:turn.sctp a"]
+    "naptr",
+    [
+        "",
+        "h NAPTR 1 1 S SIP+D2U _sip._udp.h",
+        "h NAPTR 1 1 A SIP:turn.udp b",
+        "h NAPTR 1 1 U RELAY:turn.udp a",
+        "h NAPTR 1 1 A RELAY:turn.sctp a",
+    ],
 )
 @pytest.mark.parametrize("otherwise", [*ResolveError, ()])
 def test_without_a_naptr_record_for_turn_each_transport_has_its_service(naptr, otherwise):

@@ -110,7 +110,7 @@ WRONG = {
 }
 
 
-@pytest.mark.req("RFC7064-001", "RFC7065-001")
+@pytest.mark.req("RFC7064-001", "RFC7064-003", "RFC7065-001")
 @pytest.mark.parametrize(("text", "parts"), VALID.items())
 def test_a_uri_has_these_parts_and_is_written_as_it_was_read(text, parts):
     uri = ServerUri.parse(text)
