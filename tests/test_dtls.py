@@ -17,6 +17,7 @@ from sansice._dtls import DtlsSession, client_context, identifies, name_matches,
 from sansice._dtls_records import client_hello_untrusted, hello_verify_request, pack_records
 from sansice._dtls_server import COOKIE_LIFETIME, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MAX_HANDSHAKES, DtlsServer
 from sansice._tls_error import TlsError
+from sansice.stun import ALPN_NAT_DISCOVERY, ALPN_TURN
 
 HERE, THERE = Address("192.0.2.1", 1000), Address("192.0.2.2", 2000)
 MAX_ROUNDS = 50
@@ -220,9 +221,15 @@ def test_a_client_trusts_the_systems_authorities_otherwise(server):
         exchange(client, server)
 
 
+@pytest.mark.req("RFC7443-001", "RFC7443-002")
 @pytest.mark.parametrize(
     ("offered", "known", "agreed"),
-    [(("stun.turn",), ("x", "stun.turn"), "stun.turn"), ((), ("stun.turn",), None), (("stun.turn",), (), None)],
+    [
+        ((ALPN_TURN,), ("x", "stun.turn"), "stun.turn"),
+        (("x", "stun.nat-discovery"), (ALPN_NAT_DISCOVERY,), "stun.nat-discovery"),
+        ((), (ALPN_TURN,), None),
+        ((ALPN_TURN,), (), None),
+    ],
 )
 def test_the_protocol_is_negotiated(authority, certificate, offered, known, agreed):
     client = a_client(client_context(str(authority.ca_file), verify=True, alpn=offered))

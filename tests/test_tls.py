@@ -7,6 +7,7 @@ import pytest
 from _certificates import Authority, srv_id
 from sansice._tls import TlsStream, client_context, server_context
 from sansice._tls_error import TlsError
+from sansice.stun import ALPN_NAT_DISCOVERY, ALPN_TURN
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_bytes_may_come_one_by_one(authority, certificate):
     assert received == b"hello"
 
 
-@pytest.mark.req("RFC8489-038", "RFC7350-001")
+@pytest.mark.req("RFC8489-038")
 def test_nothing_of_the_application_leaves_before_the_certificate_is_verified(authority, certificate):
     client, server = a_client(authority), a_server(certificate)
     client.send(b"a STUN request")
@@ -143,11 +144,12 @@ def test_verification_can_be_switched_off(authority, tmp_path):
     assert client.is_ready
 
 
+@pytest.mark.req("RFC7443-001", "RFC7443-002")
 @pytest.mark.parametrize(
     ("offered", "known", "agreed"),
     [
-        (("stun.turn",), ("stun.turn", "stun.nat-discovery"), "stun.turn"),
-        (("stun.turn", "stun.nat-discovery"), ("stun.nat-discovery",), "stun.nat-discovery"),
+        ((ALPN_TURN,), ("stun.turn", "stun.nat-discovery"), "stun.turn"),
+        (("stun.turn", "stun.nat-discovery"), (ALPN_NAT_DISCOVERY,), "stun.nat-discovery"),
         (("h2",), ("stun.turn",), None),
         ((), ("stun.turn",), None),
         (("stun.turn",), (), None),

@@ -68,7 +68,6 @@ def test_the_machine_hears_of_its_socket_when_the_handshake_is_done(client, serv
     assert server.heard == []
 
 
-@pytest.mark.req("RFC7350-001")
 def test_datagrams_pass_both_ways_and_come_from_where_they_were_sent(pair):
     client, server, local, remote = pair
     client.sockets.send(ONE, remote, b"question")

@@ -261,6 +261,7 @@ def test_no_answer_is_larger_than_1_6_times_the_request_whatever_it_is(data, soc
 # Listeners
 
 
+@pytest.mark.req("RFC7443-002")
 def test_start_opens_every_listener_and_tells_when_all_are_decided_on():
     server = StunServer()
     listeners = [
