@@ -160,4 +160,30 @@ def _path(path: StrPath | None) -> str | None:
 
 def _unusable(certificate: str, private_key: str | None, error: OSError) -> ValueError:
     files = certificate if private_key is None else f"{certificate} with the key {private_key}"
-    return ValueError(f"cannot use the certificate {files}: {error}")
+    return ValueError(f"cannot use the certificate {files}: {_what_is_wrong(certificate, private_key, error)}")
+
+
+def _what_is_wrong(certificate: str, private_key: str | None, error: OSError) -> str:
+    """What OpenSSL does not say: for most of these it has no more than "PEM lib"."""
+    try:
+        chain = _read(certificate)
+    except OSError as unreadable:
+        return str(unreadable.strerror)
+    try:
+        key = chain if private_key is None else _read(private_key)
+    except OSError as unreadable:
+        return f"{private_key}: {unreadable.strerror}"
+    if b"CERTIFICATE-----" not in chain:
+        return "there is no certificate in PEM form in it"
+    if b"PRIVATE KEY-----" not in key:
+        if private_key is None:
+            return "there is no private key in it: name the file that has it"
+        return f"there is no private key in PEM form in {private_key}"
+    if b"ENCRYPTED" in key:  # both in the header of PKCS #8 and in that of the older form
+        return "the key is encrypted, and this is not its password"
+    return str(error)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -42,6 +42,8 @@ def _parse(text: str) -> tuple[Listener, ...]:
     word, _, rest = text.partition(":")
     transport = _TRANSPORTS.get(word.lower())
     try:
+        if transport is None and word.isalpha() and rest.count(":") > 0:
+            raise ValueError(f"{word!r} is no transport: udp, tcp, tls or dtls")
         if transport is not None:
             return (Listener(transport, Address.parse(rest)),)
         address = Address.parse(text)

@@ -121,7 +121,7 @@ def serve(
     settings = Settings(
         listeners=listeners,
         config=config,
-        users=Users([_user(one) for one in user], users_file, secret_files, realm),
+        users=Users(_users(user), users_file, secret_files, realm),
         tls=_tls(listeners, tls_cert, tls_key),
         metrics=metrics,
         inherited=[sock for sock, _ in inherited],
@@ -131,7 +131,7 @@ def serve(
     try:
         return serve_until_signal(settings, Log(log_format))
     except LocalProtocolError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(str(error).removeprefix("start(): ")) from None
 
 
 def _completed(listeners: list[Listener], others: Iterable[Address]) -> list[Listener]:
@@ -140,17 +140,24 @@ def _completed(listeners: list[Listener], others: Iterable[Address]) -> list[Lis
     Raises:
         ValueError: there is not exactly one UDP listener to complete.
     """
+    done: set[bool] = set()
     for other in others:
+        if other.is_ipv6 in done:
+            raise ValueError(f"--rfc5780 is given twice for {_family(other)}")
+        done.add(other.is_ipv6)
         udp = [one.address for one in listeners if one.transport is Transport.UDP and one.address.is_ipv6 == other.is_ipv6]
         if len(udp) != 1:
-            family = "IPv6" if other.is_ipv6 else "IPv4"
-            raise ValueError(f"--rfc5780 {other} completes one UDP listener of {family}, and there are {len(udp)}")
+            raise ValueError(f"--rfc5780 {other} completes one UDP listener of {_family(other)}, and there are {len(udp)}")
         [first] = udp
         if not first.port or not other.port or first.port == other.port or first.host == other.host:
             raise ValueError(f"--rfc5780 {other}: address and port must both differ from {first}, and no port be 0")
         for address in (Address(first.host, other.port), Address(other.host, first.port), other):
             listeners = [*listeners, Listener(Transport.UDP, address)]
     return listeners
+
+
+def _family(address: Address) -> str:
+    return "IPv6" if address.is_ipv6 else "IPv4"
 
 
 def _shared(listeners: list[Listener], reuse_port: bool) -> list[Listener]:
@@ -173,8 +180,18 @@ def _tls(listeners: Iterable[Listener], certificate: str | None, key: str | None
     return TlsConfig(certificate=certificate, private_key=key)
 
 
-def _user(text: str) -> tuple[str, str]:
-    name, colon, password = text.partition(":")
-    if not (name and colon and password):
-        raise click.UsageError("--user is NAME:PASSWORD")
-    return name, password
+def _users(texts: Iterable[str]) -> dict[str, str]:
+    """Passwords by name.
+
+    Raises:
+        click.UsageError: one has no name or no password, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, password = text.partition(":")
+        if not (name and password):
+            raise click.UsageError("--user is NAME:PASSWORD")
+        if name in found:
+            raise click.UsageError(f"--user: {name!r} is given twice")
+        found[name] = password
+    return found

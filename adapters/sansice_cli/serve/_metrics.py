@@ -39,7 +39,9 @@ class StunCollector(Collector):
         for code, number in dict(stats.errors).items():
             errors.add_metric([str(code)], number)
         yield errors
-        dropped = CounterMetricFamily("sansice_stun_dropped", "What was not answered, by reason", labels=["reason"])
+        dropped = CounterMetricFamily(
+            "sansice_stun_dropped", "What was not served, by reason: not answered, or with an error", labels=["reason"]
+        )
         for reason, number in dict(stats.dropped).items():
             dropped.add_metric([reason.name.lower().replace("_", "-")], number)
         yield dropped

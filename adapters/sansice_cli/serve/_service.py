@@ -141,9 +141,9 @@ class _Service:
         notify_reloading()
         settings = self._settings
         try:
-            if settings.tls is not None:
-                settings.tls.reload()
             authentication = settings.users.authentication()
+            if settings.tls is not None:
+                settings.tls.reload()  # the last: it takes effect at once
         except ValueError as error:
             self._log.error("reload failed, the old keys and users stay", error=str(error))
         else:

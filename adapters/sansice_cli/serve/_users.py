@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -26,13 +26,13 @@ class Users:
     """Where users are found; read anew by each `authentication`.
 
     Attributes:
-        given: names and passwords.
+        given: passwords by name.
         file: of `PasswordFile`.
         secret_files: of `TimeLimitedSecrets`: one secret a line.
         realm: of the long-term mechanism.
     """
 
-    given: Sequence[tuple[str, str]] = attrs.field(repr=False)
+    given: Mapping[str, str] = attrs.field(repr=False)
     file: str | None
     secret_files: Sequence[str]
     realm: str
@@ -43,10 +43,19 @@ class Users:
         Raises:
             ValueError: a file cannot be read, or what is in it not be used; the text names it.
         """
+        if not (self.given or self.file is not None or self.secret_files):
+            return None
+        try:
+            ServerAuthentication(realm=self.realm, lookup_key=_First((), 1))
+        except ValueError as error:
+            raise ValueError(f"--realm: {error}") from None
         sources: list[LookupKey] = []
         algorithms: tuple[PasswordAlgorithm, ...] = (PASSWORD_SHA256, PASSWORD_MD5)
         if self.given:
-            sources.append(StaticUsers(dict(self.given), self.realm))
+            try:
+                sources.append(StaticUsers(self.given, self.realm))
+            except ValueError as error:
+                raise ValueError(f"--user: {error}") from None
         if self.file is not None:
             text = _read(self.file)
             try:
@@ -60,8 +69,6 @@ class Users:
             if not secrets:
                 raise ValueError(f"{', '.join(self.secret_files)}: there is no secret in it")
             sources.append(TimeLimitedSecrets(*secrets))
-        if not sources:
-            return None
         lookup = _First(sources, max(1, len(secrets)))
         return ServerAuthentication(realm=self.realm, lookup_key=lookup, algorithms=algorithms, userhash=not secrets)
 

@@ -191,7 +191,8 @@ class StunServer(Machine):
             raise LocalProtocolError("start() needs at least one listener")
         fixed = [(one.transport, one.address) for one in listed if one.address.port]
         if len(set(fixed)) < len(fixed):
-            raise LocalProtocolError("start(): the same transport and address twice")
+            twice = next(one for one in listed if fixed.count((one.transport, one.address)) > 1)
+            raise LocalProtocolError(f"start(): the same transport and address twice: {twice}")
         if self._config.behavior:
             check_behavior_listeners(listed)
         self._state = state

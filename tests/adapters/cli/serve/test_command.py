@@ -31,8 +31,13 @@ def test_first_line_says_where_it_listens_and_it_answers_there(serving, invoke):
         (["--stun-only"], "nowhere to listen: say --listen ADDRESS:PORT"),
         (["--stun-only", "--listen", "localhost:3478"], "cannot listen at 'localhost:3478'"),
         (["--stun-only", "--listen", "0.0.0.0:3478"], "name each address to listen at"),
-        (["--stun-only", "--listen", "sctp:127.0.0.1:1"], "cannot listen at 'sctp:127.0.0.1:1'"),
-        (["--stun-only", "--listen", "127.0.0.1:7", "--listen", "udp:127.0.0.1:7"], "the same transport and address twice"),
+        (["--stun-only", "--listen", "sctp:127.0.0.1:1"], "'sctp' is no transport: udp, tcp, tls or dtls"),
+        (
+            ["--stun-only", "--listen", "127.0.0.1:7", "--listen", "udp:127.0.0.1:7"],
+            "the same transport and address twice: udp:127.0.0.1:7",
+        ),
+        (["--stun-only", "--listen", "127.0.0.1:7", *("--rfc5780", "127.0.0.2:8") * 2], "--rfc5780 is given twice for IPv4"),
+        (["--stun-only", "--listen", LOCAL, "--user", "me:x", "--user", "me:y"], "--user: 'me' is given twice"),
         (["--stun-only", "--listen", "tls:" + LOCAL], "tls:127.0.0.1:0 needs --tls-cert FILE"),
         (["--stun-only", "--listen", LOCAL, "--tls-key", "x"], "--tls-key needs --tls-cert"),
         (["--stun-only", "--listen", LOCAL, "--tls-cert", "x"], "of use with a tls: or dtls: listener only"),
@@ -69,8 +74,11 @@ def test_listener_that_cannot_be_opened_is_named_and_nothing_is_left_half_starte
         (["--users-file", "users"], "users: line 1: "),
         (["--users-file", "binary"], "binary: it is not UTF-8"),
         (["--secret", "empty"], "empty: there is no secret in it"),
-        (["--user", "a:b\x07"], "is not allowed"),
-        (["--listen", "tls:" + LOCAL, "--tls-cert", "users"], "cannot use the certificate users"),
+        (["--user", "a:b\x07"], "--user: U+0007 at position 1 is not allowed"),
+        (["--user", "a:b", "--realm", "x" * 128], "--realm: 128 characters"),
+        (["--user", "a:b", "--realm", ""], "--realm: "),
+        (["--users-file", "empty", "--realm", "x" * 128], "--realm: 128 characters"),
+        (["--listen", "tls:" + LOCAL, "--tls-cert", "users"], "cannot use the certificate users: "),
     ],
 )
 def test_file_that_cannot_be_used_is_named(invoke, tmp_path, monkeypatch, arguments, complaint):
@@ -171,6 +179,21 @@ def test_hangup_reads_the_certificate_anew_and_a_broken_one_keeps_the_old(servin
         server.process.send_signal(signal.SIGHUP)
         assert "reload failed" in server.line()
         assert invoke("stun", uri, "--ca", ca, "--server-name", "renewed.example")[0] == 0
+
+
+def test_hangup_takes_all_files_or_none(serving, invoke, certificate, authority, tmp_path):
+    own, ca = certificate
+    users = tmp_path / "users"
+    users.write_text("me:one\n")
+    with serving("--listen", f"tls:{LOCAL}", "--tls-cert", own, "--users-file", users) as server:
+        server.line()
+        uri = f"stuns:127.0.0.1:{server.port('tls')}"
+        authority.issue_cert("renewed.example").private_key_and_cert_chain_pem.write_to_path(own)
+        users.write_text("nonsense\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert "reload failed" in server.line()
+        good = ("--ca", ca, "--user", "me", "--password", "one", "--server-name")
+        assert invoke("stun", uri, *good, "localhost")[0] == 0
 
 
 def test_metrics_are_served_where_they_were_asked_for_and_nowhere_else(serving, invoke):
