@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from ._tls_error import TlsError
 
+# What OpenSSL finds in the first bytes of something else, in place of a record (ssl3_get_record).
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
 _CHUNK = 65536  # plaintext bytes asked of OpenSSL at a time; a TLS record holds 16384
 
 # One name a context is enough, and where OpenSSL knows several it decides: CN-ID only where there is no DNS-ID
@@ -167,4 +169,6 @@ class TlsStream:
 def _words(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate was refused: {error.verify_message}"
+    if error.reason in _NO_TLS:
+        return "the other end does not speak TLS"
     return (error.reason or str(error)).replace("_", " ").lower()

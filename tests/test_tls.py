@@ -245,6 +245,15 @@ def test_closing_twice_or_before_the_handshake_is_harmless(authority, ends):
     assert early.take() == b""
 
 
+@pytest.mark.parametrize("spoken", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n", b"\1\1" + bytes(30)])
+def test_a_peer_without_tls_is_called_so(authority, certificate, spoken):
+    client = a_client(authority)
+    client.start()
+    for end in (client, a_server(certificate)):
+        with pytest.raises(TlsError, match="the other end does not speak TLS"):
+            end.receive(spoken)
+
+
 # ---------------------------------------------------------------- files
 
 
