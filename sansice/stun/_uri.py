@@ -147,9 +147,10 @@ def _unescape(host: str) -> str:
 def _port(digits: str) -> int | None:
     if not digits:
         return None  # RFC 3986 3.2.3: `host:` is the same as `host`
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 5:
+    significant = digits.lstrip("0") or "0"  # RFC 3986 3.2.3: as many digits as one likes
+    if not (digits.isascii() and digits.isdigit()) or len(significant) > 5:
         raise ValueError(f"port {digits!r} is not a number in 1..65535")
-    return int(digits)
+    return int(significant)
 
 
 def _transport(query: str) -> str:
