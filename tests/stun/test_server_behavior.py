@@ -115,7 +115,7 @@ def test_response_port_does_not_get_around_the_rate_of_the_prefix():
     assert {one.destination.host for one in sent} == {CLIENT.host}
 
 
-@pytest.mark.req("RFC5780-011")
+@pytest.mark.req("RFC5780-011", "RFC5780-014", "RFC5780-016")
 def test_when_one_of_the_four_sockets_is_missing_there_is_no_other_address_and_420_for_change_request(serving):
     serving.server.handle_socket_failed(SocketId(4), SocketError(SocketErrorKind.ADDRESS_IN_USE), now=serving.now)
     serving.take()
@@ -124,7 +124,9 @@ def test_when_one_of_the_four_sockets_is_missing_there_is_no_other_address_and_4
     assert response.get(RESPONSE_ORIGIN) == SQUARE[0].address
     _, _, response = asked(serving, [(CHANGE_REQUEST, ChangeRequest(change_port=True))])
     assert (response.get(ERROR_CODE), response.get(UNKNOWN_ATTRIBUTES)) == (ErrorCode(420), (CHANGE_REQUEST.code,))
+    # RFC 5780 5: PADDING and RESPONSE-PORT need no second address.
     assert asked(serving, [(RESPONSE_PORT, 5000)])[1].port == 5000
+    assert asked(serving, [(PADDING, bytes(100))])[2].get(PADDING) == bytes(100)
 
 
 @pytest.mark.req("RFC5780-011")
@@ -154,6 +156,7 @@ def test_both_families_have_a_square_of_their_own():
     assert response.get(OTHER_ADDRESS) == Address("2001:db8::2", P2)
 
 
+@pytest.mark.req("RFC5780-012", "RFC5780-014")
 @pytest.mark.parametrize("attribute", [(CHANGE_REQUEST, ChangeRequest(change_port=True)), (RESPONSE_PORT, 5000)])
 def test_over_a_stream_the_answer_can_come_from_nowhere_else(attribute):
     streams = [Listener(TCP, one.address) for one in SQUARE]
