@@ -73,6 +73,14 @@ def test_table_1_of_rfc5780(serving, socket, flags):
     assert (response.get(RESPONSE_ORIGIN), response.get(OTHER_ADDRESS)) == (expected, Address(ca, cp))
 
 
+@pytest.mark.req("RFC5780-013")
+@pytest.mark.parametrize("flags", FLAGS, ids=str)
+def test_a_datagram_is_answered_from_udp_sockets_where_streams_have_the_same_addresses(flags):
+    serving = Serving([*SQUARE, *(Listener(TCP, one.address) for one in SQUARE)], policy=POLICY)
+    origin, _, response = asked(serving, [(CHANGE_REQUEST, flags)])
+    assert origin == response.get(RESPONSE_ORIGIN)
+
+
 @pytest.mark.req("RFC5780-016")
 @pytest.mark.parametrize("raw", [b"\x13\x88", b"\x13\x88\0\0"], ids=["length 2", "length 4"])
 def test_response_port_redirects_the_answer_to_another_port_of_the_same_host(serving, raw):
@@ -149,6 +157,7 @@ def test_addresses_that_do_not_share_two_ports_are_refused(listeners):
         Serving(listeners, policy=POLICY)
 
 
+@pytest.mark.req("RFC5780-012", "RFC5780-013")
 def test_both_families_have_a_square_of_their_own():
     six = [Listener(UDP, Address(f"2001:db8::{number}", port)) for number in (1, 2) for port in (P1, P2)]
     serving = Serving([*SQUARE, *six], policy=POLICY)
