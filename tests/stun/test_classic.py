@@ -39,7 +39,7 @@ def test_a_classic_request_is_answered_with_its_id_and_mapped_address(source, so
     assert (serving.stats.requests, serving.stats.classic, serving.stats.responses) == (1, 1, 1)
 
 
-@pytest.mark.req("RFC5389-005")
+@pytest.mark.req("RFC5389-005", "RFC8489-050")
 @pytest.mark.parametrize("code", [CHANGE_REQUEST.code, RESPONSE_ADDRESS.code, 0x0024])
 def test_what_this_server_does_not_do_for_classic_clients_is_answered_with_420(code):
     serving = Serving()
@@ -54,7 +54,7 @@ def test_what_rfc3489_defines_and_a_request_has_no_use_for_is_passed_over():
     assert sent.data[:2] == b"\x01\x01"
 
 
-@pytest.mark.req("RFC8489-115")
+@pytest.mark.req("RFC8489-050", "RFC8489-115")
 def test_over_dtls_a_request_without_cookie_is_a_server_error_and_an_indication_is_ignored():
     serving = Serving()
     (sent,) = serving.ask(classic(), socket=OF[DTLS])

@@ -542,7 +542,7 @@ def test_a_420_tells_what_was_not_understood_and_is_not_asked_again(scene):
     assert len(scene.sent) == 1
 
 
-@pytest.mark.req("RFC8489-063", "RFC8489-064")
+@pytest.mark.req("RFC8489-007", "RFC8489-063", "RFC8489-064")
 @pytest.mark.parametrize(("options", "resends"), [({}, 4), ({"resends": 2}, 2), ({"resends": 0}, 0)])
 @pytest.mark.parametrize("code", [500, 599])
 def test_after_a_5xx_a_request_is_sent_again_four_times_in_new_transactions(options, resends, code):
@@ -730,6 +730,7 @@ def test_a_request_of_the_other_end_with_the_id_of_ours_is_another_transaction(s
     assert scene.outcomes()[0].id == id
 
 
+@pytest.mark.req("RFC8489-056")
 def test_an_indication_is_handed_on_from_a_server_that_was_asked_and_from_nobody_else(scene):
     path = scene.path()
     unknown = Attribute(0x7FF0, "UNKNOWN", shapes.FLAG)
@@ -1019,6 +1020,19 @@ def test_the_alternate_servers_certificate_must_name_its_domain_or_else_the_orig
     assert not scene.outcomes() and scene.events[-1][1].id == id
 
 
+@pytest.mark.req("RFC8489-113")
+@pytest.mark.parametrize("transport", [TLS, DTLS])
+def test_a_session_that_was_verified_for_another_name_is_not_used_for_a_redirection(transport):
+    scene, path = redirecting(transport, "stun.example")
+    other = scene.path(transport, address=B, hostname="other.example")
+    scene.ask(path)
+    redirect(scene, B)
+    new = scene.events[-1][1].new
+    assert new.remote == B
+    assert new.socket != other.socket
+    assert scene.actions[-1].options.tls.server_hostname == "stun.example"
+
+
 def test_without_tls_a_domain_means_nothing():
     scene, path = redirecting(TCP)
     scene.ask(path)
@@ -1128,6 +1142,7 @@ def test_an_rfc_3489_server_may_answer_with_either_address_and_much_that_is_igno
     assert scene.outcomes()[0].mapped == MAPPED
 
 
+@pytest.mark.req("RFC8489-058")
 def test_without_compatibility_the_address_must_be_xored(scene):
     scene.ask(scene.path())
     scene.answer((MAPPED_ADDRESS, MAPPED))

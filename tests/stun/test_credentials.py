@@ -3,6 +3,7 @@ import pytest
 from sansice.stun import IntegrityAlgorithm, LongTermCredentials, ShortTermCredentials
 
 
+@pytest.mark.req("RFC8489-123")
 @pytest.mark.parametrize("kind", [LongTermCredentials, ShortTermCredentials])
 def test_names_and_passwords_are_kept_as_they_are_sent_and_passwords_are_not_shown(kind):
     credentials = kind("A\u030a", "a\u00a0b")

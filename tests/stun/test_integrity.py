@@ -5,6 +5,9 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from sansice.stun import (
+    PASSWORD_ALGORITHM,
+    PASSWORD_MD5,
+    PASSWORD_SHA256,
     PRIORITY,
     IntegrityAlgorithm,
     IntegrityKey,
@@ -56,12 +59,14 @@ def test_the_legacy_long_term_key_is_md5_over_name_realm_and_password(vectors):
 
 @pytest.mark.req("RFC8489-143")
 def test_password_algorithm_one_has_a_key_of_sixteen_bytes():
+    assert PASSWORD_ALGORITHM.pack(PASSWORD_MD5, b"") == bytes.fromhex("00010000")
     assert same_key(long_term_key("u", "r", "p"), hashlib.md5(b"u:r:p").digest())
     assert hashlib.md5().digest_size == 16
 
 
 @pytest.mark.req("RFC8489-144")
 def test_password_algorithm_two_is_sha256_over_name_realm_and_password(vectors):
+    assert PASSWORD_ALGORITHM.pack(PASSWORD_SHA256, b"") == bytes.fromhex("00020000")
     expected = bytes.fromhex(vectors["derived"]["long_term_key_sha256"]["key"])
     assert len(expected) == 32
     assert same_key(long_term_key("user", "realm", "pass", sha256=True), expected)

@@ -43,6 +43,7 @@ def test_a_nonce_begins_with_the_cookie_of_its_features(features, cookie):
     assert nonce_features(nonce) == features
 
 
+@pytest.mark.req("RFC8489-134")
 @pytest.mark.parametrize("now", [0.0, 1.0, 1e9])
 def test_a_nonce_is_short_and_needs_no_quoting(now):
     one = issuer()

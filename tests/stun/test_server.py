@@ -114,12 +114,18 @@ def test_fingerprint_is_in_the_answer_if_it_was_in_the_request_and_is_not_asked_
     assert not serving.answer(binding([(PRIORITY, 1)])).has_fingerprint
 
 
+@pytest.mark.req("RFC8489-053", "RFC8489-054")
+@pytest.mark.parametrize(("source", "socket"), [(CLIENT, 1), (CLIENT6, 2), (CLIENT, 5)], ids=["IPv4", "IPv6", "DTLS"])
+def test_a_request_that_has_attributes_is_answered_with_its_source_and_where_it_arrived(source, socket):
+    assert Serving().answer(binding([(PRIORITY, 5)]), source, SocketId(socket)).get(XOR_MAPPED_ADDRESS) == source
+
+
 @pytest.mark.req("RFC8489-117")
 def test_credentials_in_a_request_are_passed_over_where_none_are_asked_for():
     assert Serving().answer(binding([(USERNAME, "somebody")])).message_class is MessageClass.SUCCESS
 
 
-@pytest.mark.req("RFC8489-043", "RFC8489-044")
+@pytest.mark.req("RFC8489-043", "RFC8489-044", "RFC8489-053")
 @pytest.mark.parametrize("attribute", [(OPTIONAL, b"abc"), (PRIORITY, 5)], ids=["unknown, optional", "known, out of place"])
 def test_attributes_of_no_use_are_passed_over(attribute):
     response = Serving().answer(binding([attribute]))
@@ -183,6 +189,7 @@ def test_an_indication_is_counted_and_never_answered():
     assert (serving.stats.indications, serving.stats.dropped) == (1, {DropReason.UNKNOWN_ATTRIBUTE: 1})
 
 
+@pytest.mark.req("RFC8489-039")
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -218,13 +225,17 @@ def test_datagrams_on_sockets_that_are_not_listening_are_dropped():
     assert server.stats.dropped == {DropReason.CLOSED: 2}
 
 
-@pytest.mark.req("RFC5389-006")
+@pytest.mark.req("RFC5389-006", "RFC8489-065")
 def test_on_a_port_shared_with_other_protocols_what_has_no_fingerprint_is_dropped_and_rfc3489_is_off():
     serving = Serving(policy={"require_fingerprint": True, "classic": False})
     assert serving.ask(binding()) == []
     assert serving.stats.dropped == {DropReason.BAD_FINGERPRINT: 1}
     assert serving.answer(binding(fingerprint=True)).get(XOR_MAPPED_ADDRESS) == CLIENT
     assert serving.ask(classic()) == []
+    stream = serving.accept()
+    assert serving.write(stream, binding()) == []
+    assert serving.stats.dropped[DropReason.BAD_FINGERPRINT] == 2
+    assert serving.reply(stream, binding(fingerprint=True)).has_fingerprint
     with pytest.raises(ValueError, match="classic"):
         StunServerConfig(require_fingerprint=True)
 
@@ -402,6 +413,7 @@ def test_a_request_of_the_applications_is_handed_up_and_answered_by_it(relaying)
     assert relaying.call(relaying.server.respond, event) == (False, [])
 
 
+@pytest.mark.req("RFC8489-050")
 def test_the_application_may_refuse(relaying):
     event = received(relaying, refresh())
     _, (sent,) = relaying.call(relaying.server.respond, event, error=ErrorCode(437, "Allocation Mismatch"))

@@ -116,7 +116,7 @@ def test_a_request_without_integrity_is_challenged(client, guarded):
     assert guarded.stats.errors == {401: 1}
 
 
-@pytest.mark.req("RFC8489-051", "RFC8489-100")
+@pytest.mark.req("RFC8489-051", "RFC8489-053", "RFC8489-100")
 def test_an_authenticated_request_is_answered_under_the_users_key(client, guarded):
     client.meet()
     response = client.ask()
@@ -190,6 +190,7 @@ def test_an_authenticated_420_is_protected_and_has_words(client):
     assert response.verify(long_term_key(USER, REALM_TEXT, PASSWORD, sha256=True))
 
 
+@pytest.mark.req("RFC8489-083")
 def test_long_term_credentials_do_not_cover_indications():
     serving = Serving(authentication=long_term(), methods=[Method.SEND])
     (event,) = serving.ask(encode(Method.SEND, MessageClass.INDICATION, ID))
