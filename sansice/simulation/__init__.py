@@ -21,5 +21,12 @@ from ._world._clock import SimulationError as SimulationError
 from ._world._host import Host as Host
 from ._world._link import Link as Link
 from ._world._node import Node as Node
-from ._world._packets import Fate as Fate, Packet as Packet, Passage as Passage
+from ._world._packets import (
+    Fate as Fate,
+    Fragment as Fragment,
+    Packet as Packet,
+    Passage as Passage,
+    TcpFlags as TcpFlags,
+    TcpSegment as TcpSegment,
+)
 from ._world._segment import Interface as Interface, Segment as Segment

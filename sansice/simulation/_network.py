@@ -42,7 +42,8 @@ class Network:
         icmp: whether hosts say "port unreachable" when a datagram meets a closed port.
         start: the virtual time to start at, seconds.
         unix: what the wall clock reads at the start, Unix seconds; machines are told when they start to run.
-        trace: keep the last so many lines about packets in `packets`; 0, the default, keeps none and is faster.
+        trace: keep the last so many lines about packets in `packets`; 0, the default, keeps none and is faster. `watch`
+            shows them as they happen instead.
 
     Raises:
         ValueError: what `Link` raises.
@@ -97,6 +98,13 @@ class Network:
     @drop.setter
     def drop(self, drop: Callable[[Packet], bool] | None) -> None:
         self._world.drop = drop
+
+    def watch(self, observer: Callable[[Passage], object]) -> None:
+        """Have ``observer(passage)`` called for every line that a trace would have, at the time when it happens.
+
+        An observer only looks: what it sends or changes is no part of the simulated world's order.
+        """
+        self._world.watch(observer)
 
     def host(self, name: str, *addresses: str, behind: Nat | Segment | None = None, link: Link | None = None) -> Host:
         """Add a host.

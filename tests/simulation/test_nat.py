@@ -102,6 +102,7 @@ def test_the_translation_shows_in_the_trace():
     hops = [(passage.place, passage.fate, passage.packet.source) for passage in bench.net.packets]
     assert hops == [
         ("inside", Fate.SENT, INNER),
+        ("NAT 1", Fate.ARRIVED, INNER),
         ("NAT 1", Fate.TRANSLATED, INNER),
         ("one", Fate.DELIVERED, mapped),
     ]

@@ -36,6 +36,7 @@ def test_the_same_seed_gives_the_same_packets_and_another_gives_others():
     assert traces[0] != traces[2]
     assert {passage.fate for passage in traces[0]} == {
         Fate.SENT,
+        Fate.ARRIVED,
         Fate.TRANSLATED,
         Fate.DELIVERED,
         Fate.DUPLICATED,
@@ -186,4 +187,34 @@ def test_packets_show_in_hex():
         "<198.51.100.1:5 > 192.0.2.1:1: 00ff>",
         "<198.51.100.1:5 > 192.0.2.1:1: 00ff>",
         "<192.0.2.1:0 > 198.51.100.1:5: ICMP 3/3 about 192.0.2.1:1>",
+        "<192.0.2.1:0 > 198.51.100.1:5: ICMP 3/3 about 192.0.2.1:1>",
+    ]
+
+
+def test_a_watcher_is_told_as_it_happens_what_the_trace_keeps():
+    net, seen = crowd(seed=3, trace=100_000), []
+    net.watch(seen.append)
+    net.watch(lambda passage: seen[-1] is not passage or 1 // (passage.time == net.now))
+    net.run()
+    assert seen == list(net.packets)
+    assert len(seen) > 300
+
+
+def test_the_trace_names_the_interfaces_at_which_packets_were_seen():
+    net = Network(trace=100)
+    net.host("server", "192.0.2.1").run(Peer("192.0.2.1", 1, echo=True))
+    node = net.host("alice", "198.51.100.1").run(Peer("198.51.100.1"))
+    for port in (1, 2):
+        node.call(node.machine.send, SERVER._replace(port=port), b"x")
+        net.run()
+    alice, server = "alice 198.51.100.1", "server 192.0.2.1"
+    assert [(passage.fate, passage.interface) for passage in net.packets] == [
+        (Fate.SENT, alice),
+        (Fate.DELIVERED, server),
+        (Fate.SENT, server),
+        (Fate.DELIVERED, alice),
+        (Fate.SENT, alice),
+        (Fate.CLOSED_PORT, server),
+        (Fate.SENT, server),
+        (Fate.DELIVERED, alice),
     ]

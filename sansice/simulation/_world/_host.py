@@ -60,7 +60,7 @@ class Host:
         canonical = Address.of(address, 0).host
         if canonical in self._interfaces:
             raise ValueError(f"{self.name} has {canonical} already")
-        interface = Interface(self.name, behind.inside, self._receive, link=link)
+        interface = Interface(self.name, behind.inside, self._receive, label=canonical, link=link)
         behind.attach(canonical, interface)
         self._interfaces[canonical] = interface
         return interface
@@ -92,6 +92,8 @@ class Host:
 
     def send(self, interface: Interface, packet: Packet) -> None:
         """Put a packet on the way; what goes to an address of this host never leaves it."""
+        if self._world.watched:
+            self._world.note(self.name, Fate.SENT, packet, interface.name)
         if packet.destination[0] in self._interfaces:
             self._world.clock.at(self._world.clock.now, self._loop_back, packet)
         else:
@@ -119,8 +121,8 @@ class Host:
             self._refuse(packet)
             return
         world = self._world
-        if world.packets is not None:
-            world.note(self.name, Fate.DELIVERED, packet)
+        if world.watched:
+            world.note(self.name, Fate.DELIVERED, packet, self._interfaces[packet[1][0]].name)
         node, socket = bound
         if packet.icmp is None:
             node.driver.datagrams(socket, [(packet.source, packet.data)])
@@ -128,9 +130,10 @@ class Host:
             node.driver.icmp(socket, packet.quoted, packet.icmp)
 
     def _refuse(self, packet: Packet) -> None:
-        self._world.lose(self.name, Fate.CLOSED_PORT, packet)
+        interface = self._interfaces[packet.destination[0]]
+        self._world.lose(self.name, Fate.CLOSED_PORT, packet, interface.name)
         # RFC 1122 3.2.2: no ICMP error about an ICMP error
         if self.icmp and packet.icmp is None:
             error = PORT_UNREACHABLE[":" in packet.source[0]]
             answer = Packet(Address(packet.destination[0], 0), packet.source, b"", error, packet.destination)
-            self.send(self._interfaces[packet.destination[0]], answer)
+            self.send(interface, answer)

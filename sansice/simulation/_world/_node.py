@@ -28,7 +28,7 @@ from sansice.machine import (
 )
 
 from ._clock import SimulationError
-from ._packets import Fate, Packet
+from ._packets import Packet
 from ._segment import Interface
 from ._world import World
 
@@ -172,11 +172,7 @@ class Node:
         if bound is None or not destination[1] or len(data) > MAX_PAYLOAD or (":" in destination[0]) != (":" in bound[0][0]):
             self.refused += 1
             return
-        packet = Packet(bound[0], destination, data)
-        world = self._world
-        if world.packets is not None:
-            world.note(self.host.name, Fate.SENT, packet)
-        self.host.send(bound[1], packet)
+        self.host.send(bound[1], Packet(bound[0], destination, data))
 
     def send_stream(self, socket: SocketId, data: bytes) -> None:
         """Nothing: no stream ever opened."""

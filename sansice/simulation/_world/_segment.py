@@ -14,6 +14,8 @@ class Interface:
     """Where a host or a router touches a segment.
 
     Attributes:
+        owner: the name of the host, NAT or router.
+        name: of the interface: its owner's and what distinguishes it there, such as an address.
         receive: what takes the packets that arrive. Its second argument says whether no machine is on the stack, so that
             a hop which takes no time may hand the packet over at once.
         router: whether it passes packets on. A router is given a packet that takes no time even under a machine,
@@ -21,28 +23,38 @@ class Interface:
         line: the interface's own access link, where it has one.
     """
 
-    __slots__ = ("line", "name", "receive", "router", "segment")
+    __slots__ = ("line", "name", "owner", "receive", "router", "segment")
 
     def __init__(
         self,
-        name: str,
+        owner: str,
         segment: Segment,
         receive: Callable[[Packet, bool], None],
         *,
+        label: str = "",
         router: bool = False,
         link: Link | None = None,
     ) -> None:
-        self.name: str = name
+        self.owner: str = owner
+        self.name: str = f"{owner} {label}" if label else owner
         self.segment: Segment = segment
         self.receive: Callable[[Packet, bool], None] = receive
         self.router: bool = router
         self.line: Line | None = None
         if link is not None:
-            self.line = Line(segment.world, f"{name} at {segment.name}", link)
+            self.line = Line(segment.world, f"{owner} at {segment.name}", link)
 
     def arrive(self, packet: Packet) -> None:
         """Take a packet out of the event heap."""
+        if self.router:
+            self.note_arrival(packet)
         self.receive(packet, True)
+
+    def note_arrival(self, packet: Packet) -> None:
+        """Tell who watches that a packet reached a router here."""
+        world = self.segment.world
+        if world.watched:
+            world.note(self.owner, Fate.ARRIVED, packet, self.name)
 
     def send(self, packet: Packet, direct: bool = False) -> None:
         """Put a packet onto the segment."""
@@ -99,7 +111,7 @@ class Segment:
             ValueError: it is taken.
         """
         if address in self._interfaces:
-            raise ValueError(f"{address} is taken at {self.name} by {self._interfaces[address].name}")
+            raise ValueError(f"{address} is taken at {self.name} by {self._interfaces[address].owner}")
         self._interfaces[address] = interface
 
     def carry(self, sender: Interface, packet: Packet, direct: bool) -> None:
@@ -115,6 +127,8 @@ class Segment:
         line = self._line
         if line.steady and sender.line is None and receiver.line is None:
             if line.latency == 0.0 and (direct or receiver.router):
+                if world.watched and receiver.router:
+                    receiver.note_arrival(packet)
                 receiver.receive(packet, direct)
             else:
                 clock = world.clock

@@ -19,34 +19,47 @@ class World:
     Attributes:
         clock: the one event heap.
         drop: the test's own fault: a pure function from packet to whether it vanishes.
-        packets: the trace, or ``None`` when nobody watches.
+        packets: the trace, or ``None`` where none is kept.
+        watched: whether anybody wants to know what happens to packets; where nobody does, nothing is built to tell it.
         lost: how many packets met which end other than a socket.
         zone: the answers of the name service.
         unix: what the wall clock read at the start, minus the virtual time of the start.
         icmp: whether hosts answer a datagram to a closed port.
     """
 
-    __slots__ = ("clock", "drop", "icmp", "lost", "packets", "seed", "unix", "zone")
+    __slots__ = ("_observers", "clock", "drop", "icmp", "lost", "packets", "seed", "unix", "watched", "zone")
 
     def __init__(self, *, seed: int | str, start: float, unix: float, icmp: bool, trace: int) -> None:
         self.clock: Clock = Clock(start)
         self.seed: int | str = seed
         self.drop: Callable[[Packet], bool] | None = None
         self.packets: deque[Passage] | None = deque(maxlen=trace) if trace else None
+        self.watched: bool = self.packets is not None
+        self._observers: list[Callable[[Passage], object]] = []
         self.lost: Counter[Fate] = Counter()
         self.zone: dict[str, tuple[Record, ...] | ResolveError] = {}
         self.unix: float = unix - start
         self.icmp: bool = icmp
 
-    def note(self, place: str, fate: Fate, packet: Packet) -> None:
-        """Add a line to the trace."""
-        if self.packets is not None:
-            self.packets.append(Passage(self.clock.now, place, fate, packet))
+    def watch(self, observer: Callable[[Passage], object]) -> None:
+        """Have ``observer`` called with every line of the trace, as it happens."""
+        self._observers.append(observer)
+        self.watched = True
 
-    def lose(self, place: str, fate: Fate, packet: Packet) -> None:
+    def note(self, place: str, fate: Fate, packet: Packet, interface: str = "") -> None:
+        """Add a line to the trace."""
+        if not self.watched:
+            return
+        passage = Passage(self.clock.now, place, fate, packet, interface)
+        if self.packets is not None:
+            self.packets.append(passage)
+        for observer in self._observers:
+            observer(passage)
+
+    def lose(self, place: str, fate: Fate, packet: Packet, interface: str = "") -> None:
         """Count, and trace, a packet that goes no further."""
         self.lost[fate] += 1
-        self.note(place, fate, packet)
+        self.note(place, fate, packet, interface)
 
     def random(self, label: str) -> random.Random:
         """A random source of this world's seed, the same for the same ``label``.
