@@ -17,6 +17,30 @@ from ._recording._recording import (
     replay as replay,
 )
 from ._responder import BindingResponder as BindingResponder
+from ._scene._changes import (
+    At as At,
+    HostSlept as HostSlept,
+    InterfaceDown as InterfaceDown,
+    InterfaceReaddressed as InterfaceReaddressed,
+    InterfaceUp as InterfaceUp,
+    LinkChanged as LinkChanged,
+    NatRebooted as NatRebooted,
+    ServerRebooted as ServerRebooted,
+)
+from ._scene._parts import (
+    AgentSpec as AgentSpec,
+    Expectation as Expectation,
+    HostSpec as HostSpec,
+    InterfaceSpec as InterfaceSpec,
+    NameSpec as NameSpec,
+    NatSpec as NatSpec,
+    SegmentSpec as SegmentSpec,
+    StunServerSpec as StunServerSpec,
+)
+from ._scene._program import Program as Program
+from ._scene._scene import Scene as Scene
+from ._scene._scene_world import SceneWorld as SceneWorld
+from ._scene._simulate import SceneRun as SceneRun, simulate as simulate
 from ._world._clock import SimulationError as SimulationError
 from ._world._host import Host as Host
 from ._world._link import Link as Link

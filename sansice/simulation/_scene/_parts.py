@@ -1,0 +1,196 @@
+"""What a scene is made of: places, computers, servers, agents, and what to expect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import attrs
+
+from sansice.machine import Address
+from sansice.simulation._nat._nat import Filtering, Mapping
+from sansice.simulation._world._link import Link
+
+INTERNET = "internet"  # the place that every scene has
+
+
+def as_texts(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """One text or several, as a tuple."""
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+def _as_addresses(texts: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(_as_address(text) for text in as_texts(texts))
+
+
+def _as_address(text: str) -> str:
+    return Address.of(text, 0).host
+
+
+def _a_name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError(f"{attribute.name}: {value!r:.60} is no name")
+
+
+def check_seconds(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    """Refuse what is no time from 0 on; a validator of attrs."""
+    if not 0.0 <= value < math.inf:
+        raise ValueError(f"{attribute.name}: {value!r} is not a number of seconds from 0 on")
+
+
+def _a_port(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if not 0 < value < 65536:
+        raise ValueError(f"{attribute.name}: {value!r} is outside 1..65535")
+
+
+@attrs.frozen
+class SegmentSpec:
+    """A local network without a way out: a VPN's tunnel, the bridge of containers, a LAN on its own.
+
+    Attributes:
+        name: to stand behind.
+        link: how it treats packets.
+    """
+
+    name: str = attrs.field(validator=_a_name)
+    link: Link = attrs.field(factory=Link, kw_only=True)
+
+
+@attrs.frozen
+class NatSpec:
+    """A NAT and the network inside it.
+
+    Attributes:
+        name: what its hosts stand behind.
+        outside: its outer addresses; a family without one is routed untranslated.
+        preset: the name of a kind of NAT. What is not ``None`` below replaces what the preset says.
+        mapping, filtering, lifetime, hairpinning, alg: see `Network.nat`.
+        behind: the place outside.
+        link: its access link.
+        lan: how the network inside treats packets.
+    """
+
+    name: str = attrs.field(validator=_a_name)
+    outside: tuple[str, ...] = attrs.field(converter=_as_addresses)
+    preset: str = "port-restricted"
+    mapping: Mapping | None = attrs.field(default=None, kw_only=True)
+    filtering: Filtering | None = attrs.field(default=None, kw_only=True)
+    lifetime: float | None = attrs.field(default=None, kw_only=True)
+    hairpinning: bool | None = attrs.field(default=None, kw_only=True)
+    alg: bool | None = attrs.field(default=None, kw_only=True)
+    behind: str = attrs.field(default=INTERNET, kw_only=True)
+    link: Link | None = attrs.field(default=None, kw_only=True)
+    lan: Link = attrs.field(factory=Link, kw_only=True)
+
+
+@attrs.frozen
+class InterfaceSpec:
+    """One interface of a host that has them in different places.
+
+    Attributes:
+        address: a literal.
+        behind: the place where it is attached.
+        link: its access link.
+        up: whether it is up when the scene begins.
+    """
+
+    address: str = attrs.field(converter=_as_address)
+    behind: str = INTERNET
+    link: Link | None = attrs.field(default=None, kw_only=True)
+    up: bool = attrs.field(default=True, kw_only=True)
+
+
+@attrs.frozen
+class HostSpec:
+    """A computer.
+
+    Attributes:
+        name: of the host.
+        addresses: one literal or several, an interface each, all attached at ``behind`` over a ``link`` of their own.
+        behind: the place.
+        link: the access link of each of these interfaces.
+        interfaces: more interfaces, elsewhere.
+    """
+
+    name: str = attrs.field(validator=_a_name)
+    addresses: tuple[str, ...] = attrs.field(default=(), converter=_as_addresses)
+    behind: str = attrs.field(default=INTERNET, kw_only=True)
+    link: Link | None = attrs.field(default=None, kw_only=True)
+    interfaces: tuple[InterfaceSpec, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+
+    @property
+    def all_interfaces(self) -> tuple[InterfaceSpec, ...]:
+        """The interfaces of both ways to write them, in the order in which they are attached."""
+        return (*(InterfaceSpec(address, self.behind, link=self.link) for address in self.addresses), *self.interfaces)
+
+
+@attrs.frozen
+class StunServerSpec:
+    """A host that answers Binding requests; its URI is ``stun:ADDRESS:PORT``.
+
+    Attributes:
+        name: of the host.
+        addresses: one literal or several.
+        port: UDP, on each of them.
+        behind: the place.
+    """
+
+    name: str = attrs.field(validator=_a_name)
+    addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
+    port: int = attrs.field(default=3478, validator=_a_port, kw_only=True)
+    behind: str = attrs.field(default=INTERNET, kw_only=True)
+
+
+@attrs.frozen
+class NameSpec:
+    """What the name service answers.
+
+    Attributes:
+        name: a domain name.
+        addresses: of it, both families.
+    """
+
+    name: str = attrs.field(validator=_a_name)
+    addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
+
+
+@attrs.frozen
+class AgentSpec:
+    """An ICE agent, and the program around it, which exchanges descriptions and some data.
+
+    Attributes:
+        host: where it runs.
+        controlling: the first guess of its role.
+        ice_servers: URIs of the servers it asks.
+        name: of the agent; that of its host if left out.
+        peer: the name of the agent it connects with; may be left out where there are two.
+        start: when it begins to gather, seconds.
+    """
+
+    host: str = attrs.field(validator=_a_name)
+    controlling: bool = attrs.field(default=False, kw_only=True)
+    ice_servers: tuple[str, ...] = attrs.field(default=(), converter=as_texts, kw_only=True)
+    name: str = attrs.field(default=attrs.Factory(lambda self: self.host, takes_self=True), validator=_a_name, kw_only=True)
+    peer: str = attrs.field(default="", kw_only=True)
+    start: float = attrs.field(default=0.0, validator=check_seconds, kw_only=True)
+
+
+@attrs.frozen
+class Expectation:
+    """How a scene ends, with any seed.
+
+    Attributes:
+        connected: whether the agents connect.
+        pair_types: the types of the pair that the first agent may select, as ``local-remote``; empty for any.
+        lasts: whether they are still connected at the end, after all changes.
+        later: where the agents of today do worse than ICE could: what will change.
+    """
+
+    connected: bool = True
+    pair_types: tuple[str, ...] = attrs.field(default=(), converter=as_texts, kw_only=True)
+    lasts: bool = attrs.field(default=attrs.Factory(lambda self: self.connected, takes_self=True), kw_only=True)
+    later: str = attrs.field(default="", kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.lasts and not self.connected:
+            raise ValueError("lasts: what never connects does not last")

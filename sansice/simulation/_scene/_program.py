@@ -1,0 +1,151 @@
+"""The program around an agent: it exchanges descriptions with its peer, then data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sansice.ice import (
+    CandidatePair,
+    DataReceived,
+    Description,
+    GatheringCompleted,
+    IceAgent,
+    IceState,
+    PairSelected,
+)
+from sansice.machine import Address, Event
+from sansice.simulation._network import Network
+from sansice.simulation._world._host import Host
+from sansice.simulation._world._node import Node
+from sansice.simulation._world._world import World
+
+PROBES = 3  # datagrams that the caller sends, and its peer echoes
+PROBE_INTERVAL = 0.02  # s: of voice
+
+_REACTED_TO = (GatheringCompleted, PairSelected, DataReceived)
+_OVER = (IceState.FAILED, IceState.CLOSED)
+
+
+class _ProgramNode(Node):
+    """A node whose events a program acts on: at the same instant, but not inside the machine's own step."""
+
+    __slots__ = ("_react",)
+
+    def __init__(self, host: Host, world: World, agent: IceAgent, react: Callable[[Event], None]) -> None:
+        self._react = react
+        super().__init__(host, world, agent)
+
+    def deliver(self, event: Event) -> None:
+        super().deliver(event)
+        if isinstance(event, _REACTED_TO):
+            self._clock.at(self._clock.now, self._react, event)
+
+
+class Program:
+    """Runs one agent of a scene as an application would.
+
+    It gathers, tells the peer's program what was gathered, and is told in turn. Once both have selected a pair, the caller
+    sends `PROBES` datagrams, and the other echoes them.
+
+    Attributes:
+        name: the agent's.
+        agent: the machine.
+        node: that runs it.
+        peer: the other program; `pair_up` sets it.
+        caller: whether this one sends first.
+        agreed_at: when both had first selected the same pair, virtual seconds.
+        agreed_on: the pair of the latest agreement, as seen from here.
+        probed_at: when the probes began.
+        sent, echoed: how many probes left, and how many came back.
+    """
+
+    __slots__ = (
+        "_network",
+        "_signalling",
+        "agent",
+        "agreed_at",
+        "agreed_on",
+        "caller",
+        "echoed",
+        "name",
+        "node",
+        "peer",
+        "probed_at",
+        "sent",
+    )
+
+    def __init__(self, name: str, agent: IceAgent, host: Host, network: Network, signalling: float) -> None:
+        self.name: str = name
+        self.agent: IceAgent = agent
+        self.node: Node = _ProgramNode(host, network.internet.world, agent, self._react)
+        self.peer: Program = self
+        self.caller: bool = False
+        self.agreed_at: float | None = None
+        self.agreed_on: CandidatePair | None = None
+        self.probed_at: float | None = None
+        self.sent: int = 0
+        self.echoed: int = 0
+        self._network = network
+        self._signalling = signalling
+
+    def pair_up(self, peer: Program) -> None:
+        """Make this the caller, and ``peer`` the called."""
+        self.peer, peer.peer, self.caller = peer, self, True
+
+    def begin(self) -> None:
+        """Gather from all addresses that the host has now."""
+        self.node.call(self.agent.gather, self.node.host.addresses)
+
+    def _react(self, event: Event) -> None:
+        match event:
+            case GatheringCompleted():
+                description = self.agent.local_description
+                self._network.at(self._network.now + self._signalling, lambda: self.peer.be_told(description))
+            case PairSelected():
+                caller = self if self.caller else self.peer
+                caller.compare()
+            case DataReceived():
+                self._take(event.data)
+
+    def be_told(self, description: Description) -> None:
+        """Know what the peer gathered."""
+        if self.agent.state not in _OVER:
+            self.node.call(self.agent.set_remote, description)
+
+    def compare(self) -> None:
+        """See whether both ends have selected the same pair by now, and begin to send once they have."""
+        pair, other = self.agent.selected_pair, self.peer.agent.selected_pair
+        if pair is None or other is None or not is_same_pair(pair, other):
+            return
+        self.agreed_on, self.peer.agreed_on = pair, other
+        if self.agreed_at is None:
+            self.agreed_at = self.peer.agreed_at = self.probed_at = self._network.now
+            for number in range(PROBES):
+                self._network.at(self._network.now + number * PROBE_INTERVAL, self._probe)
+
+    def _probe(self) -> None:
+        if self.agent.writable:
+            self.sent += 1
+            self.node.call(self.agent.send, b"probe %d" % self.sent)
+
+    def _take(self, data: bytes) -> None:
+        if self.caller:
+            self.echoed += 1
+        elif self.agent.writable:
+            self.node.call(self.agent.send, data)
+
+
+def is_same_pair(pair: CandidatePair, other: CandidatePair) -> bool:
+    """Whether two ends mean the same path by their pairs.
+
+    Where a translator between the families is on the way, each end knows one of the addresses by another name.
+    """
+    near = pair.local.address == other.remote.address
+    far = pair.remote.address == other.local.address
+    if near and far:
+        return True
+    return (near or far) and _is_ipv6(pair) != _is_ipv6(other)
+
+
+def _is_ipv6(pair: CandidatePair) -> bool:
+    return isinstance(pair.remote.address, Address) and ":" in pair.remote.address.host

@@ -1,0 +1,102 @@
+"""Scenes as values: plain Python or JSON, and always possible to build."""
+
+from __future__ import annotations
+
+import attrs
+
+from sansice.simulation._world._link import Link
+
+from ._build import build
+from ._changes import At
+from ._check import check_scene
+from ._json import from_json, to_json
+from ._parts import AgentSpec, Expectation, HostSpec, NameSpec, NatSpec, SegmentSpec, StunServerSpec, check_seconds
+from ._scene_world import SceneWorld
+
+SIGNALLING = 0.05  # s: what a web socket to a server in the same country takes
+
+_INTERNET_LINK = Link(latency=0.02)
+
+
+@attrs.frozen(kw_only=True)
+class Scene:
+    """A network, the agents in it, and what befalls them.
+
+    A value: compare it, change it with `attrs.evolve`, keep it as JSON. A scene that exists can be built.
+
+    Example::
+
+        two_homes = Scene(
+            name="two-homes",
+            nats=(NatSpec("home A", "203.0.113.1"), NatSpec("home B", "198.51.100.1", "symmetric")),
+            hosts=(HostSpec("alice", "192.168.1.2", behind="home A"), HostSpec("bob", "192.168.1.2", behind="home B")),
+            servers=(StunServerSpec("stun", "192.0.2.9"),),
+            agents=(
+                AgentSpec("alice", controlling=True, ice_servers="stun:192.0.2.9"),
+                AgentSpec("bob", ice_servers="stun:192.0.2.9"),
+            ),
+        )
+        run = simulate(two_homes, seed=7)
+        print(run.connected, run.setup_ms, run.pair_types)
+
+    Attributes:
+        name: of the scene.
+        about: where one meets it, for a person.
+        internet: how the Internet, the place ``"internet"``, treats packets between two public addresses.
+        segments, nats, hosts, servers: what is there. Everything that stands ``behind`` something names it.
+        names: what the name service answers.
+        agents: who connects with whom.
+        signalling: seconds that a description takes from one agent to the other.
+        changes: what happens while it runs.
+        expect: how it ends.
+
+    Raises:
+        ValueError: it cannot be built; the text names the place.
+    """
+
+    name: str
+    about: str = ""
+    internet: Link = _INTERNET_LINK
+    segments: tuple[SegmentSpec, ...] = attrs.field(default=(), converter=tuple)
+    nats: tuple[NatSpec, ...] = attrs.field(default=(), converter=tuple)
+    hosts: tuple[HostSpec, ...] = attrs.field(default=(), converter=tuple)
+    servers: tuple[StunServerSpec, ...] = attrs.field(default=(), converter=tuple)
+    names: tuple[NameSpec, ...] = attrs.field(default=(), converter=tuple)
+    agents: tuple[AgentSpec, ...] = attrs.field(default=(), converter=tuple)
+    signalling: float = attrs.field(default=SIGNALLING, validator=check_seconds)
+    changes: tuple[At, ...] = attrs.field(default=(), converter=tuple)
+    expect: Expectation = attrs.field(factory=Expectation)
+
+    def __attrs_post_init__(self) -> None:
+        check_scene(self)
+
+    def peer_of(self, agent: AgentSpec) -> str:
+        """The name of the agent with which ``agent`` connects; "" if nothing says so."""
+        if agent.peer or len(self.agents) != 2:
+            return agent.peer
+        return next(other.name for other in self.agents if other is not agent)
+
+    def build(self, *, seed: int | str = 0, trace: int = 0) -> SceneWorld:
+        """Make the network, with the agents on their hosts and everything that will happen on its clock.
+
+        Let it happen with ``world.network.run(...)``, or use `simulate`.
+
+        Args:
+            seed: of everything random.
+            trace: see `Network`.
+        """
+        return build(self, seed=seed, trace=trace)
+
+    def to_json(self) -> str:
+        """The scene as one JSON object, what has its default left out; `from_json` reads it."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Scene:
+        """Read what `to_json` wrote, or a person.
+
+        Raises:
+            ValueError: not JSON, a key that is not known, a value of the wrong kind, or a scene that cannot be built; the
+                text names the place, such as ``hosts[1].link.latency``.
+        """
+        return from_json(cls, text)
