@@ -101,7 +101,7 @@ def server(network, *addresses):
     host.run(BindingResponder(addresses))
 
 
-@pytest.mark.req("RFC8489-068", "RFC8489-071")
+@pytest.mark.req("RFC8489-071")
 def test_server_by_name_gives_a_server_reflexive_candidate():
     network = Network(seed=1, latency=0.01)
     server(network, "198.51.100.1")

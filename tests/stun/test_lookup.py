@@ -271,7 +271,7 @@ def test_a_port_that_is_taken_is_explained_for_every_target(world):
     assert failed.reason.count("in use") == 2
 
 
-@pytest.mark.req("RFC8489-087", "RFC8489-088")
+@pytest.mark.req("RFC8489-102")
 @pytest.mark.parametrize(("password", "ok"), [("secret", True), ("wrong", False)])
 def test_long_term_credentials_open_the_door_of_a_server_that_asks_for_them(password, ok):
     world = World()

@@ -106,7 +106,7 @@ def test_a_batch_is_answered_in_its_order():
     assert serving.stats.responses == 3
 
 
-@pytest.mark.req("RFC8489-008", "RFC8489-116", "RFC8489-117")
+@pytest.mark.req("RFC8489-008", "RFC8489-116")
 def test_fingerprint_is_in_the_answer_if_it_was_in_the_request_and_is_not_asked_for():
     serving = Serving()
     response = serving.answer(binding(fingerprint=True))

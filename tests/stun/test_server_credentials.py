@@ -126,6 +126,12 @@ def test_an_authenticated_request_is_answered_under_the_users_key(client, guarde
     assert (guarded.stats.responses, guarded.stats.errors) == (1, {401: 1})
 
 
+@pytest.mark.req("RFC8489-133")
+def test_the_realm_is_told_as_opaque_string_prepares_it():
+    authentication = ServerAuthentication(realm="A\u030a\u00a0b", lookup_key=StaticUsers({}))
+    assert Serving(authentication=authentication).answer(binding()).get(REALM) == "\u00c5 b"
+
+
 @pytest.mark.req("RFC8489-090")
 def test_no_two_clients_share_a_nonce(guarded):
     sources = [CLIENT, CLIENT._replace(port=1), CLIENT._replace(host="192.0.2.2")]
