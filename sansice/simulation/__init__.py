@@ -6,6 +6,13 @@ seed gives the same packets. Nothing here touches a real socket or a real clock.
 
 from ._contract._clauses import Call as Call, Clause as Clause, ContractBreach as ContractBreach
 from ._contract._contract import check_machine as check_machine
+from ._library._library import scene as scene, scenes as scenes
+from ._library._matrix import (
+    MATRIX_KINDS as MATRIX_KINDS,
+    MatrixCell as MatrixCell,
+    matrix as matrix,
+    matrix_scene as matrix_scene,
+)
 from ._nat._nat import Filtering as Filtering, Mapping as Mapping, Nat as Nat
 from ._network import Network as Network
 from ._recording._recording import (

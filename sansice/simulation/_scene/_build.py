@@ -59,7 +59,11 @@ _KINDS = {
 
 
 def _add_nat(world: SceneWorld, spec: NatSpec) -> Nat:
-    mapping, filtering = _KINDS[spec.preset]
+    mapping, filtering = _KINDS[
+        spec.preset.replace("linux-masquerade-open-input", "port-restricted")
+        .replace("linux-masquerade", "port-restricted")
+        .replace("cgnat", "port-restricted")
+    ]
     return world.network.nat(
         *spec.outside,
         mapping=spec.mapping or mapping,
@@ -87,7 +91,7 @@ def _add_agents(world: SceneWorld) -> None:
     for spec in world.scene.agents:
         host = world.hosts[spec.host]
         agent = IceAgent(controlling=spec.controlling, servers=spec.ice_servers, entropy=host.entropy)
-        program = Program(spec.name, agent, host, world.network, world.scene.signalling)
+        program = Program(spec.name, agent, host, world.network, world.scene.signalling, world.scene.payload)
         world.programs[spec.name] = program
         peer = world.programs.get(world.scene.peer_of(spec))
         if peer is not None:

@@ -107,11 +107,12 @@ def _check_addresses(scene: Scene) -> None:
     nats = {spec.name: spec for spec in scene.nats}
     taken: dict[tuple[str, str], str] = {}
     for where, address, behind in _attached(scene):
-        for place in _known_at(address, behind, nats):
+        places = list(_known_at(address, behind, nats))
+        for place in places:
             other = taken.setdefault((place, address), where)
             if other != where:
                 raise ValueError(f"{where}: {address} at {place!r} is {other}'s, and no NAT stands between them")
-        if place == INTERNET and _is_private(address):
+        if places[-1] == INTERNET and _is_private(address):
             raise ValueError(f"{where}: {address} is private, and no NAT stands between it and the Internet")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import attrs
 
@@ -27,7 +28,8 @@ def _as_address(text: str) -> str:
     return Address.of(text, 0).host
 
 
-def _a_name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+def a_name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    """Refuse what is no name for people; a validator of attrs."""
     if not isinstance(value, str) or not value or not value.isprintable():
         raise ValueError(f"{attribute.name}: {value!r:.60} is no name")
 
@@ -36,6 +38,16 @@ def check_seconds(instance: object, attribute: attrs.Attribute[float], value: fl
     """Refuse what is no time from 0 on; a validator of attrs."""
     if not 0.0 <= value < math.inf:
         raise ValueError(f"{attribute.name}: {value!r} is not a number of seconds from 0 on")
+
+
+def parts_of(cls: type) -> Callable[[object, attrs.Attribute[Any], tuple[object, ...]], None]:
+    """A validator of attrs: a tuple of nothing but ``cls``."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
+        if not isinstance(value, tuple) or not all(isinstance(one, cls) for one in value):
+            raise ValueError(f"{attribute.name}: a tuple of {cls.__name__}, not {value!r:.80}")
+
+    return check
 
 
 def _a_port(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -52,7 +64,7 @@ class SegmentSpec:
         link: how it treats packets.
     """
 
-    name: str = attrs.field(validator=_a_name)
+    name: str = attrs.field(validator=a_name)
     link: Link = attrs.field(factory=Link, kw_only=True)
 
 
@@ -70,7 +82,7 @@ class NatSpec:
         lan: how the network inside treats packets.
     """
 
-    name: str = attrs.field(validator=_a_name)
+    name: str = attrs.field(validator=a_name)
     outside: tuple[str, ...] = attrs.field(converter=_as_addresses)
     preset: str = "port-restricted"
     mapping: Mapping | None = attrs.field(default=None, kw_only=True)
@@ -112,11 +124,11 @@ class HostSpec:
         interfaces: more interfaces, elsewhere.
     """
 
-    name: str = attrs.field(validator=_a_name)
+    name: str = attrs.field(validator=a_name)
     addresses: tuple[str, ...] = attrs.field(default=(), converter=_as_addresses)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
     link: Link | None = attrs.field(default=None, kw_only=True)
-    interfaces: tuple[InterfaceSpec, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    interfaces: tuple[InterfaceSpec, ...] = attrs.field(default=(), validator=parts_of(InterfaceSpec), kw_only=True)
 
     @property
     def all_interfaces(self) -> tuple[InterfaceSpec, ...]:
@@ -135,7 +147,7 @@ class StunServerSpec:
         behind: the place.
     """
 
-    name: str = attrs.field(validator=_a_name)
+    name: str = attrs.field(validator=a_name)
     addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
     port: int = attrs.field(default=3478, validator=_a_port, kw_only=True)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
@@ -150,7 +162,7 @@ class NameSpec:
         addresses: of it, both families.
     """
 
-    name: str = attrs.field(validator=_a_name)
+    name: str = attrs.field(validator=a_name)
     addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
 
 
@@ -167,10 +179,10 @@ class AgentSpec:
         start: when it begins to gather, seconds.
     """
 
-    host: str = attrs.field(validator=_a_name)
+    host: str = attrs.field(validator=a_name)
     controlling: bool = attrs.field(default=False, kw_only=True)
     ice_servers: tuple[str, ...] = attrs.field(default=(), converter=as_texts, kw_only=True)
-    name: str = attrs.field(default=attrs.Factory(lambda self: self.host, takes_self=True), validator=_a_name, kw_only=True)
+    name: str = attrs.field(default=attrs.Factory(lambda self: self.host, takes_self=True), validator=a_name, kw_only=True)
     peer: str = attrs.field(default="", kw_only=True)
     start: float = attrs.field(default=0.0, validator=check_seconds, kw_only=True)
 

@@ -22,6 +22,8 @@ from sansice.simulation._world._world import World
 PROBES = 3  # datagrams that the caller sends, and its peer echoes
 PROBE_INTERVAL = 0.02  # s: of voice
 
+PROBE = 0x80  # the first byte of RTP, RFC 7983 7: none of STUN's
+
 _REACTED_TO = (GatheringCompleted, PairSelected, DataReceived)
 _OVER = (IceState.FAILED, IceState.CLOSED)
 
@@ -61,6 +63,7 @@ class Program:
 
     __slots__ = (
         "_network",
+        "_payload",
         "_signalling",
         "agent",
         "agreed_at",
@@ -74,7 +77,7 @@ class Program:
         "sent",
     )
 
-    def __init__(self, name: str, agent: IceAgent, host: Host, network: Network, signalling: float) -> None:
+    def __init__(self, name: str, agent: IceAgent, host: Host, network: Network, signalling: float, payload: int) -> None:
         self.name: str = name
         self.agent: IceAgent = agent
         self.node: Node = _ProgramNode(host, network.internet.world, agent, self._react)
@@ -87,6 +90,7 @@ class Program:
         self.echoed: int = 0
         self._network = network
         self._signalling = signalling
+        self._payload = payload
 
     def pair_up(self, peer: Program) -> None:
         """Make this the caller, and ``peer`` the called."""
@@ -126,7 +130,7 @@ class Program:
     def _probe(self) -> None:
         if self.agent.writable:
             self.sent += 1
-            self.node.call(self.agent.send, b"probe %d" % self.sent)
+            self.node.call(self.agent.send, bytes([PROBE]) * self._payload)
 
     def _take(self, data: bytes) -> None:
         if self.caller:

@@ -10,12 +10,31 @@ from ._build import build
 from ._changes import At
 from ._check import check_scene
 from ._json import from_json, to_json
-from ._parts import AgentSpec, Expectation, HostSpec, NameSpec, NatSpec, SegmentSpec, StunServerSpec, check_seconds
+from ._parts import (
+    AgentSpec,
+    Expectation,
+    HostSpec,
+    NameSpec,
+    NatSpec,
+    SegmentSpec,
+    StunServerSpec,
+    a_name,
+    check_seconds,
+    parts_of,
+)
 from ._scene_world import SceneWorld
 
 SIGNALLING = 0.05  # s: what a web socket to a server in the same country takes
 
+VOICE = 160  # bytes: 20 ms of G.711
+MAX_PAYLOAD = 65507  # of UDP over IPv4, as `Node` has it
+
 _INTERNET_LINK = Link(latency=0.02)
+
+
+def _a_payload(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if not 1 <= value <= MAX_PAYLOAD:
+        raise ValueError(f"payload: {value!r} is outside 1..{MAX_PAYLOAD} bytes")
 
 
 @attrs.frozen(kw_only=True)
@@ -47,24 +66,28 @@ class Scene:
         names: what the name service answers.
         agents: who connects with whom.
         signalling: seconds that a description takes from one agent to the other.
+        payload: bytes in each datagram of the application's, 160 of voice if left out.
         changes: what happens while it runs.
+        duration: seconds that it runs at least; 0 for until all is settled, or 45 s after the last change.
         expect: how it ends.
 
     Raises:
         ValueError: it cannot be built; the text names the place.
     """
 
-    name: str
+    name: str = attrs.field(validator=a_name)
     about: str = ""
     internet: Link = _INTERNET_LINK
-    segments: tuple[SegmentSpec, ...] = attrs.field(default=(), converter=tuple)
-    nats: tuple[NatSpec, ...] = attrs.field(default=(), converter=tuple)
-    hosts: tuple[HostSpec, ...] = attrs.field(default=(), converter=tuple)
-    servers: tuple[StunServerSpec, ...] = attrs.field(default=(), converter=tuple)
-    names: tuple[NameSpec, ...] = attrs.field(default=(), converter=tuple)
-    agents: tuple[AgentSpec, ...] = attrs.field(default=(), converter=tuple)
+    segments: tuple[SegmentSpec, ...] = attrs.field(default=(), validator=parts_of(SegmentSpec))
+    nats: tuple[NatSpec, ...] = attrs.field(default=(), validator=parts_of(NatSpec))
+    hosts: tuple[HostSpec, ...] = attrs.field(default=(), validator=parts_of(HostSpec))
+    servers: tuple[StunServerSpec, ...] = attrs.field(default=(), validator=parts_of(StunServerSpec))
+    names: tuple[NameSpec, ...] = attrs.field(default=(), validator=parts_of(NameSpec))
+    agents: tuple[AgentSpec, ...] = attrs.field(default=(), validator=parts_of(AgentSpec))
     signalling: float = attrs.field(default=SIGNALLING, validator=check_seconds)
-    changes: tuple[At, ...] = attrs.field(default=(), converter=tuple)
+    payload: int = attrs.field(default=VOICE, validator=_a_payload)
+    changes: tuple[At, ...] = attrs.field(default=(), validator=parts_of(At))
+    duration: float = attrs.field(default=0.0, validator=check_seconds)
     expect: Expectation = attrs.field(factory=Expectation)
 
     def __attrs_post_init__(self) -> None:

@@ -74,8 +74,7 @@ def simulate(
     Args:
         scene: what runs.
         seed: of everything random; the same seed gives the same run, byte for byte.
-        until: virtual seconds to stop at. Left out: once everything is settled, or, where the scene has changes, 45 s after
-            the last of them.
+        until: virtual seconds to stop at. Left out: as `Scene.duration` says.
         observers: called with each line about packets, see `Network.watch`.
         trace: how many of these lines to keep, see `Network`.
 
@@ -108,10 +107,10 @@ def run_to_end(world: SceneWorld, until: float | None = None) -> None:
     """Let a scene's time pass, as `simulate` does."""
     scene = world.scene
     started = max((agent.start for agent in scene.agents), default=0.0)
+    if until is None and (scene.changes or scene.duration):
+        until = max(scene.duration, started + SETTLING, *(at.ends + AFTERMATH for at in scene.changes))
     if until is not None:
         world.network.run(until=until)
-    elif scene.changes:
-        world.network.run(until=max(started + SETTLING, max(at.ends for at in scene.changes) + AFTERMATH))
     else:
         callers = world.callers
         world.network.run(until=started + SETTLING, when=lambda: all(_is_settled(caller) for caller in callers))
