@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sansice.machine import Address, DropReason
-from sansice.simulation._inspect import weigh
+from sansice.simulation._contract._inspect import weigh
 from sansice.stun import (
     ERROR_CODE,
     NONCE,
@@ -263,6 +263,7 @@ def test_a_choice_outside_a_shorter_list_is_refused():
     assert_bad_request(ask(server, message), DropReason.BID_DOWN)
 
 
+@pytest.mark.req("RFC8489-083")
 def test_indications_have_no_place_in_it():
     server = long_term()
     message = request((USERNAME, "user"), key=MD5_KEY, kind=MessageClass.INDICATION)
@@ -593,7 +594,7 @@ def test_a_server_offers_what_it_supports(algorithms):
 
 
 @pytest.mark.parametrize("realm", ["", "a" * 128, "ex\tample"])
-def test_a_realm_can_be_sent(realm):
+def test_a_realm_that_cannot_be_sent_is_refused(realm):
     with pytest.raises(ValueError, match=r"empty|limit|not allowed"):
         ServerAuthentication(realm=realm, lookup_key=StaticUsers({}))
 
