@@ -18,9 +18,6 @@ from sansice.machine import (
     RecordKind,
     ResolveError,
     SendDatagram,
-    SendStream,
-    SetReading,
-    SocketError,
     SocketErrorKind,
     SocketId,
     SrvRecord,
@@ -117,17 +114,6 @@ def test_a_host_runs_out_of_ports(monkeypatch):
     host = Network().host("A", A)
     assert {host.run(Peer(A)).machine.local.port for _ in range(2)} == {49152, 49153}
     assert failed(host.run(Peer(A))) == [SocketErrorKind.NO_RESOURCES]
-
-
-@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS, Transport.DTLS])
-def test_streams_are_clearly_unsupported(transport):
-    node = Network().host("A", A).run(Machine())
-    peer = Network().host("A", A).run(Peer(A))
-    peer.call(peer.machine.do, OpenSocket(SocketId(2), transport, Address(A, 0), PORT_B))
-    assert peer.events[-1][1] == Failed(SocketError(SocketErrorKind.UNSUPPORTED, f"{transport.value} is not simulated, only udp"))
-    node.call(lambda *, now: None)
-    peer.call(peer.machine.do, SendStream(SocketId(2), b"x"), SetReading(SocketId(2), enabled=False))
-    assert list(peer.sockets) == [SOCKET]
 
 
 def test_a_machine_that_opens_one_id_twice_is_named():

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from sansice.machine import Address, Entropy, IcmpError, Machine, SocketError, SocketErrorKind, SocketId
 
 from ._link import Link
 from ._node import Node
 from ._packets import Fate, Packet
+from ._reads import AT_ONCE, StreamReads
 from ._segment import Interface, Place
+from ._tcp_ports import TcpPorts
 from ._world import World
 
 FIRST_EPHEMERAL, EPHEMERALS = 49152, 65536 - 49152  # RFC 6335 6
 
 PORT_UNREACHABLE = {False: IcmpError(3, 3), True: IcmpError(1, 4, ipv6=True)}  # RFC 792, RFC 4443 3.1
+
+
+class Taker(Protocol):
+    """What is told of datagrams: `sansice.driver.Driver`, or a socket that makes something of them first."""
+
+    def datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]]) -> None:
+        """Datagrams have arrived."""
+        ...
+
+    def icmp(self, socket: SocketId, destination: Address, error: IcmpError) -> None:
+        """A datagram came back."""
+        ...
+
+
+class Bound(Protocol):
+    """Who may have a UDP port: a `Node`, or one of its sockets."""
+
+    @property
+    def driver(self) -> Taker:
+        """Who is told."""
+        ...
 
 
 class Host:
@@ -21,16 +47,22 @@ class Host:
     Attributes:
         name: for people, and for the seeds of what is random about this host.
         icmp: whether it answers a datagram to a closed port with "port unreachable".
+        certificate: names and literal addresses that the certificate of its TLS and DTLS listeners is for; ``None``
+            without one.
+        reads: how programs here read their streams.
     """
 
-    __slots__ = ("_bound", "_drawn", "_entropy", "_interfaces", "_world", "icmp", "name")
+    __slots__ = ("_bound", "_drawn", "_entropy", "_interfaces", "_tcp", "_world", "certificate", "icmp", "name", "reads")
 
     def __init__(self, world: World, name: str) -> None:
         self._world = world
         self.name: str = name
         self.icmp: bool = world.icmp
+        self.certificate: tuple[str, ...] | None = None
+        self.reads: StreamReads = AT_ONCE
         self._interfaces: dict[str, Interface] = {}
-        self._bound: dict[Address, tuple[Node, SocketId]] = {}
+        self._bound: dict[Address, tuple[Bound, SocketId]] = {}
+        self._tcp: TcpPorts | None = None
         self._drawn = 0
         self._entropy: Entropy | None = None
 
@@ -45,6 +77,17 @@ class Host:
         if self._entropy is None:
             self._entropy = self._world.random(f"entropy of {self.name}").randbytes
         return self._entropy
+
+    @property
+    def tcp(self) -> TcpPorts:
+        """What the system knows of TCP: for programs that are no machines; `Node` opens what a machine wants."""
+        if self._tcp is None:
+            self._tcp = TcpPorts(self, self._world)
+        return self._tcp
+
+    def interface(self, address: str) -> Interface | None:
+        """The interface that has a canonical literal address."""
+        return self._interfaces.get(address)
 
     def attach(self, address: str, behind: Place, *, link: Link | None = None) -> Interface:
         """Add an interface with ``address`` at a segment or behind a NAT.
@@ -69,7 +112,7 @@ class Host:
         """Run a machine here, from now on. Several may run on one host; they share its ports."""
         return Node(self, self._world, machine)
 
-    def bind(self, node: Node, socket: SocketId, wanted: Address) -> tuple[Address, Interface] | SocketError:
+    def bind(self, node: Bound, socket: SocketId, wanted: Address) -> tuple[Address, Interface] | SocketError:
         """Give a node a UDP port; port 0 asks for any free one.
 
         Returns:
@@ -116,6 +159,9 @@ class Host:
         return None
 
     def _receive(self, packet: Packet, direct: bool) -> None:
+        if packet[5] is not None:
+            self._receive_tcp(packet)
+            return
         bound = self._bound.get(packet[1])
         if bound is None:
             self._refuse(packet)
@@ -128,6 +174,12 @@ class Host:
             node.driver.datagrams(socket, [(packet.source, packet.data)])
         else:
             node.driver.icmp(socket, packet.quoted, packet.icmp)
+
+    def _receive_tcp(self, packet: Packet) -> None:
+        if packet.icmp is None:
+            self.tcp.receive(packet)
+        else:
+            self.tcp.receive_error(packet)
 
     def _refuse(self, packet: Packet) -> None:
         interface = self._interfaces[packet.destination[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +22,6 @@ from sansice.machine import (
     Resolve,
     ResolveError,
     SocketError,
-    SocketErrorKind,
     SocketId,
     SrvRecord,
     Transport,
@@ -30,6 +30,7 @@ from sansice.machine import (
 from ._clock import SimulationError
 from ._packets import Packet
 from ._segment import Interface
+from ._sockets import Sockets
 from ._world import World
 
 if TYPE_CHECKING:
@@ -38,26 +39,29 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 MAX_PAYLOAD = 65507  # of UDP over IPv4: 65535 - 20 - 8; the same here for IPv6, as systems limit it
+MAX_UNSENT = 2**20  # bytes that may wait in one stream, as in `sansice.sockets`
 TIMER_LIMIT = 1000  # timers of one machine at one instant; more is a deadline that never moves on
 
 
 class Node:
     """One machine that runs on a host: the runtime of `sansice.driver.Driver` in virtual time.
 
-    UDP, timers, ICMP errors and names work as on a real system. Streams are not simulated: opening one
-    fails with `SocketErrorKind.UNSUPPORTED`.
+    Sockets, timers, ICMP errors and names work as on a real system, on all four transports. TLS and DTLS take their
+    round trips and encrypt nothing; what a listener presents is `Host.certificate`.
 
     Attributes:
         host: where it runs.
         machine: what runs.
         events: what the machine told, as (virtual time, event).
         refused: datagrams that a system would have refused to send: closed socket, port 0, other family, too long.
+        max_unsent: bytes that may wait in one stream; beyond them it fails with `SocketErrorKind.BACKLOG`.
         running: until `stop`.
     """
 
     __slots__ = (
         "_armed",
         "_clock",
+        "_others",
         "_scheduled",
         "_sockets",
         "_timers",
@@ -66,6 +70,7 @@ class Node:
         "events",
         "host",
         "machine",
+        "max_unsent",
         "refused",
         "running",
     )
@@ -75,10 +80,12 @@ class Node:
         self.machine: Machine = machine
         self.events: list[tuple[float, Event]] = []
         self.refused: int = 0
+        self.max_unsent: int = MAX_UNSENT
         self.running: bool = True
         self._world = world
         self._clock = world.clock
         self._sockets: dict[SocketId, tuple[Address, Interface]] = {}
+        self._others: Sockets | None = None  # made for the first that is more than a UDP socket, because most nodes have none
         self._armed = math.inf
         self._scheduled = math.inf
         self._timers = (math.nan, 0)
@@ -88,7 +95,13 @@ class Node:
     @property
     def sockets(self) -> dict[SocketId, Address]:
         """The open sockets and what they are bound to."""
-        return {socket: local for socket, (local, _) in self._sockets.items()}
+        udp = {socket: local for socket, (local, _) in self._sockets.items()}
+        return udp if self._others is None else udp | self._others.locals()
+
+    @property
+    def lost(self) -> Counter[str]:
+        """What TLS and DTLS lost, by reason, in the words of `sansice.sockets`: handshakes that failed, datagrams to nobody."""
+        return Counter() if self._others is None else self._others.lost
 
     def call(self, method: Callable[..., R], *args: object, **kwargs: object) -> R:
         """Run one of the machine's commands at the present virtual time, and perform what it wants.
@@ -98,10 +111,14 @@ class Node:
         return self.driver.call(method, *args, **kwargs)
 
     def stop(self) -> None:
-        """Stop running the machine without asking it, as a killed process would: its sockets close, its timer never fires."""
+        """Stop running the machine without asking it, as a killed process would: its timer never fires, its system closes its
+        sockets. Streams end, or are reset where something was not read.
+        """
         for local, _ in self._sockets.values():
             self.host.unbind(local)
         self._sockets.clear()
+        if self._others is not None:
+            self._others.die()
         self._armed = math.inf
         self.running = False
 
@@ -138,12 +155,14 @@ class Node:
         self.driver.timer(armed)
 
     def open_socket(self, action: OpenSocket) -> None:
-        """Bind a UDP socket."""
-        if action.socket in self._sockets:
+        """Bind a UDP socket, or begin to open another."""
+        others = self._others
+        if action.socket in self._sockets or (others is not None and action.socket in others):
             raise SimulationError(f"{type(self.machine).__name__} on {self.host.name} opens socket {action.socket} twice")
         if action.transport is not Transport.UDP:
-            text = f"{action.transport.value} is not simulated, only udp"
-            self.driver.socket_failed(action.socket, SocketError(SocketErrorKind.UNSUPPORTED, text))
+            if others is None:
+                others = self._others = Sockets(self, self._world)
+            others.open(action, self._local(action))
             return
         bound = self.host.bind(self, action.socket, self._local(action))
         if isinstance(bound, SocketError):
@@ -165,20 +184,28 @@ class Node:
         bound = self._sockets.pop(socket, None)
         if bound is not None:
             self.host.unbind(bound[0])
+        elif self._others is not None:
+            self._others.close(socket, mode)
 
     def send_datagram(self, socket: SocketId, destination: Address, data: bytes) -> None:
         """Put a datagram on the way."""
         bound = self._sockets.get(socket)
+        if bound is None and self._others is not None and self._others.send(socket, destination, data):
+            return
         if bound is None or not destination[1] or len(data) > MAX_PAYLOAD or (":" in destination[0]) != (":" in bound[0][0]):
             self.refused += 1
             return
         self.host.send(bound[1], Packet(bound[0], destination, data))
 
     def send_stream(self, socket: SocketId, data: bytes) -> None:
-        """Nothing: no stream ever opened."""
+        """Queue bytes on a stream."""
+        if self._others is not None:
+            self._others.send_stream(socket, data)
 
     def set_reading(self, socket: SocketId, enabled: bool) -> None:
-        """Nothing: no stream ever opened."""
+        """Pause or resume reading a stream."""
+        if self._others is not None:
+            self._others.set_reading(socket, enabled)
 
     def resolve(self, action: Resolve) -> None:
         """Answer from the zone, at this instant but not within the machine's own step."""

@@ -150,6 +150,7 @@ class Fate(enum.Enum):
     ASLEEP = "the host sleeps"
     INCOMPLETE = "the other fragments of its datagram did not come"
     CLOSED_PORT = "no socket at this port"
+    BACKLOG_FULL = "the listener has too many connections that are not open yet"
     NO_MAPPING = "the NAT has no such mapping"
     FILTERED = "the NAT lets this source not in"
     BLOCKED = "forbidden by a firewall"
