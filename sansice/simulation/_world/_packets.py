@@ -152,6 +152,7 @@ class Fate(enum.Enum):
     CLOSED_PORT = "no socket at this port"
     BACKLOG_FULL = "the listener has too many connections that are not open yet"
     NO_MAPPING = "the NAT has no such mapping"
+    FRAGMENT = "a NAT or firewall lets this fragment not through"
     FILTERED = "the NAT lets this source not in"
     BLOCKED = "forbidden by a firewall"
     NO_HAIRPIN = "the NAT does not turn packets round"
