@@ -60,5 +60,6 @@ from ._world._packets import (
     TcpFlags as TcpFlags,
     TcpSegment as TcpSegment,
 )
+from ._world._proxy import ForwardProxy as ForwardProxy
 from ._world._reads import StreamReads as StreamReads
 from ._world._segment import Interface as Interface, Segment as Segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping as Dictionary
 
 from sansice.machine import Record, ResolveError
 
@@ -14,6 +14,7 @@ from ._world._host import Host
 from ._world._link import Link
 from ._world._node import Node
 from ._world._packets import Fate, Packet, Passage
+from ._world._proxy import ForwardProxy
 from ._world._segment import Segment
 from ._world._world import World
 
@@ -176,6 +177,32 @@ class Network:
         """
         host = self.host(name, *addresses)
         return host.run(BindingResponder(host.addresses, port))
+
+    def proxy(
+        self,
+        *addresses: str,
+        port: int = 3128,
+        ports: Collection[int] | None = (443,),
+        credentials: Dictionary[str, str] | None = None,
+        behind: Nat | Segment | None = None,
+        link: Link | None = None,
+        name: str = "proxy",
+    ) -> Node:
+        """Add a host with a `ForwardProxy`: streams get through it with `sansice.ProxyOptions`.
+
+        Args:
+            addresses: its literals; `Host.attach` of the node's host adds more elsewhere, from which it connects, too.
+            port: where it listens.
+            ports: to which streams may go; ``None`` for all.
+            credentials: password by user; ``None`` for nobody having to say who he is.
+            behind, link: as for `host`.
+            name: for people and seeds.
+
+        Raises:
+            ValueError: what `host` raises.
+        """
+        host = self.host(name, *addresses, behind=behind, link=link)
+        return host.run(ForwardProxy(host.addresses, port, ports=ports, credentials=credentials))
 
     def resolve(self, name: str, answer: Iterable[Record] | ResolveError) -> None:
         """Say what the name service answers about ``name``: its records of every kind, or an error."""
