@@ -46,8 +46,9 @@ from ._scene._parts import (
 )
 from ._scene._program import Program as Program
 from ._scene._scene import Scene as Scene
+from ._scene._scene_run import SceneRun as SceneRun
 from ._scene._scene_world import SceneWorld as SceneWorld
-from ._scene._simulate import SceneRun as SceneRun, simulate as simulate
+from ._scene._simulate import simulate as simulate
 from ._world._clock import SimulationError as SimulationError
 from ._world._host import Host as Host
 from ._world._link import Link as Link

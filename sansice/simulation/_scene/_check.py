@@ -109,9 +109,10 @@ def _check_addresses(scene: Scene) -> None:
     for where, address, behind in _attached(scene):
         places = list(_known_at(address, behind, nats))
         for place in places:
-            other = taken.setdefault((place, address), where)
-            if other != where:
-                raise ValueError(f"{where}: {address} at {place!r} is {other}'s, and no NAT stands between them")
+            if (place, address) in taken:
+                other = taken[place, address]
+                raise ValueError(f"{where}: {address} at {place!r} is taken by {other}, and no NAT stands between them")
+            taken[place, address] = where
         if places[-1] == INTERNET and _is_private(address):
             raise ValueError(f"{where}: {address} is private, and no NAT stands between it and the Internet")
 
@@ -135,6 +136,10 @@ def _check_routes(scene: Scene) -> None:
     crowd = [(place, where) for where, _, place in _attached(scene)]
     for index, host in enumerate(scene.hosts):
         where = f"hosts[{index}] {host.name!r}"
+        addresses = [interface.address for interface in host.all_interfaces]
+        for address in addresses:
+            if addresses.count(address) > 1:
+                raise ValueError(f"{where}: {address} twice")
         places = {interface.behind for interface in host.all_interfaces}
         if not places:
             raise ValueError(f"{where}: no address, so no route to anybody")

@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from sansice.machine import Address
+
 VERSION = 1
 _VERSION_KEY = "scene_version"
 _NEVER = "never"  # JSON has no infinity
@@ -78,6 +80,8 @@ def _is_default(value: attrs.AttrsInstance, name: str, one: object) -> bool:
 def _dump(value: Any, kind: Any) -> object:
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, Address):
+        return str(value)
     if isinstance(value, tuple):
         return [_dump(one, typing.get_args(kind)[0]) for one in value]
     if attrs.has(type(value)):
@@ -108,8 +112,10 @@ def _load(value: Any, kind: Any, path: str) -> Any:
     [only] = [one for one in _alternatives(kind) if one is not type(None)]
     if classes:
         return _load_object(value, only, path)
+    if only is Address:
+        return _load_address(value, path)
     if typing.get_origin(only) is tuple:
-        return _load_list(value, typing.get_args(only)[0], path)
+        return _load_list(value, typing.get_args(only), path)
     if issubclass(only, enum.Enum):
         return _load_word(value, only, path)
     return _load_plain(value, only, path)
@@ -143,12 +149,23 @@ def _below(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _load_list(value: Any, kind: Any, path: str) -> tuple[Any, ...]:
+def _load_list(value: Any, kinds: tuple[Any, ...], path: str) -> tuple[Any, ...]:
+    """A list of any length, whose kinds end in an ellipsis, or one of as many values as there are kinds."""
+    kind, anything = kinds[0], kinds[-1] is ...
     if isinstance(value, str) and kind is str:
         return (value,)
     if not isinstance(value, list):
         raise ValueError(f"{path}: not a list")
+    if not anything and len(value) != len(kinds):
+        raise ValueError(f"{path}: {len(value)} values, not {len(kinds)}")
     return tuple(_load(one, kind, f"{path}[{index}]") for index, one in enumerate(value))
+
+
+def _load_address(value: Any, path: str) -> Address:
+    try:
+        return Address.parse(_load_plain(value, str, path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _load_word(value: Any, kind: type[enum.Enum], path: str) -> enum.Enum:

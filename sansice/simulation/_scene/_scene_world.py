@@ -6,19 +6,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sansice.ice import IceAgent
+from sansice.ice import IceAgent, IceState
 from sansice.simulation._nat._nat import Nat
 from sansice.simulation._network import Network
 from sansice.simulation._responder import BindingResponder
 from sansice.simulation._world._host import Host
 from sansice.simulation._world._node import Node
+from sansice.simulation._world._packets import Fate, Passage
 from sansice.simulation._world._segment import Interface, Place
 
 from ._parts import INTERNET
-from ._program import Program
+from ._program import PROBE_INTERVAL, PROBES, Program
+from ._scene_run import SceneRun, report
 
 if TYPE_CHECKING:
     from ._scene import Scene
+
+ECHO_PATIENCE = 2.0  # s after the last probe: a satellite's round trip three times
+SETTLING = 60.0  # s from the last start: 3 gathering, 39.5 patience (RFC 8863 4), 10 for a check that ended it
+AFTERMATH = 45.0  # s after the last change: consent lives for 30 (RFC 7675 5.1)
 
 
 class SceneWorld:
@@ -67,3 +73,48 @@ class SceneWorld:
         host = self.hosts[name]
         port = next(spec.port for spec in self.scene.servers if spec.name == name)
         self.servers[name] = host.run(BindingResponder(host.addresses, port))
+
+    @property
+    def settled(self) -> bool:
+        """Whether every couple has agreed and has its echoes, or waits for them no more, or has failed at both ends."""
+        return all(map(_is_settled, self.callers))
+
+    def run(self, *, until: float | None = None) -> SceneRun:
+        """Let time pass, and report: what `simulate` does, for a world in which a test has changed something before.
+
+        Args:
+            until: virtual seconds to stop at. Left out: as `Scene.duration` says.
+
+        Raises:
+            SimulationError: see `Network.run`.
+        """
+        sent = _SentCounter()
+        self.network.watch(sent)
+        starts = max((agent.start for agent in self.scene.agents), default=0.0) + SETTLING
+        if until is None and (self.scene.changes or self.scene.duration):
+            until = max(self.scene.duration, starts, *(at.ends + AFTERMATH for at in self.scene.changes))
+        if until is not None:
+            self.network.run(until=until)
+        else:
+            self.network.run(until=starts, when=lambda: self.settled)
+        return report(self, sent.count)
+
+
+class _SentCounter:
+    """Counts the packets that leave hosts."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, passage: Passage) -> None:
+        if passage.fate is Fate.SENT:
+            self.count += 1
+
+
+def _is_settled(caller: Program) -> bool:
+    if caller.probed_at is not None:
+        last = caller.probed_at + (PROBES - 1) * PROBE_INTERVAL
+        return caller.echoed >= PROBES or caller.node.now() >= last + ECHO_PATIENCE
+    return caller.agent.state is caller.peer.agent.state is IceState.FAILED

@@ -1,0 +1,214 @@
+"""Scenes that cannot be built are refused, and the text names the place."""
+
+import re
+
+import pytest
+
+from sansice.simulation import (
+    AgentSpec,
+    At,
+    HostSlept,
+    HostSpec,
+    InterfaceDown,
+    InterfaceReaddressed,
+    InterfaceSpec,
+    InterfaceUp,
+    Link,
+    LinkChanged,
+    NameSpec,
+    NatRebooted,
+    NatSpec,
+    SegmentSpec,
+    ServerRebooted,
+    StunServerSpec,
+)
+from simulation._scenes import two_homes
+
+HOME_A, HOME_B = NatSpec("home A", "203.0.113.1"), NatSpec("home B", "198.51.100.1")
+ALICE, BOB = HostSpec("alice", "192.168.1.2", behind="home A"), HostSpec("bob", "192.168.1.2", behind="home B")
+
+
+def change(what):
+    return (At(1.0, what),)
+
+
+IMPOSSIBLE = {
+    "a name of two parts": (
+        {"servers": (StunServerSpec("alice", "192.0.2.9"),)},
+        "servers[0] 'alice': the name is taken by hosts[0] 'alice'",
+    ),
+    "a place called like the Internet": (
+        {"segments": (SegmentSpec("internet"),)},
+        "segments[0] 'internet': the name is taken by the place that every scene has",
+    ),
+    "a name answered twice": (
+        {"names": (NameSpec("stun.example.org", "192.0.2.9"), NameSpec("STUN.example.org.", "192.0.2.8"))},
+        "names[1] 'STUN.example.org.': answered before",
+    ),
+    "a host nowhere": (
+        {"hosts": (ALICE, HostSpec("bob", "192.168.1.2", behind="home C"))},
+        "hosts[1] 'bob': there is no place 'home C' to stand behind",
+    ),
+    "a NAT nowhere": (
+        {"nats": (HOME_A, NatSpec("home B", "198.51.100.1", behind="carrier"))},
+        "nats[1] 'home B': there is no place 'carrier' to stand behind",
+    ),
+    "a server nowhere": (
+        {"servers": (StunServerSpec("stun", "192.0.2.9", behind="alice"),)},
+        "servers[0] 'stun': there is no place 'alice' to stand behind",
+    ),
+    "NATs in a circle": (
+        {"nats": (NatSpec("home A", "10.0.0.1", behind="home B"), NatSpec("home B", "10.0.0.2", behind="home A"))},
+        "nats: 'home A' stands behind itself: 'home A' behind 'home B' behind 'home A'",
+    ),
+    "one address of two hosts on a LAN": (
+        {"hosts": (ALICE, HostSpec("bob", "192.168.1.2", behind="home A"))},
+        "hosts[1] 'bob': 192.168.1.2 at 'home A' is taken by hosts[0] 'alice', and no NAT stands between them",
+    ),
+    "one address of two LANs that are only routed": (
+        {
+            "hosts": (
+                HostSpec("alice", "2001:db8::1", behind="home A"),
+                HostSpec("bob", "2001:db8::1", behind="home B"),
+            )
+        },
+        "hosts[1] 'bob': 2001:db8::1 at 'internet' is taken by hosts[0] 'alice', and no NAT stands between them",
+    ),
+    "a NAT and a server of one address": (
+        {"servers": (StunServerSpec("stun", "203.0.113.1"),)},
+        "servers[0] 'stun': 203.0.113.1 at 'internet' is taken by nats[0] 'home A', and no NAT stands between them",
+    ),
+    "a pool with one address twice": (
+        {"nats": (NatSpec("home A", ("203.0.113.1", "203.0.113.1")), HOME_B)},
+        "nats[0] 'home A': 203.0.113.1 at 'internet' is taken by nats[0] 'home A', and no NAT stands between them",
+    ),
+    "a host with one address in two places": (
+        {"hosts": (HostSpec("alice", "192.168.1.2", behind="home A", interfaces=(InterfaceSpec("192.168.1.2", "home B"),)),)},
+        "hosts[0] 'alice': 192.168.1.2 twice",
+    ),
+    "a private address on the Internet": (
+        {"hosts": (ALICE, HostSpec("bob", "192.168.1.2"))},
+        "hosts[1] 'bob': 192.168.1.2 is private, and no NAT stands between it and the Internet",
+    ),
+    "a local IPv6 address behind a NAT of IPv4": (
+        {"hosts": (HostSpec("alice", "fd00::1", behind="home A"), BOB)},
+        "hosts[0] 'alice': fd00::1 is private, and no NAT stands between it and the Internet",
+    ),
+    "a NAT with a private address on the Internet": (
+        {"nats": (HOME_A, NatSpec("home B", "100.64.0.1"))},
+        "nats[1] 'home B': 100.64.0.1 is private, and no NAT stands between it and the Internet",
+    ),
+    "a host without an address": (
+        {"hosts": (ALICE, HostSpec("bob"))},
+        "hosts[1] 'bob': no address, so no route to anybody",
+    ),
+    "a host alone on a network without a way out": (
+        {"segments": (SegmentSpec("cellar"),), "hosts": (ALICE, HostSpec("bob", "192.168.1.2", behind="cellar"))},
+        "hosts[1] 'bob': no route to anybody: 'cellar' leads nowhere, and nobody else is there",
+    ),
+    "an agent nowhere": (
+        {"agents": (AgentSpec("alice"), AgentSpec("carol"))},
+        "agents[1] 'carol': there is no host 'carol'",
+    ),
+    "two agents of one name": (
+        {"agents": (AgentSpec("alice"), AgentSpec("alice"))},
+        "agents[1] 'alice': agents[0] has this name; give one of them a name of its own",
+    ),
+    "an agent alone": (
+        {"agents": (AgentSpec("alice"),)},
+        "agents[0] 'alice': no peer: name one where there are not exactly two agents",
+    ),
+    "an agent whose peer is nobody": (
+        {"agents": (AgentSpec("alice", peer="carol"), AgentSpec("bob"))},
+        "agents[0] 'alice': there is no agent 'carol' to connect with",
+    ),
+    "an agent that is its own peer": (
+        {"agents": (AgentSpec("alice", peer="alice"), AgentSpec("bob"))},
+        "agents[0] 'alice': 'alice' does not connect with it",
+    ),
+    "an agent whose peer has another": (
+        {"agents": (AgentSpec("alice", peer="bob"), AgentSpec("bob", peer="carol"), AgentSpec("bob", name="carol", peer="bob"))},
+        "agents[0] 'alice': 'bob' does not connect with it",
+    ),
+    "a server that is none": (
+        {"agents": (AgentSpec("alice", ice_servers="https://192.0.2.9"), AgentSpec("bob"))},
+        "agents[0] 'alice': ICE server 'https://192.0.2.9'",
+    ),
+    "a server that agents cannot use": (
+        {"agents": (AgentSpec("alice", ice_servers="turn:192.0.2.9"), AgentSpec("bob"))},
+        "agents[0] 'alice': ICE server 'turn:192.0.2.9': agents can only use stun: so far",
+    ),
+    "a change of nobody": (
+        {"changes": change(InterfaceDown("carol", "192.168.1.2"))},
+        "changes[0]: there is no host 'carol'",
+    ),
+    "a change of an address that its host never has": (
+        {"changes": change(InterfaceUp("alice", "192.168.1.3"))},
+        "changes[0]: 'alice' never has the address 192.168.1.3",
+    ),
+    "a new address that is taken": (
+        {"changes": change(InterfaceReaddressed("alice", "192.168.1.4", "192.168.1.3"))},
+        "changes[0]: 'alice' never has the address 192.168.1.4",
+    ),
+    "a host that is not there falls asleep": (
+        {"changes": change(HostSlept("carol", 1.0))},
+        "changes[0]: there is no host 'carol'",
+    ),
+    "a NAT that is not there reboots": ({"changes": change(NatRebooted("carrier"))}, "changes[0]: there is no NAT 'carrier'"),
+    "a link that is not there changes": (
+        {"changes": change(LinkChanged("carrier", Link()))},
+        "changes[0]: there is no place 'carrier'",
+    ),
+    "a server that is not there reboots": (
+        {"changes": change(ServerRebooted("turn", 1.0))},
+        "changes[0]: there is no server 'turn'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "text"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_impossible_scene_is_refused_with_its_place(parts, text):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        two_homes(**parts)
+
+
+POSSIBLE = {
+    "equal addresses behind two NATs": {},
+    "a NAT written before the one that it stands behind": {
+        "nats": (NatSpec("home A", "100.64.0.1", behind="carrier"), HOME_B, NatSpec("carrier", "203.0.113.1"))
+    },
+    "a tunnel between two hosts": {
+        "segments": (SegmentSpec("tunnel"),),
+        "hosts": (
+            HostSpec("alice", "192.168.1.2", behind="home A", interfaces=(InterfaceSpec("10.8.0.1", "tunnel"),)),
+            HostSpec("bob", "10.8.0.2", behind="tunnel"),
+        ),
+    },
+    "IPv6 that is only routed": {
+        "hosts": (
+            HostSpec("alice", ("192.168.1.2", "2001:db8:a::1"), behind="home A"),
+            HostSpec("bob", ("192.168.1.2", "2001:db8:b::1"), behind="home B"),
+        )
+    },
+    "a network without agents": {"agents": ()},
+    "two couples": {
+        "agents": (
+            AgentSpec("alice", peer="bob"),
+            AgentSpec("bob", peer="alice"),
+            AgentSpec("alice", name="carol", peer="dave"),
+            AgentSpec("bob", name="dave", peer="carol"),
+        )
+    },
+    "an address that comes later": {
+        "changes": (
+            At(1.0, InterfaceReaddressed("alice", "192.168.1.2", "192.168.1.7")),
+            At(2.0, InterfaceDown("alice", "192.168.1.7")),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("parts", POSSIBLE.values(), ids=POSSIBLE)
+def test_possible_scene_is_built(parts):
+    scene = two_homes(**parts)
+    assert list(scene.build().agents) == [agent.name for agent in scene.agents]
