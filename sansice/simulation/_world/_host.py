@@ -159,8 +159,12 @@ class Host:
         return None
 
     def _receive(self, packet: Packet, direct: bool) -> None:
-        if packet[5] is not None:
-            self._receive_tcp(packet)
+        segment = packet[5]
+        if segment is not None:
+            if packet.icmp is None:
+                self.tcp.receive(packet, segment)
+            else:
+                self.tcp.receive_error(packet, packet.icmp, segment)
             return
         bound = self._bound.get(packet[1])
         if bound is None:
@@ -174,12 +178,6 @@ class Host:
             node.driver.datagrams(socket, [(packet.source, packet.data)])
         else:
             node.driver.icmp(socket, packet.quoted, packet.icmp)
-
-    def _receive_tcp(self, packet: Packet) -> None:
-        if packet.icmp is None:
-            self.tcp.receive(packet)
-        else:
-            self.tcp.receive_error(packet)
 
     def _refuse(self, packet: Packet) -> None:
         interface = self._interfaces[packet.destination[0]]

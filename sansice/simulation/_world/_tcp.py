@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MTU = 1500  # bytes of an Ethernet frame's payload: what the first segments are cut for
 SYN_RETRIES = 6  # Linux: tcp_syn_retries, 127 seconds in all
 SYN_ACK_RETRIES = 5  # Linux: tcp_synack_retries, 63 seconds
-RETRIES = 15  # Linux: tcp_retries2, some 13 minutes
+RETRIES = 15  # Linux: tcp_retries2, a quarter of an hour and more
 ORPHAN_TIMEOUT = 60.0  # seconds; Linux: tcp_fin_timeout, for a peer that does not end after its counterpart is gone
 
 _MODULUS = 2**32
@@ -104,13 +104,32 @@ class TcpUser(Protocol):
         ...
 
 
+class _Nobody:
+    """Stands where there is no user (any more)."""
+
+    def connected(self) -> None:
+        """Nothing."""
+
+    def readable(self) -> None:
+        """Nothing."""
+
+    def writable(self) -> None:
+        """Nothing."""
+
+    def failed(self, error: SocketError) -> None:
+        """Nothing."""
+
+
+NOBODY: TcpUser = _Nobody()
+
+
 class TcpConnection:
     """One end of a connection, built by `TcpPorts.connect` or by a listener.
 
     Attributes:
         local, remote: its two ends.
         state: where it is.
-        user: who is told; ``None`` where nobody is any more, or not yet.
+        user: who is told; `NOBODY` where nobody is any more, or not yet.
         reuse_port: whether others may bind its port.
         accepted: whether the peer opened it.
     """
@@ -138,11 +157,11 @@ class TcpConnection:
         self.local: Address = local
         self.remote: Address = remote
         self.state: TcpState = TcpState.CLOSED
-        self.user: TcpUser | None = None
+        self.user: TcpUser = NOBODY
         self.reuse_port: bool = reuse_port
         self.accepted: bool = False
         self._ports = ports
-        self._listener: TcpListener | None = None  # which is told of it once it is open
+        self._listener: TcpListener | None = None
         self._isn = isn
         self._peer_isn = 0
         self._sending = Sending(MTU - (IPV6_HEADER if local.is_ipv6 else IPV4_HEADER) - TCP_HEADER)
@@ -208,23 +227,26 @@ class TcpConnection:
 
     def abort(self) -> None:
         """Drop everything, and have the peer know. The user is told nothing."""
-        self.user = None
+        self.user = NOBODY
         if self.state not in (TcpState.CLOSED, TcpState.SYN_SENT, TcpState.TIME_WAIT):
             self._transmit(_RST_ACK, self._sending.highest)
         self._end()
 
     def abandon(self) -> None:
         """The user has died: what a system does then for it."""
-        self.user = None
+        self.user = NOBODY
         if self.state in _OPENING or self._receiving.waiting:
             self.abort()  # RFC 2525 2.17: somebody thinks that this was read
             return
         self.shutdown()
-        if self.state is not TcpState.CLOSED:
+        self._await_end()
+
+    def _await_end(self) -> None:
+        if self.state is TcpState.FIN_WAIT_2 and self.user is NOBODY:
             self._ports.clock.at(self._ports.clock.now + ORPHAN_TIMEOUT, self._give_up_orphan, None)
 
     def _give_up_orphan(self, _: object) -> None:
-        if self.state in (TcpState.FIN_WAIT_2, TcpState.CLOSING):
+        if self.state is TcpState.FIN_WAIT_2:
             self._end()
 
     # ------------------------------------------------------------- what arrives
@@ -307,7 +329,7 @@ class TcpConnection:
         if sending.is_done and (self.state, TcpInput.FIN_ACKNOWLEDGED) in TCP_TRANSITIONS:
             self._move(TcpInput.FIN_ACKNOWLEDGED)
         self._pump()
-        if self._short and sending.room and self.user is not None:
+        if self._short and sending.room:
             self._short = False
             self.user.writable()
         return self.state is not TcpState.CLOSED
@@ -323,10 +345,10 @@ class TcpConnection:
             self._move(TcpInput.FIN)
         if receiving.next == before:
             return
-        if self.user is not None:
-            self.user.readable()
-        elif receiving.waiting:
+        if self.user is NOBODY and receiving.waiting:
             self.abort()  # RFC 9293 3.6.1: nobody will read it
+        else:
+            self.user.readable()
 
     def yields_to(self, segment: TcpSegment) -> bool:
         """Whether a SYN begins anew what is over here (RFC 9293 3.6.1)."""
@@ -351,12 +373,11 @@ class TcpConnection:
     def _open(self, segment: TcpSegment) -> None:
         self._sending.acknowledge(1, segment.window, self._ports.clock.now, bare=True)
         self._move(TcpInput.OPEN)
-        if self._listener is None:
-            if self.user is not None:
-                self.user.connected()
-            return
         listener, self._listener = self._listener, None
-        listener.opened(self)
+        if listener is None:
+            self.user.connected()
+        else:
+            listener.opened(self)
 
     def _send_syn(self) -> None:
         self._sending.sent_syn(self._ports.clock.now)
@@ -415,17 +436,20 @@ class TcpConnection:
             self._ports.rest(self)
         elif self.state is TcpState.CLOSED:
             self._end()
+        else:
+            self._await_end()
 
     def _fail(self, error: SocketError) -> None:
         user = self.user
         self._end()
-        if user is not None:
-            user.failed(error)
+        user.failed(error)
 
     def _end(self) -> None:
         self.state = TcpState.CLOSED
-        self.user = None
+        self.user = NOBODY
         self._ack_due = False
+        if self._listener is not None:
+            self._listener.lost(self)
         self._sending.deadline = math.inf
         self._ports.forget(self)
 

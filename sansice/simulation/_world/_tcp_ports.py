@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sansice.machine import Address, SocketError, SocketErrorKind
+from sansice.machine import Address, IcmpError, SocketError, SocketErrorKind
 
 from ._clock import Clock
 from ._packets import Fate, Packet, TcpFlags, TcpSegment
-from ._tcp import TcpConnection, TcpState, TcpUser, begins
+from ._tcp import NOBODY, TcpConnection, TcpState, TcpUser, begins
 
 if TYPE_CHECKING:
     from ._host import Host
@@ -63,13 +63,13 @@ class TcpListener:
 
     def opened(self, connection: TcpConnection) -> None:
         """The connection is there."""
-        del self._half_open[connection]
+        self.lost(connection)
         self._acceptor.accept(connection)
-        if connection.user is None:
+        if connection.user is NOBODY:
             connection.abort()
 
     def lost(self, connection: TcpConnection) -> None:
-        """The connection came to nothing."""
+        """The connection has ended, perhaps before it was open."""
         self._half_open.pop(connection, None)
 
     def close(self) -> None:
@@ -162,12 +162,9 @@ class TcpPorts:
 
     # ------------------------------------------------------------- what arrives
 
-    def receive(self, packet: Packet) -> None:
+    def receive(self, packet: Packet, segment: TcpSegment) -> None:
         """Give a segment to the connection or the listener that it is for, or refuse it."""
-        segment = packet.tcp
         connection = self._find(packet.destination, packet.source)
-        if segment is None:
-            return
         if connection is not None and connection.yields_to(segment):
             self.forget(connection)
             connection = None
@@ -177,14 +174,14 @@ class TcpPorts:
         self._note(Fate.DELIVERED, packet)
         connection.receive(segment, packet.data)
 
-    def receive_error(self, packet: Packet) -> None:
+    def receive_error(self, packet: Packet, error: IcmpError, quoted: TcpSegment) -> None:
         """Give an ICMP error to the connection that it is about."""
         connection = self._find(packet.destination, packet.quoted)
-        if connection is None or packet.icmp is None or packet.tcp is None:
+        if connection is None:
             self._lose(Fate.CLOSED_PORT, packet)
             return
         self._note(Fate.DELIVERED, packet)
-        connection.icmp(packet.icmp, packet.tcp)
+        connection.icmp(error, quoted)
 
     def _find(self, local: Address, remote: Address) -> TcpConnection | None:
         connection = self._connections.get((local, remote))

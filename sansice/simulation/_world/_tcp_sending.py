@@ -9,7 +9,7 @@ SEND_BUFFER = 65536  # bytes that a system takes before the application has to w
 
 FIRST_RTO = 1.0  # seconds; RFC 6298 2.1
 MIN_RTO = 1.0  # RFC 6298 2.4
-MAX_RTO = 60.0  # RFC 6298 2.5
+MAX_RTO = 120.0  # Linux: TCP_RTO_MAX; RFC 6298 2.5 wants 60 at least
 RTO_AFTER_LOST_SYN = 3.0  # RFC 6298 5.7
 
 INITIAL_WINDOW = 10  # segments; RFC 6928 2
