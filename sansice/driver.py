@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from .machine import (
     Action,
@@ -31,7 +31,9 @@ from .machine import (
     SocketId,
 )
 
+P = ParamSpec("P")
 R = TypeVar("R")
+M = TypeVar("M", bound=Machine)
 
 
 class Runtime(Protocol):
@@ -192,6 +194,31 @@ class Driver:
         """Answer a question."""
         self.machine.handle_resolved(action.query, answer, now=self.now())
         self.flush()
+
+
+class Recorder(Protocol):
+    """Makes a machine whose life is recorded: what an adapter's ``record=`` comes to, and `sansice.simulation.RecordingFile`."""
+
+    def make(self, kind: Callable[P, M], /, *args: P.args, **kwargs: P.kwargs) -> M:
+        """Construct the machine. It takes the keyword ``entropy``."""
+        ...
+
+    def close(self) -> None:
+        """The machine's life is over."""
+        ...
+
+
+class NoRecorder:
+    """Makes machines that nobody records."""
+
+    __slots__ = ()
+
+    def make(self, kind: Callable[P, M], /, *args: P.args, **kwargs: P.kwargs) -> M:
+        """Construct the machine."""
+        return kind(*args, **kwargs)
+
+    def close(self) -> None:
+        """Nothing is to be closed."""
 
 
 class AcceptedIds:

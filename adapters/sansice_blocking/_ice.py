@@ -28,6 +28,7 @@ from sansice.ice import (
 from sansice.sockets import InterfaceFilter, host_addresses
 
 from ._driver import BlockingDriver
+from ._recording import RecordTo, open_recorder
 
 R = TypeVar("R")
 
@@ -52,6 +53,7 @@ def open_ice(
     config: IceConfig = _DEFAULT_CONFIG,
     max_queued: int = MAX_QUEUED,
     max_queued_bytes: int = MAX_QUEUED_BYTES,
+    record: RecordTo = None,
 ) -> AbstractContextManager[IceConnection]:
     """Open an ICE agent, in a ``with`` block.
 
@@ -73,9 +75,12 @@ def open_ice(
         config: timers and bounds of the agent.
         max_queued, max_queued_bytes: received data that may wait; beyond either the oldest datagram is
             dropped, and counted as ``DropReason.QUEUE_FULL`` in `IceConnection.stats`.
+        record: a file that the agent's whole life is written to, for `sansice.simulation.replay_file` and ``sansice
+            replay``. Secrets and data are in it: it is readable by the user alone.
 
     Raises:
         LocalProtocolError: an argument that is wrong, or not supported yet.
+        OSError: the file of ``record`` cannot be opened.
     """
     return IceConnection(
         controlling=controlling,
@@ -94,6 +99,7 @@ def open_ice(
         config=config,
         max_queued=max_queued,
         max_queued_bytes=max_queued_bytes,
+        recorder=open_recorder(record),
     )
 
 

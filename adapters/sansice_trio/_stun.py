@@ -34,6 +34,7 @@ from sansice.stun import (
 )
 
 from ._driver import EventQueue, TrioDriver, open_driver
+from ._recording import RecordTo, open_recorder
 
 _DEFAULT_CLIENT_CONFIG = StunClientConfig()
 _DEFAULT_SERVER_CONFIG = StunServerConfig()
@@ -51,6 +52,7 @@ async def stun_binding(
     alpn: Sequence[str] = (),
     config: StunClientConfig = _DEFAULT_CLIENT_CONFIG,
     entropy: Entropy = os.urandom,
+    record: RecordTo = None,
 ) -> Address:
     """Ask a STUN server from which address and port our datagrams come. Cancelling is safe.
 
@@ -69,26 +71,29 @@ async def stun_binding(
         alpn: protocols to offer over TLS and DTLS (RFC 7443).
         config: of the client.
         entropy: the only source of randomness.
+        record: a file that the look-up is written to, secrets included; see `open_ice`.
 
     Raises:
         StunError: no server answered; it says how far it came, and why.
         ValueError: not a URI of these schemes, or a timeout that is none.
         LocalProtocolError: ``config`` rules out the credentials or every transport; ``verify_name`` is no host name.
     """
-    lookup = BindingLookup(
-        uri,
-        transports=transports,
-        credentials=credentials,
-        local=local,
-        verify_name=verify_name,
-        timeout=timeout,
-        alpn=alpn,
-        config=config,
-        entropy=entropy,
-    )
-    async with open_driver(lookup, tls=tls) as (driver, events):
-        driver.call(lookup.start)
-        return mapped_address(await events.get())
+    with contextlib.closing(open_recorder(record)) as recorder:
+        lookup = recorder.make(
+            BindingLookup,
+            uri,
+            transports=transports,
+            credentials=credentials,
+            local=local,
+            verify_name=verify_name,
+            timeout=timeout,
+            alpn=alpn,
+            config=config,
+            entropy=entropy,
+        )
+        async with open_driver(lookup, tls=tls) as (driver, events):
+            driver.call(lookup.start)
+            return mapped_address(await events.get())
 
 
 async def discover_nat(
@@ -101,6 +106,7 @@ async def discover_nat(
     families: Sequence[int] = (4, 6),
     config: BehaviorConfig | None = None,
     entropy: Entropy = os.urandom,
+    record: RecordTo = None,
 ) -> NatBehavior:
     """Find out what kind of NAT or firewall is in the way (RFC 5780). Cancelling is safe.
 
@@ -111,20 +117,29 @@ async def discover_nat(
         progress: called with each event on the way (`BehaviorProgressed`, a finding, `TestUnavailable`), in this task,
             outside of any step of the machine. What it raises ends the discovery and comes out here.
         local, tests, lifetime_limit, families, config, entropy: see `BehaviorDiscovery`.
+        record: a file that the discovery is written to; see `open_ice`.
 
     Raises:
         StunError: there is no server to run the tests with.
         ValueError: not a URI.
         LocalProtocolError: a URI of another scheme, no test, or a limit that is not positive.
     """
-    discovery = BehaviorDiscovery(
-        uri, local=local, tests=tests, lifetime_limit=lifetime_limit, families=families, config=config, entropy=entropy
-    )
-    async with open_driver(discovery) as (driver, events):
-        driver.call(discovery.start)
-        while (behavior := nat_behavior(event := await events.get())) is None:
-            if progress is not None and event is not None:
-                progress(event)
+    with contextlib.closing(open_recorder(record)) as recorder:
+        discovery = recorder.make(
+            BehaviorDiscovery,
+            uri,
+            local=local,
+            tests=tests,
+            lifetime_limit=lifetime_limit,
+            families=families,
+            config=config,
+            entropy=entropy,
+        )
+        async with open_driver(discovery) as (driver, events):
+            driver.call(discovery.start)
+            while (behavior := nat_behavior(event := await events.get())) is None:
+                if progress is not None and event is not None:
+                    progress(event)
     return behavior
 
 
@@ -162,6 +177,7 @@ async def serve_stun(
     tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
     inherited: Sequence[socket.socket] = (),
     entropy: Entropy = os.urandom,
+    record: RecordTo = None,
 ) -> AsyncIterator[StunService]:
     """Run a STUN server: an ``async with`` block that yields a `StunService` once all listeners are open.
 
@@ -176,6 +192,7 @@ async def serve_stun(
         tls: certificates of TLS and DTLS listeners. `TlsConfig.reload` has new connections use renewed files.
         inherited: bound sockets of the process (systemd's, say) to use instead of opening others.
         entropy: the only source of randomness.
+        record: a file that the server's life is written to, its users' keys included; see `open_ice`.
 
     Raises:
         StunError: a listener could not be opened; it says which, and why.
@@ -183,17 +200,18 @@ async def serve_stun(
         LocalProtocolError: what `StunServer` or `StunServer.start` refuses.
     """
     listeners = parse_listeners(listen)
-    server = StunServer(config=config, authentication=authentication, entropy=entropy)
-    service = StunService(
-        server,
-        lambda machine, deliver: TrioDriver(machine, deliver, tls=tls, inherited=inherited),
-        EventQueue(),
-        EventQueue((CredentialRequested,)),
-    )
-    try:
-        async with service._driver as driver:
-            driver.call(server.start, listeners)
-            await service._ready()
-            yield service
-    finally:
-        service._end()
+    with contextlib.closing(open_recorder(record)) as recorder:
+        server = recorder.make(StunServer, config=config, authentication=authentication, entropy=entropy)
+        service = StunService(
+            server,
+            lambda machine, deliver: TrioDriver(machine, deliver, tls=tls, inherited=inherited),
+            EventQueue(),
+            EventQueue((CredentialRequested,)),
+        )
+        try:
+            async with service._driver as driver:
+                driver.call(server.start, listeners)
+                await service._ready()
+                yield service
+        finally:
+            service._end()

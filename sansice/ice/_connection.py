@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Generic, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Generic, NotRequired, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 
 import attrs
 
+from sansice.driver import NoRecorder, Recorder
 from sansice.machine import DropReason, Entropy, Event, LocalProtocolError
 
 from ._agent import IceAgent
@@ -28,6 +29,7 @@ from ._stats import IceStats
 
 R = TypeVar("R")
 
+_NOBODY = NoRecorder()
 MAX_QUEUED = 1024  # datagrams that wait for a slow reader: half a second of video at 20 Mbit/s
 MAX_QUEUED_BYTES = 2**20  # or 16 datagrams of the largest kind
 
@@ -70,6 +72,7 @@ class IceArguments(TypedDict):
     config: IceConfig
     max_queued: int
     max_queued_bytes: int
+    recorder: NotRequired[Recorder]
 
 
 def _check(arguments: IceArguments) -> None:
@@ -127,18 +130,25 @@ class IceConnectionBase(Generic[D]):
         "_max_queued_bytes",
         "_queue",
         "_queued_bytes",
+        "_recorder",
         "_trickle",
     )
 
     def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
-        _check(arguments)
-        self._agent: IceAgent = IceAgent(
-            controlling=arguments["controlling"],
-            servers=arguments["ice_servers"],
-            credentials=arguments["credentials"],
-            config=arguments["config"],
-            entropy=arguments["entropy"],
-        )
+        self._recorder: Recorder = arguments.get("recorder", _NOBODY)
+        try:
+            _check(arguments)
+            self._agent: IceAgent = self._recorder.make(
+                IceAgent,
+                controlling=arguments["controlling"],
+                servers=arguments["ice_servers"],
+                credentials=arguments["credentials"],
+                config=arguments["config"],
+                entropy=arguments["entropy"],
+            )
+        except BaseException:
+            self._recorder.close()
+            raise
         ports = arguments["port_range"]
         self._driver: D = make_driver(self._agent, self._deliver, ports and range(ports[0], ports[1] + 1))
         self._interface_filter = arguments["interface_filter"]
@@ -322,6 +332,7 @@ class IceConnectionBase(Generic[D]):
     def _leave(self) -> None:
         """The block is left: whoever still waits waits in vain."""
         self._left = True
+        self._recorder.close()
         self._wake()
 
     def _raise_if_over(self) -> None:

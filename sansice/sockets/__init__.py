@@ -25,6 +25,7 @@ from ._addresses import (
     source_address as source_address,
     to_sockaddr as to_sockaddr,
 )
+from ._files import private_file as private_file
 from ._interfaces import (
     Interface as Interface,
     InterfaceFilter as InterfaceFilter,

@@ -44,6 +44,11 @@ class IntegrityKey:
         self._sha1: tuple[Callable[[], Any], Callable[[], Any]] | None = None
         self._sha256: tuple[Callable[[], Any], Callable[[], Any]] | None = None
 
+    @property
+    def secret(self) -> bytes:
+        """The key itself."""
+        return self._key
+
     def sha1(self, message: bytes) -> bytes:
         """HMAC-SHA1 of ``message``, 20 bytes."""
         states = self._sha1

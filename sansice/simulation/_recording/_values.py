@@ -9,7 +9,10 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from sansice.stun import Message, decode_untrusted
+from sansice.stun import IntegrityKey, Message, decode_untrusted
+
+from ._authentications import Authentication, is_authentication, rebuilt, settings_of
+from ._tap import Tap
 
 Json: TypeAlias = Any
 
@@ -21,7 +24,8 @@ class Opaque(TypeError):
 def to_json(value: object, *, strict: bool) -> Json:
     """A form of ``value`` that `json.dumps` takes, that is equal for equal values, and that `from_json` reads back.
 
-    Knows numbers, text, bytes, tuples, lists, mappings, sets, enums, NamedTuples, attrs classes and `sansice.stun.Message`.
+    Knows numbers, text, bytes, tuples, lists, mappings, sets, enums, NamedTuples, attrs classes, and of `sansice.stun`
+    messages, keys and a server's authentication. What an attrs class leaves out of its repr is a secret: its form says so.
 
     Args:
         value: the value.
@@ -32,7 +36,7 @@ def to_json(value: object, *, strict: bool) -> Json:
     """
     match value:
         case enum.Enum():
-            return {"enum": _name(value), "name": value.name}
+            return {"enum": class_name(type(value)), "name": value.name}
         case None | bool() | int() | float() | str():
             return value
         case bytes() | bytearray() | memoryview():
@@ -41,61 +45,95 @@ def to_json(value: object, *, strict: bool) -> Json:
             return [to_json(item, strict=strict) for item in value]
         case tuple():
             items = [to_json(item, strict=strict) for item in value]
-            return {"class": _name(value), "items": items} if hasattr(value, "_fields") else {"tuple": items}
+            return {"class": class_name(type(value)), "items": items} if hasattr(value, "_fields") else {"tuple": items}
         case Mapping():
             return {"map": [[to_json(key, strict=strict), to_json(item, strict=strict)] for key, item in value.items()]}
         case AbstractSet():
             return {"set": sorted((to_json(item, strict=strict) for item in value), key=repr)}
         case Message():
             return {"message": value.data.hex()}
+        case IntegrityKey():
+            return {"secret": {"key": value.secret.hex()}}
     kind = type(value)
     if attrs.has(kind):
-        fields = {field.name: to_json(getattr(value, field.name), strict=strict) for field in attrs.fields(kind)}
-        return {"class": _name(value), "fields": fields}
+        return {"class": class_name(kind), "fields": {one.name: _field(value, one, strict) for one in attrs.fields(kind)}}
+    if is_authentication(value):
+        settings = {name: to_json(setting, strict=strict) for name, setting in settings_of(value).items()}
+        return {"authentication": kind.__name__, "settings": settings}
     if strict:
-        raise Opaque(f"{_name(value)} is not a value that can be recorded")
-    return {"opaque": _name(value)}
+        raise Opaque(f"{kind.__module__}:{kind.__qualname__} is not a value that can be recorded")
+    return {"opaque": class_name(kind)}
 
 
-def from_json(form: Json) -> Any:
+def _field(value: object, field: attrs.Attribute[Any], strict: bool) -> Json:
+    item = getattr(value, field.name)
+    form = to_json(item, strict=strict)
+    marked = isinstance(form, dict) and "secret" in form
+    return {"secret": form} if field.repr is False and item is not None and not marked else form
+
+
+def from_json(form: Json, tap: Tap | None = None) -> Any:
     """The value that `to_json` was given.
+
+    Args:
+        form: what `to_json` made.
+        tap: what a server's authentication draws and asks through; without it there can be none in ``form``.
 
     Raises:
         ValueError: nothing that `to_json` made, or of a class that is not imported here.
     """
     if isinstance(form, list):
-        return [from_json(item) for item in form]
+        return [from_json(item, tap) for item in form]
     if not isinstance(form, dict):
         return form
     match form:
         case {"bytes": str(text)}:
             return bytes.fromhex(text)
         case {"tuple": list(items)}:
-            return tuple(from_json(item) for item in items)
+            return tuple(from_json(item, tap) for item in items)
         case {"map": list(items)}:
-            return {from_json(key): from_json(item) for key, item in items}
+            return {from_json(key, tap): from_json(item, tap) for key, item in items}
         case {"set": list(items)}:
-            return frozenset(from_json(item) for item in items)
+            return frozenset(from_json(item, tap) for item in items)
         case {"message": str(text)}:
             return decode_untrusted(bytes.fromhex(text))
+        case {"secret": {"key": str(text)}}:
+            return IntegrityKey(bytes.fromhex(text))
+        case {"secret": inner}:
+            return from_json(inner, tap)
         case {"enum": str(name), "name": str(member)}:
             found = _class(name)
-            if issubclass(found, enum.Enum):
+            if issubclass(found, enum.Enum) and member in found.__members__:
                 return found[member]
         case {"class": str(name), "items": list(items)}:
             found = _class(name)
             if issubclass(found, tuple) and hasattr(found, "_fields"):
-                return tuple.__new__(found, [from_json(item) for item in items])
+                return tuple.__new__(found, [from_json(item, tap) for item in items])
         case {"class": str(name), "fields": dict(fields)}:
             found = _class(name)
-            if attrs.has(found):
-                return _rebuild(found, fields)
-    raise ValueError(f"not a recorded value: {form}")
+            if attrs.has(found) and fields.keys() == {field.name for field in attrs.fields(found)}:
+                return _rebuild(found, {field: from_json(item, tap) for field, item in fields.items()})
+        case {"authentication": str(name), "settings": dict(settings)} if tap is not None:
+            return _authentication(name, {one: from_json(item) for one, item in settings.items()}, tap)
+    raise ValueError(f"not a recorded value: {form!s:.200}")
 
 
-def _name(value: object) -> str:
-    kind = type(value)
-    return f"{kind.__module__}:{kind.__qualname__}"
+def without_secrets(form: Json) -> Json:
+    """The form with its secrets blotted out, to be shown."""
+    if isinstance(form, list):
+        return [without_secrets(item) for item in form]
+    if not isinstance(form, dict):
+        return form
+    return {name: "..." if name == "secret" else without_secrets(item) for name, item in form.items()}
+
+
+def class_name(kind: type) -> str:
+    """Under which name a class is recorded: a public one where there is one, since modules move about inside packages."""
+    module = kind.__module__
+    package = module.partition("._")[0]
+    if package != module and getattr(sys.modules.get(package), kind.__qualname__, None) is kind:
+        module = package
+    return f"{module}:{kind.__qualname__}"
 
 
 def _class(name: str) -> type[Any]:
@@ -109,9 +147,20 @@ def _class(name: str) -> type[Any]:
     return found
 
 
-def _rebuild(kind: type[attrs.AttrsInstance], fields: dict[str, Json]) -> object:
+def _rebuild(kind: type[attrs.AttrsInstance], fields: dict[str, Any]) -> object:
     # Past the constructor: its converters and validators have seen these values before, and it may not take every field.
     value: object = object.__new__(kind)
-    for field in attrs.fields(kind):
-        object.__setattr__(value, field.name, from_json(fields[field.name]))
+    for name, item in fields.items():
+        object.__setattr__(value, name, item)
     return value
+
+
+def _authentication(name: str, settings: dict[str, Any], tap: Tap) -> Authentication:
+    try:
+        return rebuilt(name, settings, _nobody, tap)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not a recorded value: {name} of {', '.join(settings)} ({error})") from None
+
+
+def _nobody(username: str | bytes, realm: str, unix: float) -> None:
+    """Stands for a ``lookup_key`` that is not asked again: its answers are recorded."""

@@ -46,7 +46,9 @@ class NonceIssuer:
         ValueError: the lifetime is not positive and finite.
     """
 
-    __slots__ = ("_cookie", "_entropy", "_epoch", "_key", "_lifetime", "_previous", "_rotation")
+    __slots__ = ("_cookie", "_entropy", "_epoch", "_key", "_previous", "_rotation", "lifetime")
+
+    lifetime: float
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class NonceIssuer:
         if not 0 < lifetime < math.inf:
             raise ValueError(f"a nonce cannot live for {lifetime} s")
         self._cookie = nonce_cookie(features)
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._entropy = entropy
         self._key = self._previous = IntegrityKey(entropy(_KEY))
         # Time stamps count from the first use: a boot time would tell strangers how long the machine runs.
@@ -81,7 +83,7 @@ class NonceIssuer:
         if not ours and not compare_digest(self._sign(self._previous, signed, source), nonce):
             return NonceState.FOREIGN
         issued = epoch + int.from_bytes(binascii.a2b_base64(signed[COOKIE_LENGTH:]), "big") / 1000
-        return NonceState.FRESH if now - issued < self._lifetime else NonceState.STALE
+        return NonceState.FRESH if now - issued < self.lifetime else NonceState.STALE
 
     def _sign(self, key: IntegrityKey, signed: str, source: Address) -> str:
         tag = key.sha256(f"{signed} {source.port} {source.host}".encode())[:_TAG]
@@ -91,8 +93,8 @@ class NonceIssuer:
         """Change the key when its time is over; when the time stamps began."""
         if self._epoch is None:
             self._epoch = now
-            self._rotation = now + self._lifetime
+            self._rotation = now + self.lifetime
         elif now >= self._rotation:
             self._previous, self._key = self._key, IntegrityKey(self._entropy(_KEY))
-            self._rotation = now + self._lifetime
+            self._rotation = now + self.lifetime
         return self._epoch

@@ -7,7 +7,7 @@ Whether a user exists is told neither by the answer nor by the work that is done
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -108,6 +108,16 @@ class ShortTermServerAuthentication:
         self._lookup_key = lookup_key
         self._matcher = _Matcher(lookup_key, keys_per_user, entropy)
 
+    @property
+    def lookup_key(self) -> LookupKey:
+        """As given."""
+        return self._lookup_key
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The other arguments, ``entropy`` apart: another one can be made with them."""
+        return {"keys_per_user": self._matcher.tries}
+
     def authenticate(
         self, request: Message, source: Address, *, now: float, unix: float, found: Found | Pending = PENDING
     ) -> AuthenticationResult:
@@ -201,6 +211,22 @@ class ServerAuthentication:
         self._nonces = NonceIssuer(features=features, lifetime=nonce_lifetime, entropy=entropy)
         self._matcher = _Matcher(lookup_key, keys_per_user, entropy)
 
+    @property
+    def lookup_key(self) -> LookupKey:
+        """As given."""
+        return self._lookup_key
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The other arguments, ``entropy`` apart: another one can be made with them."""
+        return {
+            "realm": self.realm,
+            "algorithms": self._algorithms,
+            "userhash": self._userhash,
+            "nonce_lifetime": self._nonces.lifetime,
+            "keys_per_user": self._matcher.tries,
+        }
+
     def authenticate(
         self, request: Message, source: Address, *, now: float, unix: float, found: Found | Pending = PENDING
     ) -> AuthenticationResult:
@@ -271,11 +297,13 @@ class ServerAuthentication:
 class _Matcher:
     """Tries the keys of a user; and, so that no time tells who exists, as many for everybody."""
 
-    __slots__ = ("_nobodys", "_tries")
+    __slots__ = ("_nobodys", "tries")
+
+    tries: int
 
     def __init__(self, lookup_key: LookupKey, keys_per_user: int | None, entropy: Entropy) -> None:
         self._nobodys = IntegrityKey(entropy(_DUMMY_KEY))
-        self._tries: int = getattr(lookup_key, "keys_per_user", 1) if keys_per_user is None else keys_per_user
+        self.tries = getattr(lookup_key, "keys_per_user", 1) if keys_per_user is None else keys_per_user
 
     def match(
         self, request: Message, users: Sequence[UserKeys], keys: Sequence[IntegrityKey | None]
@@ -283,7 +311,7 @@ class _Matcher:
         """The name and the key with which the request's integrity is right."""
         nobodys = self._nobodys
         found: tuple[str, IntegrityKey] | None = None
-        for index in range(max(self._tries, len(keys))):
+        for index in range(max(self.tries, len(keys))):
             key = keys[index] if index < len(keys) else None
             right = request.verify(nobodys if key is None else key)
             if right and key is not None and found is None:
