@@ -5,17 +5,26 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping as Dictionary
+from typing import Any
+
+import attrs
 
 from sansice.machine import Record, ResolveError
 
-from ._nat._nat import Filtering, Mapping, Nat
+from ._nat._firewall import Firewall
+from ._nat._firewall_kind import FirewallKind
+from ._nat._forwards import Forward
+from ._nat._kind import Filtering, Hairpinning, Mapping, NatKind, Pooling
+from ._nat._nat import Nat
+from ._nat._nat64 import Nat64Prefix
+from ._nat._presets import firewall_kind, nat_kind
 from ._responder import BindingResponder
 from ._world._host import Host
 from ._world._link import Link
 from ._world._node import Node
 from ._world._packets import Fate, Packet, Passage
 from ._world._proxy import ForwardProxy
-from ._world._segment import Segment
+from ._world._segment import Place, Segment
 from ._world._world import World
 
 
@@ -50,7 +59,7 @@ class Network:
         ValueError: what `Link` raises.
     """
 
-    __slots__ = ("_nats", "_world", "internet", "seed")
+    __slots__ = ("_firewalls", "_nats", "_world", "internet", "seed")
 
     def __init__(
         self,
@@ -71,6 +80,7 @@ class Network:
         self.seed: int | str = seed
         self._world = World(seed=seed, start=start, unix=unix, icmp=icmp, trace=trace)
         self._nats = 0
+        self._firewalls = 0
         self.internet: Segment = Segment(self._world, "Internet", link)
 
     @property
@@ -107,7 +117,7 @@ class Network:
         """
         self._world.watch(observer)
 
-    def host(self, name: str, *addresses: str, behind: Nat | Segment | None = None, link: Link | None = None) -> Host:
+    def host(self, name: str, *addresses: str, behind: Place | None = None, link: Link | None = None) -> Host:
         """Add a host.
 
         Args:
@@ -127,46 +137,95 @@ class Network:
     def nat(
         self,
         *addresses: str,
-        mapping: Mapping = Mapping.ENDPOINT_INDEPENDENT,
-        filtering: Filtering = Filtering.ADDRESS_AND_PORT_DEPENDENT,
-        lifetime: float = math.inf,
-        hairpinning: bool = False,
-        alg: bool = False,
-        behind: Nat | Segment | None = None,
+        preset: str | None = None,
+        kind: NatKind | None = None,
+        mapping: Mapping | None = None,
+        filtering: Filtering | None = None,
+        lifetime: float | None = None,
+        hairpinning: Hairpinning | bool | None = None,
+        alg: bool | None = None,
+        pooling: Pooling | None = None,
+        forwards: Iterable[Forward] = (),
+        firewall: FirewallKind | str | None = None,
+        nat64: Nat64Prefix | str | None = None,
+        behind: Place | None = None,
         link: Link | None = None,
         lan: Link | None = None,
         name: str | None = None,
     ) -> Nat:
-        """Add a NAT; the defaults are the commonest kind, "port-restricted cone".
+        """Add a NAT; the default is the commonest kind, "port-restricted cone", with mappings that never expire.
 
         Args:
-            addresses: its outer addresses, one a family; a family without one is routed untranslated.
-            mapping, filtering: its behaviour in the words of RFC 4787.
-            lifetime: seconds after the last outgoing packet when a mapping is gone; `math.inf` for never.
-            hairpinning: turn packets from inside to an outer address of its own round, with their outer source (RFC 4787 6).
-            alg: rewrite a mapping's outer address to its inner one inside the datagrams that it lets in, as a careless
-                "application level gateway" does.
-            behind: another NAT, for carrier-grade ones, or a segment.
+            addresses: its outer addresses; a family without one is routed untranslated.
+            preset: the name of a kind in `NAT_PRESETS`.
+            kind: the kind itself, in place of a name.
+            mapping, filtering, lifetime, hairpinning, alg, pooling: what of the kind is otherwise, see `NatKind`.
+            forwards: ports, or whole addresses, that lead to one host inside.
+            firewall: what stands in the way of a family that is routed untranslated: a kind, or its name.
+            nat64: the prefix behind which hosts inside that have IPv6 find IPv4, such as ``"64:ff9b::/96"``.
+            behind: another NAT, for carrier-grade ones, or another place.
             link: its access link outside.
             lan: how its inner segment treats packets; perfect and instant if left out.
             name: for people and seeds.
 
         Raises:
-            ValueError: an address is no literal, or taken, or a second one of its family.
+            ValueError: an address is no literal, or taken; there is none, or one too many of its family; no such
+                preset; what `NatKind` raises.
         """
+        if preset is not None and kind is not None:
+            raise ValueError(f"a NAT has one kind: either the preset {preset!r} or {kind}")
+        asked: dict[str, Any] = {
+            "mapping": mapping,
+            "filtering": filtering,
+            "lifetime": lifetime,
+            "hairpinning": hairpinning,
+            "alg": alg,
+            "pooling": pooling,
+        }
+        kind = kind or (NatKind() if preset is None else nat_kind(preset))
         self._nats += 1
         return Nat(
             self._world,
             name if name is not None else f"NAT {self._nats}",
             addresses,
             behind if behind is not None else self.internet,
-            mapping=mapping,
-            filtering=filtering,
-            lifetime=lifetime,
-            hairpinning=hairpinning,
-            alg=alg,
+            kind=attrs.evolve(kind, **{key: value for key, value in asked.items() if value is not None}),
+            forwards=forwards,
+            firewall=firewall_kind(firewall) if isinstance(firewall, str) else firewall,
+            nat64=Nat64Prefix(nat64) if isinstance(nat64, str) else nat64,
             link=link,
-            lan=lan if lan is not None else Link(),
+            lan=lan,
+        )
+
+    def firewall(
+        self,
+        kind: FirewallKind | str = "stateful",
+        *,
+        behind: Place | None = None,
+        link: Link | None = None,
+        lan: Link | None = None,
+        name: str | None = None,
+    ) -> Firewall:
+        """Add a firewall, which passes packets on with the addresses that they have.
+
+        Args:
+            kind: what it lets through, or the name of that in `FIREWALL_PRESETS`.
+            behind: where its outside is; the Internet if left out.
+            link: its access link outside.
+            lan: how its inner segment treats packets; perfect and instant if left out.
+            name: for people and seeds.
+
+        Raises:
+            ValueError: no such preset.
+        """
+        self._firewalls += 1
+        return Firewall(
+            self._world,
+            name if name is not None else f"firewall {self._firewalls}",
+            behind if behind is not None else self.internet,
+            kind=firewall_kind(kind) if isinstance(kind, str) else kind,
+            link=link,
+            lan=lan,
         )
 
     def stun_server(self, *addresses: str, port: int = 3478, name: str = "STUN server") -> Node:

@@ -3,7 +3,7 @@
 import pytest
 
 from sansice.machine import Address, IcmpError
-from sansice.simulation import Fate, Filtering, Link, Mapping, Nat, Network
+from sansice.simulation import Fate, Filtering, Link, Mapping, Nat, NatKind, Network
 from simulation._machines import Peer, Received, Unreachable
 
 INNER = Address("10.0.0.2", 5000)
@@ -103,7 +103,7 @@ def test_the_translation_shows_in_the_trace():
     assert hops == [
         ("inside", Fate.SENT, INNER),
         ("NAT 1", Fate.ARRIVED, INNER),
-        ("NAT 1", Fate.TRANSLATED, INNER),
+        ("NAT 1", Fate.TRANSLATED, mapped),
         ("one", Fate.DELIVERED, mapped),
     ]
 
@@ -165,15 +165,15 @@ def test_a_nat_that_hairpins_turns_a_packet_round_with_its_outer_source_if_the_f
     assert received(neighbour) == [Received(mapped, b"back")]
 
 
-def test_an_icmp_error_is_not_turned_round():
+def test_an_icmp_error_is_turned_round_with_what_it_quotes():
     bench = Bench(filtering=Filtering.ENDPOINT_INDEPENDENT, hairpinning=True)
     mapped = bench.out(SERVER)
     bench.inside.stop()
     neighbour = bench.net.host("neighbour", "10.0.0.3", behind=bench.nat).run(Peer("10.0.0.3"))
     neighbour.call(neighbour.machine.send, mapped, b"hairpin")
     bench.net.run()
-    assert bench.net.lost == {Fate.CLOSED_PORT: 1, Fate.NO_HAIRPIN: 1}
-    assert not [event for _, event in neighbour.events if type(event) is Unreachable]
+    assert bench.net.lost == {Fate.CLOSED_PORT: 1}
+    assert neighbour.events[-1][1] == Unreachable(mapped, IcmpError(3, 3))
 
 
 @pytest.mark.parametrize("alg", [True, False])
@@ -280,18 +280,16 @@ def _close():
     return [CloseSocket(SocketId(1))]
 
 
-def test_a_nat_without_a_free_port_drops_what_needs_one(monkeypatch):
-    monkeypatch.setattr("sansice.simulation._nat._nat.PORTS", 2)
-    bench = Bench(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT)
+def test_a_nat_without_a_free_port_drops_what_needs_one():
+    bench = Bench(kind=NatKind(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT, port_range=(1024, 1025)))
     ports = {bench.out(SERVER).port, bench.out(SAME_HOST).port}
     assert ports == {1024, 1025}
     assert bench.out(STRANGER) is None
     assert bench.net.lost == {Fate.NO_PORTS: 1}
 
 
-def test_a_port_whose_mapping_expired_is_used_again(monkeypatch):
-    monkeypatch.setattr("sansice.simulation._nat._nat.PORTS", 1)
-    bench = Bench(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT, lifetime=10.0)
+def test_a_port_whose_mapping_expired_is_used_again():
+    bench = Bench(kind=NatKind(mapping=Mapping.ADDRESS_AND_PORT_DEPENDENT, port_range=(1024, 1024), lifetime=10.0))
     mapped = bench.out(SERVER)
     bench.net.run(until=11.0)
     assert bench.out(SAME_HOST) == mapped
