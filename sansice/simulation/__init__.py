@@ -39,14 +39,20 @@ from ._nat._nat import Nat as Nat
 from ._nat._nat64 import Nat64Prefix as Nat64Prefix
 from ._nat._presets import FIREWALL_PRESETS as FIREWALL_PRESETS, NAT_PRESETS as NAT_PRESETS
 from ._network import Network as Network
-from ._recording._recording import (
-    Recorded as Recorded,
-    Recording as Recording,
-    ReplayDifference as ReplayDifference,
-    Step as Step,
-    Tap as Tap,
+from ._recording._difference import FieldDifference as FieldDifference, ReplayDifference as ReplayDifference
+from ._recording._file import RecordingFile as RecordingFile
+from ._recording._format import RecordingError as RecordingError
+from ._recording._recorded import Recorded as Recorded
+from ._recording._recording import Recording as Recording
+from ._recording._replay import (
+    Replay as Replay,
+    ReplayReport as ReplayReport,
     replay as replay,
+    replay_file as replay_file,
 )
+from ._recording._step import Made as Made, Step as Step
+from ._recording._stored import StoredRecording as StoredRecording, read_recording as read_recording
+from ._recording._tap import Tap as Tap
 from ._responder import BindingResponder as BindingResponder
 from ._scene._changes import (
     At as At,
