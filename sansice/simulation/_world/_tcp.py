@@ -229,7 +229,7 @@ class TcpConnection:
         """Drop everything, and have the peer know. The user is told nothing."""
         self.user = NOBODY
         if self.state not in (TcpState.CLOSED, TcpState.SYN_SENT, TcpState.TIME_WAIT):
-            self._transmit(_RST_ACK, self._sending.highest)
+            self._transmit(_RST_ACK, self._sending.newest)
         self._end()
 
     def abandon(self) -> None:

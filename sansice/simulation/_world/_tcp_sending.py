@@ -88,6 +88,11 @@ class Sending:
         return SEND_BUFFER - len(self._buffer)
 
     @property
+    def newest(self) -> int:
+        """Offset after everything that was sent and may have been welcome: where a reset is believed (RFC 5961 3.2)."""
+        return min(self.highest, self._allowed)
+
+    @property
     def unacknowledged(self) -> int:
         """Bytes that `put` took and that the peer has not acknowledged."""
         return len(self._buffer)
