@@ -81,9 +81,12 @@ from ._scene._scene import Scene as Scene
 from ._scene._scene_run import SceneRun as SceneRun
 from ._scene._scene_world import SceneWorld as SceneWorld
 from ._scene._simulate import simulate as simulate
+from ._world._bursts import Bursts as Bursts
 from ._world._clock import SimulationError as SimulationError
 from ._world._host import Host as Host
+from ._world._host_interface import HostInterface as HostInterface
 from ._world._link import Link as Link
+from ._world._names import NameService as NameService, Resolver as Resolver
 from ._world._node import Node as Node
 from ._world._packets import (
     Fate as Fate,
@@ -95,4 +98,4 @@ from ._world._packets import (
 )
 from ._world._proxy import ForwardProxy as ForwardProxy
 from ._world._reads import StreamReads as StreamReads
-from ._world._segment import Interface as Interface, Segment as Segment
+from ._world._segment import Interface as Interface, Place as Place, Segment as Segment

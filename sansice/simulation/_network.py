@@ -81,7 +81,7 @@ class Network:
         self._world = World(seed=seed, start=start, unix=unix, icmp=icmp, trace=trace)
         self._nats = 0
         self._firewalls = 0
-        self.internet: Segment = Segment(self._world, "Internet", link)
+        self.internet: Segment = Segment(self._world, "Internet", link, wide=True)
 
     @property
     def now(self) -> float:
@@ -265,7 +265,7 @@ class Network:
 
     def resolve(self, name: str, answer: Iterable[Record] | ResolveError) -> None:
         """Say what the name service answers about ``name``: its records of every kind, or an error."""
-        self._world.zone[name.rstrip(".").lower()] = answer if isinstance(answer, ResolveError) else tuple(answer)
+        self._world.names.say(name, answer)
 
     def at(self, when: float, action: Callable[[], object]) -> None:
         """Have ``action()`` called at virtual time ``when``.

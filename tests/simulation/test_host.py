@@ -110,7 +110,7 @@ def test_a_port_is_bound_once():
 
 
 def test_a_host_runs_out_of_ports(monkeypatch):
-    monkeypatch.setattr("sansice.simulation._world._host.EPHEMERALS", 2)
+    monkeypatch.setattr("sansice.simulation._world._ports.EPHEMERALS", 2)
     host = Network().host("A", A)
     assert {host.run(Peer(A)).machine.local.port for _ in range(2)} == {49152, 49153}
     assert failed(host.run(Peer(A))) == [SocketErrorKind.NO_RESOURCES]

@@ -3,9 +3,13 @@
 import attrs
 import pytest
 
-from sansice.simulation import Link
+from sansice.machine import Address
+from sansice.simulation import Bursts, Fate, Link, Packet
 from sansice.simulation._world._link import Line
 from sansice.simulation._world._world import World
+
+
+PACKET = Packet(Address("192.0.2.1", 1), Address("192.0.2.2", 2), bytes(972))  # 1000 bytes on the wire
 
 
 def line(seed=1, label="a", **link):
@@ -29,8 +33,7 @@ def test_what_is_no_probability_is_refused_by_name(name, value):
 def test_a_link_without_faults_delays_by_its_latency_alone():
     plain = line(latency=0.25)
     assert plain.steady
-    assert plain.delays() == [0.25]
-    assert plain.delays([0.5, 1.0]) == [0.75, 1.25]
+    assert plain.cross(PACKET) == [0.25]
 
 
 @pytest.mark.parametrize("fault", ["jitter", "loss", "duplication", "reordering"])
@@ -40,18 +43,18 @@ def test_a_link_with_any_fault_is_not_steady(fault):
 
 def test_loss_and_duplication_come_at_their_rates():
     lossy, doubling = line(loss=0.3), line(duplication=0.2)
-    assert 2850 < sum(not lossy.delays() for _ in range(10_000)) < 3150
-    assert 1850 < sum(len(doubling.delays()) == 2 for _ in range(10_000)) < 2150
+    assert 2850 < sum(lossy.cross(PACKET) is Fate.LOST for _ in range(10_000)) < 3150
+    assert 1850 < sum(len(doubling.cross(PACKET)) == 2 for _ in range(10_000)) < 2150
 
 
 def test_certain_loss_loses_all_and_certain_duplication_doubles_all():
-    assert all(line(seed, loss=1.0).delays() == [] for seed in range(50))
-    assert all(line(seed, duplication=1.0).delays([0.0, 1.0]) == [0.0, 0.0, 1.0, 1.0] for seed in range(50))
+    assert all(line(seed, loss=1.0).cross(PACKET) is Fate.LOST for seed in range(50))
+    assert all(line(seed, duplication=1.0).cross(PACKET) == [0.0, 0.0] for seed in range(50))
 
 
 def test_jitter_adds_up_to_its_measure_and_a_copy_has_its_own():
     jittery = line(latency=1.0, jitter=0.5, duplication=1.0)
-    pairs = [jittery.delays() for _ in range(1000)]
+    pairs = [jittery.cross(PACKET) for _ in range(1000)]
     delays = [delay for pair in pairs for delay in pair]
     assert 1.0 <= min(delays) < 1.01
     assert 1.49 < max(delays) <= 1.5
@@ -60,14 +63,14 @@ def test_jitter_adds_up_to_its_measure_and_a_copy_has_its_own():
 
 def test_reordering_holds_some_packets_back():
     reordering = line(latency=0.1, reordering=0.5, hold=0.4)
-    delays = {delay for _ in range(100) for delay in reordering.delays()}
+    delays = {delay for _ in range(100) for delay in reordering.cross(PACKET)}
     assert delays == {0.1, 0.5}
 
 
 def test_the_same_seed_and_label_draw_the_same_and_others_differ():
     def run(seed, label):
         one = line(seed, label, jitter=1.0, loss=0.5)
-        return [one.delays() for _ in range(50)]
+        return [one.cross(PACKET) for _ in range(50)]
 
     assert run(1, "a") == run(1, "a")
     assert run(1, "a") != run(2, "a")
@@ -78,7 +81,7 @@ def test_a_link_may_be_replaced_while_in_use():
     used = line(latency=0.1)
     used.link = attrs.evolve(used.link, loss=1.0)
     assert not used.steady
-    assert used.delays() == []
+    assert used.cross(PACKET) is Fate.LOST
     used.link = Link(latency=0.2)
     assert used.steady
-    assert used.delays() == [0.2]
+    assert used.cross(PACKET) == [0.2]

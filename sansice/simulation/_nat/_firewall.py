@@ -52,6 +52,11 @@ class Firewall:
         self._outside.attach(address, self._outer_interface)
         self.inside.attach(address, interface)
 
+    def detach(self, address: str) -> None:
+        """Take an address away again."""
+        self._outside.detach(address)
+        self.inside.detach(address)
+
     def forget(self) -> None:
         """Lose every flow, as a reboot does."""
         self._filter.clear()

@@ -108,7 +108,7 @@ class DtlsSocket(abc.ABC):
         self.is_open = False
         self._due = math.inf
         self._sockets.forget(self.id)
-        self._sockets.host.unbind(self.local)
+        self._sockets.host.unbind(self.local, self, self.id)
 
     def _transmit(self, destination: Address, data: bytes) -> None:
         self._sockets.host.send(self._interface, Packet(self.local, destination, data))

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable
 
-from sansice.machine import Address, Entropy, IcmpError, Machine, SocketError, SocketErrorKind, SocketId
+from sansice.machine import DEFAULT_OPTIONS, Address, Entropy, Machine, SocketError, SocketErrorKind, SocketId, SocketOptions
 
+from ._crossing import IPV6_LEAST_MTU
+from ._fragments import REASSEMBLY_SECONDS, Reassembly, cut
+from ._host_interface import HostInterface
+from ._icmp import PORT_UNREACHABLE, REASSEMBLY_EXCEEDED, Refusal, about
 from ._link import Link
+from ._names import Resolver
 from ._node import Node
-from ._packets import Fate, Packet
+from ._packets import Fate, Fragment, Packet, TcpSegment
+from ._path_mtus import PathMtus
+from ._ports import Bound as Bound, Taker as Taker, UdpPorts
 from ._reads import AT_ONCE, StreamReads
-from ._segment import Interface, Place
+from ._segment import Interface, Place, Segment, is_group
 from ._tcp_ports import TcpPorts
 from ._world import World
-
-FIRST_EPHEMERAL, EPHEMERALS = 49152, 65536 - 49152  # RFC 6335 6
-
-PORT_UNREACHABLE = {False: IcmpError(3, 3), True: IcmpError(1, 4, ipv6=True)}  # RFC 792, RFC 4443 3.1
-
-
-class Taker(Protocol):
-    """What is told of datagrams: `sansice.driver.Driver`, or a socket that makes something of them first."""
-
-    def datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]]) -> None:
-        """Datagrams have arrived."""
-        ...
-
-    def icmp(self, socket: SocketId, destination: Address, error: IcmpError) -> None:
-        """A datagram came back."""
-        ...
-
-
-class Bound(Protocol):
-    """Who may have a UDP port: a `Node`, or one of its sockets."""
-
-    @property
-    def driver(self) -> Taker:
-        """Who is told."""
-        ...
 
 
 class Host:
     """A computer: addresses, sockets, and the machines that run on it.
+
+    A socket is bound to an address, and what it sends leaves by the interface that has it. Where a socket leaves the choice
+    to the system, `route` makes it.
 
     Attributes:
         name: for people, and for the seeds of what is random about this host.
@@ -50,9 +34,30 @@ class Host:
         certificate: names and literal addresses that the certificate of its TLS and DTLS listeners is for; ``None``
             without one.
         reads: how programs here read their streams.
+        names: what it asks for names: the network's `NameService` unless it is given its own.
+        wakes: the virtual time at which it wakes, or last woke, from `sleep`.
+        clock_offset: seconds by which its wall clock is ahead of the world's.
     """
 
-    __slots__ = ("_bound", "_drawn", "_entropy", "_interfaces", "_tcp", "_world", "certificate", "icmp", "name", "reads")
+    __slots__ = (
+        "_bound",
+        "_entropy",
+        "_fragments",
+        "_interfaces",
+        "_joined",
+        "_nodes",
+        "_path_mtus",
+        "_ports",
+        "_tcp",
+        "_world",
+        "certificate",
+        "clock_offset",
+        "icmp",
+        "name",
+        "names",
+        "reads",
+        "wakes",
+    )
 
     def __init__(self, world: World, name: str) -> None:
         self._world = world
@@ -60,16 +65,28 @@ class Host:
         self.icmp: bool = world.icmp
         self.certificate: tuple[str, ...] | None = None
         self.reads: StreamReads = AT_ONCE
-        self._interfaces: dict[str, Interface] = {}
-        self._bound: dict[Address, tuple[Bound, SocketId]] = {}
+        self.names: Resolver = world.names
+        self.wakes: float = world.clock.now
+        self.clock_offset: float = 0.0
+        self._interfaces: dict[str, HostInterface] = {}
+        self._ports = UdpPorts(world, name)
+        self._bound = self._ports.bound
+        self._joined: dict[tuple[Bound, SocketId], tuple[HostInterface, Segment, tuple[str, ...]]] = {}
         self._tcp: TcpPorts | None = None
-        self._drawn = 0
+        self._fragments: Reassembly | None = None
+        self._path_mtus: PathMtus | None = None
+        self._nodes: tuple[Node, ...] = ()
         self._entropy: Entropy | None = None
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The literals of all interfaces, in the order in which they were attached."""
-        return tuple(self._interfaces)
+        """The literals of all interfaces that are up, in the order in which they were attached."""
+        return tuple(address for address, interface in self._interfaces.items() if interface.is_up)
+
+    @property
+    def interfaces(self) -> tuple[HostInterface, ...]:
+        """All interfaces, in the order in which they were attached."""
+        return tuple(self._interfaces.values())
 
     @property
     def entropy(self) -> Entropy:
@@ -85,35 +102,139 @@ class Host:
             self._tcp = TcpPorts(self, self._world)
         return self._tcp
 
-    def interface(self, address: str) -> Interface | None:
+    def interface(self, address: str) -> HostInterface | None:
         """The interface that has a canonical literal address."""
         return self._interfaces.get(address)
 
-    def attach(self, address: str, behind: Place, *, link: Link | None = None) -> Interface:
+    def attach(
+        self,
+        address: str,
+        behind: Place,
+        *,
+        link: Link | None = None,
+        downlink: Link | None = None,
+        name: str | None = None,
+        metric: int = 0,
+        routes: Iterable[str] | None = None,
+    ) -> HostInterface:
         """Add an interface with ``address`` at a segment or behind a NAT.
 
         Args:
             address: an IPv4 or IPv6 literal.
             behind: where.
             link: the interface's own access link, which packets cross on top of what the segment does to them.
+            downlink: how it treats packets that come here, where that differs from those that leave.
+            name: what the host calls it, such as ``"wlan0"``; its address if left out.
+            metric: of several interfaces that lead to a destination equally well, the lowest is preferred.
+            routes: the prefixes that the host reaches by it, such as ``"10.8.0.0/16"``; what is on the segment, and
+                everything else where the segment has a way out, if left out.
 
         Raises:
-            ValueError: not a literal, or the address is taken.
+            ValueError: not a literal, the address or the name is taken, or a route is no prefix.
         """
         canonical = Address.of(address, 0).host
         if canonical in self._interfaces:
             raise ValueError(f"{self.name} has {canonical} already")
-        interface = Interface(self.name, behind.inside, self._receive, label=canonical, link=link)
+        if name is not None and any(interface.label == name for interface in self.interfaces):
+            raise ValueError(f"{self.name} has an interface {name} already")
+        interface = HostInterface(self, canonical, behind, link=link, downlink=downlink, name=name, metric=metric, routes=routes)
         behind.attach(canonical, interface)
         self._interfaces[canonical] = interface
+        self.settle(interface)
         return interface
+
+    def route(self, destination: str) -> HostInterface | None:
+        """The interface by which the host reaches a literal address: that with the longest route, the lowest metric, the first.
+
+        Returns:
+            ``None`` where it reaches it by none: "network unreachable".
+        """
+        ranked = [(interface.reach(destination), -interface.metric, interface) for interface in self.interfaces]
+        best = max(ranked, key=lambda rank: rank[:2], default=None)
+        return None if best is None or best[0] < 0 else best[2]
+
+    def path_mtu(self, local: str, destination: str) -> int | None:
+        """Bytes of the longest packet from one of the host's addresses to another, as far as it knows; ``None`` for any."""
+        interface = self._interfaces.get(local)
+        mtu = None if interface is None else interface.mtu
+        learnt = None if self._path_mtus is None else self._path_mtus.get(destination, self._world.clock.now)
+        known = min((one for one in (mtu, learnt) if one is not None), default=None)
+        return max(known, IPV6_LEAST_MTU) if known is not None and ":" in destination else known
 
     def run(self, machine: Machine) -> Node:
         """Run a machine here, from now on. Several may run on one host; they share its ports."""
-        return Node(self, self._world, machine)
+        node = Node(self, self._world, machine)
+        self._nodes += (node,)
+        return node
 
-    def bind(self, node: Bound, socket: SocketId, wanted: Address) -> tuple[Address, Interface] | SocketError:
+    # ------------------------------------------------------------- what befalls the whole computer
+
+    def sleep(self, seconds: float) -> None:
+        """Close the lid: for so long nothing runs here and nothing reaches it, and then its programs find the clock far ahead.
+
+        Machines see one jump of ``now``, as on a system whose monotonic clock goes on (CLOCK_BOOTTIME). TCP connections
+        count the time as one of silence.
+
+        Args:
+            seconds: from now on; a longer sleep already begun goes on.
+
+        Raises:
+            ValueError: less than 0, or for ever.
+        """
+        if not 0.0 <= seconds < float("inf"):
+            raise ValueError(f"{self.name} must sleep for a number of seconds from 0 on, not {seconds!r}")
+        clock = self._world.clock
+        self.wakes = max(self.wakes, clock.now + seconds)
+        self._settle_all(None)
+        clock.at(self.wakes, self._settle_all, None)
+
+    def adjust_clock(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, by so many seconds. Machines that run here are told."""
+        self.clock_offset += seconds
+        for node in self._nodes:
+            if node.running:
+                node.tell_wall_clock()
+
+    def _settle_all(self, _: object) -> None:
+        for interface in self.interfaces:
+            self.settle(interface)
+
+    def settle(self, interface: HostInterface) -> None:
+        """Have an interface send and receive as it can at present."""
+        asleep = self.wakes > self._world.clock.now
+        interface.source = interface.address if interface.is_up and not asleep else ""
+        if asleep:
+            interface.receive = self._while_asleep
+        elif not interface.is_up:
+            interface.receive = self._while_down
+        else:
+            interface.receive = self._receive_current if interface.has_moved else self.receive
+
+    def rename(self, interface: HostInterface, old: str, new: str, place: Place) -> None:
+        """Move an interface to another address, at another place perhaps; see `HostInterface.readdress`."""
+        if new != old and new in self._interfaces:
+            raise ValueError(f"{self.name} has {new} already")
+        if new == old and place is interface.place:
+            return
+        place.attach(new, interface)
+        interface.place.detach(old)
+        self._interfaces = {(new if key == old else key): one for key, one in self._interfaces.items()}
+
+    def _while_asleep(self, packet: Packet, direct: bool) -> None:
+        self._world.lose(self.name, Fate.ASLEEP, packet)
+
+    def _while_down(self, packet: Packet, direct: bool) -> None:
+        self._world.lose(self.name, Fate.INTERFACE_DOWN, packet)
+
+    # ------------------------------------------------------------- what sockets ask for
+
+    def bind(
+        self, node: Bound, socket: SocketId, wanted: Address, options: SocketOptions = DEFAULT_OPTIONS
+    ) -> tuple[Address, Interface] | SocketError:
         """Give a node a UDP port; port 0 asks for any free one.
+
+        With ``multicast_groups`` the socket hears as well what is sent, on the segment of its interface, to its port of
+        these groups. ``interface`` must be the one that has the address, by its label.
 
         Returns:
             The address bound and the interface that has it, or what a system would have said.
@@ -121,50 +242,91 @@ class Host:
         interface = self._interfaces.get(wanted[0])
         if interface is None:
             return SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, f"{self.name} has no address {wanted[0]}")
-        if wanted[1]:
-            local = Address(*wanted)
-            if local in self._bound:
-                return SocketError(SocketErrorKind.ADDRESS_IN_USE, f"{local} is in use on {self.name}")
-        else:
-            free = self._free(wanted[0])
-            if free is None:
-                return SocketError(SocketErrorKind.NO_RESOURCES, f"{self.name} has no free port at {wanted[0]}")
-            local = free
-        self._bound[local] = (node, socket)
+        if options.interface is not None and options.interface != interface.label:
+            return SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, f"{interface.name} is not {options.interface}")
+        for group in options.multicast_groups:
+            if (":" in group) != (":" in wanted[0]) or not is_group(group):
+                return SocketError(SocketErrorKind.OTHER, f"{group} is no multicast group that {wanted[0]} could join")
+        local = self._ports.bind(node, socket, wanted, reuse_port=options.reuse_port)
+        if isinstance(local, SocketError):
+            return local
+        if options.multicast_groups:
+            self._join(node, socket, local, interface, options.multicast_groups)
         return local, interface
 
-    def send(self, interface: Interface, packet: Packet) -> None:
-        """Put a packet on the way; what goes to an address of this host never leaves it."""
-        if self._world.watched:
-            self._world.note(self.name, Fate.SENT, packet, interface.name)
-        if packet.destination[0] in self._interfaces:
+    def unbind(self, local: Address, node: Bound, socket: SocketId) -> None:
+        """Free a port, and leave the groups that came with it."""
+        self._ports.unbind(local, node, socket)
+        joined = self._joined.pop((node, socket), None) if self._joined else None
+        if joined is not None:
+            interface, segment, groups = joined
+            for group in groups:
+                self._ports.unbind(Address(group, local.port), node, socket)
+                segment.leave(group, interface)
+
+    def _join(self, node: Bound, socket: SocketId, local: Address, interface: HostInterface, groups: tuple[str, ...]) -> None:
+        self._joined[node, socket] = (interface, interface.segment, groups)
+        for group in groups:
+            self._ports.join(group, local, node, socket)
+            interface.segment.join(group, interface)
+
+    def send(self, interface: Interface, packet: Packet) -> bool:
+        """Put a packet on the way; what goes to an address of this host never leaves it.
+
+        Returns:
+            Whether the system took it: not while the interface is down, nor for an address that it no longer has; not
+            where no route leads; and not what may not be cut and is longer than the path is known to take.
+        """
+        world = self._world
+        if packet[1][0] in self._interfaces:
+            world.note(self.name, Fate.SENT, packet, interface.name)
+            world.clock.at(world.clock.now, self._loop_back, packet)
+            return True
+        if packet[0][0] != interface.source:
+            return False
+        if self._joined:
+            self._hear_oneself(packet)
+        if world.sizes_limited:
+            return self._send_sized(interface, packet)
+        if world.watched:
+            world.note(self.name, Fate.SENT, packet, interface.name)
+        return interface.segment.carry(interface, packet, False)
+
+    def _send_sized(self, interface: Interface, packet: Packet) -> bool:
+        world = self._world
+        mtu = self.path_mtu(packet.source.host, packet.destination.host)
+        if mtu is None or packet.size <= mtu:
+            world.note(self.name, Fate.SENT, packet, interface.name)
+            return interface.segment.carry(interface, packet, False)
+        if packet.dont_fragment:
+            return False
+        world.note(self.name, Fate.FRAGMENTED, packet, interface.name)
+        for part in cut(packet, mtu, world.next_ident()):
+            world.note(self.name, Fate.SENT, part, interface.name)
+            interface.segment.carry(interface, part, False)
+        return True
+
+    def _hear_oneself(self, packet: Packet) -> None:
+        # RFC 1112 6.1: members on the sender's own host hear it, too
+        if packet.destination in self._bound:
             self._world.clock.at(self._world.clock.now, self._loop_back, packet)
-        else:
-            interface.send(packet)
 
     def _loop_back(self, packet: Packet) -> None:
-        self._receive(packet, True)
+        if self.wakes > self._world.clock.now:
+            self._while_asleep(packet, True)
+        else:
+            self.receive(packet, True)
 
-    def unbind(self, local: Address) -> None:
-        """Free a port."""
-        del self._bound[local]
+    # ------------------------------------------------------------- what arrives
 
-    def _free(self, address: str) -> Address | None:
-        self._drawn += 1
-        start = self._world.draw(f"ports of {self.name}", self._drawn, EPHEMERALS)
-        for step in range(EPHEMERALS):
-            local = Address(address, FIRST_EPHEMERAL + (start + step) % EPHEMERALS)
-            if local not in self._bound:
-                return local
-        return None
-
-    def _receive(self, packet: Packet, direct: bool) -> None:
+    def receive(self, packet: Packet, direct: bool) -> None:
+        """Give a packet to whom it is for."""
+        if packet[6] is not None:
+            self._receive_fragment(packet, packet[6])
+            return
         segment = packet[5]
         if segment is not None:
-            if packet.icmp is None:
-                self.tcp.receive(packet, segment)
-            else:
-                self.tcp.receive_error(packet, packet.icmp, segment)
+            self._receive_tcp(packet, segment)
             return
         bound = self._bound.get(packet[1])
         if bound is None:
@@ -172,18 +334,68 @@ class Host:
             return
         world = self._world
         if world.watched:
-            world.note(self.name, Fate.DELIVERED, packet, self._interfaces[packet[1][0]].name)
+            world.note(self.name, Fate.DELIVERED, packet, self._name_at(packet))
         node, socket = bound
-        if packet.icmp is None:
-            node.driver.datagrams(socket, [(packet.source, packet.data)])
+        if packet[3] is None:
+            node.driver.datagrams(socket, [(packet[0], packet[2])])
         else:
-            node.driver.icmp(socket, packet.quoted, packet.icmp)
+            self._learn_path(packet)
+            node.driver.icmp(socket, packet.quoted, packet[3])
+
+    def _receive_current(self, packet: Packet, direct: bool) -> None:
+        # Under way since before the interface had another address: its socket is still bound, and must not hear it.
+        if packet.destination.host in self._interfaces or is_group(packet.destination.host):
+            self.receive(packet, direct)
+        else:
+            self._world.lose(self.name, Fate.UNROUTABLE, packet)
+
+    def _receive_tcp(self, packet: Packet, segment: TcpSegment) -> None:
+        if packet.icmp is None:
+            self.tcp.receive(packet, segment)
+        else:
+            self._learn_path(packet)
+            self.tcp.receive_error(packet, packet.icmp, segment)
+
+    def _receive_fragment(self, packet: Packet, fragment: Fragment) -> None:
+        world = self._world
+        world.note(self.name, Fate.ARRIVED, packet, self._name_at(packet))
+        if self._fragments is None:
+            self._fragments = Reassembly()
+        waiting = len(self._fragments)
+        whole = self._fragments.add(packet, fragment, world.clock.now)
+        if whole is not None:
+            self.receive(whole, True)
+            return
+        if len(self._fragments) > waiting:
+            world.clock.at(world.clock.now + REASSEMBLY_SECONDS, self._give_up_fragments, self._fragments)
+        surplus = self._fragments.surplus()
+        if surplus is not None:
+            world.lose(self.name, Fate.INCOMPLETE, surplus, self._name_at(surplus))
+
+    def _give_up_fragments(self, fragments: Reassembly) -> None:
+        packet = fragments.expired(self._world.clock.now)
+        if packet is not None:
+            self._world.lose(self.name, Fate.INCOMPLETE, packet, self._name_at(packet))
+            self._answer(packet, REASSEMBLY_EXCEEDED)
+
+    def _learn_path(self, packet: Packet) -> None:
+        if packet.icmp is not None and packet.icmp.mtu:
+            if self._path_mtus is None:
+                self._path_mtus = PathMtus()
+            self._path_mtus.learn(packet.quoted.host, packet.icmp.mtu, self._world.clock.now)
+            self._world.limit_sizes()
 
     def _refuse(self, packet: Packet) -> None:
-        interface = self._interfaces[packet.destination[0]]
-        self._world.lose(self.name, Fate.CLOSED_PORT, packet, interface.name)
-        # RFC 1122 3.2.2: no ICMP error about an ICMP error
-        if self.icmp and packet.icmp is None:
-            error = PORT_UNREACHABLE[":" in packet.source[0]]
-            answer = Packet(Address(packet.destination[0], 0), packet.source, b"", error, packet.destination)
-            self.send(interface, answer)
+        self._world.lose(self.name, Fate.CLOSED_PORT, packet, self._name_at(packet))
+        self._answer(packet, PORT_UNREACHABLE)
+
+    def _answer(self, packet: Packet, refusal: Refusal) -> None:
+        # Nobody answers what was sent to a group (RFC 1122 3.2.2): no interface has that address.
+        interface = self._interfaces.get(packet.destination.host)
+        error = about(packet, refusal, packet.destination.host) if self.icmp and interface is not None else None
+        if error is not None and interface is not None:
+            self.send(interface, error)
+
+    def _name_at(self, packet: Packet) -> str:
+        interface = self._interfaces.get(packet[1][0])
+        return "" if interface is None else interface.name

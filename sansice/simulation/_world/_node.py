@@ -12,23 +12,20 @@ from sansice.machine import (
     ANY_IPV4,
     ANY_IPV6,
     Address,
-    AddressRecord,
     CloseMode,
     Event,
     Machine,
     OpenSocket,
     Record,
-    RecordKind,
     Resolve,
     ResolveError,
     SocketError,
     SocketId,
-    SrvRecord,
     Transport,
 )
 
 from ._clock import SimulationError
-from ._packets import Packet
+from ._packets import NO_ADDRESS, Packet
 from ._segment import Interface
 from ._sockets import Sockets
 from ._world import World
@@ -53,9 +50,12 @@ class Node:
         host: where it runs.
         machine: what runs.
         events: what the machine told, as (virtual time, event).
-        refused: datagrams that a system would have refused to send: closed socket, port 0, other family, too long.
+        refused: datagrams that a system would have refused to send: closed socket, port 0, other family, too long, an
+            interface that is down or has another address by now, no route.
         max_unsent: bytes that may wait in one stream; beyond them it fails with `SocketErrorKind.BACKLOG`.
         running: until `stop`.
+        listener: called with each event, at the instant of it but not inside the machine's own step: what an application
+            would do about it, such as a `call`.
     """
 
     __slots__ = (
@@ -69,6 +69,7 @@ class Node:
         "driver",
         "events",
         "host",
+        "listener",
         "machine",
         "max_unsent",
         "refused",
@@ -82,20 +83,21 @@ class Node:
         self.refused: int = 0
         self.max_unsent: int = MAX_UNSENT
         self.running: bool = True
+        self.listener: Callable[[Event], object] | None = None
         self._world = world
         self._clock = world.clock
-        self._sockets: dict[SocketId, tuple[Address, Interface]] = {}
+        self._sockets: dict[SocketId, tuple[Address, Interface, bool]] = {}  # and whether to send unfragmented
         self._others: Sockets | None = None  # made for the first that is more than a UDP socket, because most nodes have none
         self._armed = math.inf
         self._scheduled = math.inf
         self._timers = (math.nan, 0)
         self.driver: Driver = Driver(machine, self)
-        self.driver.start(unix=world.unix + self._clock.now)
+        self.driver.start(unix=self._unix)
 
     @property
     def sockets(self) -> dict[SocketId, Address]:
         """The open sockets and what they are bound to."""
-        udp = {socket: local for socket, (local, _) in self._sockets.items()}
+        udp = {socket: local for socket, (local, _, _) in self._sockets.items()}
         return udp if self._others is None else udp | self._others.locals()
 
     @property
@@ -114,13 +116,21 @@ class Node:
         """Stop running the machine without asking it, as a killed process would: its timer never fires, its system closes its
         sockets. Streams end, or are reset where something was not read.
         """
-        for local, _ in self._sockets.values():
-            self.host.unbind(local)
+        for socket, (local, _, _) in self._sockets.items():
+            self.host.unbind(local, self, socket)
         self._sockets.clear()
         if self._others is not None:
             self._others.die()
         self._armed = math.inf
         self.running = False
+
+    @property
+    def _unix(self) -> float:
+        return self._world.unix + self._clock.now + self.host.clock_offset
+
+    def tell_wall_clock(self) -> None:
+        """Tell the machine what the wall clock reads, because that jumped."""
+        self.driver.call(self.machine.handle_wall_clock, self._unix)
 
     # ------------------------------------------------------------- what the driver calls
 
@@ -140,6 +150,9 @@ class Node:
 
     def _fire(self, deadline: float) -> None:
         if deadline != self._scheduled:  # an earlier one was armed after this
+            return
+        if self.host.wakes > self._clock.now:
+            self._clock.at(self.host.wakes, self._fire, deadline)
             return
         self._scheduled = math.inf
         now, armed = self._clock.now, self._armed
@@ -164,26 +177,25 @@ class Node:
                 others = self._others = Sockets(self, self._world)
             others.open(action, self._local(action))
             return
-        bound = self.host.bind(self, action.socket, self._local(action))
+        bound = self.host.bind(self, action.socket, self._local(action), action.options)
         if isinstance(bound, SocketError):
             self.driver.socket_failed(action.socket, bound)
             return
-        self._sockets[action.socket] = bound
+        self._sockets[action.socket] = (*bound, action.options.dont_fragment)
         self.driver.socket_opened(action.socket, bound[0])
 
     def _local(self, action: OpenSocket) -> Address:
-        # Routing is simple here: a host reaches whatever it reaches from its first address of the family.
         host, port = action.bind
-        if action.remote is None or host not in (ANY_IPV4, ANY_IPV6):
+        if action.remote is None or host not in (ANY_IPV4, ANY_IPV6) or action.remote.is_ipv6 != (host == ANY_IPV6):
             return action.bind
-        of_family = (address for address in self.host.addresses if (":" in address) == (host == ANY_IPV6))
-        return Address(next(of_family, host), port)
+        interface = self.host.route(action.remote.host)
+        return action.bind if interface is None else Address(interface.address, port)
 
     def close_socket(self, socket: SocketId, mode: CloseMode) -> None:
         """Free the port; what is under way to it meets a closed port."""
         bound = self._sockets.pop(socket, None)
         if bound is not None:
-            self.host.unbind(bound[0])
+            self.host.unbind(bound[0], self, socket)
         elif self._others is not None:
             self._others.close(socket, mode)
 
@@ -195,7 +207,12 @@ class Node:
         if bound is None or not destination[1] or len(data) > MAX_PAYLOAD or (":" in destination[0]) != (":" in bound[0][0]):
             self.refused += 1
             return
-        self.host.send(bound[1], Packet(bound[0], destination, data))
+        local, interface, whole = bound
+        packet = (
+            Packet(local, destination, data, None, NO_ADDRESS, None, None, True) if whole else Packet(local, destination, data)
+        )
+        if not self.host.send(interface, packet):
+            self.refused += 1
 
     def send_stream(self, socket: SocketId, data: bytes) -> None:
         """Queue bytes on a stream."""
@@ -208,23 +225,18 @@ class Node:
             self._others.set_reading(socket, enabled)
 
     def resolve(self, action: Resolve) -> None:
-        """Answer from the zone, at this instant but not within the machine's own step."""
-        self._clock.at(self._clock.now, self._answer, action)
+        """Ask the host's name service, which never answers within the machine's own step."""
+        seconds, answer = self.host.names.look_up(action.name, action.kind)
+        self._clock.at(self._clock.now + seconds, self._resolved, (action, answer))
 
-    def _answer(self, action: Resolve) -> None:
-        if not self.running:
-            return
-        records = self._world.zone.get(action.name.rstrip(".").lower(), ResolveError.NOT_FOUND)
-        if not isinstance(records, ResolveError):
-            records = tuple(record for record in records if _kind(record) is action.kind) or ResolveError.NOT_FOUND
-        self.driver.resolved(action, records)
+    def _resolved(self, answered: tuple[Resolve, tuple[Record, ...] | ResolveError]) -> None:
+        if self.host.wakes > self._clock.now:
+            self._clock.at(self.host.wakes, self._resolved, answered)
+        elif self.running:
+            self.driver.resolved(*answered)
 
     def deliver(self, event: Event) -> None:
-        """Keep an event for the test."""
+        """Keep an event for the test, and have the listener act on it soon."""
         self.events.append((self._clock.now, event))
-
-
-def _kind(record: Record) -> RecordKind:
-    if isinstance(record, AddressRecord):
-        return RecordKind.AAAA if ":" in record.host else RecordKind.A
-    return RecordKind.SRV if isinstance(record, SrvRecord) else RecordKind.NAPTR
+        if self.listener is not None:
+            self._clock.at(self._clock.now, self.listener, event)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeAlias
 
+from ._crossing import fit, reach, set_out
+from ._icmp import HOST_UNREACHABLE, about
 from ._link import Line, Link
 from ._packets import Fate, Packet
 from ._world import World
+
+Prefix: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_GROUP_STARTS = ("22", "23", "ff")  # of every IPv4 and IPv6 multicast address, and of few others
 
 
 class Interface:
@@ -16,14 +23,16 @@ class Interface:
     Attributes:
         owner: the name of the host, NAT or router.
         name: of the interface: its owner's and what distinguishes it there, such as an address.
+        segment: what it is attached to.
         receive: what takes the packets that arrive. Its second argument says whether no machine is on the stack, so that
             a hop which takes no time may hand the packet over at once.
         router: whether it passes packets on. A router is given a packet that takes no time even under a machine,
             because a router only ever hands it to another segment.
-        line: the interface's own access link, where it has one.
+        source: the address that packets may leave with; empty where none may, as while a host's interface is down.
+        uplink, downlink: the interface's own access link, where it has one: away from it, and towards it.
     """
 
-    __slots__ = ("line", "name", "owner", "receive", "router", "segment")
+    __slots__ = ("downlink", "name", "owner", "receive", "router", "segment", "source", "uplink")
 
     def __init__(
         self,
@@ -33,16 +42,47 @@ class Interface:
         *,
         label: str = "",
         router: bool = False,
+        source: str = "",
         link: Link | None = None,
+        downlink: Link | None = None,
     ) -> None:
         self.owner: str = owner
         self.name: str = f"{owner} {label}" if label else owner
         self.segment: Segment = segment
         self.receive: Callable[[Packet, bool], None] = receive
         self.router: bool = router
-        self.line: Line | None = None
-        if link is not None:
-            self.line = Line(segment.world, f"{owner} at {segment.name}", link)
+        self.source: str = source
+        self.uplink: Line | None = None
+        self.downlink: Line | None = None
+        if link is not None or downlink is not None:
+            self._make_lines(link or Link(), downlink or link or Link())
+
+    @property
+    def link(self) -> Link | None:
+        """The access link, as it treats packets that leave here. Setting it sets both directions, at any time."""
+        return None if self.uplink is None else self.uplink.link
+
+    @link.setter
+    def link(self, link: Link) -> None:
+        self._make_lines(link, link)
+
+    def set_links(self, link: Link, downlink: Link) -> None:
+        """Set how packets are treated that leave here, and how those are that come here."""
+        self._make_lines(link, downlink)
+
+    def _make_lines(self, link: Link, downlink: Link) -> None:
+        if self.uplink is None or self.downlink is None:
+            label = f"{self.owner} at {self.segment.name}"
+            self.uplink = Line(self.segment.world, f"{label}, up", link)
+            self.downlink = Line(self.segment.world, f"{label}, down", downlink)
+        else:
+            self.uplink.link, self.downlink.link = link, downlink
+
+    @property
+    def mtu(self) -> int | None:
+        """Bytes of the longest packet that can leave here, as far as the owner's own system knows."""
+        mtus = [line.mtu for line in (self.uplink, self.segment.line) if line is not None and line.mtu is not None]
+        return min(mtus, default=None)
 
     def arrive(self, packet: Packet) -> None:
         """Take a packet out of the event heap."""
@@ -56,9 +96,9 @@ class Interface:
         if world.watched:
             world.note(self.owner, Fate.ARRIVED, packet, self.name)
 
-    def send(self, packet: Packet, direct: bool = False) -> None:
-        """Put a packet onto the segment."""
-        self.segment.carry(self, packet, direct)
+    def send(self, packet: Packet, direct: bool = False) -> bool:
+        """Put a packet onto the segment. Returns what `Segment.carry` does."""
+        return self.segment.carry(self, packet, direct)
 
 
 class Place(Protocol):
@@ -73,22 +113,77 @@ class Place(Protocol):
         """Give ``address``, a canonical literal, to ``interface``."""
         ...
 
+    def detach(self, address: str) -> None:
+        """Take an address away again."""
+        ...
+
+
+class WayOut(Protocol):
+    """What connects a segment with others, and wants to know who lives there: a router."""
+
+    def learn(self, address: str, segment: Segment) -> None:
+        """An address appeared at a segment. Raises ValueError where another has it already."""
+        ...
+
+    def unlearn(self, address: str) -> None:
+        """It is gone."""
+        ...
+
+    def reserve(self, prefix: Prefix, whose: str) -> None:
+        """A segment further in uses a prefix. Raises ValueError where that overlaps another."""
+        ...
+
 
 class Segment:
     """A local network, or the Internet: addresses, one link that they share, perhaps a way out.
 
+    Args:
+        world: what it is part of.
+        name: for people and seeds.
+        link: how it treats packets. It is one medium, as radio is: with a bandwidth, all who are on it share that.
+        prefixes: of the addresses on it, such as ``"10.1.0.0/16"``; any address where there are none.
+        wide: whether every address belongs here that a host knows no better way to, as on the Internet.
+
     Attributes:
         gateway: takes what is addressed to nobody here.
+        way_out: is told of the addresses that appear here.
+        icmp: whether senders are told of packets too big for a link here. Without, it is a "black hole" (RFC 2923 2.1).
+        tells_absence: whether senders are told of packets to addresses that nobody has. The Internet mostly says nothing.
+
+    Raises:
+        ValueError: prefixes that are none, or overlap.
     """
 
-    __slots__ = ("_interfaces", "_line", "gateway", "name", "world")
+    __slots__ = (
+        "_groups",
+        "_interfaces",
+        "_reserved",
+        "gateway",
+        "icmp",
+        "line",
+        "name",
+        "prefixes",
+        "tells_absence",
+        "way_out",
+        "wide",
+        "world",
+    )
 
-    def __init__(self, world: World, name: str, link: Link) -> None:
+    def __init__(self, world: World, name: str, link: Link, prefixes: Iterable[str] = (), *, wide: bool = False) -> None:
         self.world: World = world
         self.name: str = name
+        self.wide: bool = wide
         self.gateway: Interface | None = None
-        self._line = Line(world, name, link)
+        self.way_out: WayOut | None = None
+        self.icmp: bool = world.icmp
+        self.tells_absence: bool = False
+        self.line: Line = Line(world, name, link)
         self._interfaces: dict[str, Interface] = {}
+        self._groups: dict[str, Group] = {}
+        self._reserved: list[tuple[Prefix, str]] = []
+        self.prefixes: tuple[Prefix, ...] = tuple(map(prefix_of, prefixes))
+        for prefix in self.prefixes:
+            self.reserve(prefix, name)
 
     @property
     def inside(self) -> Segment:
@@ -98,34 +193,94 @@ class Segment:
     @property
     def link(self) -> Link:
         """How this segment treats packets. May be replaced at any time; packets under way keep their times."""
-        return self._line.link
+        return self.line.link
 
     @link.setter
     def link(self, link: Link) -> None:
-        self._line.link = link
+        self.line.link = link
 
     def attach(self, address: str, interface: Interface) -> None:
         """Give ``address``, a canonical literal, to ``interface``.
 
         Raises:
-            ValueError: it is taken.
+            ValueError: it is taken, here or where this segment leads to, or it is none of the segment's prefixes'.
         """
         if address in self._interfaces:
             raise ValueError(f"{address} is taken at {self.name} by {self._interfaces[address].owner}")
+        if self.prefixes and not any(belongs(address, prefix) for prefix in self.prefixes):
+            raise ValueError(f"{address} is none of {self.name}'s, which has {', '.join(map(str, self.prefixes))}")
+        if self.way_out is not None and interface is not self.gateway:
+            self.way_out.learn(address, self)
         self._interfaces[address] = interface
 
-    def carry(self, sender: Interface, packet: Packet, direct: bool) -> None:
-        """Take a packet from one interface to the one that has its destination, or lose it."""
+    def detach(self, address: str) -> None:
+        """Take an address away again."""
+        interface = self._interfaces.pop(address)
+        if self.way_out is not None and interface is not self.gateway:
+            self.way_out.unlearn(address)
+
+    def holder(self, address: str) -> Interface | None:
+        """Who has an address here, or passes on what goes there."""
+        return self._interfaces.get(address)
+
+    def holders(self) -> dict[str, Interface]:
+        """All addresses here, and who has them, in the order in which they were attached."""
+        return {address: one for address, one in self._interfaces.items() if address not in self._groups}
+
+    def join(self, group: str, interface: Interface) -> None:
+        """Let an interface hear what others here send to a multicast group; it may join more than once."""
+        if group not in self._groups:
+            self._groups[group] = Group(group, self)
+            self._interfaces[group] = self._groups[group].interface
+        self._groups[group].members.append(interface)
+
+    def leave(self, group: str, interface: Interface) -> None:
+        """Undo one `join`."""
+        self._groups[group].members.remove(interface)
+        if not self._groups[group].members:
+            del self._groups[group], self._interfaces[group]
+
+    def reserve(self, prefix: Prefix, whose: str) -> None:
+        """Know that addresses of ``prefix`` are ``whose``, here or further in.
+
+        Raises:
+            ValueError: some are another's.
+        """
+        for other, owner in self._reserved:
+            if other.version == prefix.version and other.overlaps(prefix):
+                raise ValueError(
+                    f"{prefix} of {whose} overlaps {other} of {owner} at {self.name}:"
+                    " subnets without a NAT between them need prefixes of their own"
+                )
+        if self.way_out is not None:
+            self.way_out.reserve(prefix, whose)
+        self._reserved.append((prefix, whose))
+
+    def carry(self, sender: Interface, packet: Packet, direct: bool, hop: str = "") -> bool:
+        """Take a packet from one interface to the one that has its destination, or lose it.
+
+        Args:
+            sender: where it comes from.
+            packet: what.
+            direct: whether no machine is on the stack, see `Interface.receive`.
+            hop: the address of the router to give it to, where not to its destination.
+
+        Returns:
+            Whether the sender's own system knew a way.
+        """
         world = self.world
         if world.drop is not None and world.drop(packet):
             world.lose(self.name, Fate.DROPPED, packet)
-            return
-        receiver = self._interfaces.get(packet[1][0], self.gateway)
-        if receiver is None or receiver is sender:
-            world.lose(self.name, Fate.UNROUTABLE, packet)
-            return
-        line = self._line
-        if line.steady and sender.line is None and receiver.line is None:
+            return True
+        receiver = self._interfaces.get(hop or packet[1][0])
+        if receiver is None:
+            receiver = self.gateway
+            if receiver is None or receiver is sender or (packet[1][0][:2] in _GROUP_STARTS and is_group(packet[1][0])):
+                return self._lose_unroutable(sender, packet)
+        elif receiver is sender:
+            return self._lose_unroutable(sender, packet)
+        line = self.line
+        if line.steady and sender.uplink is None and receiver.downlink is None:
             if line.latency == 0.0 and (direct or receiver.router):
                 if world.watched and receiver.router:
                     receiver.note_arrival(packet)
@@ -133,18 +288,63 @@ class Segment:
             else:
                 clock = world.clock
                 clock.at(clock.now + line.latency, receiver.arrive, packet)
-            return
-        self._carry_over_lines(sender, receiver, packet)
+        elif world.sizes_limited:
+            fit(self, sender, receiver, packet)
+        else:
+            set_out(self, sender, receiver, packet)
+        return True
 
-    def _carry_over_lines(self, sender: Interface, receiver: Interface, packet: Packet) -> None:
+    def _lose_unroutable(self, sender: Interface, packet: Packet) -> bool:
         world = self.world
-        delays: list[float] = [0.0]
-        for line in (sender.line, self._line, receiver.line):
-            if line is not None:
-                delays = line.delays(delays)
-        if not delays:
-            world.lose(self.name, Fate.LOST, packet)
-        if len(delays) > 1:
-            world.note(self.name, Fate.DUPLICATED, packet)
-        for delay in delays:
-            world.clock.at(world.clock.now + delay, receiver.arrive, packet)
+        world.lose(self.name, Fate.UNROUTABLE, packet)
+        error = about(packet, HOST_UNREACHABLE) if self.tells_absence else None
+        if error is not None:
+            world.clock.at(world.clock.now + self.line.latency, sender.arrive, error)
+        return self.wide or self.gateway is not None
+
+
+class Group:
+    """A multicast group at one segment: what goes to it reaches all members but the sender (RFC 1112).
+
+    It never leaves the segment.
+
+    Attributes:
+        interface: stands for all members in the segment's table.
+        members: an interface once for each socket on it that joined.
+    """
+
+    __slots__ = ("_segment", "interface", "members")
+
+    def __init__(self, address: str, segment: Segment) -> None:
+        self._segment = segment
+        self.members: list[Interface] = []
+        self.interface: Interface = Interface(address, segment, self._receive)
+
+    def _receive(self, packet: Packet, direct: bool) -> None:
+        sender = self._segment.holder(packet.source.host)
+        for member in dict.fromkeys(self.members):
+            if member is not sender:
+                reach(self._segment, member, packet)
+
+
+def is_group(address: str) -> bool:
+    """Whether an address is a multicast group's (RFC 5771, RFC 4291 2.7)."""
+    return ipaddress.ip_address(address).is_multicast
+
+
+def prefix_of(text: str) -> Prefix:
+    """Read a prefix such as ``10.1.0.0/16``.
+
+    Raises:
+        ValueError: it is none, or has bits outside its length.
+    """
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no prefix such as 10.1.0.0/16: {error}") from None
+
+
+def belongs(address: str, prefix: Prefix) -> bool:
+    """Whether an address, perhaps with a scope, is one of a prefix."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return parsed.version == prefix.version and parsed in prefix

@@ -7,9 +7,8 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 
-from sansice.machine import Record, ResolveError
-
 from ._clock import Clock
+from ._names import NameService
 from ._packets import Fate, Packet, Passage
 
 
@@ -22,12 +21,26 @@ class World:
         packets: the trace, or ``None`` where none is kept.
         watched: whether anybody wants to know what happens to packets; where nobody does, nothing is built to tell it.
         lost: how many packets met which end other than a socket.
-        zone: the answers of the name service.
+        sizes_limited: whether any link has, or had, an MTU; before, nobody counts bytes.
+        names: the name service.
         unix: what the wall clock read at the start, minus the virtual time of the start.
         icmp: whether hosts answer a datagram to a closed port.
     """
 
-    __slots__ = ("_observers", "clock", "drop", "icmp", "lost", "packets", "seed", "unix", "watched", "zone")
+    __slots__ = (
+        "_datagrams_cut",
+        "_observers",
+        "clock",
+        "drop",
+        "icmp",
+        "lost",
+        "names",
+        "packets",
+        "seed",
+        "sizes_limited",
+        "unix",
+        "watched",
+    )
 
     def __init__(self, *, seed: int | str, start: float, unix: float, icmp: bool, trace: int) -> None:
         self.clock: Clock = Clock(start)
@@ -37,7 +50,9 @@ class World:
         self.watched: bool = self.packets is not None
         self._observers: list[Callable[[Passage], object]] = []
         self.lost: Counter[Fate] = Counter()
-        self.zone: dict[str, tuple[Record, ...] | ResolveError] = {}
+        self.sizes_limited: bool = False
+        self._datagrams_cut = 0
+        self.names: NameService = NameService()
         self.unix: float = unix - start
         self.icmp: bool = icmp
 
@@ -60,6 +75,15 @@ class World:
         """Count, and trace, a packet that goes no further."""
         self.lost[fate] += 1
         self.note(place, fate, packet, interface)
+
+    def limit_sizes(self) -> None:
+        """Have the size of every packet looked at from now on."""
+        self.sizes_limited = True
+
+    def next_ident(self) -> int:
+        """What names the next datagram that is cut, RFC 791 3.1."""
+        self._datagrams_cut += 1
+        return self._datagrams_cut % 0x10000
 
     def random(self, label: str) -> random.Random:
         """A random source of this world's seed, the same for the same ``label``.
