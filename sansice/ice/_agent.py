@@ -476,7 +476,9 @@ class IceAgent(Machine):
     def handle_timer(self, *, now: float) -> None:
         """Whatever is due."""
         while True:
-            if self._gatherer.deadline() <= now:
+            if now >= self._until and self._consent is not None:  # before all else: nothing may be sent (RFC 7675 5.1)
+                self._expire_consent(self._consent, now, revoked=False)
+            elif self._gatherer.deadline() <= now:
                 self._gatherer.handle_timer(now=now)
             elif self._checker.deadline() <= now:
                 self._checker.handle_timer(now=now)
@@ -491,8 +493,6 @@ class IceAgent(Machine):
             self._patience_over = True
         elif timer is _CONSENT and self._consent is not None:
             self._check_consent(self._consent, now)
-        elif timer is _EXPIRY and self._consent is not None:
-            self._expire_consent(self._consent, now, revoked=False)
         elif timer is _QUIET:
             self._move(IceCause.QUIET)
         elif timer is _KEEPALIVE and self._path is not None:

@@ -544,11 +544,16 @@ class Checker(Machine):
         self._outputs.append(SendDatagram(socket, destination, data))
 
     def _remember_early(self, early: _EarlyCheck) -> None:
-        """Keep a check for the time when the remote description is known; one from each source."""
+        """Keep a check for the time when the remote description is known; one from each source.
+
+        The one nominated last comes last, for that is the one that the peer means (see `_await_nomination`).
+        """
         for index, other in enumerate(self._early):
             if (other.socket, other.source) == (early.socket, early.source):
                 nominates = early.check.use_candidate or other.check.use_candidate
-                self._early[index] = attrs.evolve(early, check=attrs.evolve(early.check, use_candidate=nominates))
+                del self._early[index]
+                index = len(self._early) if early.check.use_candidate else index
+                self._early.insert(index, attrs.evolve(early, check=attrs.evolve(early.check, use_candidate=nominates)))
                 return
         if len(self._early) >= self._config.max_early_checks:
             self._drop(DropReason.LIMIT)

@@ -204,6 +204,25 @@ def test_clock_that_jumps_an_hour_ends_consent_and_raises_nothing():
     assert bench.is_idle
 
 
+@pytest.mark.req("RFC7675-005")
+def test_timer_that_comes_after_the_end_asks_for_nothing_more():
+    bench = selected()
+    bench.run(until=3.0)  # the check that is due at 4.0 was not sent
+    sent = len(bench.requests)
+    bench.now = 60.0
+    bench.call(bench.agent.handle_timer)
+    assert len(bench.requests) == sent
+    assert expiries(bench) == [(60.0, False)]
+
+
+def test_timer_that_comes_after_the_end_nominates_nothing():
+    bench = validated()
+    bench.now = 60.0  # the nominating check was due at 0.05
+    bench.call(bench.agent.handle_timer)
+    assert len(bench.checks) == 1
+    assert bench.agent.state is IceState.FAILED
+
+
 # Revocation
 
 

@@ -486,6 +486,17 @@ def test_an_early_nomination_is_remembered_whichever_check_of_its_source_carried
     assert bench.agent.selected_pair.remote.address == NEW
 
 
+def test_of_two_early_nominations_the_later_one_is_meant_whoever_checked_first():
+    bench = Bench(known=False, controlling=False)
+    bench.request(HIGH)
+    bench.request(NEW, use_candidate=True)  # somebody who saw the nomination sends it on, and is faster
+    bench.request(HIGH, use_candidate=True)
+    bench.tell()
+    bench.run(0.05)
+    bench.answer(next(check for check in bench.checks if check.destination == HIGH))
+    assert bench.agent.selected_pair.remote.address == HIGH
+
+
 def test_early_checks_are_bounded_and_those_of_another_peer_are_forgotten():
     bench = Bench(known=False, config=IceConfig(max_early_checks=2))
     bench.request(HIGH, username=f"{OURS.ufrag}:stranger")
