@@ -69,12 +69,15 @@ from ._scene._changes import (
 from ._scene._parts import (
     AgentSpec as AgentSpec,
     Expectation as Expectation,
+    FirewallSpec as FirewallSpec,
     HostSpec as HostSpec,
     InterfaceSpec as InterfaceSpec,
     NameSpec as NameSpec,
     NatSpec as NatSpec,
+    ProxySpec as ProxySpec,
     SegmentSpec as SegmentSpec,
     StunServerSpec as StunServerSpec,
+    TrafficSpec as TrafficSpec,
 )
 from ._scene._program import Program as Program
 from ._scene._scene import Scene as Scene

@@ -59,7 +59,7 @@ IMPOSSIBLE = {
     ),
     "NATs in a circle": (
         {"nats": (NatSpec("home A", "10.0.0.1", behind="home B"), NatSpec("home B", "10.0.0.2", behind="home A"))},
-        "nats: 'home A' stands behind itself: 'home A' behind 'home B' behind 'home A'",
+        "'home A' stands behind itself: 'home A' behind 'home B' behind 'home A'",
     ),
     "one address of two hosts on a LAN": (
         {"hosts": (ALICE, HostSpec("bob", "192.168.1.2", behind="home A"))},

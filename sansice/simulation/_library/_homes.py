@@ -94,8 +94,8 @@ def homes() -> Iterator[Scene]:
     )
     yield Scene(
         name="carrier-grade-different",
-        about="Customers of two providers, four translations in a row between them, and two private networks of the same "
-        "numbers.",
+        about="Customers of two providers that both share out their addresses: four translations in a row between the two, "
+        "and the same private numbers at both ends.",
         nats=(
             NatSpec("carrier A", "203.0.113.1", "cgnat"),
             NatSpec("home A", "100.64.1.1", behind="carrier A"),

@@ -9,11 +9,13 @@ from sansice.simulation._scene._scene import Scene
 from ._homes import homes
 from ._lines import lines
 from ._nats import nats
+from ._offices import offices
+from ._travels import travels
 
 
 @functools.cache
 def _library() -> dict[str, Scene]:
-    return {scene.name: scene for group in (homes, nats, lines) for scene in group()}
+    return {scene.name: scene for group in (homes, nats, offices, travels, lines) for scene in group()}
 
 
 def scenes() -> dict[str, Scene]:

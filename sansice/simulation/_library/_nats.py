@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from sansice.simulation._scene._changes import At, NatRebooted
-from sansice.simulation._scene._parts import Expectation, HostSpec, NatSpec
+from sansice.simulation._scene._parts import AgentSpec, Expectation, HostSpec, NatSpec
 from sansice.simulation._scene._scene import Scene
 
-from ._cast import STUN, couple
+from ._cast import ASK_STUN, STUN, couple
 
 _RELAY = "relayed candidates will connect it"
 
@@ -53,9 +53,11 @@ def nats() -> Iterator[Scene]:
         NatSpec("router A", "203.0.113.1", "linux-masquerade-open-input"),
         NatSpec("router B", "198.51.100.1", "linux-masquerade-open-input"),
         name="linux-open-input",
-        about="The same routers without a rule that closes their outside. The peer's first check counts as a connection of "
-        "the router's own, and takes the port: what the host inside sends then leaves from another one. A home-made "
-        "router, or a container host, and a call that fails for no reason that anybody can see.",
+        about="The same routers without a rule that closes their outside. A check of the one who is called comes before the "
+        "caller sent any, and counts as a connection of the router's own that takes the port: what the caller sends "
+        "then leaves from another one. A home-made router, or a container host, and a call that fails for no reason "
+        "that anybody can see.",
+        agents=(AgentSpec("alice", controlling=True, ice_servers=ASK_STUN), AgentSpec("bob", ice_servers=ASK_STUN, start=0.5)),
         expect=Expectation(connected=False, later=_RELAY),
     )
     yield _between(
@@ -89,10 +91,10 @@ def nats() -> Iterator[Scene]:
 
 def _between(a: NatSpec, b: NatSpec, **more: Any) -> Scene:
     """A call from one host behind each of two NATs."""
-    return Scene(
-        nats=(a, b),
-        hosts=(HostSpec("alice", "192.168.1.2", behind=a.name), HostSpec("bob", "192.168.178.20", behind=b.name)),
-        servers=(STUN,),
-        agents=couple(),
-        **more,
-    )
+    parts: dict[str, Any] = {
+        "nats": (a, b),
+        "hosts": (HostSpec("alice", "192.168.1.2", behind=a.name), HostSpec("bob", "192.168.178.20", behind=b.name)),
+        "servers": (STUN,),
+        "agents": couple(),
+    }
+    return Scene(**{**parts, **more})

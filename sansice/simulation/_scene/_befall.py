@@ -29,11 +29,12 @@ def befall(world: SceneWorld, change: Change) -> None:
             interface.readdress(change.to)
             world.interfaces[change.host, change.to] = interface
         case NatRebooted():
-            world.nats[change.nat].forget()
+            world.nats[change.nat].reboot(change.seconds)
         case LinkChanged():
             world.places[change.place].inside.link = change.link
         case ServerRebooted():
             world.servers[change.server].stop()
+            world.hosts[change.server].sleep(change.seconds)  # its system answers no more than its program
             world.network.at(world.network.now + change.seconds, lambda: world.serve(change.server))
         case HostSlept():
             world.hosts[change.host].sleep(change.seconds)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sansice.ice import IceAgent
-from sansice.machine import AddressRecord
-from sansice.simulation._nat._nat import Filtering, Mapping, Nat
+from sansice.machine import Address, AddressRecord
 from sansice.simulation._network import Network
 from sansice.simulation._world._segment import Segment
 
 from ._befall import befall
-from ._parts import InterfaceSpec, NatSpec
+from ._parts import FirewallSpec, InterfaceSpec, NatSpec, TrafficSpec, traffic_addresses
 from ._program import Program
 from ._scene_world import SceneWorld
+from ._traffic import DISCARD_PORT, Sink, Upload
 
 if TYPE_CHECKING:
     from ._scene import Scene
@@ -29,11 +28,13 @@ def build(scene: Scene, *, seed: int | str, trace: int) -> SceneWorld:
     _add_places(world)
     for host in scene.hosts:
         _add_host(world, host.name, host.all_interfaces)
-    for server in scene.servers:
+    for server in scene.services:
         _add_host(world, server.name, [InterfaceSpec(address, server.behind) for address in server.addresses])
         world.serve(server.name)
     for name in scene.names:
         world.network.resolve(name.name, [AddressRecord(address) for address in name.addresses])
+    for traffic in scene.traffic:
+        _add_traffic(world, traffic)
     _add_agents(world)
     for at in scene.changes:
         world.network.at(at.time, partial(befall, world, at.change))
@@ -43,38 +44,32 @@ def build(scene: Scene, *, seed: int | str, trace: int) -> SceneWorld:
 def _add_places(world: SceneWorld) -> None:
     for segment in world.scene.segments:
         world.places[segment.name] = Segment(world.network.internet.world, segment.name, segment.link)
-    waiting = {spec.name: spec for spec in world.scene.nats}
+    waiting = {spec.name: spec for spec in world.scene.barriers}
     while waiting:  # outer ones first, in whatever order they are written
         for spec in [spec for spec in waiting.values() if spec.behind in world.places]:
             del waiting[spec.name]
-            world.places[spec.name] = world.nats[spec.name] = _add_nat(world, spec)
+            if isinstance(spec, NatSpec):
+                _add_nat(world, spec)
+            else:
+                _add_firewall(world, spec)
 
 
-_KINDS = {
-    "full-cone": (Mapping.ENDPOINT_INDEPENDENT, Filtering.ENDPOINT_INDEPENDENT),
-    "restricted-cone": (Mapping.ENDPOINT_INDEPENDENT, Filtering.ADDRESS_DEPENDENT),
-    "port-restricted": (Mapping.ENDPOINT_INDEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT),
-    "symmetric": (Mapping.ADDRESS_AND_PORT_DEPENDENT, Filtering.ADDRESS_AND_PORT_DEPENDENT),
-}
-
-
-def _add_nat(world: SceneWorld, spec: NatSpec) -> Nat:
-    mapping, filtering = _KINDS[
-        spec.preset.replace("linux-masquerade-open-input", "port-restricted")
-        .replace("linux-masquerade", "port-restricted")
-        .replace("cgnat", "port-restricted")
-    ]
-    return world.network.nat(
+def _add_nat(world: SceneWorld, spec: NatSpec) -> None:
+    world.places[spec.name] = world.nats[spec.name] = world.network.nat(
         *spec.outside,
-        mapping=spec.mapping or mapping,
-        filtering=spec.filtering or filtering,
-        lifetime=math.inf if spec.lifetime is None else spec.lifetime,
-        hairpinning=bool(spec.hairpinning),
-        alg=bool(spec.alg),
+        kind=spec.nat_kind,
+        forwards=spec.forwards,
+        firewall=spec.firewall,
         behind=world.places[spec.behind],
         link=spec.link,
         lan=spec.lan,
         name=spec.name,
+    )
+
+
+def _add_firewall(world: SceneWorld, spec: FirewallSpec) -> None:
+    world.places[spec.name] = world.firewalls[spec.name] = world.network.firewall(
+        spec.firewall_kind, behind=world.places[spec.behind], link=spec.link, lan=spec.lan, name=spec.name
     )
 
 
@@ -85,6 +80,21 @@ def _add_host(world: SceneWorld, name: str, interfaces: Iterable[InterfaceSpec])
         world.interfaces[name, spec.address] = interface
         if not spec.up:
             interface.down()
+
+
+def _add_traffic(world: SceneWorld, spec: TrafficSpec) -> None:
+    specs = {host.name: host for host in world.scene.hosts}
+    local, remote = traffic_addresses(specs[spec.host], specs[spec.to])
+    world.hosts[spec.to].run(Sink(remote))
+    upload = Upload(
+        local,
+        Address(remote, DISCARD_PORT),
+        interval=8 * spec.size / spec.rate,
+        data=bytes(spec.size),
+        start=spec.start,
+        stop=spec.stop,
+    )
+    world.hosts[spec.host].run(upload)
 
 
 def _add_agents(world: SceneWorld) -> None:

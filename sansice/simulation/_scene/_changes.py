@@ -43,9 +43,15 @@ class InterfaceReaddressed:
 
 @attrs.frozen
 class NatRebooted:
-    """A NAT loses every mapping."""
+    """A NAT loses every mapping.
+
+    Attributes:
+        nat: its name.
+        seconds: until it passes packets on again.
+    """
 
     nat: str
+    seconds: float = attrs.field(default=0.0, validator=check_seconds)
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ from sansice.ice import IceServer
 from sansice.stun import ServerUri
 
 from ._changes import At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp, LinkChanged, NatRebooted
-from ._parts import INTERNET, AgentSpec, HostSpec, NatSpec
+from ._parts import INTERNET, AgentSpec, HostSpec, NatSpec, traffic_addresses
 
 if TYPE_CHECKING:
     from ._scene import Scene
@@ -42,6 +42,7 @@ def check_scene(scene: Scene) -> None:
     _check_places(scene)
     _check_addresses(scene)
     _check_routes(scene)
+    _check_traffic(scene)
     _check_agents(scene)
     for index, at in enumerate(scene.changes):
         _check_change(scene, f"changes[{index}]", at)
@@ -49,7 +50,7 @@ def check_scene(scene: Scene) -> None:
 
 def _named(scene: Scene) -> Iterator[tuple[str, str]]:
     """Where each name of the one space of names is given, and the name."""
-    for field in ("segments", "nats", "hosts", "servers"):
+    for field in ("segments", "nats", "firewalls", "hosts", "servers", "proxies"):
         for index, part in enumerate(getattr(scene, field)):
             yield f"{field}[{index}] {part.name!r}", part.name
 
@@ -67,27 +68,29 @@ def _check_names(scene: Scene) -> None:
 
 
 def _check_places(scene: Scene) -> None:
-    places = {INTERNET, *(spec.name for spec in scene.segments), *(spec.name for spec in scene.nats)}
+    places = _places(scene)
     for where, behind in _stands(scene):
         if behind not in places:
             raise ValueError(f"{where}: there is no place {behind!r} to stand behind")
-    outside = {spec.name: spec.behind for spec in scene.nats}
+    outside = {spec.name: spec.behind for spec in scene.barriers}
     for name in outside:
         path = [name]
         while path[-1] in outside:
             path.append(outside[path[-1]])
             if path[-1] in path[:-1]:
-                raise ValueError(f"nats: {name!r} stands behind itself: {' behind '.join(map(repr, path))}")
+                raise ValueError(f"{name!r} stands behind itself: {' behind '.join(map(repr, path))}")
+
+
+def _places(scene: Scene) -> list[str]:
+    return [INTERNET, *(spec.name for spec in scene.segments), *(spec.name for spec in scene.barriers)]
 
 
 def _stands(scene: Scene) -> Iterator[tuple[str, str]]:
-    for index, nat in enumerate(scene.nats):
-        yield f"nats[{index}] {nat.name!r}", nat.behind
-    for index, host in enumerate(scene.hosts):
-        for interface in host.all_interfaces:
-            yield f"hosts[{index}] {host.name!r}", interface.behind
-    for index, server in enumerate(scene.servers):
-        yield f"servers[{index}] {server.name!r}", server.behind
+    for field in ("nats", "firewalls"):
+        for index, spec in enumerate(getattr(scene, field)):
+            yield f"{field}[{index}] {spec.name!r}", spec.behind
+    for where, _, behind in _attached(scene):
+        yield where, behind
 
 
 def _attached(scene: Scene) -> Iterator[tuple[str, str, str]]:
@@ -98,16 +101,16 @@ def _attached(scene: Scene) -> Iterator[tuple[str, str, str]]:
     for index, host in enumerate(scene.hosts):
         for interface in host.all_interfaces:
             yield f"hosts[{index}] {host.name!r}", interface.address, interface.behind
-    for index, server in enumerate(scene.servers):
-        for address in server.addresses:
-            yield f"servers[{index}] {server.name!r}", address, server.behind
+    for field in ("servers", "proxies"):
+        for index, server in enumerate(getattr(scene, field)):
+            for address in server.addresses:
+                yield f"{field}[{index}] {server.name!r}", address, server.behind
 
 
 def _check_addresses(scene: Scene) -> None:
-    nats = {spec.name: spec for spec in scene.nats}
     taken: dict[tuple[str, str], str] = {}
     for where, address, behind in _attached(scene):
-        places = list(_known_at(address, behind, nats))
+        places = list(_known_at(scene, address, behind))
         for place in places:
             if (place, address) in taken:
                 other = taken[place, address]
@@ -117,12 +120,18 @@ def _check_addresses(scene: Scene) -> None:
             raise ValueError(f"{where}: {address} is private, and no NAT stands between it and the Internet")
 
 
-def _known_at(address: str, behind: str, nats: dict[str, NatSpec]) -> Iterator[str]:
-    """The places where an address is known: a NAT without an outer address of its family does not hide it."""
+def _known_at(scene: Scene, address: str, behind: str) -> Iterator[str]:
+    """The places where an address is known: neither a firewall hides it, nor a NAT without outer addresses of its family."""
+    routes = {spec.name: spec.behind for spec in scene.firewalls}
+    routes |= {spec.name: spec.behind for spec in scene.nats if not _is_translated(address, spec)}
     yield behind
-    while behind in nats and all((":" in address) != (":" in outer) for outer in nats[behind].outside):
-        behind = nats[behind].behind
+    while behind in routes:
+        behind = routes[behind]
         yield behind
+
+
+def _is_translated(address: str, nat: NatSpec) -> bool:
+    return any((":" in address) == (":" in outer) for outer in nat.outside)
 
 
 def _is_private(address: str) -> bool:
@@ -146,6 +155,18 @@ def _check_routes(scene: Scene) -> None:
         if places <= dead_ends and all(place not in places or other == where for place, other in crowd):
             behind = host.all_interfaces[0].behind
             raise ValueError(f"{where}: no route to anybody: {behind!r} leads nowhere, and nobody else is there")
+
+
+def _check_traffic(scene: Scene) -> None:
+    hosts = {host.name: host for host in scene.hosts}
+    for index, traffic in enumerate(scene.traffic):
+        where = f"traffic[{index}]"
+        for name in (traffic.host, traffic.to):
+            _require(where, "host", name, list(hosts))
+        try:
+            traffic_addresses(hosts[traffic.host], hosts[traffic.to])
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
 
 def _check_agents(scene: Scene) -> None:
@@ -190,10 +211,9 @@ def _check_change(scene: Scene, where: str, at: At) -> None:
         case NatRebooted(nat=name):
             _require(where, "NAT", name, [spec.name for spec in scene.nats])
         case LinkChanged(place=name):
-            places = [INTERNET, *(spec.name for spec in scene.segments), *(spec.name for spec in scene.nats)]
-            _require(where, "place", name, places)
+            _require(where, "place", name, _places(scene))
         case change:
-            _require(where, "server", change.server, [spec.name for spec in scene.servers])
+            _require(where, "server", change.server, [spec.name for spec in scene.services])
 
 
 def _check_interface(scene: Scene, where: str, name: str, address: str) -> None:

@@ -109,8 +109,9 @@ def _load(value: Any, kind: Any, path: str) -> Any:
     classes = _classes(kind)
     if len(classes) > 1:
         return _load_tagged(value, classes, path)
-    [only] = [one for one in _alternatives(kind) if one is not type(None)]
-    if classes:
+    plain = [one for one in _alternatives(kind) if one is not type(None) and one not in classes]
+    [only] = plain if plain and not isinstance(value, dict) else classes or plain
+    if only in classes:
         return _load_object(value, only, path)
     if only is Address:
         return _load_address(value, path)

@@ -9,8 +9,12 @@ from typing import Any
 import attrs
 
 from sansice.machine import Address
-from sansice.simulation._nat._nat import Filtering, Mapping
+from sansice.simulation._nat._firewall_kind import FirewallKind
+from sansice.simulation._nat._forwards import Forward
+from sansice.simulation._nat._kind import Filtering, Hairpinning, Mapping, NatKind, Pooling
+from sansice.simulation._nat._presets import firewall_kind, nat_kind
 from sansice.simulation._world._link import Link
+from sansice.simulation._world._node import MAX_PAYLOAD
 
 INTERNET = "internet"  # the place that every scene has
 
@@ -38,6 +42,28 @@ def check_seconds(instance: object, attribute: attrs.Attribute[float], value: fl
     """Refuse what is no time from 0 on; a validator of attrs."""
     if not 0.0 <= value < math.inf:
         raise ValueError(f"{attribute.name}: {value!r} is not a number of seconds from 0 on")
+
+
+def _as_hairpinning(value: Hairpinning | bool | None) -> Hairpinning | None:
+    if isinstance(value, bool):
+        return Hairpinning.EXTERNAL_SOURCE if value else Hairpinning.NONE
+    return value
+
+
+def a_payload(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    """Refuse what is no length of a datagram's data; a validator of attrs."""
+    if not 1 <= value <= MAX_PAYLOAD:
+        raise ValueError(f"{attribute.name}: {value!r} is outside 1..{MAX_PAYLOAD} bytes")
+
+
+def _a_rate(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0.0 < value < math.inf:
+        raise ValueError(f"{attribute.name}: {value!r} is not a number of bits per second above 0")
+
+
+def _after_start(instance: TrafficSpec, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value > instance.start:
+        raise ValueError(f"{attribute.name}: {value!r} is not after the start at {instance.start!r}")
 
 
 def parts_of(cls: type) -> Callable[[object, attrs.Attribute[Any], tuple[object, ...]], None]:
@@ -75,24 +101,86 @@ class NatSpec:
     Attributes:
         name: what its hosts stand behind.
         outside: its outer addresses; a family without one is routed untranslated.
-        preset: the name of a kind of NAT. What is not ``None`` below replaces what the preset says.
-        mapping, filtering, lifetime, hairpinning, alg: see `Network.nat`.
+        preset: the name of a kind in `NAT_PRESETS`.
+        kind: the kind itself, in place of a name.
+        mapping, filtering, lifetime, hairpinning, alg, pooling: what of the kind is otherwise, see `NatKind`.
+        forwards: ports, or whole addresses, that lead to one host inside.
+        firewall: what stands in the way of a family that is routed: a kind, or its name in `FIREWALL_PRESETS`.
         behind: the place outside.
         link: its access link.
         lan: how the network inside treats packets.
+
+    Raises:
+        ValueError: no outer address, no such preset, behaviours that exclude each other.
     """
 
     name: str = attrs.field(validator=a_name)
     outside: tuple[str, ...] = attrs.field(converter=_as_addresses)
     preset: str = "port-restricted"
+    kind: NatKind | None = attrs.field(default=None, kw_only=True)
     mapping: Mapping | None = attrs.field(default=None, kw_only=True)
     filtering: Filtering | None = attrs.field(default=None, kw_only=True)
     lifetime: float | None = attrs.field(default=None, kw_only=True)
-    hairpinning: bool | None = attrs.field(default=None, kw_only=True)
+    hairpinning: Hairpinning | None = attrs.field(default=None, converter=_as_hairpinning, kw_only=True)
     alg: bool | None = attrs.field(default=None, kw_only=True)
+    pooling: Pooling | None = attrs.field(default=None, kw_only=True)
+    forwards: tuple[Forward, ...] = attrs.field(default=(), validator=parts_of(Forward), kw_only=True)
+    firewall: str | FirewallKind | None = attrs.field(default=None, kw_only=True)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
     link: Link | None = attrs.field(default=None, kw_only=True)
     lan: Link = attrs.field(factory=Link, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.outside:
+            raise ValueError(f"outside: the pool of {self.name!r} is empty; what translates nothing is a firewall")
+        _ = self.nat_kind, self.routed_kind  # they raise
+
+    @property
+    def nat_kind(self) -> NatKind:
+        """How it behaves, all in all."""
+        kind = self.kind if self.kind is not None else nat_kind(self.preset)
+        asked = {name: getattr(self, name) for name in _OF_THE_KIND}
+        return attrs.evolve(kind, **{name: value for name, value in asked.items() if value is not None})
+
+    @property
+    def routed_kind(self) -> FirewallKind | None:
+        """What stands in the way of a family that is routed, if anything."""
+        return firewall_kind(self.firewall) if isinstance(self.firewall, str) else self.firewall
+
+
+_OF_THE_KIND = ("mapping", "filtering", "lifetime", "hairpinning", "alg", "pooling")
+
+
+@attrs.frozen
+class FirewallSpec:
+    """A firewall and the network inside it, whose addresses it leaves alone.
+
+    Attributes:
+        name: what its hosts stand behind.
+        preset: the name of a kind in `FIREWALL_PRESETS`.
+        kind: the kind itself, in place of a name.
+        behind: the place outside.
+        link: its access link.
+        lan: how the network inside treats packets.
+
+    Raises:
+        ValueError: no such preset.
+    """
+
+    name: str = attrs.field(validator=a_name)
+    preset: str = "stateful"
+    kind: FirewallKind | None = attrs.field(default=None, kw_only=True)
+    behind: str = attrs.field(default=INTERNET, kw_only=True)
+    link: Link | None = attrs.field(default=None, kw_only=True)
+    lan: Link = attrs.field(factory=Link, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        firewall_kind(self.preset)
+
+    @property
+    def firewall_kind(self) -> FirewallKind:
+        """What it lets through."""
+        return self.kind if self.kind is not None else firewall_kind(self.preset)
 
 
 @attrs.frozen
@@ -151,6 +239,58 @@ class StunServerSpec:
     addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
     port: int = attrs.field(default=3478, validator=_a_port, kw_only=True)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
+
+
+@attrs.frozen
+class ProxySpec:
+    """A host with an HTTP proxy that lets streams through, see `Network.proxy`.
+
+    Attributes:
+        name: of the host.
+        addresses: one literal or several.
+        port: where it listens.
+        ports: to which it connects.
+        behind: the place.
+    """
+
+    name: str = attrs.field(validator=a_name)
+    addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
+    port: int = attrs.field(default=3128, validator=_a_port, kw_only=True)
+    ports: tuple[int, ...] = attrs.field(default=(443,), kw_only=True)
+    behind: str = attrs.field(default=INTERNET, kw_only=True)
+
+
+@attrs.frozen
+class TrafficSpec:
+    """A steady stream of datagrams that has nothing to do with the agents: an upload, a video.
+
+    Attributes:
+        host: who sends, from its first address of the family.
+        to: the host that it is for, which throws it away.
+        rate: bits per second of payload.
+        size: bytes of payload in each datagram.
+        start, stop: seconds; it goes on for ever if ``stop`` is left out.
+    """
+
+    host: str = attrs.field(validator=a_name)
+    to: str = attrs.field(validator=a_name)
+    rate: float = attrs.field(validator=_a_rate)
+    size: int = attrs.field(default=1200, validator=a_payload, kw_only=True)
+    start: float = attrs.field(default=0.0, validator=check_seconds, kw_only=True)
+    stop: float = attrs.field(default=math.inf, validator=_after_start, kw_only=True)
+
+
+def traffic_addresses(source: HostSpec, destination: HostSpec) -> tuple[str, str]:
+    """The first addresses of two hosts that are of one family.
+
+    Raises:
+        ValueError: there are none.
+    """
+    for local in source.all_interfaces:
+        for remote in destination.all_interfaces:
+            if (":" in local.address) == (":" in remote.address):
+                return local.address, remote.address
+    raise ValueError(f"{source.name!r} and {destination.name!r} have no family of addresses in common")
 
 
 @attrs.frozen

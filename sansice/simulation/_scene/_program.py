@@ -17,30 +17,13 @@ from sansice.machine import Address, Event
 from sansice.simulation._network import Network
 from sansice.simulation._world._host import Host
 from sansice.simulation._world._node import Node
-from sansice.simulation._world._world import World
 
 PROBES = 3  # datagrams that the caller sends, and its peer echoes
 PROBE_INTERVAL = 0.02  # s: of voice
 
 PROBE = 0x80  # the first byte of RTP, RFC 7983 7: none of STUN's
 
-_REACTED_TO = (GatheringCompleted, PairSelected, DataReceived)
 _OVER = (IceState.FAILED, IceState.CLOSED)
-
-
-class _ProgramNode(Node):
-    """A node whose events a program acts on: at the same instant, but not inside the machine's own step."""
-
-    __slots__ = ("_react",)
-
-    def __init__(self, host: Host, world: World, agent: IceAgent, react: Callable[[Event], None]) -> None:
-        self._react = react
-        super().__init__(host, world, agent)
-
-    def deliver(self, event: Event) -> None:
-        super().deliver(event)
-        if isinstance(event, _REACTED_TO):
-            self._clock.at(self._clock.now, self._react, event)
 
 
 class Program:
@@ -80,7 +63,8 @@ class Program:
     def __init__(self, name: str, agent: IceAgent, host: Host, network: Network, signalling: float, payload: int) -> None:
         self.name: str = name
         self.agent: IceAgent = agent
-        self.node: Node = _ProgramNode(host, network.internet.world, agent, self._react)
+        self.node: Node = host.run(agent)
+        self.node.listener = self._react
         self.peer: Program = self
         self.caller: bool = False
         self.agreed_at: float | None = None
@@ -97,8 +81,8 @@ class Program:
         self.peer, peer.peer, self.caller = peer, self, True
 
     def begin(self) -> None:
-        """Gather from all addresses that the host has now."""
-        self.node.call(self.agent.gather, self.node.host.addresses)
+        """Gather from all addresses that the host has now, or once it is awake."""
+        self._when_awake(lambda: self.node.call(self.agent.gather, self.node.host.addresses))
 
     def _react(self, event: Event) -> None:
         match event:
@@ -112,9 +96,19 @@ class Program:
                 self._take(event.data)
 
     def be_told(self, description: Description) -> None:
-        """Know what the peer gathered."""
+        """Know what the peer gathered, now or once the host is awake."""
+        self._when_awake(lambda: self._set_remote(description))
+
+    def _set_remote(self, description: Description) -> None:
         if self.agent.state not in _OVER:
             self.node.call(self.agent.set_remote, description)
+
+    def _when_awake(self, action: Callable[[], object]) -> None:
+        wakes = self.node.host.wakes
+        if wakes > self._network.now:
+            self._network.at(wakes, action)
+        else:
+            action()
 
     def compare(self) -> None:
         """See whether both ends have selected the same pair by now, and begin to send once they have."""

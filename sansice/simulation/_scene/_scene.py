@@ -13,12 +13,16 @@ from ._json import from_json, to_json
 from ._parts import (
     AgentSpec,
     Expectation,
+    FirewallSpec,
     HostSpec,
     NameSpec,
     NatSpec,
+    ProxySpec,
     SegmentSpec,
     StunServerSpec,
+    TrafficSpec,
     a_name,
+    a_payload,
     check_seconds,
     parts_of,
 )
@@ -27,14 +31,8 @@ from ._scene_world import SceneWorld
 SIGNALLING = 0.05  # s: what a web socket to a server in the same country takes
 
 VOICE = 160  # bytes: 20 ms of G.711
-MAX_PAYLOAD = 65507  # of UDP over IPv4, as `Node` has it
 
 _INTERNET_LINK = Link(latency=0.02)
-
-
-def _a_payload(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 1 <= value <= MAX_PAYLOAD:
-        raise ValueError(f"payload: {value!r} is outside 1..{MAX_PAYLOAD} bytes")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,8 +60,9 @@ class Scene:
         name: of the scene.
         about: where one meets it, for a person.
         internet: how the Internet, the place ``"internet"``, treats packets between two public addresses.
-        segments, nats, hosts, servers: what is there. Everything that stands ``behind`` something names it.
+        segments, nats, firewalls, hosts, servers, proxies: what is there. Everything that stands ``behind`` something names it.
         names: what the name service answers.
+        traffic: what else is on the lines.
         agents: who connects with whom.
         signalling: seconds that a description takes from one agent to the other.
         payload: bytes in each datagram of the application's, 160 of voice if left out.
@@ -80,18 +79,31 @@ class Scene:
     internet: Link = _INTERNET_LINK
     segments: tuple[SegmentSpec, ...] = attrs.field(default=(), validator=parts_of(SegmentSpec))
     nats: tuple[NatSpec, ...] = attrs.field(default=(), validator=parts_of(NatSpec))
+    firewalls: tuple[FirewallSpec, ...] = attrs.field(default=(), validator=parts_of(FirewallSpec))
     hosts: tuple[HostSpec, ...] = attrs.field(default=(), validator=parts_of(HostSpec))
     servers: tuple[StunServerSpec, ...] = attrs.field(default=(), validator=parts_of(StunServerSpec))
+    proxies: tuple[ProxySpec, ...] = attrs.field(default=(), validator=parts_of(ProxySpec))
     names: tuple[NameSpec, ...] = attrs.field(default=(), validator=parts_of(NameSpec))
+    traffic: tuple[TrafficSpec, ...] = attrs.field(default=(), validator=parts_of(TrafficSpec))
     agents: tuple[AgentSpec, ...] = attrs.field(default=(), validator=parts_of(AgentSpec))
     signalling: float = attrs.field(default=SIGNALLING, validator=check_seconds)
-    payload: int = attrs.field(default=VOICE, validator=_a_payload)
+    payload: int = attrs.field(default=VOICE, validator=a_payload)
     changes: tuple[At, ...] = attrs.field(default=(), validator=parts_of(At))
     duration: float = attrs.field(default=0.0, validator=check_seconds)
     expect: Expectation = attrs.field(factory=Expectation)
 
     def __attrs_post_init__(self) -> None:
         check_scene(self)
+
+    @property
+    def barriers(self) -> tuple[NatSpec | FirewallSpec, ...]:
+        """What stands between places: NATs and firewalls."""
+        return (*self.nats, *self.firewalls)
+
+    @property
+    def services(self) -> tuple[StunServerSpec | ProxySpec, ...]:
+        """The hosts that serve: STUN servers and proxies."""
+        return (*self.servers, *self.proxies)
 
     def peer_of(self, agent: AgentSpec) -> str:
         """The name of the agent with which ``agent`` connects; "" if nothing says so."""

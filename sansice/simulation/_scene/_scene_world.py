@@ -7,15 +7,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sansice.ice import IceAgent, IceState
+from sansice.simulation._nat._firewall import Firewall
 from sansice.simulation._nat._nat import Nat
 from sansice.simulation._network import Network
 from sansice.simulation._responder import BindingResponder
 from sansice.simulation._world._host import Host
+from sansice.simulation._world._host_interface import HostInterface
 from sansice.simulation._world._node import Node
 from sansice.simulation._world._packets import Fate, Passage
-from sansice.simulation._world._segment import Interface, Place
+from sansice.simulation._world._proxy import ForwardProxy
+from sansice.simulation._world._segment import Place
 
-from ._parts import INTERNET
+from ._parts import INTERNET, ProxySpec
 from ._program import PROBE_INTERVAL, PROBES, Program
 from ._scene_run import SceneRun, report
 
@@ -34,24 +37,25 @@ class SceneWorld:
         scene: what was built.
         network: let time pass in it.
         places: what can be stood behind by name, the Internet as ``"internet"``.
-        nats: by name; these are places, too.
-        hosts: by name, those of servers too.
+        nats, firewalls: by name; these are places, too.
+        hosts: by name, those of servers and proxies too.
         interfaces: of these hosts, by the host's name and the address that the interface has at present.
-        servers: what runs on the hosts of servers, by name.
+        servers: what runs on the hosts of servers and proxies, by name.
         programs: what runs the agents, by the agent's name, in their order.
     """
 
-    __slots__ = ("hosts", "interfaces", "nats", "network", "places", "programs", "scene", "servers")
+    __slots__ = ("firewalls", "hosts", "interfaces", "nats", "network", "places", "programs", "scene", "servers")
 
     def __init__(self, scene: Scene, network: Network) -> None:
         self.scene: Scene = scene
         self.network: Network = network
         self.places: dict[str, Place] = {INTERNET: network.internet}
         self.nats: dict[str, Nat] = {}
+        self.firewalls: dict[str, Firewall] = {}
         self.hosts: dict[str, Host] = {}
         self.servers: dict[str, Node] = {}
         self.programs: dict[str, Program] = {}
-        self.interfaces: dict[tuple[str, str], Interface] = {}
+        self.interfaces: dict[tuple[str, str], HostInterface] = {}
 
     @property
     def agents(self) -> Mapping[str, IceAgent]:
@@ -69,10 +73,13 @@ class SceneWorld:
         return [program for program in self.programs.values() if program.caller]
 
     def serve(self, name: str) -> None:
-        """Run a server on its host, at the start or again."""
+        """Run a server or a proxy on its host, at the start or again."""
         host = self.hosts[name]
-        port = next(spec.port for spec in self.scene.servers if spec.name == name)
-        self.servers[name] = host.run(BindingResponder(host.addresses, port))
+        spec = next(spec for spec in self.scene.services if spec.name == name)
+        if isinstance(spec, ProxySpec):
+            self.servers[name] = host.run(ForwardProxy(host.addresses, spec.port, ports=spec.ports))
+        else:
+            self.servers[name] = host.run(BindingResponder(host.addresses, spec.port))
 
     @property
     def settled(self) -> bool:

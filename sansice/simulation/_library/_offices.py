@@ -1,0 +1,96 @@
+"""At work: firewalls, proxies and servers in a data centre."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sansice.machine import Address
+from sansice.simulation._nat._firewall_kind import Direction, FirewallKind, Rule, Verdict
+from sansice.simulation._nat._forwards import Forward
+from sansice.simulation._scene._parts import AgentSpec, Expectation, FirewallSpec, HostSpec, NatSpec, ProxySpec
+from sansice.simulation._scene._scene import Scene
+
+from ._cast import ASK_STUN, STUN, couple
+
+_RELAY = "a relay over TCP or TLS at port 443 will connect it"
+
+_ONLY_PROXY = FirewallKind(
+    rules=(Rule(Verdict.ALLOW, "tcp", direction=Direction.OUT, inside="10.1.0.10/32"),), outbound=Verdict.DROP
+)
+
+
+def offices() -> Iterator[Scene]:
+    """The scenes of this module."""
+    yield _office(
+        name="office-udp-blocked",
+        about="A company that lets out any connection over TCP and no UDP at all. STUN gets no answer, no check passes, and "
+        "nobody is told why: packets simply vanish.",
+        firewall=FirewallSpec("firewall", "udp-blocked", behind="office"),
+        expect=Expectation(connected=False, later=_RELAY),
+    )
+    yield _office(
+        name="office-web-only",
+        about="A company that lets out names, and connections to ports 80 and 443. The office next door can make any "
+        "connection over TCP, and this one cannot: where a relay listens decides.",
+        firewall=FirewallSpec("firewall", "web-only", behind="office"),
+        expect=Expectation(connected=False, later=_RELAY),
+    )
+    yield _office(
+        name="office-proxy",
+        about="A bank where nothing leaves but through the proxy, which connects to port 443 of whatever host a browser "
+        "names. To a program that does not know of the proxy there is no Internet.",
+        firewall=FirewallSpec("firewall", kind=_ONLY_PROXY, behind="office"),
+        proxies=(ProxySpec("proxy", "10.1.0.10", ports=(443,), behind="firewall"),),
+        expect=Expectation(connected=False, later="a relay over TLS through the proxy will connect it"),
+    )
+    yield Scene(
+        name="server-one-to-one",
+        about="A server in a cloud that has a private address of its own and a public one of the provider's, translated one "
+        "to one and open to everybody. It learns the public one from STUN, as a caller at home does.",
+        nats=(
+            NatSpec(
+                "cloud", "203.0.113.80", "one-to-one", forwards=(Forward(Address("203.0.113.80", 0), Address("172.31.0.5", 0)),)
+            ),
+            NatSpec("home", "198.51.100.1"),
+        ),
+        hosts=(HostSpec("server", "172.31.0.5", behind="cloud"), HostSpec("alice", "192.168.1.2", behind="home")),
+        servers=(STUN,),
+        agents=couple("alice", "server"),
+        expect=Expectation(pair_types="srflx-srflx"),
+    )
+    yield Scene(
+        name="server-public",
+        about="A media server with a public address and nothing in front of it, and a caller behind a symmetric NAT. It needs "
+        "no STUN server: the first check that arrives tells it where the caller is.",
+        nats=(NatSpec("office", "198.51.100.1", "symmetric"),),
+        hosts=(HostSpec("server", "203.0.113.80"), HostSpec("alice", "192.168.1.2", behind="office")),
+        servers=(STUN,),
+        agents=(AgentSpec("alice", controlling=True, ice_servers=ASK_STUN), AgentSpec("server")),
+        expect=Expectation(pair_types="prflx-host"),
+    )
+    yield Scene(
+        name="ipv6-firewalls",
+        about="Two homes with IPv6 and no translation, each behind a box that lets in nothing but answers (RFC 6092). The "
+        "addresses are public, and yet holes must be punched.",
+        firewalls=(FirewallSpec("home A"), FirewallSpec("home B")),
+        hosts=(
+            HostSpec("alice", "2001:db8:a::2", behind="home A"),
+            HostSpec("bob", "2001:db8:b::2", behind="home B"),
+        ),
+        agents=couple(ice_servers=()),
+        expect=Expectation(pair_types="host-host"),
+    )
+
+
+def _office(**more: Any) -> Scene:
+    """A call from behind an office's firewall and NAT to somebody at home."""
+    firewall = more.pop("firewall")
+    return Scene(
+        nats=(NatSpec("office", "203.0.113.1"), NatSpec("home B", "198.51.100.1", "full-cone")),
+        firewalls=(firewall,),
+        hosts=(HostSpec("alice", "10.1.0.20", behind="firewall"), HostSpec("bob", "192.168.178.20", behind="home B")),
+        servers=(STUN,),
+        agents=couple(),
+        **more,
+    )

@@ -1,0 +1,153 @@
+"""On the way: phones, laptops, and computers with more interfaces than they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sansice.simulation._scene._changes import At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp
+from sansice.simulation._scene._parts import (
+    Expectation,
+    HostSpec,
+    InterfaceSpec,
+    NatSpec,
+    SegmentSpec,
+)
+from sansice.simulation._scene._scene import Scene
+from sansice.simulation._world._link import Link
+
+from ._cast import STUN, couple
+
+_WIFI = Link(latency=0.002, jitter=0.003)
+_LTE = Link(latency=0.03, jitter=0.015)
+_DEAD = Link(loss=1.0)
+_AT_HOME = HostSpec("bob", "192.168.178.20", behind="home B")
+_HOME_B = NatSpec("home B", "198.51.100.1")
+_GATHER_AGAIN = "an agent that gathers while connected, and renominates, will move"
+
+
+def travels() -> Iterator[Scene]:
+    """The scenes of this module."""
+    yield Scene(
+        name="phone-leaves-wifi",
+        about="Somebody on the phone walks out of the house. The Wi-Fi is gone, the mobile network comes up a second later, "
+        "behind the carrier's NAT, and everything about the old path is worthless.",
+        nats=(NatSpec("home A", "203.0.113.1"), NatSpec("carrier", "203.0.113.200", "cgnat"), _HOME_B),
+        hosts=(
+            HostSpec(
+                "phone",
+                interfaces=(
+                    InterfaceSpec("192.168.1.2", "home A", link=_WIFI),
+                    InterfaceSpec("100.64.7.7", "carrier", link=_LTE, up=False),
+                ),
+            ),
+            _AT_HOME,
+        ),
+        servers=(STUN,),
+        agents=couple("phone", "bob"),
+        changes=(At(10.0, InterfaceDown("phone", "192.168.1.2")), At(11.0, InterfaceUp("phone", "100.64.7.7"))),
+        expect=Expectation(pair_types="srflx-srflx", lasts=False, later=_GATHER_AGAIN),
+    )
+    yield Scene(
+        name="phone-keeps-both",
+        about="A phone that keeps the mobile network up beside the Wi-Fi, as some do during a call, and loses the Wi-Fi. A "
+        "valid pair over the mobile network was there all the time.",
+        nats=(NatSpec("home A", "203.0.113.1"), NatSpec("carrier", "203.0.113.200", "cgnat"), _HOME_B),
+        hosts=(
+            HostSpec(
+                "phone",
+                interfaces=(
+                    InterfaceSpec("192.168.1.2", "home A", link=_WIFI),
+                    InterfaceSpec("100.64.7.7", "carrier", link=_LTE),
+                ),
+            ),
+            _AT_HOME,
+        ),
+        servers=(STUN,),
+        agents=couple("phone", "bob"),
+        changes=(At(10.0, InterfaceDown("phone", "192.168.1.2")),),
+        expect=Expectation(pair_types="srflx-srflx", lasts=False, later="an agent that keeps a second pair will move to it"),
+    )
+    yield Scene(
+        name="new-lease",
+        about="The router gives a laptop another address in the middle of a call. Its sockets keep the old one, which nobody "
+        "delivers to any more.",
+        nats=(NatSpec("home A", "203.0.113.1"), _HOME_B),
+        hosts=(HostSpec("laptop", "192.168.1.2", behind="home A"), _AT_HOME),
+        servers=(STUN,),
+        agents=couple("laptop", "bob"),
+        changes=(At(10.0, InterfaceReaddressed("laptop", "192.168.1.2", "192.168.1.77")),),
+        expect=Expectation(pair_types="srflx-srflx", lasts=False, later=_GATHER_AGAIN),
+    )
+    yield Scene(
+        name="laptop-sleeps",
+        about="A laptop's lid is closed for 15 s and opened again. To its programs no time has passed; the peer has waited, "
+        "and consent lives for 30 s, so the call goes on.",
+        nats=(NatSpec("home A", "203.0.113.1"), _HOME_B),
+        hosts=(HostSpec("laptop", "192.168.1.2", behind="home A"), _AT_HOME),
+        servers=(STUN,),
+        agents=couple("laptop", "bob"),
+        changes=(At(10.0, HostSlept("laptop", 15.0)),),
+        expect=Expectation(pair_types="srflx-srflx"),
+    )
+    yield Scene(
+        name="broken-ipv6",
+        about="Both ends have IPv6 addresses, and the provider of one of them routes them nowhere. Without ICE a program "
+        "waits for IPv6 to time out; checks of both families run side by side and the one that is answered wins.",
+        nats=(NatSpec("home A", "203.0.113.1"), _HOME_B),
+        hosts=(
+            HostSpec(
+                "alice",
+                interfaces=(
+                    InterfaceSpec("2001:db8:a::2", "home A", link=_DEAD),
+                    InterfaceSpec("192.168.1.2", "home A"),
+                ),
+            ),
+            HostSpec("bob", ("2001:db8:b::2", "192.168.178.20"), behind="home B"),
+        ),
+        servers=(STUN,),
+        agents=couple(),
+        expect=Expectation(pair_types="srflx-srflx"),
+    )
+    yield Scene(
+        name="vpn-half-up",
+        about="A VPN client has made its interface and got its address, and the tunnel behind it does not work. Everything "
+        "that is sent from that address vanishes; the address in front of it still works.",
+        segments=(SegmentSpec("tunnel", link=_DEAD),),
+        nats=(NatSpec("home A", "203.0.113.1"), _HOME_B),
+        hosts=(
+            HostSpec("alice", interfaces=(InterfaceSpec("10.8.0.6", "tunnel"), InterfaceSpec("192.168.1.2", "home A"))),
+            HostSpec("company", "10.8.0.1", behind="tunnel"),
+            _AT_HOME,
+        ),
+        servers=(STUN,),
+        agents=couple(),
+        expect=Expectation(pair_types="srflx-srflx"),
+    )
+    yield Scene(
+        name="many-interfaces",
+        about="A developer's computer: an address on the LAN, two bridges of containers that lead nowhere, a virtual "
+        "machine's network and a VPN into the company, each with candidates of its own. One pair of many works.",
+        segments=(SegmentSpec("docker0"), SegmentSpec("compose"), SegmentSpec("vmnet8")),
+        nats=(
+            NatSpec("home A", "203.0.113.1"),
+            NatSpec("company", "192.0.2.200", "symmetric", link=Link(latency=0.03)),
+            _HOME_B,
+        ),
+        hosts=(
+            HostSpec(
+                "developer",
+                interfaces=(
+                    InterfaceSpec("172.17.0.1", "docker0"),
+                    InterfaceSpec("172.18.0.1", "compose"),
+                    InterfaceSpec("192.168.56.1", "vmnet8"),
+                    InterfaceSpec("10.8.0.6", "company"),
+                    InterfaceSpec("192.168.1.2", "home A"),
+                ),
+            ),
+            HostSpec("container", "172.17.0.2", behind="docker0"),
+            _AT_HOME,
+        ),
+        servers=(STUN,),
+        agents=couple("developer", "bob"),
+        expect=Expectation(pair_types="srflx-srflx"),
+    )
