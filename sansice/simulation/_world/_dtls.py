@@ -52,7 +52,7 @@ def records_untrusted(datagram: bytes) -> list[Record]:
     while len(datagram) - at >= _RECORD.size:
         kind, version, epoch, number, length = _RECORD.unpack_from(datagram, at)
         start, at = at + _RECORD.size, at + _RECORD.size + length
-        if not _CHANGE_CIPHER_SPEC <= kind <= _DATA or version >> 8 != 0xFE or at > len(datagram):
+        if not _CHANGE_CIPHER_SPEC <= kind <= _DATA or version != DTLS_1_2 or at > len(datagram):
             break
         records.append(Record(kind, epoch, int.from_bytes(number, "big"), datagram[start:at]))
     return records
