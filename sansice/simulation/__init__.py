@@ -6,6 +6,14 @@ seed gives the same packets. Nothing here touches a real socket or a real clock.
 
 from ._contract._clauses import Call as Call, Clause as Clause, ContractBreach as ContractBreach
 from ._contract._contract import check_machine as check_machine
+from ._exploration._arena import Arena as Arena, MakeArena as MakeArena
+from ._exploration._counterexample import Counterexample as Counterexample, replay_schedule as replay_schedule
+from ._exploration._deviations import Deviation as Deviation, DeviationKind as DeviationKind
+from ._exploration._evidence import End as End, InputKind as InputKind, Moment as Moment
+from ._exploration._explore import DepthCoverage as DepthCoverage, Exploration as Exploration, explore as explore
+from ._exploration._invariant import Harm as Harm, Invariant as Invariant, MakeInvariant as MakeInvariant
+from ._exploration._invariants import INVARIANTS as INVARIANTS
+from ._exploration._trial import Breach as Breach, Run as Run
 from ._library._library import scene as scene, scenes as scenes
 from ._library._matrix import (
     MATRIX_KINDS as MATRIX_KINDS,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
+
+Happening: TypeAlias = tuple[float, int, Callable[[Any], object], Any]
+"""When, a number that orders what is due at one instant, and a function with its argument."""
 
 STALL_LIMIT = (
     1_000_000  # happenings at one instant; more is a loop that takes no time, such as two echoes on a link without latency
@@ -30,13 +33,24 @@ class Clock:
 
     def __init__(self, start: float = 0.0) -> None:
         self.now: float = start
-        self._heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
+        self._heap: list[Happening] = []
         self._sequence = 0
 
     def at(self, when: float, function: Callable[[Any], object], argument: object) -> None:
         """Have ``function(argument)`` called at ``when``, which is not in the past."""
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, function, argument))
+
+    def upcoming(self) -> list[Happening]:
+        """All that is scheduled, in the order in which it would happen: for who steers the order (see `explore`)."""
+        return sorted(self._heap)
+
+    def take(self, happening: Happening, now: float) -> None:
+        """Remove one of `upcoming`, for the caller to make it happen or not; time passes up to ``now``."""
+        self._heap.remove(happening)
+        heapq.heapify(self._heap)
+        if now > self.now:
+            self.now = now
 
     def run(self, until: float, when: Callable[[], bool] | None) -> bool:
         """Let things happen until ``when()`` holds, or nothing is left that is due at or before ``until``.

@@ -1,0 +1,107 @@
+"""Counterexamples: schedules that break an invariant, as values, as text for a person, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from ._arena import MakeArena
+from ._deviations import Deviation, Schedule, schedule_of
+from ._invariant import MakeInvariant
+from ._invariants import INVARIANTS
+from ._trial import Breach, Run, run_schedule
+
+VERSION = 1
+
+
+class Readable(Protocol):
+    """An open text file."""
+
+    def read(self) -> str:
+        """All of it."""
+        ...
+
+
+@attrs.frozen
+class Counterexample:
+    """A schedule under which an invariant does not hold.
+
+    Attributes:
+        world: the name of the world in which.
+        schedule: the deviations, as few as were found to do.
+        breach: what is broken, and the story of it.
+    """
+
+    world: str
+    schedule: Schedule
+    breach: Breach
+
+    def __str__(self) -> str:
+        title = f"{self.breach.invariant} is broken in {self.world}: {self.breach.finding}"
+        count = f"{len(self.schedule)} deviations, {self.breach.events} events:"
+        return "\n".join([title, count, *self.breach.story])
+
+    def to_json(self) -> str:
+        """What `replay_schedule` reads."""
+        fields: dict[str, Any] = {
+            "sansice-schedule": VERSION,
+            "world": self.world,
+            "deviations": [deviation.to_json() for deviation in self.schedule],
+            "invariant": self.breach.invariant,
+            "finding": self.breach.finding,
+            "events": list(self.breach.story),
+        }
+        return json.dumps(fields, indent=1) + "\n"
+
+
+def read_schedule(text: str) -> tuple[str, Schedule]:
+    """The world's name and the deviations in a schedule file.
+
+    Raises:
+        ValueError: it is none, or cut, or of another version, or a deviation is none; the text names the place.
+    """
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"schedule: not JSON, or cut: {error}") from None
+    version = fields.get("sansice-schedule") if isinstance(fields, dict) else None
+    if version is None:
+        raise ValueError("schedule: not a sansice schedule")
+    if version != VERSION:
+        raise ValueError(f"schedule: version {version!r:.20} is not version {VERSION}, which this sansice reads")
+    world, listed = fields.get("world"), fields.get("deviations")
+    if not isinstance(world, str):
+        raise ValueError("schedule: world: a name is missing")
+    if not isinstance(listed, list):
+        raise ValueError("schedule: deviations: a list is missing")
+    deviations: list[Deviation] = []
+    for number, one in enumerate(listed):
+        try:
+            deviations.append(Deviation.from_json(one))
+        except ValueError as error:
+            raise ValueError(f"schedule: deviations: number {number}: {error}") from None
+    try:
+        return world, schedule_of(deviations)
+    except ValueError as error:
+        raise ValueError(f"schedule: deviations: {error}") from None
+
+
+def replay_schedule(file: str | Readable, arena: MakeArena, *, invariants: Sequence[MakeInvariant] = INVARIANTS) -> Run:
+    """Run the schedule of a `Counterexample.to_json` again.
+
+    Args:
+        file: its text, or the file open for reading.
+        arena: makes the world that it was found in.
+        invariants: those to try.
+
+    Returns:
+        The run; its ``breach`` has the story. It is ``None`` once the fault is mended.
+
+    Raises:
+        ValueError: not a schedule, cut, of another version, or it names a fault that the arena has not.
+    """
+    _, schedule = read_schedule(file if isinstance(file, str) else file.read())
+    return run_schedule(arena, schedule, invariants)

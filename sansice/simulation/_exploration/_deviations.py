@@ -1,0 +1,116 @@
+"""Deviations: what may go otherwise than by the clock at one step of a run; schedules, and both as JSON."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import attrs
+
+FOR_GOOD = -1  # as the amount of LOSE: everything from here on
+
+
+class DeviationKind(enum.Enum):
+    """What may be done at a step. The values are the words of schedule files.
+
+    LOSE: this packet does not arrive, nor do the next ``amount`` - 1 ones to the same place; all of them if
+    ``amount`` is -1: the direction is dead.
+    COPY: this packet arrives once more, after ``amount`` further happenings at its place.
+    HOLD: this packet, or timer, comes after the next ``amount`` happenings at its place.
+    HURRY: the packet that is ``amount`` places behind in time comes before this happening.
+    LATE: this timer fires ``amount`` seconds late, as on a laptop that slept.
+    REPLAY: a stranger has seen this packet and sends it, too, from an address of his own, and is faster.
+    FORGE: a stranger who does not know the password writes what looks like this packet, with its source, and is faster;
+    if ``amount`` is 1 the packet itself is lost.
+    FAULT: something that the world calls ``name`` happens first: a NAT reboots, an agent is killed.
+    """
+
+    LOSE = "lose"
+    COPY = "copy"
+    HOLD = "hold"
+    HURRY = "hurry"
+    LATE = "late"
+    REPLAY = "replay"
+    FORGE = "forge"
+    FAULT = "fault"
+
+
+@attrs.frozen(order=True)
+class Deviation:
+    """One deviation from what the clock says.
+
+    Attributes:
+        step: at which happening of the run, counted from 0.
+        kind: what is done.
+        amount: see `DeviationKind`.
+        name: of a fault.
+    """
+
+    step: int
+    kind: DeviationKind = attrs.field(order=lambda kind: kind.value)
+    amount: float = 1
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"step {self.step}: {_WORDS[self.kind].format(amount=self.amount, name=self.name)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As the values that JSON has."""
+        fields: dict[str, Any] = {"step": self.step, "kind": self.kind.value}
+        if self.kind is DeviationKind.FAULT:
+            return {**fields, "name": self.name}
+        return fields if self.kind in _WITHOUT_AMOUNT else {**fields, "amount": self.amount}
+
+    @classmethod
+    def from_json(cls, fields: object) -> Deviation:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else; the text names what.
+        """
+        if not isinstance(fields, dict):
+            raise ValueError(f"a deviation is an object, not {fields!r:.60}")
+        step, amount, name = fields.get("step"), fields.get("amount", 1), fields.get("name", "")
+        if type(step) is not int or step < 0:
+            raise ValueError(f"step: a number from 0 on, not {step!r:.60}")
+        try:
+            kind = DeviationKind(fields.get("kind"))
+        except ValueError:
+            kinds = ", ".join(one.value for one in DeviationKind)
+            raise ValueError(f"kind: one of {kinds}, not {fields.get('kind')!r:.60}") from None
+        if type(amount) not in (int, float) or not (0 <= amount < float("inf") or (kind is DeviationKind.LOSE and amount == -1)):
+            raise ValueError(f"amount: a number from 0 on, or -1 to lose everything, not {amount!r:.60}")
+        if not isinstance(name, str) or bool(name) != (kind is DeviationKind.FAULT):
+            raise ValueError(f"name: a fault has one and nothing else has, not {name!r:.60}")
+        return cls(step, kind, amount, name)
+
+
+_WITHOUT_AMOUNT = (DeviationKind.REPLAY,)
+_WORDS = {
+    DeviationKind.LOSE: "lose {amount} packets to this place, this one first (-1: all from now on)",
+    DeviationKind.COPY: "a copy of this packet comes after {amount} more happenings at its place",
+    DeviationKind.HOLD: "hold this back until {amount} more things have happened at its place",
+    DeviationKind.HURRY: "the packet {amount} behind comes first",
+    DeviationKind.LATE: "this timer fires {amount} s late",
+    DeviationKind.REPLAY: "a stranger replays this packet from an address of his own",
+    DeviationKind.FORGE: "a stranger forges this packet without the password (1: and it is lost: {amount})",
+    DeviationKind.FAULT: "{name}",
+}
+
+Schedule: TypeAlias = tuple[Deviation, ...]
+"""The deviations of a run, by step; no two at one step."""
+
+
+def schedule_of(deviations: Iterable[Deviation]) -> Schedule:
+    """In order.
+
+    Raises:
+        ValueError: two at one step.
+    """
+    ordered = tuple(sorted(deviations, key=lambda deviation: deviation.step))
+    for one, two in pairwise(ordered):
+        if one.step == two.step:
+            raise ValueError(f"step {one.step} has two deviations: {one.kind.value} and {two.kind.value}")
+    return ordered

@@ -1,0 +1,101 @@
+"""A witness stands in an agent's place in its driver, passes everything on, and writes down what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from sansice.machine import (
+    Action,
+    Address,
+    Event,
+    IcmpError,
+    Machine,
+    QueryId,
+    Record,
+    ResolveError,
+    SocketError,
+    SocketId,
+)
+
+from ._evidence import End, InputKind, Moment
+from ._invariant import InvariantBroken
+
+Judge: TypeAlias = Callable[[Moment], None]
+
+
+class Witness(Machine):
+    """Passes on the inputs and outputs of the agent in ``end``, and shows each `Moment` to ``judge``.
+
+    Commands are called on the agent itself; what they put out is a moment when the driver takes it.
+    """
+
+    def __init__(self, end: End, peers: Sequence[End], judge: Judge) -> None:
+        super().__init__()
+        self._end = end
+        self._peers = peers
+        self._judge = judge
+        self._now = 0.0
+
+    def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
+        """Passed on, as are all inputs."""
+        moment = self._other(f"socket {socket} opened at {local}", now)
+        self._run(moment, partial(self._end.agent.handle_socket_opened, socket, local, now=now))
+
+    def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
+        moment = self._other(f"socket {socket} failed: {error.kind.value}", now)
+        self._run(moment, partial(self._end.agent.handle_socket_failed, socket, error, now=now))
+
+    def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
+        for source, data in batch:
+            moment = self._end.arrived(socket, source, data, now, self._peers)
+            self._run(moment, partial(self._end.agent.handle_datagrams, socket, [(source, data)], now=now))
+
+    def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
+        for asked in self._end.asked.values():
+            if error.is_hard and asked.path == (socket, destination):
+                asked.in_doubt = True
+        moment = self._other(f"ICMP {error.type}/{error.code} about {destination}", now)
+        self._run(moment, partial(self._end.agent.handle_icmp, socket, destination, error, now=now))
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
+        moment = self._other("a name was resolved", now)
+        self._run(moment, partial(self._end.agent.handle_resolved, query, answer, now=now))
+
+    def handle_wall_clock(self, unix: float, *, now: float) -> None:
+        self._end.agent.handle_wall_clock(unix, now=now)
+
+    def handle_timer(self, *, now: float) -> None:
+        late = max(0.0, now - self._end.agent.deadline())
+        moment = Moment(self._end, InputKind.TIMER, now, self._end.before(), late=late, text="timer")
+        self._run(moment, partial(self._end.agent.handle_timer, now=now))
+
+    def deadline(self) -> float:
+        """The agent's."""
+        return self._end.agent.deadline()
+
+    def take_outputs(self) -> list[Action | Event]:
+        """What was taken from the agent after its inputs, and what its commands put out since."""
+        outputs = self._end.agent.take_outputs()
+        if outputs:
+            now = self._end.node.now()
+            self._close(Moment(self._end, InputKind.COMMAND, now, self._end.before(), text="command"), outputs)
+        return super().take_outputs()
+
+    def _other(self, text: str, now: float) -> Moment:
+        return Moment(self._end, InputKind.OTHER, now, self._end.before(), text=text)
+
+    def _run(self, moment: Moment, feed: Callable[[], None]) -> None:
+        try:
+            feed()
+        except Exception as error:
+            self._judge(moment)
+            text = f"{moment.end.name} raised {type(error).__name__}: {error}"
+            raise InvariantBroken("NothingRaises", text) from error
+        self._close(moment, self._end.agent.take_outputs())
+
+    def _close(self, moment: Moment, outputs: list[Action | Event]) -> None:
+        self._outputs += outputs
+        self._end.close(moment, outputs)
+        self._judge(moment)

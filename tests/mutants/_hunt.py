@@ -1,0 +1,62 @@
+"""Explores all worlds with whatever `sansice` is on the path, and prints one JSON object: what it found, and how soon.
+
+Run in a process of its own, with a planted package first on the path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+from _worlds import WORLDS
+
+from sansice.simulation import Exploration, explore
+
+ROUNDS = (1, 300, 1500, 6000, 25_000, 1_000_000)  # runs a world: what is easy is found before anything costs much
+
+
+def hunt(seconds: float, seed: int) -> tuple[Exploration | None, dict[str, Exploration]]:
+    """Explore every world in rounds.
+
+    Returns:
+        The exploration that found something, if one did, and the last of each world.
+    """
+    ends_at = time.monotonic() + seconds
+    last: dict[str, Exploration] = {}
+    for number, budget in enumerate(ROUNDS):
+        for name, world in WORLDS.items():
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                return None, last
+            worlds_to_come = len(WORLDS) - list(WORLDS).index(name)
+            until = time.monotonic() + left / worlds_to_come if number == len(ROUNDS) - 1 else ends_at
+            stop = _stop_at(until)
+            last[name] = explore(world, depth=3, budget=budget, seed=seed + number, stop=stop, world=name)
+            if last[name].counterexample is not None:
+                return last[name], last
+    return None, last
+
+
+def _stop_at(until: float):  # type: ignore[no-untyped-def]
+    return lambda: time.monotonic() >= until
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    started = time.monotonic()
+    found, last = hunt(options.seconds, options.seed)
+    report: dict[str, object] = {"found": found is not None, "seconds": round(time.monotonic() - started, 2)}
+    report["coverage"] = [str(exploration) for exploration in last.values() if exploration.counterexample is None]
+    if found is not None and found.counterexample is not None:
+        example = found.counterexample
+        report.update(events=example.breach.events, invariant=example.breach.invariant, text=str(example))
+        report.update(schedule=example.to_json())
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
