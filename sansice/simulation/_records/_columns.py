@@ -35,9 +35,9 @@ def columns_of(journeys: Iterable[Journey], main: Sequence[str] = ()) -> list[st
     return columns
 
 
-def _insert(columns: list[str], path: Sequence[str]) -> None:
-    """Put what is new right of what comes before it; left of it, where the path has been going left."""
-    before, step = path[0], 1
+def _insert(columns: list[str], path: Sequence[str], step: int = 1) -> None:
+    """Put what is new right of what comes before it; left of it (step 0), where the path has been going left."""
+    before = path[0]
     for place in path[1:]:
         if place in columns:
             if place != before:
@@ -55,4 +55,4 @@ def _append(columns: list[str], path: Sequence[str]) -> None:
         columns += [place for place in dict.fromkeys(path) if place not in columns]
         return
     _insert(columns, path[known:])
-    _insert(columns, path[known::-1])
+    _insert(columns, path[known::-1], 0)

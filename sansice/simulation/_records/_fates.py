@@ -25,6 +25,7 @@ _LOSSES: Mapping[Fate, str] = MappingProxyType(
         Fate.BACKLOG_FULL: "backlog full",
         Fate.NO_MAPPING: "no mapping",
         Fate.FILTERED: "filtering",
+        Fate.FRAGMENT: "fragments not let through",
         Fate.BLOCKED: "firewall",
         Fate.NO_HAIRPIN: "no hairpinning",
         Fate.NO_PORTS: "no port left",

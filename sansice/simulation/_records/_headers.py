@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 
+from sansice.simulation._world._fragments import checksum
 from sansice.simulation._world._packets import Packet, TcpSegment
 
 _ICMP, _TCP, _UDP, _FRAGMENT, _ICMPV6 = 1, 6, 17, 44, 58  # IANA, "Protocol Numbers"
@@ -31,17 +32,9 @@ def wire_bytes(packet: Packet) -> bytes:
     return ip(packet, protocol, source, destination, len(payload)) + payload
 
 
-def sum_of(data: bytes) -> int:
-    """The ones' complement sum of 16-bit words, the last one filled up with zero (RFC 1071)."""
-    if len(data) % 2:
-        data += b"\0"
-    total = int.from_bytes(data, "big") % 0xFFFF  # 2**16 is 1 modulo 0xFFFF, so the whole number is the sum of its words
-    return total or (0xFFFF if any(data) else 0)
-
-
-def _checksum(*parts: int | bytes) -> int:
+def _complement(*parts: int | bytes) -> int:
     """The complement of the sum of all parts, each an even number of bytes long but for the last, or a sum."""
-    total = sum(part if isinstance(part, int) else sum_of(part) for part in parts)
+    total = sum(part if isinstance(part, int) else checksum(part) for part in parts)
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
@@ -65,7 +58,7 @@ def _ipv4(packet: Packet, protocol: int, source: bytes, destination: bytes, leng
         ident = fragment.ident & 0xFFFF
         place |= (_MORE_FRAGMENTS if fragment.more else 0) | fragment.offset // 8
     head = struct.pack("!BBHHHBB", 0x45, 0, total, ident, place, packet.hops, protocol)
-    return head + _checksum(head, source, destination).to_bytes(2, "big") + source + destination
+    return head + _complement(head, source, destination).to_bytes(2, "big") + source + destination
 
 
 def _ipv6(packet: Packet, protocol: int, source: bytes, destination: bytes, length: int) -> bytes:
@@ -83,23 +76,23 @@ def _transport(packet: Packet, source: bytes, destination: bytes) -> bytes:
     """UDP or TCP header and data; in a first fragment, the length and checksum are the whole datagram's."""
     fragment = packet.fragment
     if fragment is None:
-        length, data_sum = len(packet.data) + len(_header(packet, 0, 0)), sum_of(packet.data)
+        length, data_sum = len(packet.data) + len(_header(packet, 0, 0)), checksum(packet.data)
     else:
         length, data_sum = fragment.length, fragment.checksum
     pseudo = source + destination + struct.pack("!IxxxB", length, _protocol(packet.tcp))  # RFC 8200 8.1; RFC 768 has the same sum
-    checksum = _checksum(pseudo, _header(packet, length, 0), data_sum)
+    complement = _complement(pseudo, _header(packet, length, 0), data_sum)
     if packet.tcp is None:
-        checksum = checksum or 0xFFFF  # RFC 768: zero says that there is none
-    return _header(packet, length, checksum) + packet.data
+        complement = complement or 0xFFFF  # RFC 768: zero says that there is none
+    return _header(packet, length, complement) + packet.data
 
 
-def _header(packet: Packet, length: int, checksum: int) -> bytes:
+def _header(packet: Packet, length: int, complement: int) -> bytes:
     ports = (packet.source.port, packet.destination.port)
     tcp = packet.tcp
     if tcp is None:
-        return struct.pack("!HHHH", *ports, length, checksum)
+        return struct.pack("!HHHH", *ports, length, complement)
     window = min(tcp.window, _MAX_WINDOW)
-    return struct.pack("!HHIIBBHHxx", *ports, tcp.seq, tcp.ack, 5 << 4, tcp.flags, window, checksum)
+    return struct.pack("!HHIIBBHHxx", *ports, tcp.seq, tcp.ack, 5 << 4, tcp.flags, window, complement)
 
 
 def _icmp(packet: Packet, source: bytes, destination: bytes) -> tuple[int, bytes]:
@@ -116,4 +109,4 @@ def _icmp(packet: Packet, source: bytes, destination: bytes) -> tuple[int, bytes
         protocol = _ICMP
     body = rest + quoted
     kind = bytes((error.type, error.code))
-    return protocol, kind + _checksum(pseudo, kind, body).to_bytes(2, "big") + body
+    return protocol, kind + _complement(pseudo, kind, body).to_bytes(2, "big") + body

@@ -119,9 +119,7 @@ def _binding(message: Message) -> tuple[str, str, str]:
 
 
 def _other(message: Message) -> tuple[str, str, str]:
-    method = message.method
-    name = method.name.replace("_", " ").lower() if isinstance(method, Method) else f"method {method:#05x}"
-    words = f"{name} {message.message_class.name.lower()}"
+    words = f"{message.method.name} {message.message_class.name}".replace("_", " ").lower()
     return "sends", f" {words}", words
 
 
