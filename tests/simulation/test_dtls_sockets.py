@@ -190,7 +190,7 @@ def test_a_taken_port_fails_at_once():
 
 
 def test_a_client_sends_to_its_server_alone_and_nothing_empty():
-    net, a, b = associated()
+    _, a, b = associated()
     a.datagram(b"x", Address(B, 9))
     a.datagram(b"")
     b.datagram(b"", HERE)
@@ -273,7 +273,7 @@ def test_the_key_of_the_cookies_changes_and_the_last_one_still_counts():
 
 
 def test_a_cookie_that_straddles_a_change_of_the_key_counts():
-    net, a, b = served()
+    net, a, _ = served()
     a.open(1, DTLS, options=NAMED)
     net.run(until=2)
     changes = 0.25 + COOKIE_LIFETIME

@@ -531,6 +531,40 @@ def test_a_stream_needs_its_machine_to_name_it_once():
         a.open()
 
 
+# ---------------------------------------------------------------- interfaces that go
+
+
+def test_a_stream_survives_an_interface_that_is_down_for_a_while():
+    net, a, b = connected()
+    [interface] = a.host.interfaces
+    interface.down()
+    a.send(b"patience")
+    net.run(until=net.now + 10)
+    assert b.heard == []
+    interface.up()
+    net.run(until=net.now + 60)
+    assert b.stream(ACCEPTED) == b"patience"
+
+
+def test_a_stream_whose_address_is_gone_times_out_and_says_nothing_from_another():
+    net, a, b = connected(trace=1000)
+    a.host.interfaces[0].readdress("198.51.100.77")
+    a.send(b"anybody?")
+    sent = len(net.packets)
+    net.run()
+    assert failures(a) == [SocketErrorKind.TIMEOUT]
+    assert b.heard == []
+    assert {passage.fate for passage in list(net.packets)[sent:]} == {Fate.UNROUTABLE}
+
+
+def test_a_segment_to_an_address_that_was_moved_away_reaches_nobody():
+    net, a, b = connected()
+    b.send(b"late", ACCEPTED)
+    a.host.interfaces[0].readdress("198.51.100.77")
+    net.run(until=net.now + 5)
+    assert a.heard == []
+
+
 # ---------------------------------------------------------------- on the way
 
 

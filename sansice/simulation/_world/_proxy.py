@@ -31,7 +31,9 @@ from sansice.machine import (
 
 MAX_HEAD = 8192  # bytes of a request, what servers commonly take
 HIGH_WATER, LOW_WATER = 65536, 32768  # bytes that may wait for one side before the other is not read any more; and is again
+MAX_SOCKETS = 2000  # of clients and servers at once; who comes then is reset
 
+_NO_SOCKET = SocketId(0)
 _REQUEST = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.[01]\r?\n")
 _TARGET = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>\d{1,5})")
 _AUTHORIZATION = re.compile(rb"^proxy-authorization:[ \t]*basic[ \t]+(\S+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -57,10 +59,17 @@ class _Tunnel:
 
     def __init__(self, client: SocketId) -> None:
         self.client: SocketId = client
-        self.server: SocketId | None = None
+        self.server: SocketId = _NO_SOCKET
         self.port: int = 0
         self.head: bytearray = bytearray()  # of the request; then what came behind it
         self.is_open: bool = False
+
+    def other(self, socket: SocketId) -> SocketId:
+        """The other side."""
+        return self.server if socket == self.client else self.client
+
+
+_NO_QUERY = (_Tunnel(_NO_SOCKET), "", RecordKind.A)
 
 
 class ForwardProxy(Machine):
@@ -102,6 +111,9 @@ class ForwardProxy(Machine):
 
     def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
         """A client has come."""
+        if len(self._tunnels) >= MAX_SOCKETS:
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
+            return
         self._tunnels[socket] = _Tunnel(socket)
 
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
@@ -118,9 +130,7 @@ class ForwardProxy(Machine):
             else:
                 self._read_head(tunnel)
         else:
-            other = tunnel.server if socket == tunnel.client else tunnel.client
-            if other is not None:
-                self._outputs.append(SendStream(other, data))
+            self._outputs.append(SendStream(tunnel.other(socket), data))
 
     def _pause_early(self, tunnel: _Tunnel) -> None:
         if len(tunnel.head) > HIGH_WATER:
@@ -177,7 +187,7 @@ class ForwardProxy(Machine):
 
     def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
         """Where the name leads: to an IPv4 address, or else to an IPv6 one."""
-        tunnel, name, kind = self._queries.pop(query)
+        tunnel, name, kind = self._queries.pop(query, _NO_QUERY)
         if tunnel.client not in self._tunnels:
             return
         hosts = [record.host for record in answer if isinstance(record, AddressRecord)] if isinstance(answer, tuple) else []
@@ -213,7 +223,7 @@ class ForwardProxy(Machine):
             return
         if socket == tunnel.server and not tunnel.is_open:
             del self._tunnels[socket]
-            tunnel.server = None
+            tunnel.server = _NO_SOCKET
             self._answer(tunnel, 504 if error.kind is SocketErrorKind.TIMEOUT else 502)
         else:
             self._drop(tunnel, CloseMode.RESET)
@@ -223,13 +233,12 @@ class ForwardProxy(Machine):
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
         """Who reads slowly is sent to slowly."""
         tunnel = self._tunnels.get(socket)
-        if tunnel is None or tunnel.server is None:
+        if tunnel is None or not tunnel.is_open:
             return
-        other = tunnel.server if socket == tunnel.client else tunnel.client
         if unsent > HIGH_WATER:
-            self._outputs.append(SetReading(other, enabled=False))
+            self._outputs.append(SetReading(tunnel.other(socket), enabled=False))
         elif unsent <= LOW_WATER:
-            self._outputs.append(SetReading(other, enabled=True))
+            self._outputs.append(SetReading(tunnel.other(socket), enabled=True))
 
     def _answer(self, tunnel: _Tunnel, status: int) -> None:
         self._say(tunnel, status)
@@ -242,6 +251,6 @@ class ForwardProxy(Machine):
 
     def _drop(self, tunnel: _Tunnel, mode: CloseMode) -> None:
         for socket in (tunnel.client, tunnel.server):
-            if socket is not None:
+            if socket != _NO_SOCKET:
                 del self._tunnels[socket]
                 self._outputs.append(CloseSocket(socket, mode))

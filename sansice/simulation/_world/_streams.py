@@ -286,8 +286,8 @@ class Stream:
             self._fail(SocketError(SocketErrorKind.PROXY, "the proxy closed the connection without an answer"))
         elif self._tls is None:
             self._deliver(b"", end=True)
-        elif not self._in_tls(self._tls.end):
-            return
+        else:
+            self._in_tls(self._tls.end)
         self._peer_done = True
 
     def _take_answer(self, proxy: ProxyClient, data: bytes) -> None:
