@@ -433,6 +433,39 @@ def test_segments_of_ipv6_are_cut_for_its_longer_header():
     assert len(acceptor.talkers[0].got) == 2000
 
 
+def tunnel(mtu, ipv6=False):
+    """A connection over a segment with an MTU, to B; what arrives there."""
+    net = Network(latency=0.25, trace=10_000)
+    here, there = ("2001:db8::a", "2001:db8::b") if ipv6 else (A, B)
+    a, b, acceptor, talker = net.host("A", here), net.host("B", there), Acceptor(), Talker()
+    net.internet.link = Link(latency=0.25, mtu=mtu)
+    b.tcp.listen(Address(there, 443), acceptor)
+    talker.connection = a.tcp.connect(Address(here, 0), Address(there, 443), talker)
+    net.run(until=1)
+    return net, talker, acceptor.talkers[0]
+
+
+@pytest.mark.parametrize(("mtu", "ipv6"), [(1500, False), (1400, False), (576, False), (400, False), (1400, True), (1280, True)])
+def test_a_link_that_takes_less_only_makes_segments_smaller(mtu, ipv6):
+    net, talker, peer = tunnel(mtu, ipv6)
+    talker.connection.send(bytes(20_000))
+    net.run(until=60)
+    assert peer.got == bytes(20_000)
+    fits = [passage.packet.size <= mtu for passage in net.packets if passage.fate is Fate.DELIVERED and passage.place == "B"]
+    assert all(fits)
+
+
+def test_a_path_that_becomes_narrow_below_any_segment_is_crossed_in_fragments():
+    net, talker, peer = tunnel(1500)
+    talker.connection.send(bytes(3000))
+    net.run(until=2)
+    net.internet.link = Link(latency=0.25, mtu=300)
+    talker.connection.send(bytes(3000))
+    net.run(until=200)
+    assert peer.got == bytes(6000)
+    assert Fate.FRAGMENTED in {passage.fate for passage in net.packets}
+
+
 # ---------------------------------------------------------------- ending
 
 

@@ -58,6 +58,14 @@ def test_a_remote_of_another_family_is_named(host):
     assert "[2001:db8::1]:1" in error.text
 
 
+def test_who_has_no_way_there_is_told_at_once_and_has_its_port_back(net, host):
+    host.interfaces[0].down()
+    assert kind(host.tcp.connect(LOCAL, SERVER, Talker())) is SocketErrorKind.UNREACHABLE
+    host.interfaces[0].up()
+    serve(net)
+    assert connect(net, host).said == ["connected"]
+
+
 def test_port_0_is_a_seeded_free_port_of_tcps_own():
     def ports(seed):
         host = Network(seed=seed).host("A", A)

@@ -15,12 +15,11 @@ from sansice.machine import Address, IcmpError, SocketError, SocketErrorKind
 
 from ._packets import IPV4_HEADER, IPV6_HEADER, TCP_HEADER, TcpFlags, TcpSegment
 from ._tcp_receiving import RECEIVE_BUFFER, Receiving
-from ._tcp_sending import Sending
+from ._tcp_sending import MIN_MSS, Sending
 
 if TYPE_CHECKING:
     from ._tcp_ports import TcpListener, TcpPorts
 
-MTU = 1500  # bytes of an Ethernet frame's payload: what the first segments are cut for
 SYN_RETRIES = 6  # Linux: tcp_syn_retries, 127 seconds in all
 SYN_ACK_RETRIES = 5  # Linux: tcp_synack_retries, 63 seconds
 RETRIES = 15  # Linux: tcp_retries2, a quarter of an hour and more
@@ -164,7 +163,7 @@ class TcpConnection:
         self._listener: TcpListener | None = None
         self._isn = isn
         self._peer_isn = 0
-        self._sending = Sending(MTU - (IPV6_HEADER if local.is_ipv6 else IPV4_HEADER) - TCP_HEADER)
+        self._sending = Sending(ports.mss(local, remote))
         self._receiving = Receiving()
         self._told = 0  # offset that the window ended at when the peer was last told
         self._ack_due = False
@@ -173,11 +172,11 @@ class TcpConnection:
 
     # ------------------------------------------------------------- what its user does
 
-    def connect(self, user: TcpUser) -> None:
-        """Ask the peer."""
+    def connect(self, user: TcpUser) -> bool:
+        """Ask the peer. Returns whether the question has left."""
         self.user = user
         self._move(TcpInput.CONNECT)
-        self._send_syn()
+        return self._send_syn()
 
     def accept(self, listener: TcpListener, segment: TcpSegment) -> None:
         """Answer the peer's SYN; the listener is told once the connection is open."""
@@ -324,6 +323,7 @@ class TcpConnection:
             self._ack_due = True
             return False
         elif sending.acknowledge(offset, segment.window, self._ports.clock.now, bare=bare):
+            self._fit()
             again = sending.first()
             self._transmit(_DATA[bool(again.data), again.fin], again.offset, again.data)
         if sending.is_done and (self.state, TcpInput.FIN_ACKNOWLEDGED) in TCP_TRANSITIONS:
@@ -379,22 +379,28 @@ class TcpConnection:
         else:
             listener.opened(self)
 
-    def _send_syn(self) -> None:
+    def _send_syn(self) -> bool:
         self._sending.sent_syn(self._ports.clock.now)
-        self._transmit(_SYN_ONLY if self.state is TcpState.SYN_SENT else _SYN_ACK, 0)
         self._arm()
+        return self._transmit(_SYN_ONLY if self.state is TcpState.SYN_SENT else _SYN_ACK, 0)
 
     def _pump(self) -> None:
         """Send what may leave."""
         sending, now = self._sending, self._ports.clock.now
+        self._fit()
         while (out := sending.take(now)) is not None:
             self._transmit(_DATA[sending.next >= sending.end and bool(out.data), out.fin], out.offset, out.data)
         self._arm()
 
+    def _fit(self) -> None:
+        mss = max(self._ports.mss(self.local, self.remote), MIN_MSS)
+        if mss < self._sending.mss:
+            self._sending.shrink(mss)
+
     def _acknowledge(self) -> None:
         self._transmit(_ACK_ONLY, self._sending.next)
 
-    def _transmit(self, flags: TcpFlags, offset: int, data: bytes = b"") -> None:
+    def _transmit(self, flags: TcpFlags, offset: int, data: bytes = b"") -> bool:
         receiving = self._receiving
         ack = 0
         if flags is not _SYN_ONLY:
@@ -402,7 +408,7 @@ class TcpConnection:
             self._told = receiving.next + receiving.window
             self._ack_due = False
         segment = TcpSegment(flags, (self._isn + offset) % _MODULUS, ack, receiving.window)
-        self._ports.send(self.local, self.remote, segment, data)
+        return self._ports.send(self.local, self.remote, segment, data)
 
     def _arm(self) -> None:
         # As in `Node.arm`, a deadline that moves away costs no entry in the heap: the old one looks again when it is due.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from sansice.machine import Address, IcmpError, SocketError, SocketErrorKind
 
 from ._clock import Clock
-from ._packets import Fate, Packet, TcpFlags, TcpSegment
+from ._packets import IPV4_HEADER, IPV6_HEADER, TCP_HEADER, Fate, Packet, TcpFlags, TcpSegment
 from ._tcp import NOBODY, TcpConnection, TcpState, TcpUser, begins
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._world import World
 
 BACKLOG = 128  # half-open connections of one listener; beyond them a SYN is lost, as in a flood
+MTU = 1500  # bytes of an Ethernet frame's payload: what segments are cut for where nothing else is known
 TIME_WAIT = 60.0  # seconds; Linux: TCP_TIMEWAIT_LEN
 
 FIRST_EPHEMERAL, EPHEMERALS = 49152, 65536 - 49152  # RFC 6335 6
@@ -132,7 +133,9 @@ class TcpPorts:
         if (local, remote) in self._connections:
             return SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, f"{local} is connected to {remote} already")
         connection = self._add(local, remote, reuse_port=reuse_port)
-        connection.connect(user)
+        if not connection.connect(user):
+            connection.abort()
+            return SocketError(SocketErrorKind.UNREACHABLE, f"{self._host.name} has no way from {local.host} to {remote.host}")
         return connection
 
     def _bind(self, wanted: Address, *, reuse_port: bool, listening: bool) -> Address | SocketError:
@@ -219,14 +222,27 @@ class TcpPorts:
 
     # ------------------------------------------------------------- what connections ask for
 
-    def send(self, local: Address, remote: Address, segment: TcpSegment, data: bytes = b"") -> None:
-        """Put a segment on the way."""
+    def send(self, local: Address, remote: Address, segment: TcpSegment, data: bytes = b"") -> bool:
+        """Put a segment on the way.
+
+        Returns:
+            Whether the system took it.
+        """
         packet = Packet(local, remote, data, tcp=segment, dont_fragment=True)  # RFC 1191 3: what is too big comes back
         interface = self._host.interface(local.host)
         if interface is None:
             self._world.lose(self._host.name, Fate.UNROUTABLE, packet)
-        else:
-            self._host.send(interface, packet)
+            return False
+        # Where a path takes less than any segment has, only fragments get through.
+        return self._host.send(interface, packet) or (
+            self._world.sizes_limited and self._host.send(interface, packet._replace(dont_fragment=False))
+        )
+
+    def mss(self, local: Address, remote: Address) -> int:
+        """Bytes of data that a segment between two addresses may have, as far as the host knows (RFC 9293 3.7.1)."""
+        mtu = self._host.path_mtu(local.host, remote.host) if self._world.sizes_limited else None
+        headers = (IPV6_HEADER if local.is_ipv6 else IPV4_HEADER) + TCP_HEADER
+        return (MTU if mtu is None else min(MTU, mtu)) - headers
 
     def rest(self, connection: TcpConnection) -> None:
         """Keep a connection that is over, for its late segments."""
