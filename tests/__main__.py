@@ -37,6 +37,7 @@ DEBIAN = (
     ("openssl", "a client of our TLS and DTLS servers", shutil.which("openssl") is not None),
     ("iproute2", "network namespaces for the tests behind real NATs", shutil.which("ip") is not None),
     ("nftables", "the NATs in them", shutil.which("nft", path=SYSTEM_PATH) is not None),
+    ("tshark", "reads the captures of simulated networks", shutil.which("tshark") is not None),
 )
 
 
@@ -74,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if everything:
                 for name, command, where in checks(python, empty):
                     report.ran(name, run(name, command, where, python))
+            if everything:
+                name = f"captures on {version(python)}"
+                report.ran(name, run(name, captures(python, Path(folder)), empty, python))
             name = f"pytest on {version(python)}"
             report.ran(name, run(name, pytest(python, to_pytest, gates=everything), empty, python))
             for minor in other_versions() if everything else ():
@@ -85,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 with report.catching(name):
                     python = make_venv(other)
                     install(python, wheel, "test")
+                    same = f"captures on {version(other)}"
+                    report.ran(same, run(same, captures(python, Path(folder)), empty, python))
                     report.ran(name, run(name, pytest(python, ()), empty, python))
     except Failed as problem:
         report.ran(str(problem), False)
@@ -127,7 +133,8 @@ def install_debian_packages(report: Report) -> None:
         return
     if shutil.which("apt-get") and os.geteuid() == 0:
         names = [name for name, _ in missing]
-        install = ["apt-get", "install", "-y", "--no-install-recommends", *names]
+        # tshark's package asks who may capture packets; nobody is there to answer, and nobody needs to.
+        install = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", *names]
         if run("apt-get update", ["apt-get", "update", "-q"], ROOT) and run("apt-get install", install, ROOT):
             return
     report.left_out += [f"Debian package {name} ({why}): needs root and apt-get" for name, why in missing]
@@ -218,6 +225,11 @@ def pytest(python: Path, arguments: Sequence[str], *, gates: bool = False) -> li
     named = [one for one in arguments if one.startswith("tests/")]
     given = [str(ROOT / one) if one in named else one for one in arguments]
     return [*command, *given, *([] if named else [ROOT / "tests"])]
+
+
+def captures(python: Path, folder: Path) -> list[str | Path]:
+    """The command that holds the simulation on this Python against what it did on the one before."""
+    return [python, "-P", ROOT / "tests" / "captures", folder / "captures.txt"]
 
 
 def run(name: str, command: Sequence[str | Path], where: Path, python: Path | None = None) -> bool:
