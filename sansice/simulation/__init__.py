@@ -109,4 +109,5 @@ from ._world._packets import (
 )
 from ._world._proxy import ForwardProxy as ForwardProxy
 from ._world._reads import StreamReads as StreamReads
+from ._world._router import Router as Router
 from ._world._segment import Interface as Interface, Place as Place, Segment as Segment

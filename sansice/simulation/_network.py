@@ -21,9 +21,11 @@ from ._nat._presets import firewall_kind, nat_kind
 from ._responder import BindingResponder
 from ._world._host import Host
 from ._world._link import Link
+from ._world._names import NameService
 from ._world._node import Node
 from ._world._packets import Fate, Packet, Passage
 from ._world._proxy import ForwardProxy
+from ._world._router import Router
 from ._world._segment import Place, Segment
 from ._world._world import World
 
@@ -117,7 +119,14 @@ class Network:
         """
         self._world.watch(observer)
 
-    def host(self, name: str, *addresses: str, behind: Place | None = None, link: Link | None = None) -> Host:
+    def host(
+        self,
+        name: str,
+        *addresses: str,
+        behind: Place | None = None,
+        link: Link | None = None,
+        downlink: Link | None = None,
+    ) -> Host:
         """Add a host.
 
         Args:
@@ -125,14 +134,58 @@ class Network:
             addresses: IPv4 and IPv6 literals, an interface each; `Host.attach` adds more elsewhere.
             behind: the NAT or segment where it lives; the Internet if left out.
             link: the access link of each of these interfaces.
+            downlink: how that treats packets towards the host, where it differs.
 
         Raises:
             ValueError: an address is no literal, or taken.
         """
         host = Host(self._world, name)
         for address in addresses:
-            host.attach(address, behind if behind is not None else self.internet, link=link)
+            host.attach(address, behind if behind is not None else self.internet, link=link, downlink=downlink)
         return host
+
+    def segment(self, name: str, *prefixes: str, behind: Router | Place | None = None, link: Link | None = None) -> Segment:
+        """Add a local network, on which hosts reach each other without a NAT.
+
+        Args:
+            name: for people and seeds.
+            prefixes: of its addresses, such as ``"10.1.0.0/16"``; any address where there are none.
+            behind: the router that is its way out; or another place, for a router of its own that leads there. Without,
+                it leads nowhere.
+            link: how it treats packets; perfect and instant if left out.
+
+        Raises:
+            ValueError: no prefix; or it overlaps another network's that no NAT stands before, which the text names.
+        """
+        segment = Segment(self._world, name, link if link is not None else Link(), prefixes)
+        if behind is not None:
+            router = behind if isinstance(behind, Router) else Router(self._world, f"router of {name}", behind)
+            router.join(segment)
+        return segment
+
+    def router(
+        self,
+        name: str,
+        *,
+        behind: Place | None = None,
+        address: str | None = None,
+        link: Link | None = None,
+        downlink: Link | None = None,
+    ) -> Router:
+        """Add a router; `segment` and `Router.join` say what it connects.
+
+        Args:
+            name: for people and seeds.
+            behind: where what it knows no better way for goes; the Internet if left out.
+            address: its own literal there.
+            link: its access link there.
+            downlink: how that treats packets towards the router, where it differs.
+
+        Raises:
+            ValueError: the address is no literal, or taken.
+        """
+        outside = behind if behind is not None else self.internet
+        return Router(self._world, name, outside, address=address, link=link, downlink=downlink)
 
     def nat(
         self,
@@ -263,9 +316,18 @@ class Network:
         host = self.host(name, *addresses, behind=behind, link=link)
         return host.run(ForwardProxy(host.addresses, port, ports=ports, credentials=credentials))
 
-    def resolve(self, name: str, answer: Iterable[Record] | ResolveError) -> None:
-        """Say what the name service answers about ``name``: its records of every kind, or an error."""
-        self._world.names.say(name, answer)
+    @property
+    def names(self) -> NameService:
+        """The name service that hosts ask, unless one has its own (`Host.names`): its latency, and its failures."""
+        return self._world.names
+
+    def resolve(self, name: str, answer: Iterable[Record] | ResolveError, *, latency: float | None = None) -> None:
+        """Say what the name service answers about ``name``: its records of every kind, or an error; see `NameService.say`.
+
+        Raises:
+            ValueError: a negative latency.
+        """
+        self._world.names.say(name, answer, latency=latency)
 
     def at(self, when: float, action: Callable[[], object]) -> None:
         """Have ``action()`` called at virtual time ``when``.

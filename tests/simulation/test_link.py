@@ -4,10 +4,9 @@ import attrs
 import pytest
 
 from sansice.machine import Address
-from sansice.simulation import Bursts, Fate, Link, Packet
+from sansice.simulation import Fate, Link, Packet
 from sansice.simulation._world._link import Line
 from sansice.simulation._world._world import World
-
 
 PACKET = Packet(Address("192.0.2.1", 1), Address("192.0.2.2", 2), bytes(972))  # 1000 bytes on the wire
 
@@ -85,3 +84,66 @@ def test_a_link_may_be_replaced_while_in_use():
     used.link = Link(latency=0.2)
     assert used.steady
     assert used.cross(PACKET) == [0.2]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_what_is_no_bandwidth_is_refused(value):
+    with pytest.raises(ValueError, match="bandwidth must be a number of bits per second above 0"):
+        Link(bandwidth=value)
+
+
+@pytest.mark.parametrize("value", [67, 0, -1])
+def test_an_mtu_that_no_router_may_have_is_refused(value):
+    with pytest.raises(ValueError, match="mtu must be 68 bytes or more"):
+        Link(mtu=value)
+
+
+def test_a_queue_of_less_than_nothing_is_refused():
+    with pytest.raises(ValueError, match="queue must be a number of bytes from 0 on, not -1"):
+        Link(queue=-1)
+
+
+def test_packets_leave_one_after_the_other_at_the_bandwidth():
+    slow = line(latency=0.5, bandwidth=8000.0)
+    assert [slow.cross(PACKET) for _ in range(3)] == [[1.5], [2.5], [3.5]]
+
+
+def test_the_queue_drains_with_time():
+    slow = line(bandwidth=8000.0)
+    slow.cross(PACKET)
+    slow.cross(PACKET)
+    slow._world.clock.run(1.5, None)
+    assert slow.cross(PACKET) == [1.5]
+    slow._world.clock.run(9.0, None)
+    assert slow.cross(PACKET) == [1.0]
+
+
+def test_a_packet_that_finds_no_room_in_the_queue_is_lost_as_such():
+    slow = line(bandwidth=8000.0, queue=2500)
+    assert [slow.cross(PACKET) for _ in range(4)] == [[1.0], [2.0], Fate.QUEUE_FULL, Fate.QUEUE_FULL]
+    slow._world.clock.run(0.5, None)
+    assert slow.cross(PACKET) == [2.5]
+
+
+def test_an_idle_link_takes_a_packet_of_any_size():
+    slow = line(bandwidth=8000.0, queue=0)
+    assert [slow.cross(PACKET), slow.cross(PACKET)] == [[1.0], Fate.QUEUE_FULL]
+
+
+def test_what_is_lost_behind_the_queue_has_taken_its_time():
+    slow = line(bandwidth=8000.0, loss=1.0)
+    assert slow.cross(PACKET) is Fate.LOST
+    slow.link = Link(bandwidth=8000.0)
+    assert slow.cross(PACKET) == [2.0]
+
+
+def test_a_link_with_a_bandwidth_or_an_mtu_is_not_steady():
+    assert not line(bandwidth=1e9).steady
+    assert not line(mtu=1500).steady
+
+
+def test_sizes_are_looked_at_from_the_first_mtu_on():
+    plain = line()
+    assert not plain._world.sizes_limited
+    plain.link = Link(mtu=1500)
+    assert plain._world.sizes_limited

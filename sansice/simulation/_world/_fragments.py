@@ -73,8 +73,9 @@ class _Datagram:
         self.broken = False
 
     def add(self, packet: Packet, offset: int, header: int) -> None:
-        known = self.parts.setdefault(offset, packet)
-        if known is packet:
+        known = self.parts.get(offset)
+        if known is None:
+            self.parts[offset] = packet
             self.missing -= len(packet.data) + (0 if offset else header)
         elif known.data != packet.data:
             self.broken = True

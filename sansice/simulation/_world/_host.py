@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sansice.machine import DEFAULT_OPTIONS, Address, Entropy, Machine, SocketError, SocketErrorKind, SocketId, SocketOptions
+from sansice.machine import (
+    DEFAULT_OPTIONS,
+    Address,
+    Entropy,
+    IcmpError,
+    Machine,
+    SocketError,
+    SocketErrorKind,
+    SocketId,
+    SocketOptions,
+)
 
 from ._crossing import IPV6_LEAST_MTU
 from ._fragments import REASSEMBLY_SECONDS, Reassembly, cut
@@ -321,10 +331,10 @@ class Host:
 
     def receive(self, packet: Packet, direct: bool) -> None:
         """Give a packet to whom it is for."""
-        if packet[6] is not None:
-            self._receive_fragment(packet, packet[6])
+        fragment, segment, error = packet[6], packet[5], packet[3]
+        if fragment is not None:
+            self._receive_fragment(packet, fragment)
             return
-        segment = packet[5]
         if segment is not None:
             self._receive_tcp(packet, segment)
             return
@@ -336,11 +346,11 @@ class Host:
         if world.watched:
             world.note(self.name, Fate.DELIVERED, packet, self._name_at(packet))
         node, socket = bound
-        if packet[3] is None:
+        if error is None:
             node.driver.datagrams(socket, [(packet[0], packet[2])])
         else:
-            self._learn_path(packet)
-            node.driver.icmp(socket, packet.quoted, packet[3])
+            self._learn_path(packet.quoted.host, error)
+            node.driver.icmp(socket, packet.quoted, error)
 
     def _receive_current(self, packet: Packet, direct: bool) -> None:
         # Under way since before the interface had another address: its socket is still bound, and must not hear it.
@@ -353,7 +363,7 @@ class Host:
         if packet.icmp is None:
             self.tcp.receive(packet, segment)
         else:
-            self._learn_path(packet)
+            self._learn_path(packet.quoted.host, packet.icmp)
             self.tcp.receive_error(packet, packet.icmp, segment)
 
     def _receive_fragment(self, packet: Packet, fragment: Fragment) -> None:
@@ -378,12 +388,11 @@ class Host:
             self._world.lose(self.name, Fate.INCOMPLETE, packet, self._name_at(packet))
             self._answer(packet, REASSEMBLY_EXCEEDED)
 
-    def _learn_path(self, packet: Packet) -> None:
-        if packet.icmp is not None and packet.icmp.mtu:
+    def _learn_path(self, destination: str, error: IcmpError) -> None:
+        if error.mtu:
             if self._path_mtus is None:
                 self._path_mtus = PathMtus()
-            self._path_mtus.learn(packet.quoted.host, packet.icmp.mtu, self._world.clock.now)
-            self._world.limit_sizes()
+            self._path_mtus.learn(destination, error.mtu, self._world.clock.now)
 
     def _refuse(self, packet: Packet) -> None:
         self._world.lose(self.name, Fate.CLOSED_PORT, packet, self._name_at(packet))

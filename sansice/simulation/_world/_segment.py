@@ -14,6 +14,8 @@ from ._world import World
 
 Prefix: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+Reserved: TypeAlias = list[tuple[Prefix, str]]
+
 _GROUP_STARTS = ("22", "23", "ff")  # of every IPv4 and IPv6 multicast address, and of few others
 
 
@@ -147,6 +149,7 @@ class Segment:
     Attributes:
         gateway: takes what is addressed to nobody here.
         way_out: is told of the addresses that appear here.
+        reserved: prefixes that are in use here or further in, and whose they are.
         icmp: whether senders are told of packets too big for a link here. Without, it is a "black hole" (RFC 2923 2.1).
         tells_absence: whether senders are told of packets to addresses that nobody has. The Internet mostly says nothing.
 
@@ -157,12 +160,12 @@ class Segment:
     __slots__ = (
         "_groups",
         "_interfaces",
-        "_reserved",
         "gateway",
         "icmp",
         "line",
         "name",
         "prefixes",
+        "reserved",
         "tells_absence",
         "way_out",
         "wide",
@@ -180,7 +183,7 @@ class Segment:
         self.line: Line = Line(world, name, link)
         self._interfaces: dict[str, Interface] = {}
         self._groups: dict[str, Group] = {}
-        self._reserved: list[tuple[Prefix, str]] = []
+        self.reserved: Reserved = []
         self.prefixes: tuple[Prefix, ...] = tuple(map(prefix_of, prefixes))
         for prefix in self.prefixes:
             self.reserve(prefix, name)
@@ -207,7 +210,7 @@ class Segment:
         """
         if address in self._interfaces:
             raise ValueError(f"{address} is taken at {self.name} by {self._interfaces[address].owner}")
-        if self.prefixes and not any(belongs(address, prefix) for prefix in self.prefixes):
+        if self.prefixes and not interface.router and not any(belongs(address, prefix) for prefix in self.prefixes):
             raise ValueError(f"{address} is none of {self.name}'s, which has {', '.join(map(str, self.prefixes))}")
         if self.way_out is not None and interface is not self.gateway:
             self.way_out.learn(address, self)
@@ -246,15 +249,10 @@ class Segment:
         Raises:
             ValueError: some are another's.
         """
-        for other, owner in self._reserved:
-            if other.version == prefix.version and other.overlaps(prefix):
-                raise ValueError(
-                    f"{prefix} of {whose} overlaps {other} of {owner} at {self.name}:"
-                    " subnets without a NAT between them need prefixes of their own"
-                )
+        check_overlap(self.reserved, prefix, whose, self.name)
         if self.way_out is not None:
             self.way_out.reserve(prefix, whose)
-        self._reserved.append((prefix, whose))
+        self.reserved.append((prefix, whose))
 
     def carry(self, sender: Interface, packet: Packet, direct: bool, hop: str = "") -> bool:
         """Take a packet from one interface to the one that has its destination, or lose it.
@@ -348,3 +346,17 @@ def belongs(address: str, prefix: Prefix) -> bool:
     """Whether an address, perhaps with a scope, is one of a prefix."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     return parsed.version == prefix.version and parsed in prefix
+
+
+def check_overlap(reserved: Reserved, prefix: Prefix, whose: str, place: str) -> None:
+    """Refuse a prefix some of whose addresses are another's.
+
+    Raises:
+        ValueError: naming both, and the place where they meet.
+    """
+    for other, owner in reserved:
+        if other.version == prefix.version and other.overlaps(prefix):
+            raise ValueError(
+                f"{prefix} of {whose} overlaps {other} of {owner} at {place}:"
+                " subnets without a NAT between them need prefixes of their own"
+            )
