@@ -6,7 +6,6 @@ from sansice.machine import (
     Address,
     AddressRecord,
     CloseMode,
-    OpenSocket,
     ProxyOptions,
     ResolveError,
     SocketError,
@@ -296,13 +295,6 @@ def test_an_early_backlog_is_bounded_while_the_proxy_is_asked():
     net.run(until=2)
     a.send(bytes(1001))
     assert failures(a) == [SocketErrorKind.BACKLOG]
-
-
-@pytest.mark.parametrize(("transport", "remote"), [(Transport.DTLS, SERVER), (TCP, None)])
-def test_only_streams_that_connect_go_through_a_proxy(transport, remote):
-    _, a, _, _ = office()
-    a.do(OpenSocket(ONE, transport, Address(A, 0), remote, THROUGH))
-    assert failures(a) == [SocketErrorKind.UNSUPPORTED]
 
 
 # ---------------------------------------------------------------- the machine by itself

@@ -19,7 +19,7 @@ from sansice.machine import (
     TlsOptions,
     Transport,
 )
-from sansice.simulation import Fate, Link, Network, SimulationError, StreamReads
+from sansice.simulation import Fate, Link, Network, StreamReads
 from sansice.simulation._world import _streams
 from sansice.simulation._world._packets import Packet
 from sansice.simulation._world._streams import CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, LINGER_TIMEOUT
@@ -194,26 +194,6 @@ def test_a_connection_that_meets_itself_is_refused():
     a.open(bind=Address(A, 5), remote=Address(A, 5))
     net.run(until=1)
     assert failures(a) == [SocketErrorKind.REFUSED]
-
-
-@pytest.mark.parametrize(
-    ("transport", "remote", "options"),
-    [
-        (TCP, SERVER, SocketOptions(multicast_groups=("224.0.0.251",))),
-        (TCP, SERVER, NAMED),
-        (Transport.DTLS, None, SocketOptions(multicast_groups=("224.0.0.251",))),
-    ],
-)
-def test_options_that_mean_nothing_are_unsupported(transport, remote, options):
-    _, a, _ = world()
-    a.open(transport=transport, remote=remote, options=options)
-    assert failures(a) == [SocketErrorKind.UNSUPPORTED]
-
-
-def test_a_name_that_no_certificate_can_have_fails_the_socket():
-    _, a, _ = world()
-    a.open(transport=TLS, options=SocketOptions(tls=TlsOptions("stün.example")))
-    assert failures(a) == [SocketErrorKind.TLS]
 
 
 def test_ports_are_shared_where_the_options_say_so():
@@ -510,25 +490,6 @@ def test_the_death_of_a_client_at_any_moment_leaves_nothing_behind():
         for end in (a, b):
             end.host.tcp.listen(Address(end.host.addresses[0], 0), Acceptor())  # what rested long enough goes with the next
             assert end.host.tcp._connections == {}, tenths
-
-
-def test_an_unknown_stream_is_nobodys():
-    _, a, _ = connected()
-    a.open(5, Transport.UDP, remote=None)
-    a.heard.clear()
-    for id in (SocketId(5), SocketId(9)):
-        a.send(b"x", id)
-        a.read(False, id)
-    a.close(SocketId(9))
-    a.datagram(b"x")
-    assert a.heard == []
-    assert a.node.refused == 1
-
-
-def test_a_stream_needs_its_machine_to_name_it_once():
-    _, a, _ = connected()
-    with pytest.raises(SimulationError, match="opens socket 1 twice"):
-        a.open()
 
 
 # ---------------------------------------------------------------- interfaces that go
