@@ -1,4 +1,4 @@
-"""tshark opens the captures of simulated networks: every header is right, every STUN message whole, every fingerprint confirmed."""
+"""tshark opens the captures of simulated networks: headers are right, STUN messages whole, fingerprints confirmed."""
 
 from __future__ import annotations
 
