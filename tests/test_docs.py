@@ -353,16 +353,19 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_design_has_every_module_on_its_map():
-    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-    ground, *rooms = re.split(r"^`([\w/]+)/`,", text.partition("\n## The contract")[0], flags=re.MULTILINE)
-    assert set(re.findall(r"sansice/(\w+)\.py", ground)) == modules("sansice")
-    assert set(rooms[::2]) == {
-        path.parent.relative_to(ROOT / "sansice").as_posix() for path in (ROOT / "sansice").glob("*/**/__init__.py")
+def test_design_has_every_package_and_folder_on_its_map():
+    places = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("\n## The contract")[0]
+    packages = {path.parent.relative_to(ROOT / "sansice").as_posix() for path in (ROOT / "sansice").glob("*/**/__init__.py")}
+    assert set(re.findall(r"sansice/(\w+)\.py", places)) == {path.stem for path in (ROOT / "sansice").glob("_[!_]*.py")} | {
+        "machine",
+        "driver",
     }
-    for room, here in zip(rooms[::2], rooms[1::2], strict=True):
-        first_cells = " ".join(re.findall(r"^\| (.+?) \|", here, re.MULTILINE))
-        assert set(re.findall(r"`(\w+)`", first_cells)) == modules(f"sansice/{room}")
+    assert set(re.findall(r"(?<!adapters/)\b(?:sansice/)?((?:stun|turn|ice|simulation|sockets)(?:/_\w+)?)/ ", places)) == packages
+
+
+def test_the_map_of_modules_is_what_they_say_of_themselves():
+    result = subprocess.run([sys.executable, ROOT / "tests" / "modules", "--check"], check=False)
+    assert result.returncode == 0, "run: python tests/modules"
 
 
 def test_how_to_embed_names_every_input_and_every_action():
@@ -371,10 +374,6 @@ def test_how_to_embed_names_every_input_and_every_action():
     wanted += [one.__name__ for one in Action.__subclasses__() if one.__module__ == Action.__module__]
     assert {"handle_resolved", "Resolve"} <= set(wanted)
     assert [name for name in wanted if f"`{name}(" not in text] == []
-
-
-def modules(folder: str) -> set[str]:
-    return {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
 
 
 def test_readme_shows_the_two_commands_and_an_example():
