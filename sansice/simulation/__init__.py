@@ -83,6 +83,7 @@ from ._scene._parts import (
     NameSpec as NameSpec,
     NatSpec as NatSpec,
     ProxySpec as ProxySpec,
+    RouterSpec as RouterSpec,
     SegmentSpec as SegmentSpec,
     StunServerSpec as StunServerSpec,
     TrafficSpec as TrafficSpec,

@@ -1,5 +1,6 @@
 """From a scene to a network: everything is where the scene says."""
 
+import attrs
 import pytest
 
 from sansice import Address
@@ -18,6 +19,7 @@ from sansice.simulation import (
     NatKind,
     NatSpec,
     ProxySpec,
+    RouterSpec,
     SegmentSpec,
     StunServerSpec,
     simulate,
@@ -138,6 +140,25 @@ def test_two_agents_of_one_host_draw_different_bytes():
     agents = (AgentSpec("alice", controlling=True), AgentSpec("alice", name="echo"))
     first, second = two_homes(agents=agents).build().agents.values()
     assert first.credentials != second.credentials
+
+
+def test_hosts_on_two_floors_reach_each_other_over_the_router():
+    scene = two_homes(
+        segments=(
+            SegmentSpec("first floor", "10.1.1.0/24", behind="core"),
+            SegmentSpec("second floor", "10.1.2.0/24", behind="core"),
+            SegmentSpec("cellar", "10.1.3.0/24", behind="home A"),
+        ),
+        routers=(RouterSpec("core", behind="home A", link=Link(latency=0.3)),),
+        hosts=(HostSpec("alice", "10.1.1.2", behind="first floor"), HostSpec("bob", "10.1.2.2", behind="second floor")),
+        expect=Expectation(pair_types="host-host"),
+    )
+    assert simulate(scene).surprises == ()
+    assert list(scene.build().routers) == ["core"]
+    upstairs = attrs.evolve(scene, hosts=(scene.hosts[0], HostSpec("bob", "10.1.3.2", behind="cellar")))
+    run = simulate(upstairs)
+    assert run.pair_types == ("host-host",)
+    assert run.setup_ms is not None and run.setup_ms > 1000.0  # over the router's slow access
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -7,6 +7,7 @@ import pytest
 from sansice.simulation import (
     AgentSpec,
     At,
+    Forward,
     HostSlept,
     HostSpec,
     InterfaceDown,
@@ -18,6 +19,7 @@ from sansice.simulation import (
     NameSpec,
     NatRebooted,
     NatSpec,
+    RouterSpec,
     SegmentSpec,
     ServerRebooted,
     StunServerSpec,
@@ -82,6 +84,14 @@ IMPOSSIBLE = {
         {"nats": (NatSpec("home A", ("203.0.113.1", "203.0.113.1")), HOME_B)},
         "nats[0] 'home A': 203.0.113.1 at 'internet' is taken by nats[0] 'home A', and no NAT stands between them",
     ),
+    "a pool of two addresses that nothing says how to share": (
+        {"nats": (NatSpec("home A", ("203.0.113.1", "203.0.113.2")), HOME_B)},
+        "home A: one outer address a family, not both 203.0.113.1 and 203.0.113.2, unless pooling says",
+    ),
+    "a forward from an address that the NAT has not": (
+        {"nats": (NatSpec("home A", "203.0.113.1", forwards=(Forward(("203.0.113.9", 0), ("192.168.1.2", 0)),)), HOME_B)},
+        "home A",
+    ),
     "a host with one address in two places": (
         {"hosts": (HostSpec("alice", "192.168.1.2", behind="home A", interfaces=(InterfaceSpec("192.168.1.2", "home B"),)),)},
         "hosts[0] 'alice': 192.168.1.2 twice",
@@ -97,6 +107,39 @@ IMPOSSIBLE = {
     "a NAT with a private address on the Internet": (
         {"nats": (HOME_A, NatSpec("home B", "100.64.0.1"))},
         "nats[1] 'home B': 100.64.0.1 is private, and no NAT stands between it and the Internet",
+    ),
+    "subnets that overlap behind one router": (
+        {
+            "routers": (RouterSpec("core", behind="home A"),),
+            "segments": (
+                SegmentSpec("ground floor", "10.1.0.0/16", behind="core"),
+                SegmentSpec("first floor", "10.1.2.0/24", behind="core"),
+            ),
+        },
+        "10.1.2.0/24 of first floor overlaps 10.1.0.0/16 of ground floor",
+    ),
+    "an address that is none of its network's": (
+        {
+            "segments": (SegmentSpec("ground floor", "10.1.0.0/16", behind="home A"),),
+            "hosts": (ALICE, HostSpec("bob", "10.2.0.1", behind="ground floor")),
+        },
+        "10.2.0.1 is none of ground floor's",
+    ),
+    "a private address that is only routed to the Internet": (
+        {
+            "routers": (RouterSpec("core"),),
+            "segments": (SegmentSpec("ground floor", behind="core"),),
+            "hosts": (ALICE, HostSpec("bob", "10.1.0.1", behind="ground floor")),
+        },
+        "hosts[1] 'bob': 10.1.0.1 is private, and no NAT stands between it and the Internet",
+    ),
+    "a host at a router, which is no place": (
+        {"routers": (RouterSpec("core"),), "hosts": (ALICE, HostSpec("bob", "192.0.2.1", behind="core"))},
+        "hosts[1] 'bob': there is no place 'core' to stand behind",
+    ),
+    "a router at a router": (
+        {"routers": (RouterSpec("core"), RouterSpec("edge", behind="core"))},
+        "routers[1] 'edge': there is no place 'core' to stand behind",
     ),
     "a host without an address": (
         {"hosts": (ALICE, HostSpec("bob"))},

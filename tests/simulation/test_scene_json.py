@@ -9,7 +9,11 @@ import pytest
 
 from sansice.simulation import (
     At,
+    Bursts,
     Filtering,
+    FirewallKind,
+    FirewallSpec,
+    Forward,
     HostSlept,
     HostSpec,
     InterfaceDown,
@@ -19,11 +23,17 @@ from sansice.simulation import (
     Link,
     LinkChanged,
     NameSpec,
+    NatKind,
     NatRebooted,
     NatSpec,
+    ProxySpec,
+    RouterSpec,
+    Rule,
     Scene,
     SegmentSpec,
     ServerRebooted,
+    TcpTimeouts,
+    TrafficSpec,
     scenes,
 )
 from simulation._scenes import two_homes
@@ -34,9 +44,24 @@ def everything():
     return two_homes(
         about="Alles ist möglich.",
         internet=Link(latency=0.03, jitter=0.01),
-        segments=(SegmentSpec("tunnel", link=Link(loss=0.5)),),
+        segments=(
+            SegmentSpec("tunnel", link=Link(loss=0.5, bursts=Bursts(enter=0.1, leave=0.5), bandwidth=1e6, mtu=1280)),
+            SegmentSpec("first floor", "10.1.0.0/16", behind="core"),
+        ),
+        routers=(RouterSpec("core", behind="home A", link=Link(latency=0.01)),),
+        firewalls=(FirewallSpec("gate", "udp-blocked", link=Link(latency=0.02)), FirewallSpec("wall", kind=FirewallKind())),
+        proxies=(ProxySpec("proxy", "192.0.2.80", ports=(443, 5349)),),
+        traffic=(TrafficSpec("alice", "bob", 1e6, stop=9.0), TrafficSpec("bob", "alice", 1000.0)),
         nats=(
             NatSpec("home A", "203.0.113.1", "symmetric", filtering=Filtering.ADDRESS_DEPENDENT, lifetime=math.inf),
+            NatSpec(
+                "office",
+                ("192.0.2.100", "192.0.2.101"),
+                kind=NatKind(port_range=(2000, 3000), pooling="paired", tcp=TcpTimeouts(opening=9.0), refresh="both"),
+                forwards=(Forward(("192.0.2.101", 0), ("10.0.0.2", 0)), Forward(("192.0.2.100", 443), ("10.0.0.3", 8443))),
+                firewall=FirewallKind(rules=(Rule("drop", "udp", ports=(53, (5000, 6000)), outside="2001:db8::/32"),)),
+            ),
+            NatSpec("carrier", "192.0.2.102", "cgnat", nat64="64:ff9b::/96", firewall="stateful"),
             NatSpec("home B", "198.51.100.1", hairpinning=True, alg=True, link=Link(latency=0.01), lan=Link(latency=0.001)),
         ),
         hosts=(
@@ -85,6 +110,11 @@ def test_endless_times_are_never_over():
     assert json.loads(everything().to_json())["nats"][0]["lifetime"] == "never"
 
 
+def test_addresses_with_ports_are_one_text():
+    forwards = json.loads(everything().to_json())["nats"][1]["forwards"]
+    assert forwards[1] == {"outer": "192.0.2.100:443", "inner": "10.0.0.3:8443"}
+
+
 def test_one_text_does_for_a_list_of_one():
     values = json.loads(two_homes().to_json())
     values["hosts"][0]["addresses"] = "192.168.1.2"
@@ -116,12 +146,12 @@ WRONG = {
     "no name of the scene": ("name", ..., "name: missing"),
     "no version": ("scene_version", ..., "scene_version: None, and only 1 can be read"),
     "a newer version": ("scene_version", 2, "scene_version: 2, and only 1 can be read"),
-    "a negative latency": ("nats.1.link.latency", -0.1, "nats[1].link: latency"),
+    "a negative latency": ("nats.3.link.latency", -0.1, "nats[3].link: latency"),
     "an endless latency": ("internet.latency", "never", "internet: latency"),
     "a probability above 1": ("segments.0.link.loss", 1.5, "segments[0].link: loss"),
     "a number that is a text": ("internet.latency", "fast", "internet.latency: 'fast' is not a number"),
     "a number that is a bool": ("internet.latency", True, "internet.latency: True is not a number"),
-    "a bool that is a number": ("nats.1.alg", 1, "nats[1].alg: 1 is not true or false"),
+    "a bool that is a number": ("nats.3.alg", 1, "nats[3].alg: 1 is not true or false"),
     "a text that is a number": ("hosts.0.name", 7, "hosts[0].name: 7 is not a text"),
     "a whole number that is none": ("payload", 1.5, "payload: 1.5 is not a whole number"),
     "a payload above all datagrams": ("payload", 70000, "payload: 70000 is outside 1..65507"),
@@ -135,6 +165,21 @@ WRONG = {
     "a port that is none": ("servers.0.port", 70000, "servers[0]: port: 70000 is outside 1..65535"),
     "an empty pool": ("nats.0.outside", [], "nats[0]: outside: the pool of 'home A' is empty"),
     "a preset that is none": ("nats.0.preset", "strange", "nats[0]: no kind of NAT is called 'strange'; there are "),
+    "a range of one": ("nats.1.kind.port_range", [2000], "nats[1].kind.port_range: 1 values, not 2"),
+    "an empty range": ("nats.1.kind.port_range", [3000, 2000], "nats[1].kind: port_range must be "),
+    "an address without a port": (
+        "nats.1.forwards.0.outer",
+        "192.0.2.1",
+        "nats[1].forwards[0].outer: '192.0.2.1' is not ADDRESS",
+    ),
+    "an address that is a number": ("nats.1.forwards.0.outer", 7, "nats[1].forwards[0].outer: 7 is not a text"),
+    "a kind of firewall that is none": ("nats.2.firewall", "great", "nats[2]: no kind of firewall is called 'great'"),
+    "a kind of firewall of a wrong kind": ("nats.2.firewall", 7, "nats[2].firewall: 7 is not a text"),
+    "a rule that is wrong in itself": (
+        "nats.1.firewall.rules.0.ports.1",
+        [6000, 5000],
+        "nats[1].firewall.rules[0]: ports: 6000..5000 is no range",
+    ),
     "a change of no kind": ("changes.0.change", {}, "changes[0].change: not an object whose 'is' is one of interface-down, "),
     "a change of another kind": ("changes.0.change.is", "flood", "changes[0].change: not an object whose 'is' is one of "),
     "a change that is none": ("changes.0.change", "interface-down", "changes[0].change: not an object whose 'is' is one of "),

@@ -1,14 +1,17 @@
 """What the programs around the agents do."""
 
+import attrs
+
 from sansice.ice import (
     Candidate,
+    CandidateGathered,
     CandidatePair,
     DataReceived,
     IceState,
     PairSelected,
     PairState,
 )
-from sansice.simulation import At, Link, LinkChanged, simulate
+from sansice.simulation import At, HostSlept, Link, LinkChanged, simulate
 from sansice.simulation._scene._program import is_same_pair
 from simulation._scenes import two_homes
 
@@ -38,6 +41,14 @@ def test_data_goes_out_only_when_both_have_selected():
     assert min(time for time, _, event in run.events if type(event) is DataReceived) > selected
 
 
+def test_echoes_that_are_out_are_asked_for_again():
+    world = two_homes(payload=999).build()
+    lost = iter([True, True, False])
+    world.network.drop = lambda packet: len(packet.data) == 999 and next(lost, False)
+    run = world.run()
+    assert (run.sent, run.echoed) == (5, 3)
+
+
 def test_description_that_comes_after_the_end_is_left_alone():
     world = two_homes(signalling=30.0).build()
     world.network.run(until=10.0)
@@ -57,11 +68,20 @@ def test_program_whose_agent_was_closed_sends_no_more():
 
 def test_program_whose_agent_was_closed_echoes_no_more():
     world = two_homes().build()
-    caller = world.callers[0]
-    world.network.run(until=10.0, when=lambda: caller.sent == 3)
+    told = world.nodes["bob"].events
+    world.network.run(until=10.0, when=lambda: any(type(event) is DataReceived for _, event in told))
     world.nodes["bob"].call(world.agents["bob"].close)
     world.network.run(until=11.0)
-    assert caller.echoed < 3
+    assert world.callers[0].echoed == 0
+
+
+def test_program_of_a_sleeping_host_waits_until_it_wakes():
+    agents = two_homes().agents
+    late = two_homes(agents=(attrs.evolve(agents[0], start=2.0), agents[1]), changes=(At(1.0, HostSlept("alice", 8.0)),))
+    run = simulate(late)
+    began = [time for time, name, event in run.events if name == "alice" and type(event) is CandidateGathered]
+    assert began[0] == 9.0
+    assert (run.connected, run.echoed) == (True, 3)
 
 
 def test_connection_that_comes_after_a_storm_is_one():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from sansice.simulation._scene._changes import At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp
 from sansice.simulation._scene._parts import (
     Expectation,
     HostSpec,
     InterfaceSpec,
+    NameSpec,
     NatSpec,
     SegmentSpec,
 )
@@ -89,6 +91,24 @@ def travels() -> Iterator[Scene]:
         changes=(At(10.0, HostSlept("laptop", 15.0)),),
         expect=Expectation(pair_types="srflx-srflx"),
     )
+    yield _nat64_phone(
+        _AT_HOME,
+        name="nat64-phone",
+        about="A phone in a mobile network that has only IPv6, and a friend who has only IPv4. The carrier translates between "
+        "the families (RFC 6146), and DNS64 names the STUN server (RFC 6147), so that STUN tells the phone an address "
+        "of the other family. Agents of today have no use for it, and do not know how to write the friend's address in "
+        "IPv6.",
+        expect=Expectation(
+            connected=False, later="an agent that learns the carrier's prefix (RFC 7050), or a relay, will connect"
+        ),
+    )
+    yield _nat64_phone(
+        HostSpec("bob", ("192.168.178.20", "2001:db8:b::20"), behind="home B"),
+        name="nat64-phone-to-dual-stack",
+        about="The same phone, and a friend whose home has IPv6 as well, behind a box that lets in only answers. The two need "
+        "no translator: IPv6 is all that they have in common, and enough.",
+        expect=Expectation(pair_types="host-host"),
+    )
     yield Scene(
         name="broken-ipv6",
         about="Both ends have IPv6 addresses, and the provider of one of them routes them nowhere. Without ICE a program "
@@ -150,4 +170,19 @@ def travels() -> Iterator[Scene]:
         servers=(STUN,),
         agents=couple("developer", "bob"),
         expect=Expectation(pair_types="srflx-srflx"),
+    )
+
+
+def _nat64_phone(friend: HostSpec, **more: Any) -> Scene:
+    """A call from a phone that has IPv6 and a translator."""
+    return Scene(
+        nats=(
+            NatSpec("carrier", "203.0.113.200", "cgnat", nat64="64:ff9b::/96", firewall="stateful"),
+            NatSpec("home B", "198.51.100.1", firewall="stateful"),
+        ),
+        hosts=(HostSpec("phone", "2001:db8:64::7", behind="carrier", link=_LTE), friend),
+        servers=(STUN,),
+        names=(NameSpec("stun.example.org", "192.0.2.9"),),
+        agents=couple("phone", "bob", ice_servers="stun:stun.example.org"),
+        **more,
     )

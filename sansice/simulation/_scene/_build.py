@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sansice.ice import IceAgent
 from sansice.machine import Address, AddressRecord
 from sansice.simulation._network import Network
-from sansice.simulation._world._segment import Segment
 
 from ._befall import befall
-from ._parts import FirewallSpec, InterfaceSpec, NatSpec, TrafficSpec, traffic_addresses
+from ._parts import FirewallSpec, InterfaceSpec, NatSpec, RouterSpec, SegmentSpec, TrafficSpec, traffic_addresses
 from ._program import Program
 from ._scene_world import SceneWorld
 from ._traffic import DISCARD_PORT, Sink, Upload
@@ -21,18 +20,29 @@ if TYPE_CHECKING:
     from ._scene import Scene
 
 
-def build(scene: Scene, *, seed: int | str, trace: int) -> SceneWorld:
-    """See `Scene.build`."""
+def build_network(scene: Scene, *, seed: int | str = 0, trace: int = 0) -> SceneWorld:
+    """The places and hosts of a scene, on which nothing runs.
+
+    Raises:
+        ValueError: what `check_scene` leaves to those who know better, such as how a NAT shares its addresses.
+    """
     world = SceneWorld(scene, Network(seed=seed, trace=trace))
     world.network.internet.link = scene.internet
     _add_places(world)
     for host in scene.hosts:
         _add_host(world, host.name, host.all_interfaces)
-    for server in scene.services:
-        _add_host(world, server.name, [InterfaceSpec(address, server.behind) for address in server.addresses])
-        world.serve(server.name)
+    for service in scene.services:
+        _add_host(world, service.name, [InterfaceSpec(address, service.behind) for address in service.addresses])
     for name in scene.names:
         world.network.resolve(name.name, [AddressRecord(address) for address in name.addresses])
+    return world
+
+
+def build(scene: Scene, *, seed: int | str, trace: int) -> SceneWorld:
+    """See `Scene.build`."""
+    world = build_network(scene, seed=seed, trace=trace)
+    for service in scene.services:
+        world.serve(service.name)
     for traffic in scene.traffic:
         _add_traffic(world, traffic)
     _add_agents(world)
@@ -42,16 +52,30 @@ def build(scene: Scene, *, seed: int | str, trace: int) -> SceneWorld:
 
 
 def _add_places(world: SceneWorld) -> None:
-    for segment in world.scene.segments:
-        world.places[segment.name] = Segment(world.network.internet.world, segment.name, segment.link)
-    waiting = {spec.name: spec for spec in world.scene.barriers}
+    waiting = {spec.name: spec for spec in world.scene.crossings}
     while waiting:  # outer ones first, in whatever order they are written
-        for spec in [spec for spec in waiting.values() if spec.behind in world.places]:
-            del waiting[spec.name]
-            if isinstance(spec, NatSpec):
-                _add_nat(world, spec)
-            else:
-                _add_firewall(world, spec)
+        for spec in list(waiting.values()):
+            if spec.behind is None or spec.behind in world.places or spec.behind in world.routers:
+                del waiting[spec.name]
+                _add_place(world, spec)
+
+
+def _add_place(world: SceneWorld, spec: SegmentSpec | RouterSpec | NatSpec | FirewallSpec) -> None:
+    match spec:
+        case SegmentSpec():
+            _add_segment(world, spec)
+        case RouterSpec():
+            behind = world.places[spec.behind]
+            world.routers[spec.name] = world.network.router(spec.name, behind=behind, link=spec.link)
+        case NatSpec():
+            _add_nat(world, spec)
+        case _:
+            _add_firewall(world, spec)
+
+
+def _add_segment(world: SceneWorld, spec: SegmentSpec) -> None:
+    behind = None if spec.behind is None else world.routers.get(spec.behind) or world.places[spec.behind]
+    world.places[spec.name] = world.network.segment(spec.name, *spec.prefixes, behind=behind, link=spec.link)
 
 
 def _add_nat(world: SceneWorld, spec: NatSpec) -> None:
@@ -60,6 +84,7 @@ def _add_nat(world: SceneWorld, spec: NatSpec) -> None:
         kind=spec.nat_kind,
         forwards=spec.forwards,
         firewall=spec.firewall,
+        nat64=spec.nat64_prefix,
         behind=world.places[spec.behind],
         link=spec.link,
         lan=spec.lan,
@@ -73,7 +98,7 @@ def _add_firewall(world: SceneWorld, spec: FirewallSpec) -> None:
     )
 
 
-def _add_host(world: SceneWorld, name: str, interfaces: Iterable[InterfaceSpec]) -> None:
+def _add_host(world: SceneWorld, name: str, interfaces: Sequence[InterfaceSpec]) -> None:
     host = world.hosts[name] = world.network.host(name)
     for spec in interfaces:
         interface = host.attach(spec.address, world.places[spec.behind], link=spec.link)

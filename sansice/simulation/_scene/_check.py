@@ -10,7 +10,7 @@ from sansice.ice import IceServer
 from sansice.stun import ServerUri
 
 from ._changes import At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp, LinkChanged, NatRebooted
-from ._parts import INTERNET, AgentSpec, HostSpec, NatSpec, traffic_addresses
+from ._parts import INTERNET, AgentSpec, HostSpec, NatSpec, RouterSpec, traffic_addresses
 
 if TYPE_CHECKING:
     from ._scene import Scene
@@ -50,7 +50,7 @@ def check_scene(scene: Scene) -> None:
 
 def _named(scene: Scene) -> Iterator[tuple[str, str]]:
     """Where each name of the one space of names is given, and the name."""
-    for field in ("segments", "nats", "firewalls", "hosts", "servers", "proxies"):
+    for field in ("segments", "routers", "nats", "firewalls", "hosts", "servers", "proxies"):
         for index, part in enumerate(getattr(scene, field)):
             yield f"{field}[{index}] {part.name!r}", part.name
 
@@ -68,11 +68,12 @@ def _check_names(scene: Scene) -> None:
 
 
 def _check_places(scene: Scene) -> None:
-    places = _places(scene)
+    places, routers = _places(scene), [spec.name for spec in scene.routers]
     for where, behind in _stands(scene):
-        if behind not in places:
+        known = [*places, *routers] if where.startswith("segments") else places
+        if behind not in known:
             raise ValueError(f"{where}: there is no place {behind!r} to stand behind")
-    outside = {spec.name: spec.behind for spec in scene.barriers}
+    outside = {spec.name: spec.behind for spec in scene.crossings if spec.behind is not None}
     for name in outside:
         path = [name]
         while path[-1] in outside:
@@ -82,13 +83,15 @@ def _check_places(scene: Scene) -> None:
 
 
 def _places(scene: Scene) -> list[str]:
-    return [INTERNET, *(spec.name for spec in scene.segments), *(spec.name for spec in scene.barriers)]
+    """Where hosts may stand."""
+    return [INTERNET, *(spec.name for spec in scene.crossings if not isinstance(spec, RouterSpec))]
 
 
 def _stands(scene: Scene) -> Iterator[tuple[str, str]]:
-    for field in ("nats", "firewalls"):
+    for field in ("segments", "routers", "nats", "firewalls"):
         for index, spec in enumerate(getattr(scene, field)):
-            yield f"{field}[{index}] {spec.name!r}", spec.behind
+            if spec.behind is not None:
+                yield f"{field}[{index}] {spec.name!r}", spec.behind
     for where, _, behind in _attached(scene):
         yield where, behind
 
@@ -121,17 +124,16 @@ def _check_addresses(scene: Scene) -> None:
 
 
 def _known_at(scene: Scene, address: str, behind: str) -> Iterator[str]:
-    """The places where an address is known: neither a firewall hides it, nor a NAT without outer addresses of its family."""
-    routes = {spec.name: spec.behind for spec in scene.firewalls}
-    routes |= {spec.name: spec.behind for spec in scene.nats if not _is_translated(address, spec)}
-    yield behind
-    while behind in routes:
-        behind = routes[behind]
-        yield behind
+    """The places where an address is known: only a NAT with an outer address of its family hides it."""
+    routes = {spec.name: spec.behind for spec in scene.crossings if not _is_translated(address, spec)}
+    outer: str | None = behind
+    while outer is not None:
+        yield outer
+        outer = routes.get(outer)
 
 
-def _is_translated(address: str, nat: NatSpec) -> bool:
-    return any((":" in address) == (":" in outer) for outer in nat.outside)
+def _is_translated(address: str, spec: object) -> bool:
+    return isinstance(spec, NatSpec) and any((":" in address) == (":" in outer) for outer in spec.outside)
 
 
 def _is_private(address: str) -> bool:
@@ -141,7 +143,7 @@ def _is_private(address: str) -> bool:
 
 def _check_routes(scene: Scene) -> None:
     """Every host must have somebody whom it could reach: a way out, or a neighbour."""
-    dead_ends = {spec.name for spec in scene.segments}
+    dead_ends = {spec.name for spec in scene.segments if spec.behind is None}
     crowd = [(place, where) for where, _, place in _attached(scene)]
     for index, host in enumerate(scene.hosts):
         where = f"hosts[{index}] {host.name!r}"

@@ -163,8 +163,9 @@ def _load_list(value: Any, kinds: tuple[Any, ...], path: str) -> tuple[Any, ...]
 
 
 def _load_address(value: Any, path: str) -> Address:
+    text = _load_plain(value, str, path)
     try:
-        return Address.parse(_load_plain(value, str, path))
+        return Address.parse(text)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

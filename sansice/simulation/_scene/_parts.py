@@ -12,9 +12,11 @@ from sansice.machine import Address
 from sansice.simulation._nat._firewall_kind import FirewallKind
 from sansice.simulation._nat._forwards import Forward
 from sansice.simulation._nat._kind import Filtering, Hairpinning, Mapping, NatKind, Pooling
+from sansice.simulation._nat._nat64 import Nat64Prefix
 from sansice.simulation._nat._presets import firewall_kind, nat_kind
 from sansice.simulation._world._link import Link
 from sansice.simulation._world._node import MAX_PAYLOAD
+from sansice.simulation._world._segment import prefix_of
 
 INTERNET = "internet"  # the place that every scene has
 
@@ -76,6 +78,10 @@ def parts_of(cls: type) -> Callable[[object, attrs.Attribute[Any], tuple[object,
     return check
 
 
+def _as_prefixes(texts: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(str(prefix_of(text)) for text in as_texts(texts))
+
+
 def _a_port(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
     if not 0 < value < 65536:
         raise ValueError(f"{attribute.name}: {value!r} is outside 1..65535")
@@ -83,15 +89,35 @@ def _a_port(instance: object, attribute: attrs.Attribute[int], value: int) -> No
 
 @attrs.frozen
 class SegmentSpec:
-    """A local network without a way out: a VPN's tunnel, the bridge of containers, a LAN on its own.
+    """A local network: a VPN's tunnel, the bridge of containers, a LAN on its own, or one that a router connects.
 
     Attributes:
         name: to stand behind.
+        prefixes: of its addresses, such as ``"10.1.0.0/16"``; any address where there are none.
+        behind: the router that is its way out, or another place, for a router of its own that leads there; ``None`` where
+            it leads nowhere.
         link: how it treats packets.
     """
 
     name: str = attrs.field(validator=a_name)
+    prefixes: tuple[str, ...] = attrs.field(default=(), converter=_as_prefixes)
+    behind: str | None = attrs.field(default=None, kw_only=True)
     link: Link = attrs.field(factory=Link, kw_only=True)
+
+
+@attrs.frozen
+class RouterSpec:
+    """A router: segments stand behind it, and it translates nothing.
+
+    Attributes:
+        name: of the router.
+        behind: the place that it leads to.
+        link: its access link there.
+    """
+
+    name: str = attrs.field(validator=a_name)
+    behind: str = attrs.field(default=INTERNET, kw_only=True)
+    link: Link | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen
@@ -106,6 +132,8 @@ class NatSpec:
         mapping, filtering, lifetime, hairpinning, alg, pooling: what of the kind is otherwise, see `NatKind`.
         forwards: ports, or whole addresses, that lead to one host inside.
         firewall: what stands in the way of a family that is routed: a kind, or its name in `FIREWALL_PRESETS`.
+        nat64: the prefix behind which hosts inside that have only IPv6 find IPv4, such as ``"64:ff9b::/96"``; they are told
+            names through DNS64.
         behind: the place outside.
         link: its access link.
         lan: how the network inside treats packets.
@@ -126,6 +154,7 @@ class NatSpec:
     pooling: Pooling | None = attrs.field(default=None, kw_only=True)
     forwards: tuple[Forward, ...] = attrs.field(default=(), validator=parts_of(Forward), kw_only=True)
     firewall: str | FirewallKind | None = attrs.field(default=None, kw_only=True)
+    nat64: str | None = attrs.field(default=None, kw_only=True)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
     link: Link | None = attrs.field(default=None, kw_only=True)
     lan: Link = attrs.field(factory=Link, kw_only=True)
@@ -133,7 +162,9 @@ class NatSpec:
     def __attrs_post_init__(self) -> None:
         if not self.outside:
             raise ValueError(f"outside: the pool of {self.name!r} is empty; what translates nothing is a firewall")
-        _ = self.nat_kind, self.routed_kind  # they raise
+        _ = self.nat_kind, self.routed_kind, self.nat64_prefix  # they raise
+        if self.nat64 is not None and any(":" in address for address in self.outside):
+            raise ValueError(f"nat64: {self.name!r} has outer addresses of IPv6; what is translated to IPv4 leaves from IPv4")
 
     @property
     def nat_kind(self) -> NatKind:
@@ -146,6 +177,11 @@ class NatSpec:
     def routed_kind(self) -> FirewallKind | None:
         """What stands in the way of a family that is routed, if anything."""
         return firewall_kind(self.firewall) if isinstance(self.firewall, str) else self.firewall
+
+    @property
+    def nat64_prefix(self) -> Nat64Prefix | None:
+        """Where hosts inside find IPv4, if they do."""
+        return None if self.nat64 is None else Nat64Prefix(self.nat64)
 
 
 _OF_THE_KIND = ("mapping", "filtering", "lifetime", "hairpinning", "alg", "pooling")

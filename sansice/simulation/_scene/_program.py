@@ -18,8 +18,9 @@ from sansice.simulation._network import Network
 from sansice.simulation._world._host import Host
 from sansice.simulation._world._node import Node
 
-PROBES = 3  # datagrams that the caller sends, and its peer echoes
+PROBES = 3  # echoes that the caller wants
 PROBE_INTERVAL = 0.02  # s: of voice
+ROUNDS, ROUND = 4, 1.0  # so often it asks for those that are still out, and s between: a satellite's round trip and a half
 
 PROBE = 0x80  # the first byte of RTP, RFC 7983 7: none of STUN's
 
@@ -30,7 +31,7 @@ class Program:
     """Runs one agent of a scene as an application would.
 
     It gathers, tells the peer's program what was gathered, and is told in turn. Once both have selected a pair, the caller
-    sends `PROBES` datagrams, and the other echoes them.
+    sends datagrams that the other echoes, until it has had `PROBES` echoes or has asked often enough.
 
     Attributes:
         name: the agent's.
@@ -41,7 +42,7 @@ class Program:
         agreed_at: when both had first selected the same pair, virtual seconds.
         agreed_on: the pair of the latest agreement, as seen from here.
         probed_at: when the probes began.
-        sent, echoed: how many probes left, and how many came back.
+        sent, echoed: how many datagrams left, and how many came back.
     """
 
     __slots__ = (
@@ -118,8 +119,13 @@ class Program:
         self.agreed_on, self.peer.agreed_on = pair, other
         if self.agreed_at is None:
             self.agreed_at = self.peer.agreed_at = self.probed_at = self._network.now
-            for number in range(PROBES):
-                self._network.at(self._network.now + number * PROBE_INTERVAL, self._probe)
+            for number in range(ROUNDS):
+                self._network.at(self._network.now + number * ROUND, self._ask)
+
+    def _ask(self) -> None:
+        """Send as many datagrams as echoes are still out."""
+        for number in range(PROBES - self.echoed):
+            self._network.at(self._network.now + number * PROBE_INTERVAL, self._probe)
 
     def _probe(self) -> None:
         if self.agent.writable:

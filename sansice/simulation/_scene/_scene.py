@@ -6,7 +6,7 @@ import attrs
 
 from sansice.simulation._world._link import Link
 
-from ._build import build
+from ._build import build, build_network
 from ._changes import At
 from ._check import check_scene
 from ._json import from_json, to_json
@@ -18,6 +18,7 @@ from ._parts import (
     NameSpec,
     NatSpec,
     ProxySpec,
+    RouterSpec,
     SegmentSpec,
     StunServerSpec,
     TrafficSpec,
@@ -60,7 +61,9 @@ class Scene:
         name: of the scene.
         about: where one meets it, for a person.
         internet: how the Internet, the place ``"internet"``, treats packets between two public addresses.
-        segments, nats, firewalls, hosts, servers, proxies: what is there. Everything that stands ``behind`` something names it.
+        segments, routers, nats, firewalls: what is between the hosts and the Internet. Everything that stands ``behind``
+            something names it.
+        hosts, servers, proxies: who is there.
         names: what the name service answers.
         traffic: what else is on the lines.
         agents: who connects with whom.
@@ -78,6 +81,7 @@ class Scene:
     about: str = ""
     internet: Link = _INTERNET_LINK
     segments: tuple[SegmentSpec, ...] = attrs.field(default=(), validator=parts_of(SegmentSpec))
+    routers: tuple[RouterSpec, ...] = attrs.field(default=(), validator=parts_of(RouterSpec))
     nats: tuple[NatSpec, ...] = attrs.field(default=(), validator=parts_of(NatSpec))
     firewalls: tuple[FirewallSpec, ...] = attrs.field(default=(), validator=parts_of(FirewallSpec))
     hosts: tuple[HostSpec, ...] = attrs.field(default=(), validator=parts_of(HostSpec))
@@ -94,11 +98,12 @@ class Scene:
 
     def __attrs_post_init__(self) -> None:
         check_scene(self)
+        build_network(self)  # whatever else the parts object to
 
     @property
-    def barriers(self) -> tuple[NatSpec | FirewallSpec, ...]:
-        """What stands between places: NATs and firewalls."""
-        return (*self.nats, *self.firewalls)
+    def crossings(self) -> tuple[SegmentSpec | RouterSpec | NatSpec | FirewallSpec, ...]:
+        """What there is between hosts and the Internet."""
+        return (*self.segments, *self.routers, *self.nats, *self.firewalls)
 
     @property
     def services(self) -> tuple[StunServerSpec | ProxySpec, ...]:

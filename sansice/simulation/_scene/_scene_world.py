@@ -16,16 +16,16 @@ from sansice.simulation._world._host_interface import HostInterface
 from sansice.simulation._world._node import Node
 from sansice.simulation._world._packets import Fate, Passage
 from sansice.simulation._world._proxy import ForwardProxy
+from sansice.simulation._world._router import Router
 from sansice.simulation._world._segment import Place
 
 from ._parts import INTERNET, ProxySpec
-from ._program import PROBE_INTERVAL, PROBES, Program
+from ._program import PROBES, ROUND, ROUNDS, Program
 from ._scene_run import SceneRun, report
 
 if TYPE_CHECKING:
     from ._scene import Scene
 
-ECHO_PATIENCE = 2.0  # s after the last probe: a satellite's round trip three times
 SETTLING = 60.0  # s from the last start: 3 gathering, 39.5 patience (RFC 8863 4), 10 for a check that ended it
 AFTERMATH = 45.0  # s after the last change: consent lives for 30 (RFC 7675 5.1)
 
@@ -37,6 +37,7 @@ class SceneWorld:
         scene: what was built.
         network: let time pass in it.
         places: what can be stood behind by name, the Internet as ``"internet"``.
+        routers: by name.
         nats, firewalls: by name; these are places, too.
         hosts: by name, those of servers and proxies too.
         interfaces: of these hosts, by the host's name and the address that the interface has at present.
@@ -44,12 +45,13 @@ class SceneWorld:
         programs: what runs the agents, by the agent's name, in their order.
     """
 
-    __slots__ = ("firewalls", "hosts", "interfaces", "nats", "network", "places", "programs", "scene", "servers")
+    __slots__ = ("firewalls", "hosts", "interfaces", "nats", "network", "places", "programs", "routers", "scene", "servers")
 
     def __init__(self, scene: Scene, network: Network) -> None:
         self.scene: Scene = scene
         self.network: Network = network
         self.places: dict[str, Place] = {INTERNET: network.internet}
+        self.routers: dict[str, Router] = {}
         self.nats: dict[str, Nat] = {}
         self.firewalls: dict[str, Firewall] = {}
         self.hosts: dict[str, Host] = {}
@@ -122,6 +124,5 @@ class _SentCounter:
 
 def _is_settled(caller: Program) -> bool:
     if caller.probed_at is not None:
-        last = caller.probed_at + (PROBES - 1) * PROBE_INTERVAL
-        return caller.echoed >= PROBES or caller.node.now() >= last + ECHO_PATIENCE
+        return caller.echoed >= PROBES or caller.node.now() >= caller.probed_at + ROUNDS * ROUND
     return caller.agent.state is caller.peer.agent.state is IceState.FAILED
