@@ -58,6 +58,7 @@ from ._recording._replay import (
     replay as replay,
     replay_file as replay_file,
 )
+from ._recording._scrub import ScrubError as ScrubError, scrub as scrub, scrub_file as scrub_file
 from ._recording._step import Made as Made, Step as Step
 from ._recording._stored import StoredRecording as StoredRecording, read_recording as read_recording
 from ._recording._tap import Tap as Tap

@@ -139,21 +139,28 @@ def _shown(form: Json) -> str:
 def describe(machine: Machine) -> str:
     """A machine's state for a person: what may be read of it from outside, a line each. By the contract no secret is in it."""
     lines = []
-    for name in sorted(_public_names(machine)):
+    for name, value in public_values(machine):
+        text = repr(value)
+        lines.append(f"{name}: {text if len(text) <= _WIDTH else text[:_WIDTH] + '...'}")
+    explain = getattr(machine, "explain", None)
+    if callable(explain) and not inspect.signature(explain).parameters:
+        lines.append(f"explain(): {explain()}")
+    return "\n".join([*lines, f"deadline(): {machine.deadline()}"])
+
+
+def public_values(machine: Machine) -> list[tuple[str, object]]:
+    """Names and values of a machine's public properties and attributes; an exception where reading one raises."""
+    names = set(vars(machine)) if hasattr(machine, "__dict__") else set()
+    for kind in type(machine).__mro__:
+        names.update(vars(kind))
+    found: list[tuple[str, object]] = []
+    for name in sorted(names):
+        if name.startswith("_"):
+            continue
         try:
             value = getattr(machine, name)
         except Exception as error:  # a property that needs an earlier step
             value = error
-        if name == "explain" and callable(value) and not inspect.signature(value).parameters:
-            lines.append(f"explain(): {value()}")
-        elif not callable(value):
-            text = repr(value)
-            lines.append(f"{name}: {text if len(text) <= _WIDTH else text[:_WIDTH] + '...'}")
-    return "\n".join([*lines, f"deadline(): {machine.deadline()}"])
-
-
-def _public_names(machine: Machine) -> set[str]:
-    names = set(vars(machine)) if hasattr(machine, "__dict__") else set()
-    for kind in type(machine).__mro__:
-        names.update(vars(kind))
-    return {name for name in names if not name.startswith("_")}
+        if not callable(value):
+            found.append((name, value))
+    return found

@@ -16,7 +16,7 @@ from ._sink import Sink
 from ._step import Made
 from ._wire import Call, write_call, write_step
 
-MAX_BYTES = 2**30  # two days of an agent that is sent a 160-byte packet every 20 ms; a disk that fills up is worse than a cut
+MAX_BYTES = 2**30  # half a day of a voice call, 160 bytes every 20 ms both ways; a disk that fills up is worse than a cut
 FLUSH_BYTES = 2**14  # what a process that is killed may take with it, at most
 FLUSH_AFTER = 0.25  # and seconds of it: a crash is looked for in what came just before
 _END_ROOM = 256  # bytes that are kept free for the last frame
@@ -107,8 +107,9 @@ class RecordingFile(Sink[Call]):
         """Whether nothing is recorded any more: it is closed, full, or could not be written."""
         return self._stopped
 
-    def _construct(self, made: Made) -> None:
-        super()._construct(made)
+    def describe(self, made: Made) -> None:
+        """Say how the machine is constructed; `make` does."""
+        super().describe(made)
         self._start()
 
     def _start(self) -> None:
@@ -138,7 +139,7 @@ class RecordingFile(Sink[Call]):
             self._start()
         body = write_step(begun, *self._take_drawn(), result, raised, outputs, deadline)
         if self.written + len(body) + FRAME_LENGTH + _END_ROOM > self._max_bytes:
-            self._finish(LIMIT.format(self._max_bytes))
+            self.finish(LIMIT.format(self._max_bytes))
             return
         self._append(self._frames.frame(body))
         if begun.is_frequent and not raised and self._size < self._flush_bytes and begun.now < self._flush_at:
@@ -168,12 +169,13 @@ class RecordingFile(Sink[Call]):
     def close(self) -> None:
         """End the recording, and close the file. A second call changes nothing."""
         if not self._stopped:
-            if not self._started:
-                self._start()
-            self._finish(CLOSED)
+            self.finish(CLOSED)
         self._file.close()
 
-    def _finish(self, why: str) -> None:
+    def finish(self, why: str) -> None:
+        """End the recording with a mark that says why."""
+        if not self._started:
+            self._start()
         self._append(self._frames.frame(bytes((END,)) + json.dumps({"why": why}).encode()))
         self.flush()
         self._stop()

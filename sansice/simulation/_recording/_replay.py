@@ -128,9 +128,7 @@ class Replay(Generic[M]):
         self.index = index + 1
 
     def _call(self, step: Step) -> None:
-        method = None if step.method.startswith("_") else getattr(self.machine, step.method, None)
-        if not ismethod(method):
-            raise ValueError(f"step {self.index}: a {type(self.machine).__name__} has no method {step.method!r}")
+        method = method_of(self.machine, self.index, step)
         try:
             arguments = [from_json(argument, self._tap) for argument in step.arguments]
             keywords = {name: from_json(argument, self._tap) for name, argument in step.keywords.items()}
@@ -152,8 +150,20 @@ class Replay(Generic[M]):
             again = Replay(self._recording, self._factory)
             again.until(index)
         except Exception as error:  # its factory does not make the same machine twice, which may be what is wrong
-            return f"not the same in a second replay: {error}"
+            return f"not the same in a second replay: {error!r}"
         return describe(again.machine)
+
+
+def method_of(machine: Machine, index: int, step: Step) -> Callable[..., object]:
+    """What a step calls.
+
+    Raises:
+        ValueError: the machine has no such public method. A recording must not reach anything else.
+    """
+    method = None if step.method.startswith("_") else getattr(machine, step.method, None)
+    if not ismethod(method):
+        raise ValueError(f"step {index}: a {type(machine).__name__} has no method {step.method!r}")
+    return method
 
 
 def _compare_outputs(index: int, step: Step, outputs: Sequence[Action | Event]) -> None:

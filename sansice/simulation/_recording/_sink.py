@@ -62,7 +62,7 @@ class Sink(Generic[C]):
         self._source = cast(Entropy, keywords.pop("entropy", self._source))
         arguments = [_settled(one) for one in args]
         keywords = {name: _settled(one) for name, one in keywords.items()}
-        self._construct(made_by(kind, arguments, keywords))
+        self.describe(made_by(kind, arguments, keywords))
         inner = cast(Callable[..., M], kind)(
             *[tapped(one, self.tap) for one in arguments],
             **{name: tapped(one, self.tap) for name, one in keywords.items()},
@@ -70,7 +70,8 @@ class Sink(Generic[C]):
         )
         return cast(M, Recorded(inner, self))
 
-    def _construct(self, made: Made) -> None:
+    def describe(self, made: Made) -> None:
+        """Say how the machine is constructed; `make` does."""
         self.made = made
 
     @property
@@ -81,9 +82,13 @@ class Sink(Generic[C]):
     def draw(self, count: int) -> bytes:
         """Draw from the source, and write it down."""
         drawn = self._source(count)
+        self.note(drawn)
+        return drawn
+
+    def note(self, drawn: bytes) -> None:
+        """Write down what was drawn elsewhere."""
         if not self.stopped:
             self._drawn.append(drawn)
-        return drawn
 
     def answer(self, name: str, answer: object) -> None:
         """Write down what a policy function answered."""

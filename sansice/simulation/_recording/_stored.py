@@ -8,7 +8,7 @@ from typing import overload
 
 import attrs
 
-from ._file import CLOSED, FileName
+from ._file import FileName
 from ._format import END, HEADER, Cut, Frame, RecordingError, read_frames_untrusted
 from ._step import Made, Step
 from ._values import Json
@@ -55,7 +55,7 @@ class StoredRecording:
         steps: the machine's construction, then a step for every call.
         made: how the machine was constructed; ``None`` where the program did that, and did not say.
         ending: why there is no more: "closed", a limit, or "cut after step N".
-        is_whole: whether it was closed: nothing that happened is missing.
+        is_cut: whether the process was killed, or is still running: nobody knows what happened after the last step.
         sansice, python: the versions that recorded.
         size: bytes of the file.
     """
@@ -63,7 +63,7 @@ class StoredRecording:
     steps: Sequence[Step] = attrs.field(repr=False)
     made: Made | None = attrs.field(repr=False)
     ending: str
-    is_whole: bool
+    is_cut: bool
     sansice: str
     python: str
     size: int
@@ -109,7 +109,7 @@ def read_recording_untrusted(data: bytes) -> StoredRecording:
         versions = str(header["sansice"]), str(header["python"])
     except (KeyError, TypeError):
         raise RecordingError("the recording is damaged: its header is another one", 0) from None
-    return StoredRecording(StoredSteps(data, frames), made, ending, why is not None and ending == CLOSED, *versions, len(data))
+    return StoredRecording(StoredSteps(data, frames), made, ending, why is None, *versions, len(data))
 
 
 def _made(form: Json) -> Made:

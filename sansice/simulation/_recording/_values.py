@@ -34,10 +34,17 @@ def to_json(value: object, *, strict: bool) -> Json:
     Raises:
         Opaque: something else was found, and ``strict``.
     """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    fields = _FIELDS.get(kind)
+    if fields is not None:
+        name, names = fields
+        return {"class": name, "fields": {one: _field(value, one, hidden, strict) for one, hidden in names}}
     match value:
         case enum.Enum():
-            return {"enum": class_name(type(value)), "name": value.name}
-        case None | bool() | int() | float() | str():
+            return {"enum": class_name(kind), "name": value.name}
+        case int() | float() | str():
             return value
         case bytes() | bytearray() | memoryview():
             return {"bytes": value.hex()}
@@ -54,9 +61,9 @@ def to_json(value: object, *, strict: bool) -> Json:
             return {"message": value.data.hex()}
         case IntegrityKey():
             return {"secret": {"key": value.secret.hex()}}
-    kind = type(value)
     if attrs.has(kind):
-        return {"class": class_name(kind), "fields": {one.name: _field(value, one, strict) for one in attrs.fields(kind)}}
+        _FIELDS[kind] = class_name(kind), tuple((field.name, field.repr is False) for field in attrs.fields(kind))
+        return to_json(value, strict=strict)
     if is_authentication(value):
         settings = {name: to_json(setting, strict=strict) for name, setting in settings_of(value).items()}
         return {"authentication": kind.__name__, "settings": settings}
@@ -65,11 +72,17 @@ def to_json(value: object, *, strict: bool) -> Json:
     return {"opaque": class_name(kind)}
 
 
-def _field(value: object, field: attrs.Attribute[Any], strict: bool) -> Json:
-    item = getattr(value, field.name)
-    form = to_json(item, strict=strict)
-    marked = isinstance(form, dict) and "secret" in form
-    return {"secret": form} if field.repr is False and item is not None and not marked else form
+_PLAIN = frozenset((type(None), bool, int, float, str))
+# Of every attrs class that was met: its name, and its fields' names and whether they are secret. A recorded session is
+# mostly such values, and asking attrs each time took half of what recording costs.
+_FIELDS: dict[type, tuple[str, tuple[tuple[str, bool], ...]]] = {}
+
+
+def _field(value: object, name: str, hidden: bool, strict: bool) -> Json:
+    form = to_json(getattr(value, name), strict=strict)
+    if not hidden or form is None or (isinstance(form, dict) and "secret" in form):
+        return form
+    return {"secret": form}
 
 
 def from_json(form: Json, tap: Tap | None = None) -> Any:
@@ -129,11 +142,17 @@ def without_secrets(form: Json) -> Json:
 
 def class_name(kind: type) -> str:
     """Under which name a class is recorded: a public one where there is one, since modules move about inside packages."""
-    module = kind.__module__
-    package = module.partition("._")[0]
-    if package != module and getattr(sys.modules.get(package), kind.__qualname__, None) is kind:
-        module = package
-    return f"{module}:{kind.__qualname__}"
+    name = _NAMES.get(kind)
+    if name is None:
+        module = kind.__module__
+        package = module.partition("._")[0]
+        if package != module and getattr(sys.modules.get(package), kind.__qualname__, None) is kind:
+            module = package
+        name = _NAMES[kind] = f"{module}:{kind.__qualname__}"
+    return name
+
+
+_NAMES: dict[type, str] = {}
 
 
 def _class(name: str) -> type[Any]:

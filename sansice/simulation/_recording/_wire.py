@@ -126,8 +126,11 @@ def _peer(address: tuple[str, int]) -> bytes:
     return _pack_peer(size if type(address) is Address else size | _TEXT, port) + text
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _text(form: Json) -> bytes:
-    text = json.dumps(form, separators=(",", ":")).encode()
+    text = _encode(form).encode()
     return _pack_count(len(text)) + text
 
 
@@ -180,6 +183,8 @@ def _write_output(output: Action | Event, inputs: Sequence[bytes], number: int, 
         head = _pack_output(_SEND_STREAM, output.socket)
         data = output.data
     else:
+        raise TypeError
+    if type(data) is not bytes:
         raise TypeError
     # Only the very object is looked for, and only in order: what machines hand on untouched is found, at no cost.
     for index in range(number, len(inputs)):

@@ -1,0 +1,140 @@
+"""The secrets of a recording, and what stands in their place when it is scrubbed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from sansice.stun import IntegrityKey, long_term_key, short_term_key
+
+from ._values import Json
+
+_SUBSTRING = 8  # characters from which on a secret is replaced inside of longer texts, too: SDP has passwords among others
+
+
+class Secrets:
+    """Stand-ins for passwords and keys: of the same length and alphabet, and the same for the same secret.
+
+    They are numbered and not derived from the secrets, so that they tell nothing about them.
+    """
+
+    __slots__ = ("_keys", "_names", "_pairs", "_realms", "_texts")
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._keys: dict[bytes, bytes] = {}
+        self._names: dict[tuple[str, str], None] = {}  # (user name, password)
+        self._realms: dict[str, None] = {}
+        self._pairs: list[tuple[IntegrityKey, IntegrityKey]] | None = None
+
+    def find(self, form: Json) -> None:
+        """Take up every secret that is marked in a form."""
+        for inner in _walk(form):
+            match inner:
+                case {"secret": str(text)}:
+                    self.add_text(text)
+                case {"secret": {"key": str(text)}}:
+                    self._add_key(bytes.fromhex(text))
+                case {"secret": {"bytes": str(text)}}:
+                    self._add_key(bytes.fromhex(text))
+                case {"fields": {"username": str(name), "password": {"secret": str(password)}}}:
+                    self._names[name, password] = None
+                    self._pairs = None
+
+    def add_text(self, text: str) -> None:
+        """Take up a password."""
+        if text and text not in self._texts:
+            number = len(self._texts)
+            while (stand_in := _stand_in(number, len(text))) == text or stand_in in self._texts.values():
+                number += 1
+            self.put(text, stand_in)
+
+    def put(self, text: str, stand_in: str) -> None:
+        """Take up a password whose stand-in is known."""
+        self._texts[text] = stand_in
+        self._keys[text.encode()] = stand_in.encode()
+        self._pairs = None
+
+    def _add_key(self, key: bytes) -> None:
+        if key and key not in self._keys:
+            self._keys[key] = stand_in_bytes(f"key {len(self._keys)}", len(key))
+            self._pairs = None
+
+    def add_realm(self, realm: str) -> None:
+        """Take up a realm: passwords make other keys in each."""
+        if realm not in self._realms:
+            self._realms[realm] = None
+            self._pairs = None
+
+    @property
+    def pairs(self) -> list[tuple[IntegrityKey, IntegrityKey]]:
+        """Every key that may have signed a message, and the one to sign it with."""
+        if self._pairs is None:
+            found = dict(self._keys)
+            for text, stand_in in self._texts.items():
+                found.setdefault(_prepared(text), _prepared(stand_in))
+            for name, password in self._names:
+                for realm in self._realms:
+                    for is_sha256 in (False, True):
+                        old = long_term_key(name, realm, password, sha256=is_sha256).secret
+                        found[old] = long_term_key(name, realm, self._texts[password], sha256=is_sha256).secret
+            self._pairs = [(IntegrityKey(old), IntegrityKey(new)) for old, new in found.items()]
+        return self._pairs
+
+    def replaced(self, form: Json) -> Json:
+        """The form with stand-ins for its secrets, wherever they are."""
+        match form:
+            case str():
+                return self.replaced_text(form)
+            case list():
+                return [self.replaced(item) for item in form]
+            case {"secret": {"key": str(text)}}:
+                return {"secret": {"key": self._key(text)}}
+            case {"secret": {"bytes": str(text)}}:
+                return {"secret": {"bytes": self._key(text)}}
+            case dict():
+                return {name: self.replaced(item) for name, item in form.items()}
+        return form
+
+    def replaced_text(self, text: str) -> str:
+        """A text with stand-ins for the secrets in it."""
+        if text in self._texts:
+            return self._texts[text]
+        for old, new in self._texts.items():
+            if len(old) >= _SUBSTRING:
+                text = text.replace(old, new)
+        return text
+
+    def _key(self, text: str) -> str:
+        key = bytes.fromhex(text)
+        return self._keys.get(key, key).hex()
+
+
+def secret_texts(form: Json) -> Iterator[str]:
+    """The passwords that are marked in a form."""
+    return (inner["secret"] for inner in _walk(form) if isinstance(inner, dict) and isinstance(inner.get("secret"), str))
+
+
+def stand_in_bytes(name: str, length: int) -> bytes:
+    """Bytes that tell nothing."""
+    return (sha256(f"scrubbed {name}".encode()).digest() * (length // 32 + 1))[:length]
+
+
+def _walk(form: Json) -> Iterator[Json]:
+    yield form
+    items = form if isinstance(form, list) else form.values() if isinstance(form, dict) else ()
+    for item in items:
+        yield from _walk(item)
+
+
+def _prepared(text: str) -> bytes:
+    try:
+        return short_term_key(text).secret
+    except ValueError:  # never a STUN password then
+        return text.encode()
+
+
+def _stand_in(number: int, length: int) -> str:
+    """A text of letters and digits, which every grammar of passwords allows."""
+    text = f"scrubbed{number}"
+    return text.ljust(length, "x") if len(text) <= length else str(number).rjust(length, "x")[-length:]
