@@ -63,6 +63,7 @@ from ._recording._step import Made as Made, Step as Step
 from ._recording._stored import StoredRecording as StoredRecording, read_recording as read_recording
 from ._recording._tap import Tap as Tap
 from ._records._capture import Capture as Capture
+from ._records._changes import changes_in_words as changes_in_words
 from ._records._story import STORY_LIMIT as STORY_LIMIT, Story as Story
 from ._responder import BindingResponder as BindingResponder
 from ._scene._changes import (
