@@ -21,6 +21,7 @@ from ._library._matrix import (
     matrix as matrix,
     matrix_scene as matrix_scene,
 )
+from ._nat._dns64 import Dns64 as Dns64
 from ._nat._firewall import Firewall as Firewall
 from ._nat._firewall_kind import (
     Direction as Direction,

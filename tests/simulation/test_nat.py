@@ -3,11 +3,9 @@
 import pytest
 
 from sansice.machine import Address, IcmpError
-from sansice.simulation import Fate, Filtering, Link, Mapping, Nat, NatKind, Network
+from sansice.simulation import Fate, Filtering, FirewallKind, Hairpinning, Link, Mapping, Nat, NatKind, Network
 from simulation._machines import Peer, Received, Unreachable
-
-INNER = Address("10.0.0.2", 5000)
-SERVER, SAME_HOST, STRANGER = Address("192.0.2.1", 1), Address("192.0.2.1", 2), Address("192.0.2.2", 1)
+from simulation._wires import ACK, INNER, SAME_HOST, SERVER, STRANGER, SYN, Wires, mapped, nat_wires, tcp, udp
 
 
 class Bench:
@@ -344,3 +342,106 @@ def test_a_changed_lifetime_counts_from_the_next_outgoing_packet():
     assert bench.out(SERVER) == mapped
     bench.net.run(until=25.1)
     assert bench.out(SERVER) != mapped
+
+
+def test_a_nat_may_turn_packets_round_with_their_inner_source():
+    bench = Bench(filtering=Filtering.ENDPOINT_INDEPENDENT, hairpinning=Hairpinning.INTERNAL_SOURCE)
+    mapped = bench.out(SERVER)
+    neighbour = bench.net.host("neighbour", "10.0.0.3", behind=bench.nat).run(Peer("10.0.0.3"))
+    neighbour.call(neighbour.machine.send, mapped, b"hairpin")
+    bench.net.run()
+    assert received(bench.inside) == [Received(neighbour.machine.local, b"hairpin")]
+
+
+def test_nothing_passes_while_a_nat_reboots_and_nothing_is_left_afterwards():
+    bench = Bench()
+    mapped = bench.out(SERVER)
+    bench.nat.reboot(takes=20.0)
+    bench.inside.call(bench.inside.machine.send, SERVER, b"nobody passes this on")
+    bench.net.run(until=19.9)
+    assert bench.net.lost == {Fate.INTERFACE_DOWN: 1}
+    bench.net.run(until=20.0)
+    assert not bench.back(SERVER, mapped)
+    assert bench.out(SERVER) not in (None, mapped)
+
+
+def test_a_second_reboot_begins_anew():
+    wires = nat_wires()
+    wires.box.reboot(takes=20.0)
+    wires.wait(15.0)
+    wires.box.reboot(takes=20.0)
+    wires.wait(10.0)
+    assert mapped(wires, INNER, SERVER) is None
+    wires.wait(10.0)
+    assert mapped(wires, INNER, SERVER) is not None
+
+
+def test_a_reboot_takes_no_negative_time():
+    with pytest.raises(ValueError, match=r"NAT 1: a reboot cannot take -1\.0 s"):
+        Network().nat("203.0.113.1").reboot(-1.0)
+
+
+@pytest.mark.parametrize("lifetime", [0.0, -1.0])
+def test_a_lifetime_is_positive_when_it_is_changed_too(lifetime):
+    nat = Network().nat("203.0.113.1", lifetime=30.0)
+    with pytest.raises(ValueError, match="NAT 1: lifetime must be more than 0 seconds"):
+        nat.lifetime = lifetime
+    assert nat.lifetime == 30.0
+
+
+def test_translations_of_every_kind_show_in_the_trace_with_the_interface():
+    wires = nat_wires(trace=20)
+    outer = wires.out(tcp(INNER, SERVER, SYN)).source
+    wires.into(tcp(SERVER, outer, SYN | ACK))
+    outer = mapped(wires, INNER, SERVER)
+    wires.into(udp(SERVER, outer))
+    wires.into(udp(STRANGER, outer))
+    fates = [(passage.fate, passage.interface) for passage in wires.net.packets if passage.place == "NAT 1"]
+    out = [(Fate.ARRIVED, "NAT 1 inside"), (Fate.TRANSLATED, "NAT 1 outside")]
+    into = [(Fate.ARRIVED, "NAT 1 outside"), (Fate.TRANSLATED, "NAT 1 inside")]
+    assert fates == [*out, *into, *out, *into, (Fate.ARRIVED, "NAT 1 outside"), (Fate.FILTERED, "NAT 1 outside")]
+
+
+def test_what_is_routed_and_what_is_said_shows_in_the_trace():
+    inside, outside = ("fd00::2", INNER.host), ("fd01::1",)
+    wires = Wires(lambda net: net.nat("203.0.113.1", preset="linux-masquerade"), trace=20, inside=inside, outside=outside)
+    wires.out(udp(("fd00::2", 5), ("fd01::1", 6)))
+    wires.turn(udp(INNER, ("203.0.113.1", 7)))
+    fates = [passage.fate for passage in wires.net.packets if passage.place == "NAT 1"]
+    assert fates == [Fate.ARRIVED, Fate.FORWARDED, Fate.ARRIVED, Fate.NO_HAIRPIN, Fate.SENT]
+
+
+def test_a_routed_family_may_be_firewalled():
+    wires = Wires(lambda net: net.nat("203.0.113.1", firewall="stateful"), inside=("fd00::2",), outside=("fd01::1", "fd01::2"))
+    assert wires.into(udp(("fd01::1", 6), ("fd00::2", 5))) is None
+    assert wires.out(udp(("fd00::2", 5), ("fd01::1", 6)))
+    assert wires.into(udp(("fd01::1", 6), ("fd00::2", 5)))
+    assert wires.into(udp(("fd01::2", 6), ("fd00::2", 5))) is None
+    wires.box.forget()
+    assert wires.into(udp(("fd01::1", 6), ("fd00::2", 5))) is None
+    assert wires.lost == {Fate.BLOCKED: 3}
+
+
+def test_a_firewall_of_a_routed_family_may_say_what_it_stops():
+    kind = FirewallKind(inbound="unreachable")
+    wires = Wires(lambda net: net.nat("203.0.113.1", firewall=kind), inside=("fd00::2",), outside=("fd01::1",))
+    wires.into(udp(("fd01::1", 6), ("fd00::2", 5)))
+    [refusal] = wires.heard("fd01::1")
+    assert refusal.icmp == IcmpError(1, 1, ipv6=True)
+
+
+def test_an_address_inside_can_be_taken_away_again():
+    wires = Wires(lambda net: net.nat("203.0.113.1"), inside=("fd00::2", INNER.host), outside=("fd01::1", SERVER.host))
+    outer = mapped(wires, INNER, SERVER)
+    for host in ("fd00::2", INNER.host):
+        wires.box.detach(host)
+    assert wires.into(udp(("fd01::1", 6), ("fd00::2", 5))) is None
+    assert wires.into(udp(SERVER, outer)) is None
+    assert wires.lost == {Fate.UNROUTABLE: 2}
+
+
+def test_what_is_asked_of_a_packet_stays_through_a_translation():
+    wires = nat_wires()
+    left = wires.out(udp(INNER, SERVER)._replace(dont_fragment=True))
+    assert left.dont_fragment
+    assert wires.into(udp(SERVER, left.source)._replace(dont_fragment=True)).dont_fragment

@@ -82,4 +82,6 @@ class Firewall:
         self._world.lose(self.name, fate, packet, here.name)
         answer = self._filter.answer(packet, side)
         if answer is not None:
+            if self._world.watched:
+                self._world.note(self.name, Fate.SENT, answer, here.name)
             here.send(answer, direct)
