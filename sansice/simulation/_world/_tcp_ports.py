@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._host import Host
     from ._world import World
 
-BACKLOG = 128  # half-open connections of one listener; beyond them a SYN is lost, as in a flood
+BACKLOG = 4096  # half-open connections of one listener, Linux: net.core.somaxconn; beyond them a SYN is lost, as in a flood
 MTU = 1500  # bytes of an Ethernet frame's payload: what segments are cut for where nothing else is known
 TIME_WAIT = 60.0  # seconds; Linux: TCP_TIMEWAIT_LEN
 
