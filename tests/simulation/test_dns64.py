@@ -2,9 +2,10 @@
 
 import pytest
 
-from sansice.machine import AddressRecord, RecordKind, ResolveError, SrvRecord
-from sansice.simulation import Dns64, Nat64Prefix
+from sansice.machine import Address, AddressRecord, RecordKind, ResolveError, SrvRecord, Transport
+from sansice.simulation import Dns64, Nat64Prefix, Network
 from sansice.simulation._world._names import NameService
+from sansice.stun import BindingLookup, Listener, MappedAddressDiscovered, StunServer
 
 SRV = SrvRecord(1, 1, 3478, "stun.example.org")
 
@@ -48,3 +49,23 @@ def test_the_prefix_can_be_learnt_from_the_name_that_has_ipv4_only():
     assert records == (AddressRecord("64:ff9b::c000:aa"), AddressRecord("64:ff9b::c000:ab"))
     assert answer.look_up("ipv4only.arpa", RecordKind.A)[1] == (AddressRecord("192.0.0.170"), AddressRecord("192.0.0.171"))
     assert answer.look_up("ipv4only.arpa", RecordKind.SRV)[1] is ResolveError.NOT_FOUND
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+def test_a_phone_with_ipv6_alone_learns_its_ipv4_address_from_a_server_that_has_ipv4_alone(transport):
+    net = Network(seed=4, latency=0.02)
+    net.resolve("stun.example.org", [AddressRecord("198.51.100.9")])
+    outside = net.host("server", "198.51.100.9")
+    server = StunServer(entropy=outside.entropy)
+    listeners = [Listener(one, Address("198.51.100.9", 3478)) for one in (Transport.UDP, Transport.TCP)]
+    outside.run(server).call(server.start, listeners)
+    nat = net.nat("203.0.113.1", nat64="64:ff9b::/96")
+    phone = net.host("phone", "2001:db8:6::2", behind=nat)
+    phone.names = Dns64(net.names, nat.nat64)
+    lookup = BindingLookup("stun:stun.example.org", transports=[transport], entropy=phone.entropy)
+    node = phone.run(lookup)
+    node.call(lookup.start)
+    net.run(until=5.0)
+    [(_, found)] = node.events
+    assert isinstance(found, MappedAddressDiscovered)
+    assert found.mapped.host == "203.0.113.1"
