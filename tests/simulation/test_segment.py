@@ -2,9 +2,9 @@
 
 import pytest
 
-from sansice.machine import Address
-from sansice.simulation import Fate, Link, Network
-from simulation._machines import Peer, Received
+from sansice.machine import Address, IcmpError
+from sansice.simulation import Fate, Link, Network, Packet
+from simulation._machines import Peer, Received, Unreachable
 
 
 def two(net, **links):
@@ -101,3 +101,61 @@ def test_a_segments_link_may_be_replaced_and_packets_under_way_keep_their_times(
     send(a, b"fast")
     net.run()
     assert arrivals(b) == [(0.25, b"fast"), (1.0, b"slow")]
+
+
+def test_a_segment_may_tell_that_nobody_has_an_address():
+    net = Network(latency=0.25)
+    net.internet.tells_absence = True
+    a, _ = two(net)
+    nowhere = Address("198.51.100.9", 1)
+    send(a, to=nowhere)
+    net.run()
+    assert a.events[-1] == (0.25, Unreachable(nowhere, IcmpError(3, 1)))
+
+
+def test_nobody_is_told_of_the_absence_of_whom_an_error_is_for():
+    net = Network(latency=0.25)
+    net.internet.tells_absence = True
+    a, b = two(net)
+    send(a, to=Address("198.51.100.2", 9))
+    net.at(0.125, lambda: a.host.interface("198.51.100.1").readdress("198.51.100.3"))
+    net.run()
+    assert net.lost == {Fate.CLOSED_PORT: 1, Fate.UNROUTABLE: 1}
+    assert len(b.events) == 1
+
+
+def test_a_segment_knows_who_has_which_address():
+    net = Network()
+    lan = net.segment("LAN", "10.0.0.0/8", "fd00::/8")
+    host = net.host("A", "10.0.0.1", "fd00::1", behind=lan)
+    assert lan.holders() == {"10.0.0.1": host.interface("10.0.0.1"), "fd00::1": host.interface("fd00::1")}
+    assert lan.holder("10.0.0.2") is None
+
+
+@pytest.mark.parametrize("prefix", ["10.0.0.0/33", "10.0.0.1/8", "LAN"])
+def test_a_prefix_that_is_none_is_refused(prefix):
+    with pytest.raises(ValueError, match=f"'{prefix}' is no prefix such as"):
+        Network().segment("LAN", prefix)
+
+
+def test_an_island_is_reached_by_nobody_else():
+    net = Network()
+    island = net.segment("island", link=Link(latency=0.25))
+    a = net.host("A", "10.0.0.1", behind=island).run(Peer("10.0.0.1", 1))
+    b = net.host("B", "10.0.0.2", behind=island).run(Peer("10.0.0.2", 2))
+    outsider = net.host("C", "198.51.100.1").run(Peer("198.51.100.1", 1))
+    send(a, to=Address("10.0.0.2", 2))
+    send(outsider, to=Address("10.0.0.2", 2))
+    net.run()
+    assert arrivals(b) == [(0.25, b"x")]
+    assert net.lost == {Fate.UNROUTABLE: 1}
+    assert (a.refused, outsider.refused) == (0, 0)
+
+
+def test_nothing_is_carried_back_to_who_sent_it():
+    net = Network()
+    a, b = two(net)
+    own = b.host.interface("198.51.100.2")
+    assert net.internet.carry(own, Packet(B, B, b"x"), False)
+    assert net.lost == {Fate.UNROUTABLE: 1}
+    assert len(a.events) == len(b.events) == 1

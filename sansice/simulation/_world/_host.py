@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from sansice.machine import (
     DEFAULT_OPTIONS,
@@ -197,6 +198,17 @@ class Host:
         self.wakes = max(self.wakes, clock.now + seconds)
         self._settle_all(None)
         clock.at(self.wakes, self._settle_all, None)
+
+    def at(self, when: float, function: Callable[[Any], object], argument: object) -> None:
+        """Have ``function(argument)`` called at ``when``, or as soon after that as the host is awake."""
+        self._world.clock.at(when, self._when_awake, (function, argument))
+
+    def _when_awake(self, happening: tuple[Callable[[Any], object], object]) -> None:
+        if self.wakes > self._world.clock.now:
+            self._world.clock.at(self.wakes, self._when_awake, happening)
+        else:
+            function, argument = happening
+            function(argument)
 
     def adjust_clock(self, seconds: float) -> None:
         """Set the wall clock forward, or back, by so many seconds. Machines that run here are told."""

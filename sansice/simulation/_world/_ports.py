@@ -105,14 +105,14 @@ class UdpPorts:
             if known is not None and not (reuse_port and isinstance(known[0], _Shared)):
                 return SocketError(SocketErrorKind.ADDRESS_IN_USE, f"{local} is in use on {self._host}")
         if reuse_port:
-            self._share(_Shared, local, one, socket)
+            self._share(_Shared(), local, one, socket)
         else:
             self.bound[local] = (one, socket)
         return local
 
     def join(self, group: str, local: Address, one: Bound, socket: SocketId) -> None:
         """Tell a socket of what is sent to its port of a multicast group."""
-        self._share(_Members, Address(group, local.port), one, socket)
+        self._share(_Members(), Address(group, local.port), one, socket)
 
     def unbind(self, local: Address, one: Bound, socket: SocketId) -> None:
         """Free a port, or a socket's share of it."""
@@ -123,10 +123,11 @@ class UdpPorts:
                 return
         del self.bound[local]
 
-    def _share(self, kind: type[_Shared], local: Address, one: Bound, socket: SocketId) -> None:
-        shared = self.bound.setdefault(local, (kind(), socket))[0]
-        if isinstance(shared, _Shared):
-            shared.sockets.append((one, socket))
+    def _share(self, new: _Shared, local: Address, one: Bound, socket: SocketId) -> None:
+        known = self.bound.get(local)
+        shared = known[0] if known is not None and isinstance(known[0], _Shared) else new
+        shared.sockets.append((one, socket))
+        self.bound[local] = (shared, socket)
 
     def _free(self, address: str) -> Address | None:
         self._drawn += 1

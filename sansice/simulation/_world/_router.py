@@ -17,7 +17,7 @@ from ._icmp import (
 )
 from ._link import Link
 from ._packets import Fate, Packet
-from ._segment import Interface, Place, Prefix, Reserved, Segment, belongs, check_overlap, is_group, prefix_of
+from ._segment import Interface, Place, Prefix, Reserved, Segment, belongs, check_overlap, prefix_of
 from ._world import World
 
 REASONS: dict[str, Refusal | None] = {
@@ -39,9 +39,6 @@ class _Way(NamedTuple):
     refusal: Refusal | None = None
 
 
-_NO_ROUTE = _Way(None, refusal=NET_UNREACHABLE)
-
-
 class Router:
     """Passes packets on between the segments that it has a leg at, untranslated.
 
@@ -60,7 +57,7 @@ class Router:
         self,
         world: World,
         name: str,
-        outside: Place | None = None,
+        outside: Place,
         *,
         address: str | None = None,
         link: Link | None = None,
@@ -76,9 +73,7 @@ class Router:
         self._remembered: dict[str, _Way] = {}
         self._reserved: Reserved = []
         self._outside = outside
-        self._uplink: Interface | None = None
-        if outside is not None:
-            self._uplink = self._add_leg(outside.inside, address, link, downlink)
+        self._uplink = self._add_leg(outside.inside, address, link, downlink)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -182,15 +177,13 @@ class Router:
         """
         if address in self._exact or address in self._own:
             raise ValueError(f"{address} at {segment.name} is known to {self.name} from elsewhere already")
-        if self._outside is not None and self._uplink is not None:
-            self._outside.attach(address, self._uplink)
+        self._outside.attach(address, self._uplink)
         self._exact[address] = next(leg for leg in self._legs if leg.segment is segment)
 
     def unlearn(self, address: str) -> None:
         """It is gone."""
         del self._exact[address]
-        if self._outside is not None:
-            self._outside.detach(address)
+        self._outside.detach(address)
 
     def reserve(self, prefix: Prefix, whose: str) -> None:
         """A segment further in uses a prefix.
@@ -199,8 +192,7 @@ class Router:
             ValueError: it overlaps another's.
         """
         check_overlap(self._reserved, prefix, whose, self.name)
-        if self._outside is not None:
-            self._outside.inside.reserve(prefix, whose)
+        self._outside.inside.reserve(prefix, whose)
         self._reserved.append((prefix, whose))
 
     # ------------------------------------------------------------- what packets meet
@@ -239,12 +231,10 @@ class Router:
         return way
 
     def _find(self, destination: str) -> _Way:
-        if is_group(destination):  # none leaves its segment here
-            return _Way(None)
         for prefix, way in self._table:
             if belongs(destination, prefix):
                 return way
-        return _NO_ROUTE if self._uplink is None else _Way(self._uplink)
+        return _Way(self._uplink)
 
     def _drop(self, packet: Packet, fate: Fate, refusal: Refusal | None) -> None:
         self._world.lose(self.name, fate, packet)
