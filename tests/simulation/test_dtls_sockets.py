@@ -15,7 +15,7 @@ from sansice.machine import (
     TlsOptions,
     Transport,
 )
-from sansice.simulation import Fate, Network
+from sansice.simulation import Fate, Link, Network
 from sansice.simulation._world import _dtls_sockets
 from sansice.simulation._world._dtls_sockets import COOKIE_LIFETIME, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT
 from sansice.simulation._world._packets import Packet
@@ -327,6 +327,30 @@ def test_the_death_of_a_node_frees_its_ports_without_a_word():
     assert a.host.run(Peer(A, 5000)).machine.local == HERE
     net.run(until=net.now + 5)
     assert (a.heard, b.heard) == ([], [])
+
+
+def test_a_datagram_that_may_not_be_cut_is_refused_where_it_does_not_fit():
+    net, a, _ = served()
+    options = SocketOptions(tls=TlsOptions("b.example"), dont_fragment=True)
+    a.open(transport=DTLS, options=options)
+    a.open(2, DTLS, options=NAMED)
+    net.run(until=3)
+    a.host.interfaces[0].link = Link(mtu=1000)
+    for id in (ONE, SocketId(2)):
+        a.datagram(bytes(1200), id=id)
+    assert a.node.refused == 1
+    net.run(until=5)
+    assert len(net.lost) == 0
+
+
+def test_what_leaves_no_more_is_counted_as_refused():
+    net, a, _ = associated()
+    a.host.interfaces[0].down()
+    a.datagram(b"x")
+    assert a.node.refused == 1
+    a.open(2, DTLS, bind=Address(A, 0), options=NAMED)
+    net.run(until=net.now + 30)
+    assert failures(a) == [SocketErrorKind.TIMEOUT]
 
 
 def test_the_same_seed_gives_the_same_datagrams():

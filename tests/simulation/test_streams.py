@@ -526,6 +526,32 @@ def test_a_segment_to_an_address_that_was_moved_away_reaches_nobody():
     assert a.heard == []
 
 
+@BOTH
+def test_a_stream_of_a_host_that_sleeps_goes_on_when_it_wakes(transport):
+    net, a, b = connected(transport)
+    start = net.now
+    b.host.sleep(20.0)
+    a.send(b"good morning")
+    net.run(until=start + 19)
+    assert b.heard == []
+    net.run(until=start + 60)
+    assert b.stream(ACCEPTED) == b"good morning"
+
+
+def test_timers_of_a_host_that_sleeps_wait_for_it():
+    net, a, _ = world(trace=1000)
+    net.drop = lambda packet: True
+    a.open()
+    a.open(2, Transport.DTLS)
+    net.run(until=0.5)
+    a.host.sleep(50.0)
+    net.run(until=50)
+    assert a.heard == []
+    assert [passage.time for passage in net.packets if passage.fate is Fate.SENT] == [0.0, 0.0]
+    net.run(until=60)
+    assert (failures(a), a.times) == ([SocketErrorKind.TIMEOUT] * 2, [50.5] * 2)
+
+
 # ---------------------------------------------------------------- on the way
 
 

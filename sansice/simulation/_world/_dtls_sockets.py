@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sansice._timers import Timers
-from sansice.machine import Address, CloseMode, IcmpError, SocketError, SocketErrorKind, SocketId, TlsOptions
+from sansice.machine import Address, CloseMode, IcmpError, OpenSocket, SocketError, SocketErrorKind, SocketId
 
 from ._dtls import (
     DtlsClientSession,
@@ -42,15 +42,16 @@ class DtlsSocket(abc.ABC):
         is_open: until it is closed.
     """
 
-    __slots__ = ("_due", "_interface", "_sockets", "id", "is_open", "local")
+    __slots__ = ("_due", "_interface", "_sockets", "_whole", "id", "is_open", "local")
 
     local: Address
     _interface: Interface
 
-    def __init__(self, sockets: Sockets, id: SocketId) -> None:
-        self.id: SocketId = id
+    def __init__(self, sockets: Sockets, action: OpenSocket) -> None:
+        self.id: SocketId = action.socket
         self.is_open: bool = False
         self._sockets = sockets
+        self._whole = action.options.dont_fragment
         self._due = math.inf
 
     @property
@@ -111,13 +112,15 @@ class DtlsSocket(abc.ABC):
         self._sockets.host.unbind(self.local, self, self.id)
 
     def _transmit(self, destination: Address, data: bytes) -> None:
-        self._sockets.host.send(self._interface, Packet(self.local, destination, data))
+        packet = Packet(self.local, destination, data, dont_fragment=self._whole)
+        if not self._sockets.host.send(self._interface, packet):
+            self._sockets.node.refused += 1
 
     def _at(self, deadline: float) -> None:
         # As in `Node.arm`: a deadline that moves away costs no entry in the heap.
         if deadline < self._due:
             self._due = deadline
-            self._sockets.clock.at(deadline, self._wake, deadline)
+            self._sockets.host.at(deadline, self._wake, deadline)
 
     @abc.abstractmethod
     def deadline(self) -> float:
@@ -142,11 +145,12 @@ class DtlsClient(DtlsSocket):
 
     __slots__ = ("_began", "_remote", "_session")
 
-    def __init__(self, sockets: Sockets, id: SocketId, remote: Address, expected: str, alpn: Sequence[str]) -> None:
-        super().__init__(sockets, id)
+    def __init__(self, sockets: Sockets, action: OpenSocket, remote: Address, expected: str) -> None:
+        super().__init__(sockets, action)
         self._remote = remote
         self._began = sockets.clock.now
-        self._session = DtlsClientSession(sockets.random(f"DTLS hello of socket {id}"), expected, alpn)
+        alpn = action.options.tls.alpn if action.options.tls is not None else ()
+        self._session = DtlsClientSession(sockets.random(f"DTLS hello of socket {self.id}"), expected, alpn)
 
     def opened(self) -> None:
         """Send the first message."""
@@ -242,11 +246,11 @@ class DtlsListener(DtlsSocket):
     A peer has no state here until it has returned the cookie that was sent to its address (RFC 6347 4.2.1).
     """
 
-    __slots__ = ("_drawn", "_handshakes", "_key", "_key_before", "_key_until", "_options", "_peers", "_timers")
+    __slots__ = ("_alpn", "_drawn", "_handshakes", "_key", "_key_before", "_key_until", "_peers", "_timers")
 
-    def __init__(self, sockets: Sockets, id: SocketId, options: TlsOptions) -> None:
-        super().__init__(sockets, id)
-        self._options = options
+    def __init__(self, sockets: Sockets, action: OpenSocket) -> None:
+        super().__init__(sockets, action)
+        self._alpn = action.options.tls.alpn if action.options.tls is not None else ()
         self._drawn = 0
         self._key = self._key_before = b""
         self._key_until = -math.inf
@@ -340,7 +344,7 @@ class DtlsListener(DtlsSocket):
             self._count("DTLS: failed")
             return
         self._make_room()
-        session = DtlsServerSession(self._sockets.random(f"DTLS hello to {source}"), names, self._options.alpn)
+        session = DtlsServerSession(self._sockets.random(f"DTLS hello to {source}"), names, self._alpn)
         session.answer(hello, now=now)
         self._peers[source] = peer = _Peer(session, hello, now)
         self._handshakes[source] = None

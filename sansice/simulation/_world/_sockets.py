@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from sansice.driver import AcceptedIds, Driver
-from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId, TlsOptions, Transport
+from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
 
 from ._clock import Clock
 from ._dtls_sockets import DtlsClient, DtlsListener, DtlsSocket
@@ -174,10 +174,9 @@ class Sockets:
     def _open_dtls(self, action: OpenSocket, bind: Address) -> None:
         sock: DtlsSocket
         if action.remote is not None:
-            options = action.options.tls or TlsOptions()
-            sock = DtlsClient(self, action.socket, action.remote, _expected(action, action.remote), options.alpn)
+            sock = DtlsClient(self, action, action.remote, _expected(action, action.remote))
         elif self._has_certificate(action):
-            sock = DtlsListener(self, action.socket, action.options.tls or TlsOptions())
+            sock = DtlsListener(self, action)
         else:
             return
         bound = self.host.bind(sock, action.socket, bind)

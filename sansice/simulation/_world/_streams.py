@@ -237,9 +237,8 @@ class Stream:
         return self._random.random()
 
     def _read_later(self, pause: float) -> None:
-        clock = self._sockets.clock
-        self._reads_at = clock.now + pause
-        clock.at(self._reads_at, self._read_now, self._reads_at)
+        self._reads_at = self._sockets.clock.now + pause
+        self._sockets.host.at(self._reads_at, self._read_now, self._reads_at)
 
     def _read_now(self, at: float) -> None:
         if at == self._reads_at:
@@ -419,10 +418,9 @@ class Stream:
         sockets.lingering.pop(self, None)
 
     def _at(self, wait: float) -> None:
-        clock = self._sockets.clock
-        self._due = clock.now + wait
+        self._due = self._sockets.clock.now + wait
         if wait != math.inf:
-            clock.at(self._due, self._expire, self._due)
+            self._sockets.host.at(self._due, self._expire, self._due)
 
 
 # What is counted of an accepted connection that the machine never heard of.

@@ -242,7 +242,7 @@ class TcpConnection:
 
     def _await_end(self) -> None:
         if self.state is TcpState.FIN_WAIT_2 and self.user is NOBODY:
-            self._ports.clock.at(self._ports.clock.now + ORPHAN_TIMEOUT, self._give_up_orphan, None)
+            self._ports.at(self._ports.clock.now + ORPHAN_TIMEOUT, self._give_up_orphan, None)
 
     def _give_up_orphan(self, _: object) -> None:
         if self.state is TcpState.FIN_WAIT_2:
@@ -415,7 +415,7 @@ class TcpConnection:
         deadline = self._sending.deadline
         if deadline < self._scheduled:
             self._scheduled = deadline
-            self._ports.clock.at(deadline, self._fire, deadline)
+            self._ports.at(deadline, self._fire, deadline)
 
     def _fire(self, deadline: float) -> None:
         if deadline != self._scheduled:

@@ -85,14 +85,16 @@ class TcpPorts:
 
     Attributes:
         clock: virtual time.
+        at: see `Host.at`.
     """
 
-    __slots__ = ("_connections", "_drawn", "_holders", "_host", "_listeners", "_resting", "_world", "clock")
+    __slots__ = ("_connections", "_drawn", "_holders", "_host", "_listeners", "_resting", "_world", "at", "clock")
 
     def __init__(self, host: Host, world: World) -> None:
         self.clock: Clock = world.clock
         self._host = host
         self._world = world
+        self.at = host.at
         self._connections: dict[tuple[Address, Address], TcpConnection] = {}
         self._listeners: dict[Address, list[TcpListener]] = {}
         self._holders: dict[Address, list[TcpConnection | TcpListener]] = {}
