@@ -54,7 +54,7 @@ def test_scene_of_a_cell_ends_as_it_says():
 
 
 def test_median_is_over_the_seeds_from_the_first_on():
-    setups = [simulate(matrix_scene("open", "open"), seed=seed).setup_ms for seed in (4, 5, 6)]
+    setups = [simulate(matrix_scene("open", "open"), seed=seed).setup_ms or 0.0 for seed in (4, 5, 6)]
     assert next(matrix(runs=3, first_seed=4)).median_setup_ms == sorted(setups)[1]
 
 

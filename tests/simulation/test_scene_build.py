@@ -3,7 +3,8 @@
 import attrs
 import pytest
 
-from sansice import Address
+from sansice import Address, AddressRecord, RecordKind, ResolveError
+from sansice.ice import CandidateType
 from sansice.simulation import (
     AgentSpec,
     Expectation,
@@ -106,8 +107,8 @@ def test_interface_that_is_not_up_is_no_candidate():
         HostSpec("bob", "192.168.1.2", behind="home B"),
     )
     run = simulate(two_homes(hosts=hosts))
-    bases = {candidate.address.host for candidate in run.agents["alice"].local_candidates if candidate.type.value == "host"}
-    assert bases == {"192.168.1.2"}
+    hosts = [candidate for candidate in run.agents["alice"].local_candidates if candidate.type is CandidateType.HOST]
+    assert [str(candidate.address).partition(":")[0] for candidate in hosts] == ["192.168.1.2"]
 
 
 def test_server_stands_where_it_says_with_its_port():
@@ -159,6 +160,25 @@ def test_hosts_on_two_floors_reach_each_other_over_the_router():
     run = simulate(upstairs)
     assert run.pair_types == ("host-host",)
     assert run.setup_ms is not None and run.setup_ms > 1000.0  # over the router's slow access
+
+
+def test_host_with_nothing_but_ipv6_is_told_names_by_the_nat64_in_front_of_it():
+    scene = two_homes(
+        nats=(NatSpec("home A", "203.0.113.1", nat64="64:ff9b::/96"), NatSpec("home B", "198.51.100.1")),
+        hosts=(
+            HostSpec("alice", "2001:db8:a::2", behind="home A"),
+            HostSpec("bob", "2001:db8:b::2", behind="home B"),
+            HostSpec("printer", ("2001:db8:a::3", "192.168.1.3"), behind="home A"),
+        ),
+        names=(NameSpec("stun.example.org", "192.0.2.9"),),
+    )
+    hosts = scene.build().hosts
+    answers = {name: hosts[name].names.look_up("stun.example.org", RecordKind.AAAA)[1] for name in ("alice", "bob", "printer")}
+    assert answers == {
+        "alice": (AddressRecord("64:ff9b::c000:209"),),
+        "bob": ResolveError.NOT_FOUND,
+        "printer": ResolveError.NOT_FOUND,
+    }
 
 
 @pytest.mark.parametrize("order", [1, -1])

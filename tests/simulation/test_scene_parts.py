@@ -20,6 +20,7 @@ from sansice.simulation import (
     NatKind,
     NatSpec,
     Pooling,
+    RouterSpec,
     Scene,
     SegmentSpec,
     StunServerSpec,
@@ -69,6 +70,13 @@ def test_firewall_is_a_preset_or_a_kind():
     assert FirewallSpec("gate", "udp-blocked").firewall_kind.rules
     assert NatSpec("home", "203.0.113.1", firewall=kind).routed_kind is kind
     assert NatSpec("home", "203.0.113.1").routed_kind is None
+
+
+def test_scene_knows_what_is_between_hosts_and_the_internet():
+    scene = two_homes(segments=(SegmentSpec("cellar"),), routers=(RouterSpec("core"),), firewalls=(FirewallSpec("gate"),))
+    assert [spec.name for spec in scene.barriers] == ["home A", "home B", "gate"]
+    assert [spec.name for spec in scene.crossings] == ["cellar", "core", "home A", "home B", "gate"]
+    assert [spec.name for spec in scene.services] == ["stun"]
 
 
 REFUSED = {

