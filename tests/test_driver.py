@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sansice.driver import AcceptedIds, Driver, EventQueueBase, clock
+from sansice.driver import AcceptedIds, Driver, EventQueueBase, NoRecorder, clock
 from sansice.machine import (
     Action,
     Address,
@@ -311,3 +311,15 @@ def test_closing_a_queue_wakes_whoever_waits():
 def test_a_queue_of_no_runtime_wakes_nobody():
     with pytest.raises(NotImplementedError):
         EventQueueBase().put(Word())
+
+
+def test_a_machine_that_nobody_records_is_constructed_as_it_is() -> None:
+    class Named(Machine):
+        def __init__(self, name: str, *, shout: bool) -> None:
+            super().__init__()
+            self.name = name.upper() if shout else name
+
+    recorder = NoRecorder()
+    machine = recorder.make(Named, "me", shout=True)
+    assert (type(machine), machine.name) == (Named, "ME")
+    recorder.close()
