@@ -445,3 +445,13 @@ def test_what_is_asked_of_a_packet_stays_through_a_translation():
     left = wires.out(udp(INNER, SERVER)._replace(dont_fragment=True))
     assert left.dont_fragment
     assert wires.into(udp(SERVER, left.source)._replace(dont_fragment=True)).dont_fragment
+
+
+def test_too_big_for_a_link_outside_is_told_inside_in_its_words():
+    wires = nat_wires(link=Link(mtu=1280))
+    told = wires.turn(udp(INNER, SERVER, bytes(1400))._replace(dont_fragment=True))
+    assert (told.destination, told.quoted, told.icmp) == (INNER, SERVER, IcmpError(3, 4, mtu=1280))
+    wires.inside[INNER.host].send(udp(INNER, SERVER, bytes(1400)))
+    first, second = wires.heard(SERVER.host)
+    assert first.source == wires.box.mappings[0].outer
+    assert second.source == Address("203.0.113.1", 0)
