@@ -22,6 +22,7 @@ BENCHMARKS = {
     "codec": "bench._codec",
     "connect": "bench._connect",
     "imports": "bench._imports",
+    "simulation": "bench._simulation",
     "recording": "bench._recording",
     "stun": "bench._stun",
 }
