@@ -29,6 +29,8 @@ from ._world._router import Router
 from ._world._segment import Place, Segment
 from ._world._world import World
 
+_COMMONEST = NatKind()
+
 
 class Network:
     """A world in a box: an Internet, what is attached to it, and virtual time.
@@ -235,14 +237,15 @@ class Network:
             "alg": alg,
             "pooling": pooling,
         }
-        kind = kind or (NatKind() if preset is None else nat_kind(preset))
+        changes = {key: value for key, value in asked.items() if value is not None}
+        kind = kind or (_COMMONEST if preset is None else nat_kind(preset))
         self._nats += 1
         return Nat(
             self._world,
             name if name is not None else f"NAT {self._nats}",
             addresses,
             behind if behind is not None else self.internet,
-            kind=attrs.evolve(kind, **{key: value for key, value in asked.items() if value is not None}),
+            kind=attrs.evolve(kind, **changes) if changes else kind,
             forwards=forwards,
             firewall=firewall_kind(firewall) if isinstance(firewall, str) else firewall,
             nat64=Nat64Prefix(nat64) if isinstance(nat64, str) else nat64,

@@ -72,7 +72,8 @@ class Nat:
         self._world = world
         self.name: str = name
         self.kind: NatKind = kind
-        self._families = translators(world, name, addresses, kind, tuple(forwards))
+        families = outer_addresses(name, addresses)
+        self._families = translators(world, name, families, kind, tuple(forwards))
         if nat64 is not None and (False not in self._families or True in self._families):
             raise ValueError(f"{name}: NAT64 needs outer addresses of IPv4, and of IPv4 alone")
         self.nat64: Nat64Prefix | None = nat64
@@ -84,7 +85,7 @@ class Nat:
         self._outside = outside
         self._waiting_syns = 0
         self._boots = 0
-        for hosts in outer_addresses(name, addresses).values():
+        for hosts in families.values():
             for host in hosts:
                 outside.attach(host, self._outer_interface)
         self.inside.gateway = self._inner_interface

@@ -14,14 +14,13 @@ from ._translator import Translator
 
 
 def translators(
-    world: World, name: str, addresses: Sequence[str], kind: NatKind, forwards: Sequence[Forward]
+    world: World, name: str, families: dict[bool, list[str]], kind: NatKind, forwards: Sequence[Forward]
 ) -> dict[bool, Translator]:
-    """What translates each family of which there is an outer address, by whether it is IPv6.
+    """What translates each family of `outer_addresses`.
 
     Raises:
-        ValueError: no address, one twice, several that nothing says how to share, or a forward from elsewhere.
+        ValueError: several addresses that nothing says how to share, or a forward from elsewhere.
     """
-    families = outer_addresses(name, addresses)
     _check_forwards(name, [host for hosts in families.values() for host in hosts], forwards)
     quota = Quota(kind.max_mappings, kind.max_mappings_per_host)
     return {

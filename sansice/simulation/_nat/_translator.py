@@ -28,24 +28,36 @@ class Translator:
 
     Attributes:
         own: the outer addresses.
-        udp, tcp: the translations.
+        udp: the translations of UDP.
     """
 
-    __slots__ = ("_alg", "_icmp", "_incoming", "_outgoing", "_timed", "own", "tcp", "udp")
+    __slots__ = ("_alg", "_forwards", "_icmp", "_incoming", "_outgoing", "_setting", "_tcp", "_timed", "own", "udp")
 
     def __init__(self, setting: Setting, own: Sequence[str], forwards: Sequence[Forward] = ()) -> None:
         kind, clock = setting.kind, setting.world.clock
         self.own: frozenset[str] = frozenset(own)  # only ever asked for membership
         self._timed = _udp_table(setting)
         self.udp: Table = self._timed
-        self.tcp: Table = Connections(setting, "tcp") if kind.tracking is Tracking.CONNECTIONS else TcpMappings(setting)
+        self._setting = setting
+        self._forwards = forwards
+        # Made when the first segment comes: most worlds have many NATs and no TCP.
+        self._tcp: Table | None = None
         if forwards:
             self.udp = ForwardedTable(self.udp, [forward for forward in forwards if "udp" in forward.protocols])
-            self.tcp = ForwardedTable(self.tcp, [forward for forward in forwards if "tcp" in forward.protocols])
         self._alg = kind.alg
         self._icmp = kind.icmp
         self._outgoing = Fragments(clock, kind.fragments, self.outward)
         self._incoming = Fragments(clock, kind.fragments, self.inward)
+
+    @property
+    def tcp(self) -> Table:
+        """The translations of TCP."""
+        if self._tcp is None:
+            tracks = self._setting.kind.tracking is Tracking.CONNECTIONS
+            self._tcp = Connections(self._setting, "tcp") if tracks else TcpMappings(self._setting)
+            if self._forwards:
+                self._tcp = ForwardedTable(self._tcp, [forward for forward in self._forwards if "tcp" in forward.protocols])
+        return self._tcp
 
     @property
     def lifetime(self) -> float:
@@ -93,12 +105,14 @@ class Translator:
     def mappings(self) -> Iterator[NatMapping]:
         """What lives at present, forwards left out."""
         yield from self.udp.mappings()
-        yield from self.tcp.mappings()
+        if self._tcp is not None:
+            yield from self._tcp.mappings()
 
     def clear(self) -> None:
         """Forget everything that packets taught."""
         self.udp.clear()
-        self.tcp.clear()
+        if self._tcp is not None:
+            self._tcp.clear()
         self._outgoing.clear()
         self._incoming.clear()
 
