@@ -66,11 +66,18 @@ def test_any_address_is_the_first_of_the_remotes_family(any_address, remote, loc
     assert node.sockets == {SOCKET: Address(local, 5)}
 
 
-def test_any_address_without_one_of_the_family_or_without_a_remote_is_unavailable():
+@pytest.mark.parametrize("transport", Transport)
+def test_any_address_without_a_route_to_the_remote_is_a_network_out_of_reach(transport):
     node = Network().host("A", A).run(Peer(A))
-    for number, (host, remote) in enumerate([(ANY_IPV6, Address("2001:db8::b", 1)), (ANY_IPV4, None)], start=7):
-        node.call(perform(node), OpenSocket(SocketId(number), Transport.UDP, Address(host, 5), remote))
-    assert failed(node) == [SocketErrorKind.ADDRESS_UNAVAILABLE] * 2
+    node.call(perform(node), OpenSocket(SocketId(7), transport, Address(ANY_IPV6, 5), Address("2001:db8::b", 1)))
+    assert failed(node) == [SocketErrorKind.UNREACHABLE]
+    assert node.events[-1][1].error.text == "network unreachable: A has no route to 2001:db8::b"
+
+
+def test_any_address_without_a_remote_is_unavailable():
+    node = Network().host("A", A).run(Peer(A))
+    node.call(perform(node), OpenSocket(SocketId(7), Transport.UDP, Address(ANY_IPV4, 5)))
+    assert failed(node) == [SocketErrorKind.ADDRESS_UNAVAILABLE]
 
 
 def perform(node):

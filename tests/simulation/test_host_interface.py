@@ -268,7 +268,7 @@ class TestRouting:
         assert node.sockets[SocketId(3)] == Address("192.168.9.2", 5)
         failed = node.events[-1][1]
         assert isinstance(failed, Failed)
-        assert failed.error.kind is SocketErrorKind.ADDRESS_UNAVAILABLE
+        assert failed.error.kind is SocketErrorKind.UNREACHABLE
 
     def test_a_route_that_is_no_prefix_is_refused(self):
         host = self.build()

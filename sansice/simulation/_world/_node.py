@@ -20,6 +20,7 @@ from sansice.machine import (
     Resolve,
     ResolveError,
     SocketError,
+    SocketErrorKind,
     SocketId,
     Transport,
 )
@@ -172,24 +173,31 @@ class Node:
         others = self._others
         if action.socket in self._sockets or (others is not None and action.socket in others):
             raise SimulationError(f"{type(self.machine).__name__} on {self.host.name} opens socket {action.socket} twice")
+        bind = self._local(action)
+        if isinstance(bind, SocketError):
+            self.driver.socket_failed(action.socket, bind)
+            return
         if action.transport is not Transport.UDP:
             if others is None:
                 others = self._others = Sockets(self, self._world)
-            others.open(action, self._local(action))
+            others.open(action, bind)
             return
-        bound = self.host.bind(self, action.socket, self._local(action), action.options)
+        bound = self.host.bind(self, action.socket, bind, action.options)
         if isinstance(bound, SocketError):
             self.driver.socket_failed(action.socket, bound)
             return
         self._sockets[action.socket] = (*bound, action.options.dont_fragment)
         self.driver.socket_opened(action.socket, bound[0])
 
-    def _local(self, action: OpenSocket) -> Address:
+    def _local(self, action: OpenSocket) -> Address | SocketError:
         host, port = action.bind
-        if action.remote is None or host not in (ANY_IPV4, ANY_IPV6) or action.remote.is_ipv6 != (host == ANY_IPV6):
+        if action.remote is None or host not in (ANY_IPV4, ANY_IPV6):
             return action.bind
         interface = self.host.route(action.remote.host)
-        return action.bind if interface is None else Address(interface.address, port)
+        if interface is None:
+            text = f"network unreachable: {self.host.name} has no route to {action.remote.host}"
+            return SocketError(SocketErrorKind.UNREACHABLE, text)
+        return Address(interface.address, port)
 
     def close_socket(self, socket: SocketId, mode: CloseMode) -> None:
         """Free the port; what is under way to it meets a closed port."""
