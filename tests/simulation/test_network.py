@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,58 @@ def test_a_session_is_the_same_byte_for_byte_whatever_the_hash_seed():
     }
     assert len(printed) == 1
     assert int(printed.pop().split()[0]) > 100
+
+
+BUSY = """
+import hashlib
+from sansice.machine import Address, OpenSocket, SendDatagram, SocketId, SocketOptions, Transport
+from sansice.simulation import Bursts, Link, Network
+from simulation._machines import Peer
+
+net = Network(seed=5, latency=0.02, jitter=0.02, duplication=0.1)
+digest, lines = hashlib.sha256(), []
+net.watch(lambda passage: lines.append(repr(passage)))
+server = net.host("server", "192.0.2.1", "2001:db8::1", downlink=Link(bandwidth=1e6, queue=20_000, mtu=1400))
+servers = [server.run(Peer(address, 1, echo=True)) for address in server.addresses]
+router = net.router("core", link=Link(bursts=Bursts.of(loss=0.1, length=3)))
+router.refuse("198.51.100.0/24")
+members = []
+for n in (1, 2):
+    lan = net.segment(f"LAN {n}", f"10.{n}.0.0/16", f"2001:db8:{n}::/48", behind=router, link=Link(mtu=1300))
+    for k in range(5):
+        host = net.host(f"host {n} {k}", f"10.{n}.0.{k + 2}", f"2001:db8:{n}::{k + 2}", behind=lan)
+        options = SocketOptions(multicast_groups=("224.0.0.251",), reuse_port=True)
+        for address in host.addresses:
+            node = host.run(Peer(address))
+            if ":" not in address:
+                action = OpenSocket(SocketId(2), Transport.UDP, Address(address, 5353), None, options)
+                node.call(node.machine.do, action, SendDatagram(SocketId(2), Address("224.0.0.251", 5353), b"who?"))
+                node.call(node.machine.send, Address("198.51.100.1", 9), b"refused")
+            for size in (10, 1000, 3000):
+                to = Address("2001:db8::1" if ":" in address else "192.0.2.1", 1)
+                node.call(node.machine.send, to, bytes(size))
+        net.at(0.5 + k / 100, host.interface(host.addresses[0]).down)
+        net.at(0.6, lambda host=host: host.sleep(0.5))
+net.run()
+print(len(lines), len(net.lost), hashlib.sha256("".join(lines).encode()).hexdigest())
+"""
+
+
+def test_queues_bursts_fragments_groups_and_routers_are_the_same_byte_for_byte_whatever_the_hash_seed():
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", BUSY],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "4294967295")
+    }
+    assert len(printed) == 1
+    lines, losses, _ = printed.pop().split()
+    assert int(lines) > 500
+    assert int(losses) >= 5
 
 
 def test_without_a_trace_nothing_is_kept():
