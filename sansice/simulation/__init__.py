@@ -13,6 +13,7 @@ from ._exploration._evidence import End as End, InputKind as InputKind, Moment a
 from ._exploration._explore import DepthCoverage as DepthCoverage, Exploration as Exploration, explore as explore
 from ._exploration._invariant import Harm as Harm, Invariant as Invariant, MakeInvariant as MakeInvariant
 from ._exploration._invariants import INVARIANTS as INVARIANTS
+from ._exploration._scenes import scene_arena as scene_arena
 from ._exploration._trial import Breach as Breach, Run as Run
 from ._library._library import scene as scene, scenes as scenes
 from ._library._matrix import (
@@ -48,6 +49,16 @@ from ._nat._nat import Nat as Nat
 from ._nat._nat64 import Nat64Prefix as Nat64Prefix
 from ._nat._presets import FIREWALL_PRESETS as FIREWALL_PRESETS, NAT_PRESETS as NAT_PRESETS
 from ._network import Network as Network
+from ._oracle._compare import disagreement as disagreement
+from ._oracle._predict import predict as predict
+from ._oracle._prediction import (
+    OracleRule as OracleRule,
+    PredictedCouple as PredictedCouple,
+    PredictedOutcome as PredictedOutcome,
+    PredictedPair as PredictedPair,
+    Prediction as Prediction,
+)
+from ._oracle._random_scene import Choose as Choose, random_scene as random_scene
 from ._recording._difference import FieldDifference as FieldDifference, ReplayDifference as ReplayDifference
 from ._recording._file import RecordingFile as RecordingFile
 from ._recording._format import RecordingError as RecordingError
@@ -115,3 +126,5 @@ from ._world._proxy import ForwardProxy as ForwardProxy
 from ._world._reads import StreamReads as StreamReads
 from ._world._router import Router as Router
 from ._world._segment import Interface as Interface, Place as Place, Segment as Segment
+from ._world._tcp import TcpConnection as TcpConnection, TcpState as TcpState, TcpUser as TcpUser
+from ._world._tcp_ports import TcpAcceptor as TcpAcceptor, TcpListener as TcpListener, TcpPorts as TcpPorts
