@@ -155,6 +155,34 @@ def test_a_full_disk_ends_the_recording_and_not_the_program():
     assert disk.is_closed
 
 
+def test_what_cannot_be_recorded_ends_the_recording_and_not_the_program():
+    disk = Disk()
+    _, echo = echo_on(disk)
+    thing = object()
+    assert echo.say(thing, now=1.0) is thing
+    stored = read_recording_untrusted(disk.data)
+    assert stored.ending == "say() cannot be recorded: builtins:object is not a value that can be recorded"
+    assert not stored.is_cut
+
+
+def test_an_answer_that_cannot_be_recorded_ends_the_recording_and_not_the_program():
+    disk = Disk()
+    file = RecordingFile(disk)
+    allows = file.tap.policy("allows", object)
+    assert type(allows()) is object
+    assert read_recording_untrusted(disk.data).ending.startswith("what allows answers cannot be recorded: ")
+
+
+def test_a_machine_that_is_made_for_a_recording_that_has_ended_is_not_recorded():
+    disk = Disk()
+    file = RecordingFile(disk)
+    file.close()
+    data = disk.data
+    echo = Recorded(Echo(), file)
+    assert echo.say("hello", now=1.0) == "hello"
+    assert disk.data == data
+
+
 def test_closing_twice_is_closing_once():
     disk = Disk()
     file, _ = echo_on(disk)

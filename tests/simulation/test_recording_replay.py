@@ -1,11 +1,12 @@
 """Replaying step by step, from files, and what is shown where a machine does something else."""
 
 import json
+from typing import NamedTuple
 
 import pytest
 
 from sansice.ice import Description, IceAgent, IceServer
-from sansice.machine import Address, Machine, SendDatagram, SocketId, Transport
+from sansice.machine import Address, Machine, SendDatagram, SendStream, SocketId, Transport
 from sansice.simulation import (
     Made,
     Network,
@@ -19,6 +20,9 @@ from sansice.simulation import (
     replay,
     replay_file,
 )
+from sansice.simulation._recording._difference import differences
+from sansice.simulation._recording._sink import Sink
+from sansice.simulation._recording._values import to_json
 from sansice.stun import (
     PENDING,
     BehaviorDiscovery,
@@ -34,6 +38,11 @@ from sansice.stun import (
 )
 
 ONE, HERE = SocketId(1), Address("192.0.2.1", 1)
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
 
 
 class Counter(Machine):
@@ -105,6 +114,30 @@ def test_a_difference_shows_the_state_before_it_and_each_field():
     assert "the state before it:\n  broken: " in str(found.value)
     assert '  destination.host: recorded "192.0.2.1", replayed "192.0.2.9"' in str(found.value)
     assert "  data: 1 and 2 bytes, from byte 0 on: recorded 02, replayed 99 98" in str(found.value)
+
+
+def test_differences_are_named_as_a_person_names_the_place():
+    def paths(expected, actual):
+        return [str(one) for one in differences(to_json(expected, strict=False), to_json(actual, strict=False))]
+
+    assert paths({"a": 1}, {"a": 2}) == ['["a"]: recorded 1, replayed 2']
+    assert paths({"a": 1}, {"b": 1}) == ['["a"]: recorded 1, replayed null', '["b"]: recorded null, replayed 1']
+    assert paths((1, [2, 3]), (1, [2, 4])) == ["[1][1]: recorded 3, replayed 4"]
+    assert paths(b"abcd", b"ab") == [": 4 and 2 bytes, from byte 2 on: recorded 61 62 63 64, replayed 61 62"]
+    assert paths(b"a" * 20, b"a" * 18 + b"bb") == [
+        ": 20 bytes, from byte 18 on: recorded 61 61 61 61 61 61 61 61 61 61, replayed 61 61 61 61 61 61 61 61 62 62"
+    ]
+    assert paths(Transport.UDP, Transport.TCP) == [
+        ': recorded {"enum": "sansice.machine:Transport", "name": "UDP"}, '
+        'replayed {"enum": "sansice.machine:Transport", "name": "TCP"}'
+    ]
+    assert paths(SendDatagram(ONE, HERE, b""), SendDatagram(ONE, HERE._replace(port=2), b"")) == [
+        "destination.port: recorded 1, replayed 2"
+    ]
+    assert paths(1, True) == [": recorded 1, replayed true"]
+    assert paths("x" * 1000, "y")[0].endswith('... (1002 characters), replayed "y"')
+    assert paths(HERE, SendStream(ONE, b"")) != []
+    assert paths(Pair(1, 2), Pair(1, 3)) == ["[1]: recorded 2, replayed 3"]
 
 
 def test_a_factory_that_does_not_make_the_same_machine_twice_is_said_to():
@@ -366,3 +399,11 @@ def test_a_key_is_a_secret_wherever_it_is():
     assert keys["fields"]["short_term"] == {"secret": {"key": b"key".hex()}}
     assert keys["fields"]["md5"] is None
     assert other == {"secret": {"key": b"other".hex()}}
+
+
+def test_a_recording_must_say_where_it_is_written():
+    sink = Sink()
+    with pytest.raises(NotImplementedError):
+        sink.begin("", (), {})
+    with pytest.raises(NotImplementedError):
+        sink.end(None, None, "", [], 0.0)

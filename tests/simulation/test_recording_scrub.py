@@ -9,6 +9,7 @@ from sansice.ice import Credentials, Description, IceAgent
 from sansice.machine import Address, Machine, SendDatagram, SocketId, Transport
 from sansice.simulation import (
     Network,
+    Recorded,
     Recording,
     RecordingFile,
     ReplayDifference,
@@ -20,22 +21,29 @@ from sansice.simulation import (
     scrub_file,
 )
 from sansice.stun import (
+    DATA,
     NONCE,
+    SOFTWARE,
     BindingLookup,
     Listener,
     LongTermCredentials,
+    MessageClass,
+    Method,
+    RequestReceived,
     ServerAuthentication,
     ShortTermCredentials,
     ShortTermServerAuthentication,
     StaticUsers,
     StunServer,
+    TransactionId,
     decode_untrusted,
+    encode,
     long_term_key,
     short_term_key,
 )
 
 ONE, HERE = SocketId(1), Address("192.0.2.1", 1)
-DATA = b"\x80 what the two said to each other"
+SAID = b"\x80 what the two said to each other"
 
 
 def forms_of(secret):
@@ -68,7 +76,7 @@ def session(make, credentials=(None, None)):
     assert net.run(until=60.0, when=lambda: all(agent.selected_pair for agent in agents))
     for _ in range(20):
         for node, agent in zip(nodes, agents, strict=True):
-            node.call(agent.send, DATA, stream=0, component=1)
+            node.call(agent.send, SAID, stream=0, component=1)
         net.run(until=net.now + 1.0)
     for node, agent in zip(nodes, agents, strict=True):
         node.call(agent.close)
@@ -80,7 +88,7 @@ def session(make, credentials=(None, None)):
 
 def test_a_scrubbed_session_replays_and_has_neither_passwords_nor_data():
     agents, recordings = session(lambda name, entropy: Recording(entropy))
-    secrets = [agents[0].credentials.pwd, agents[1].credentials.pwd, DATA[1:]]
+    secrets = [agents[0].credentials.pwd, agents[1].credentials.pwd, SAID[1:]]
     for agent, recording in zip(agents, recordings, strict=True):
         # The peer's password is there, or looking for it would show nothing; the agent's own is there as entropy only.
         assert len(leaks(recording, secrets)) == 2
@@ -138,11 +146,11 @@ def test_scrubbing_tells_nothing_of_the_secret():
 
 def test_a_scrubbed_file_replays_and_no_secret_is_in_it(tmp_path):
     agents, files = session(lambda name, entropy: RecordingFile(tmp_path / name, entropy=entropy))
-    secrets = [agents[0].credentials.pwd, agents[1].credentials.pwd, DATA[1:]]
+    secrets = [agents[0].credentials.pwd, agents[1].credentials.pwd, SAID[1:]]
     for name, file in zip("AB", files, strict=True):
         file.close()
         scrub_file(tmp_path / name, tmp_path / "scrubbed")
-        assert leaks((tmp_path / name).read_bytes(), [DATA[1:]])
+        assert leaks((tmp_path / name).read_bytes(), [SAID[1:]])
         assert leaks((tmp_path / "scrubbed").read_bytes(), secrets) == []
         assert replay_file(tmp_path / "scrubbed").same
         old, new = read_recording(tmp_path / name), read_recording(tmp_path / "scrubbed")
@@ -274,6 +282,49 @@ def test_a_machine_of_others_is_scrubbed_with_its_factory():
     assert leaks(scrubbed, [password, "a word"]) == []
     assert scrubbed.steps[1].keywords["to"] == replay(scrubbed, Chat).credentials.pwd
     assert scrubbed.steps[3].raised == "ValueError: no"
+
+
+def test_a_machine_that_was_made_elsewhere_is_scrubbed_with_its_factory_too():
+    recording = Recording()
+    chat = Recorded(Chat(recording.tap), recording)
+    chat.say(b"a word", now=1.0)
+    scrubbed = scrub(recording, Chat)
+    assert scrubbed.made is None
+    assert leaks(scrubbed, ["a word"]) == []
+
+
+def test_what_an_application_answers_is_scrubbed_inside_of_its_arguments():
+    net = Network(seed=4)
+    outside = net.host("server", "198.51.100.9")
+    recording = Recording(outside.entropy)
+    server = recording.make(StunServer, methods=[Method.ALLOCATE])
+    outside.run(server).call(server.start, [Listener(Transport.UDP, Address("198.51.100.9", 3478))])
+    request = encode(Method.ALLOCATE, MessageClass.REQUEST, TransactionId(bytes(12)), [(DATA, b"said in secret")])
+    server.handle_datagrams(ONE, [(HERE, request)], now=net.now)
+    received = next(output for output in server.take_outputs() if isinstance(output, RequestReceived))
+    server.respond(received, [(SOFTWARE, "x")], now=net.now)
+    assert leaks(recording, [b"said in secret"])
+    scrubbed = scrub(recording)
+    assert leaks(scrubbed, [b"said in secret"]) == []
+    assert replay(scrubbed).stats.responses == 1
+
+
+def test_a_stream_that_is_no_stun_is_blanked():
+    class Reader(Machine):
+        def __init__(self, entropy):
+            super().__init__()
+
+        def handle_stream_data(self, socket, data, *, now):
+            self._outputs.append(SendDatagram(ONE, HERE, data))
+
+    recording = Recording()
+    reader = recording.make(Reader)
+    request = encode(Method.BINDING, MessageClass.REQUEST, TransactionId(bytes(12)))
+    for piece in (request[:7], request[7:] + b"GET /secret", b" HTTP/1.1", b""):
+        reader.handle_stream_data(ONE, piece, now=1.0)
+    scrubbed = scrub(recording, Reader)
+    told = b"".join(bytes.fromhex(step.arguments[1]["bytes"]) for step in scrubbed.steps[1:])
+    assert told == request + bytes([64]) + bytes(19)
 
 
 def test_a_machine_that_does_something_else_without_its_data_is_named():

@@ -24,8 +24,20 @@ from sansice.machine import (
     SocketOptions,
     Transport,
 )
-from sansice.simulation._recording._values import Opaque, from_json, to_json
-from sansice.stun import MessageClass, Method, TransactionId, decode_untrusted, encode
+from sansice.simulation._recording._values import Opaque, class_name, from_json, to_json
+from sansice.stun import (
+    ERROR_CODE,
+    PRIORITY,
+    XOR_MAPPED_ADDRESS,
+    Attribute,
+    MessageClass,
+    Method,
+    StunServerConfig,
+    TransactionId,
+    decode_untrusted,
+    encode,
+    shapes,
+)
 
 
 class Pair(NamedTuple):
@@ -82,6 +94,46 @@ def test_a_value_comes_back_equal_and_of_its_class(value):
     assert back == value
     assert type(back) is type(value)
     assert to_json(back, strict=True) == form
+
+
+@pytest.mark.parametrize("value", [PRIORITY, XOR_MAPPED_ADDRESS, ERROR_CODE])
+def test_an_attribute_of_stun_comes_back_as_itself(value):
+    assert from_json(to_json(value, strict=True)) is value
+
+
+def test_an_attribute_of_a_program_has_a_shape_that_cannot_be_recorded():
+    with pytest.raises(Opaque):
+        to_json(Attribute(0x8042, "MINE", shapes.TEXT), strict=True)
+    with pytest.raises(ValueError, match="not a recorded value"):
+        from_json({"attribute": "MINE"})
+    with pytest.raises(ValueError, match="not a recorded value"):
+        from_json({"attribute": "encode"})
+
+
+class Number(int):
+    pass
+
+
+def test_a_number_or_text_of_a_class_of_its_own_is_recorded_as_what_it_is():
+    assert json.dumps(to_json(Number(5), strict=True)) == "5"
+
+
+def test_classes_of_sansice_are_named_by_where_they_are_public():
+    assert to_json(Candidate.from_sdp("1 1 udp 1 192.0.2.1 5 typ host"), strict=True)["class"] == "sansice.ice:Candidate"
+    assert class_name(StunServerConfig) == "sansice.stun:StunServerConfig"
+    assert class_name(Opaque) == "sansice.simulation._recording._values:Opaque"
+
+
+def test_a_value_whose_fields_are_others_than_its_class_has_is_refused():
+    form = to_json(IcmpError(3, 3), strict=True)
+    for fields in ({}, {**form["fields"], "colour": 5}):
+        with pytest.raises(ValueError, match="not a recorded value"):
+            from_json({**form, "fields": fields})
+
+
+def test_a_member_that_an_enum_has_not_is_refused():
+    with pytest.raises(ValueError, match="not a recorded value"):
+        from_json({"enum": "sansice.machine:Transport", "name": "is_stream"})
 
 
 def test_a_message_comes_back_from_its_bytes():

@@ -14,6 +14,7 @@ from sansice.machine import Action, Entropy, Event
 from ._format import END, FRAME_LENGTH, HEADER, FrameWriter
 from ._sink import Sink
 from ._step import Made
+from ._values import Opaque
 from ._wire import Call, write_call, write_step
 
 MAX_BYTES = 2**30  # half a day of a voice call, 160 bytes every 20 ms both ways; a disk that fills up is worse than a cut
@@ -51,9 +52,9 @@ class RecordingFile(Sink[Call]):
     `replay_file` replays it. It holds all that the machine was given, secrets included; `scrub_file` makes one without.
 
     A step that is not packets or time, or that raised, is handed to the system as soon as it is over; the others within
-    ``flush_bytes`` and, while steps follow, ``flush_after``. When ``max_bytes`` is reached, or the disk is full, the file
-    ends with a mark, and the machine goes on unrecorded: a recording that lacks its beginning cannot be replayed, so the
-    oldest part is never thrown away for the newest.
+    ``flush_bytes`` and, while steps follow, ``flush_after``. When ``max_bytes`` is reached, or an argument is no value, the
+    file ends with a mark that says so, and the machine goes on unrecorded; so it does where the disk is full. A recording that
+    lacks its beginning cannot be replayed, so the oldest part is never thrown away for the newest.
 
     Args:
         file: a name, or a file that is open for writing, unbuffered. A file of that name is overwritten; it is as private
@@ -122,14 +123,21 @@ class RecordingFile(Sink[Call]):
     # ------------------------------------------------------------- steps
 
     def begin(self, method: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Call | None:
-        """A step begins: its arguments are kept as they are now.
-
-        Raises:
-            TypeError: an argument cannot be recorded.
-        """
+        """A step begins: its arguments are kept as they are now. What cannot be recorded ends the recording."""
         if self._stopped:
             return None
-        return write_call(method, arguments, keywords)
+        try:
+            return write_call(method, arguments, keywords)
+        except Opaque as error:
+            self.finish(f"{method}() cannot be recorded: {error}")
+            return None
+
+    def answer(self, name: str, answer: object) -> None:
+        """Write down what a policy function answered. What cannot be written ends the recording."""
+        try:
+            super().answer(name, answer)
+        except Opaque as error:
+            self.finish(f"what {name} answers cannot be recorded: {error}")
 
     def end(self, begun: Call, result: object, raised: str, outputs: Sequence[Action | Event], deadline: float) -> None:
         """The step that began has ended."""

@@ -84,6 +84,7 @@ def scrub_file(source: FileName, target: FileName, factory: Callable[[Tap], Mach
         file.finish(recording.ending)
     file.flush()
     data = b"".join(memory.parts)
+    file.close()
     _check(read_recording_untrusted(data), factory)
     with open(target, "wb") as opened:
         opened.write(data)
@@ -210,8 +211,17 @@ class _Again:
         match form:
             case {"bytes": str(text)}:
                 return {"bytes": blanked(bytes.fromhex(text)).hex()}
+        return self._resigned(form)
+
+    def _resigned(self, form: Json) -> Json:
+        """A form with the messages in it changed."""
+        match form:
+            case list():
+                return [self._resigned(item) for item in form]
             case {"message": str(text)}:
                 return {"message": self._message(bytes.fromhex(text)).hex()}
+            case dict():
+                return {name: self._resigned(item) for name, item in form.items()}
         return form
 
     def _datagram(self, data: bytes, is_handed_on: bool) -> bytes:

@@ -9,6 +9,7 @@ from sansice.stun import IntegrityKey, long_term_key, short_term_key
 
 from ._values import Json
 
+_TRIES = 100  # until a stand-in is one that was used already: of very short passwords there are not many
 _SUBSTRING = 8  # characters from which on a secret is replaced inside of longer texts, too: SDP has passwords among others
 
 
@@ -44,10 +45,10 @@ class Secrets:
     def add_text(self, text: str) -> None:
         """Take up a password."""
         if text and text not in self._texts:
-            number = len(self._texts)
-            while (stand_in := _stand_in(number, len(text))) == text or stand_in in self._texts.values():
-                number += 1
-            self.put(text, stand_in)
+            first = len(self._texts)
+            stand_ins = (_stand_in(number, len(text)) for number in range(first, first + _TRIES))
+            taken = {text, *self._texts.values()}
+            self.put(text, next((one for one in stand_ins if one not in taken), "x" * len(text)))
 
     def put(self, text: str, stand_in: str) -> None:
         """Take up a password whose stand-in is known."""
@@ -75,9 +76,7 @@ class Secrets:
                 found.setdefault(_prepared(text), _prepared(stand_in))
             for name, password in self._names:
                 for realm in self._realms:
-                    for is_sha256 in (False, True):
-                        old = long_term_key(name, realm, password, sha256=is_sha256).secret
-                        found[old] = long_term_key(name, realm, self._texts[password], sha256=is_sha256).secret
+                    found.update(_long_term(name, realm, password, self._texts[password]))
             self._pairs = [(IntegrityKey(old), IntegrityKey(new)) for old, new in found.items()]
         return self._pairs
 
@@ -132,6 +131,16 @@ def _prepared(text: str) -> bytes:
         return short_term_key(text).secret
     except ValueError:  # never a STUN password then
         return text.encode()
+
+
+def _long_term(name: str, realm: str, old: str, new: str) -> dict[bytes, bytes]:
+    try:
+        return {
+            long_term_key(name, realm, old, sha256=is_sha256).secret: long_term_key(name, realm, new, sha256=is_sha256).secret
+            for is_sha256 in (False, True)
+        }
+    except ValueError:  # nobody's realm: RFC 8265 forbids it
+        return {}
 
 
 def _stand_in(number: int, length: int) -> str:

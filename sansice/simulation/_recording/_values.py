@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from sansice.stun import IntegrityKey, Message, decode_untrusted
+from sansice import stun
+from sansice.stun import Attribute, IntegrityKey, Message, decode_untrusted
 
 from ._authentications import Authentication, is_authentication, rebuilt, settings_of
 from ._tap import Tap
@@ -25,7 +26,8 @@ def to_json(value: object, *, strict: bool) -> Json:
     """A form of ``value`` that `json.dumps` takes, that is equal for equal values, and that `from_json` reads back.
 
     Knows numbers, text, bytes, tuples, lists, mappings, sets, enums, NamedTuples, attrs classes, and of `sansice.stun`
-    messages, keys and a server's authentication. What an attrs class leaves out of its repr is a secret: its form says so.
+    messages, attributes, keys and a server's authentication. What an attrs class leaves out of its repr is a secret, and
+    its form says so.
 
     Args:
         value: the value.
@@ -61,6 +63,8 @@ def to_json(value: object, *, strict: bool) -> Json:
             return {"message": value.data.hex()}
         case IntegrityKey():
             return {"secret": {"key": value.secret.hex()}}
+        case Attribute() if _attribute(value.name) is value:
+            return {"attribute": value.name}
     if attrs.has(kind):
         _FIELDS[kind] = class_name(kind), tuple((field.name, field.repr is False) for field in attrs.fields(kind))
         return to_json(value, strict=strict)
@@ -110,6 +114,8 @@ def from_json(form: Json, tap: Tap | None = None) -> Any:
             return frozenset(from_json(item, tap) for item in items)
         case {"message": str(text)}:
             return decode_untrusted(bytes.fromhex(text))
+        case {"attribute": str(name)} if (attribute := _attribute(name)) is not None:
+            return attribute
         case {"secret": {"key": str(text)}}:
             return IntegrityKey(bytes.fromhex(text))
         case {"secret": inner}:
@@ -129,6 +135,12 @@ def from_json(form: Json, tap: Tap | None = None) -> Any:
         case {"authentication": str(name), "settings": dict(settings)} if tap is not None:
             return _authentication(name, {one: from_json(item) for one, item in settings.items()}, tap)
     raise ValueError(f"not a recorded value: {form!s:.200}")
+
+
+def _attribute(name: str) -> Attribute[Any] | None:
+    """STUN's own attribute of that name, which has one shape for all."""
+    found = getattr(stun, name.replace("-", "_"), None)
+    return found if isinstance(found, Attribute) else None
 
 
 def without_secrets(form: Json) -> Json:
