@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from sansice.ice import CandidatePair, IceRole, IceState, PairSelected
+from sansice.simulation._scene._program import is_same_pair
 
 from ._evidence import End, Moment
 from ._invariant import Harm, Invariant
@@ -36,12 +37,14 @@ class EndsAgree(Invariant):
         if len(self.ends) != 2 or not all(end.is_live for end in self.ends):
             return None
         one, two = (end.agent.selected_pair for end in self.ends)
-        if one is None or two is None or _mirrored(one, two):
+        if one is None or two is None or is_same_pair(one, two):
             return None
         return f"{self.ends[0].name} selected {_text(one)}, {self.ends[1].name} {_text(two)}"
 
     def ended(self, harm: Harm) -> str | None:
         """When all has settled, either both can send or neither."""
+        if len(self.ends) != 2:
+            return None
         running = [end for end in self.ends if end.node.running]
         writable = [end.name for end in running if end.agent.writable]
         if len(running) != len(self.ends):  # a peer that was killed consents to nothing
@@ -128,10 +131,6 @@ class Connects(Invariant):
 
 def _same(one: CandidatePair, two: CandidatePair) -> bool:
     return (one.local.address, one.remote.address) == (two.local.address, two.remote.address)
-
-
-def _mirrored(one: CandidatePair, two: CandidatePair) -> bool:
-    return (one.local.address, one.remote.address) == (two.remote.address, two.local.address)
 
 
 def _text(pair: CandidatePair | None) -> str:

@@ -14,7 +14,7 @@ from sansice.simulation._world._node import Node
 
 @attrs.define(eq=False)
 class Arena:
-    """A world at the moment from which on everything may go wrong.
+    """A world in which everything may go wrong.
 
     What is planned with `Network.at` belongs to the run: commands are happenings like packets and timers.
 
@@ -25,7 +25,9 @@ class Arena:
         places: by address, whose packets come there, where that is not one of the agent's own addresses: a NAT's outer
             address stands for the agent behind it. Deliveries to different places are taken to commute.
         config: the one that all these agents were made with; bounds and times are judged by it.
-        until: virtual seconds from now on during which deviations are tried.
+        sound: whether the network, left alone, lets these agents connect; if not, nothing is said about those that do not.
+        begins: when deviations begin, asked after each happening; at once if left out. What comes before is observed, too.
+        until: virtual seconds from then on during which deviations are tried.
         settle: virtual seconds that the world is given after that, to come to an end by itself.
 
     Raises:
@@ -37,6 +39,8 @@ class Arena:
     faults: Mapping[str, Callable[[], object]] = attrs.field(factory=dict)
     places: Mapping[str, str] = attrs.field(factory=dict)
     config: IceConfig = attrs.field(factory=IceConfig)
+    sound: bool = True
+    begins: Callable[[], bool] | None = None
     until: float = 5.0
     settle: float = 60.0
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import attrs
+
+from sansice.simulation._scene._scene import Scene
 
 from ._arena import MakeArena
 from ._deviations import Deviation, Schedule, schedule_of
 from ._invariant import MakeInvariant
 from ._invariants import INVARIANTS
+from ._scenes import scene_arena
 from ._trial import Breach, Run, run_schedule
 
 VERSION = 1
@@ -31,6 +35,7 @@ class Counterexample:
 
     Attributes:
         world: the name of the world in which.
+        scene: the scene that it was made of, if it was.
         schedule: the deviations, as few as were found to do.
         breach: what is broken, and the story of it.
     """
@@ -38,6 +43,7 @@ class Counterexample:
     world: str
     schedule: Schedule
     breach: Breach
+    scene: Scene | None = None
 
     def __str__(self) -> str:
         title = f"{self.breach.invariant} is broken in {self.world}: {self.breach.finding}"
@@ -54,11 +60,13 @@ class Counterexample:
             "finding": self.breach.finding,
             "events": list(self.breach.story),
         }
+        if self.scene is not None:
+            fields["scene"] = json.loads(self.scene.to_json())
         return json.dumps(fields, indent=1) + "\n"
 
 
-def read_schedule(text: str) -> tuple[str, Schedule]:
-    """The world's name and the deviations in a schedule file.
+def read_schedule(text: str) -> tuple[Scene | None, Schedule]:
+    """The scene, if there is one, and the deviations in a schedule file.
 
     Raises:
         ValueError: it is none, or cut, or of another version, or a deviation is none; the text names the place.
@@ -72,9 +80,7 @@ def read_schedule(text: str) -> tuple[str, Schedule]:
         raise ValueError("schedule: not a sansice schedule")
     if version != VERSION:
         raise ValueError(f"schedule: version {version!r:.20} is not version {VERSION}, which this sansice reads")
-    world, listed = fields.get("world"), fields.get("deviations")
-    if not isinstance(world, str):
-        raise ValueError("schedule: world: a name is missing")
+    listed = fields.get("deviations")
     if not isinstance(listed, list):
         raise ValueError("schedule: deviations: a list is missing")
     deviations: list[Deviation] = []
@@ -82,26 +88,37 @@ def read_schedule(text: str) -> tuple[str, Schedule]:
         try:
             deviations.append(Deviation.from_json(one))
         except ValueError as error:
-            raise ValueError(f"schedule: deviations: number {number}: {error}") from None
+            raise ValueError(f"schedule: deviations[{number}]: {error}") from None
     try:
-        return world, schedule_of(deviations)
+        schedule = schedule_of(deviations)
     except ValueError as error:
         raise ValueError(f"schedule: deviations: {error}") from None
+    try:
+        return Scene.from_json(json.dumps(fields["scene"])) if "scene" in fields else None, schedule
+    except ValueError as error:
+        raise ValueError(f"schedule: scene: {error}") from None
 
 
-def replay_schedule(file: str | Readable, arena: MakeArena, *, invariants: Sequence[MakeInvariant] = INVARIANTS) -> Run:
+def replay_schedule(
+    file: str | Readable, arena: MakeArena | None = None, *, invariants: Sequence[MakeInvariant] = INVARIANTS
+) -> Run:
     """Run the schedule of a `Counterexample.to_json` again.
 
     Args:
         file: its text, or the file open for reading.
-        arena: makes the world that it was found in.
+        arena: makes the world that it was found in; may be left out where that was a scene, which is in the file.
         invariants: those to try.
 
     Returns:
         The run; its ``breach`` has the story. It is ``None`` once the fault is mended.
 
     Raises:
-        ValueError: not a schedule, cut, of another version, or it names a fault that the arena has not.
+        ValueError: not a schedule, cut, of another version; it names a fault that the arena has not; it was found in a
+            world that is no scene, and there is no ``arena``.
     """
-    _, schedule = read_schedule(file if isinstance(file, str) else file.read())
+    scene, schedule = read_schedule(file if isinstance(file, str) else file.read())
+    if arena is None:
+        if scene is None:
+            raise ValueError("schedule: found in a world that is no scene: say in which, with arena=")
+        arena = partial(scene_arena, scene)
     return run_schedule(arena, schedule, invariants)

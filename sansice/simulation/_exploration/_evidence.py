@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import attrs
 
-from sansice.ice import CandidatePair, DataReceived, IceAgent, IceConfig, IceRole, IceState, PairState
+from sansice.ice import CandidatePair, IceAgent, IceConfig, IceRole, IceState, PairState
 from sansice.machine import Action, Address, CloseSocket, DecodeError, Event, SendDatagram, SocketId
 from sansice.simulation._world._node import Node
 from sansice.stun import (
@@ -151,7 +151,7 @@ class Moment:
     @property
     def error(self) -> int | None:
         """The code of an error response."""
-        return None if self.message is None else _error_of(self.message)
+        return None if self.message is None else error_of(self.message)
 
 
 class Before(NamedTuple):
@@ -337,39 +337,6 @@ def role_of(message: Message) -> tuple[IceRole | None, int | None]:
     return (None, None) if tiebreaker is None else (IceRole.CONTROLLED, tiebreaker)
 
 
-def _error_of(message: Message) -> int | None:
+def error_of(message: Message) -> int | None:
     error = message.get(ERROR_CODE)
     return None if error is None else error.code
-
-
-def describe(moment: Moment) -> str:
-    """One line for a person: when, who, what was fed, what came of it."""
-    fed = moment.text or moment.kind.value
-    if moment.path is not None:
-        fed = f"{_name(moment.message, moment.data)} from {moment.path[1]}"
-        if moment.message is not None and not moment.authentic:
-            fed += " (not authentic)"
-    did = [f"{_name(sent.message, sent.data)} to {sent.path[1]}" for sent in moment.sent]
-    told = [_told(event) for event in moment.events]
-    return f"{moment.now:9.3f} s  {moment.end.name}: {fed}" + (f" -> {'; '.join([*did, *told])}" if did or told else "")
-
-
-def _told(event: Event) -> str:
-    new: Any = getattr(event, "new", None)
-    pair: Any = getattr(event, "pair", None)
-    if isinstance(event, DataReceived):
-        return "DataReceived"
-    if isinstance(new, IceState):
-        return new.value.upper()
-    return type(event).__name__ + (f" {pair.local.address} - {pair.remote.address}" if isinstance(pair, CandidatePair) else "")
-
-
-def _name(message: Message | None, data: bytes) -> str:
-    if message is None:
-        return f"data ({len(data)} bytes)"
-    role, _ = role_of(message)
-    words = [message.message_class.name.lower(), message.transaction_id.hex()[:6]]
-    words += [role.value] if role is not None else []
-    words += ["USE-CANDIDATE"] if USE_CANDIDATE in message else []
-    error = _error_of(message)
-    return " ".join([*words, *([str(error)] if error is not None else [])])

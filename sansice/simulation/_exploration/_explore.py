@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate, islice
 
 import attrs
+
+from sansice.simulation._scene._scene import Scene
 
 from ._arena import MakeArena
 from ._counterexample import Counterexample
 from ._deviations import Deviation, Schedule
 from ._invariant import MakeInvariant
 from ._invariants import INVARIANTS
+from ._scenes import scene_arena
 from ._shrink import shrink
 from ._steering import Step, alternatives
 from ._trial import Breach, Run, run_schedule
@@ -81,7 +85,7 @@ def _never() -> bool:
 
 
 def explore(
-    arena: MakeArena,
+    arena: MakeArena | Scene,
     *,
     invariants: Sequence[MakeInvariant] = INVARIANTS,
     depth: int = 2,
@@ -99,7 +103,7 @@ def explore(
     The same arguments give the same result, unless ``stop`` looks at a clock.
 
     Args:
-        arena: makes the world, anew for each run.
+        arena: a function that makes the world, anew for each run; or a scene, see `scene_arena`.
         invariants: must hold in each.
         depth: how many deviations, tried systematically.
         budget: runs at most.
@@ -113,8 +117,13 @@ def explore(
     """
     if depth < 0 or budget < 1:
         raise ValueError(f"depth {depth} must be 0 or more, and budget {budget} must be 1 or more")
-    name = world if world is not None else getattr(arena, "__name__", "world")
-    return _Search(arena, invariants, budget, seed, stop).search(depth, name)
+    scene = arena if isinstance(arena, Scene) else None
+    make = arena if not isinstance(arena, Scene) else partial(scene_arena, arena)
+    name = getattr(arena, "__name__", "world") if scene is None else scene.name
+    found = _Search(make, invariants, budget, seed, stop).search(depth, name if world is None else world)
+    if found.counterexample is None or scene is None:
+        return found
+    return attrs.evolve(found, counterexample=attrs.evolve(found.counterexample, scene=scene))
 
 
 @attrs.frozen
@@ -151,16 +160,15 @@ class _Search:
         self._seen: set[bytes] = set()  # asked for membership only
         self._depths: list[DepthCoverage] = []
         self._walks = 0
-        self._root: _Node | None = None
         self._walk: list[_Node] = []
         self._walk_ends = 0
 
     def search(self, depth: int, world: str) -> Exploration:
         counterexample = None
         try:
-            self._systematic(depth)
-            while not self._is_over and self._root is not None:
-                self._walk_on(self._root)
+            root = self._systematic(depth)
+            while not self._is_over:
+                self._walk_on(root)
         except _Found as found:
             schedule, breach = shrink(self._run, found.schedule, found.breach, self._faults)
             counterexample = Counterexample(world, schedule, breach)
@@ -170,26 +178,29 @@ class _Search:
     def _is_over(self) -> bool:
         return self._runs >= self._budget or self._stop()
 
-    def _systematic(self, depth: int) -> None:
+    def _systematic(self, depth: int) -> _Node:
+        """All depths, as far as the budget goes. Returns the run without deviations."""
         self._depths.append(DepthCoverage(0, 1, 1, 0, exact=True))
         run = self._try(())
         self._seen.add(run.digest)
-        self._root = _Node((), run.steps)
-        nodes, exact = [self._root], True
+        root = _Node((), run.steps)
+        nodes, exact = [root], True
         for number in range(1, depth + 1):
             if self._is_over:
                 break
-            nodes, exact = self._one_depth(number, nodes, exact, last=number == depth)
+            nodes, exact = self._one_depth(number, root, nodes, exact, last=number == depth)
+        return root
 
-    def _one_depth(self, depth: int, parents: Sequence[_Node], exact: bool, last: bool) -> tuple[list[_Node], bool]:
+    def _one_depth(self, depth: int, root: _Node, parents: Sequence[_Node], exact: bool, last: bool) -> tuple[list[_Node], bool]:
+        """Runs with one deviation more than their parents. Returns those to deviate from further, and whether that is all."""
         ends = list(accumulate(sum(1 for _ in parent.children(self._faults)) for parent in parents))
         possible = ends[-1] if ends else 0
         nodes: list[_Node] = []
         tried = same = 0
         try:
             for pick in self._dice.sample(range(possible), min(possible, self._budget, MAX_SAMPLE)):
-                if depth > 1 and tried % SYSTEMATIC == SYSTEMATIC - 1 and self._root is not None:
-                    self._walk_on(self._root)
+                if depth > 1 and tried % SYSTEMATIC == SYSTEMATIC - 1 and not self._is_over:
+                    self._walk_on(root)
                 if self._is_over:
                     break
                 tried += 1

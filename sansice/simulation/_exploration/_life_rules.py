@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from sansice.ice import ConsentExpired
-from sansice.stun import MessageClass
+from sansice.stun import Message, MessageClass
 
-from ._evidence import EPSILON, OVER, InputKind, Moment, Sent
+from ._evidence import EPSILON, OVER, End, InputKind, Moment, Sent
 from ._invariant import Invariant
 
-MAX_SENT = 8  # datagrams that one input may cause: an answer, a check, and repetitions that a late timer finds due
+MAX_FRESH = 4  # datagrams that one input may cause beside repetitions: an answer, a check, a consent check, a keepalive
 
 
 class DeadlinesAreAhead(Invariant):
@@ -41,8 +41,9 @@ class StateIsBounded(Invariant):
         remotes = config.max_remote_candidates + config.max_peer_reflexive
         if len(agent.remote_candidates) > remotes:
             return f"{end.name} knows {len(agent.remote_candidates)} remote candidates, more than {remotes}"
-        if len(moment.sent) > MAX_SENT:
-            return f"{end.name} sent {len(moment.sent)} datagrams because of one input"
+        fresh = sum(sent.message is None or _is_first(end, sent.message) for sent in moment.sent)
+        if fresh > MAX_FRESH:
+            return f"{end.name} sent {fresh} new datagrams because of one input"
         for sent in moment.sent:
             asked = None if sent.message is None else end.asked.get(sent.message.transaction_id)
             if asked is not None and asked.times > (1 if asked.is_consent else config.schedule.rc):
@@ -70,6 +71,12 @@ class ConsentEnds(Invariant):
             return overdue
         sends = any(sent.path == path and not _is_answer(sent) for sent in moment.sent)
         return overdue if sends and now > ends_at + EPSILON else None
+
+
+def _is_first(end: End, message: Message) -> bool:
+    """Not a request that was sent before."""
+    asked = end.asked.get(message.transaction_id)
+    return asked is None or asked.times == 1
 
 
 def _is_answer(sent: Sent) -> bool:

@@ -9,10 +9,13 @@ import attrs
 
 from ._arena import Arena, MakeArena
 from ._deviations import Schedule
-from ._evidence import End, Moment, describe
+from ._evidence import End, Moment
 from ._invariant import Harm, Invariant, InvariantBroken, MakeInvariant
 from ._steering import Steering, Step
+from ._telling import describe
 from ._witness import Witness
+
+PRELUDE = 60.0  # virtual seconds after which deviations begin in any case
 
 
 @attrs.frozen
@@ -62,13 +65,17 @@ class _Trial:
         self._digests = {name: hashlib.blake2b(digest_size=16) for name in self.ends}
         for end in self.ends.values():
             peers = [other for other in self.ends.values() if other is not end]
-            end.node.driver.machine = Witness(end, peers, self.judge)
+            end.node.driver.machine = Witness(end, peers, self)
 
-    def judge(self, moment: Moment) -> None:
-        """Ask all invariants about what just happened."""
+    def note(self, moment: Moment) -> None:
+        """Write down what just happened."""
         self.moments.append(moment)
         source = "" if moment.path is None else moment.path
         self._digests[moment.end.name].update(f"{moment.now:.9f} {moment.kind.value} {source} ".encode() + moment.data)
+
+    def judge(self, moment: Moment) -> None:
+        """Write down what just happened, and ask all invariants about it."""
+        self.note(moment)
         self._ask(lambda invariant: invariant.after(moment))
 
     def quiet(self) -> None:
@@ -100,13 +107,15 @@ def run_schedule(make: MakeArena, schedule: Schedule, invariants: Sequence[MakeI
     arena = make()
     trial = _Trial(arena, invariants)
     steering = Steering(arena, schedule, lambda: len(trial.moments), trial.quiet)
-    start = arena.network.now
     breach = None
     try:
+        if arena.begins is not None:
+            arena.network.run(until=arena.network.now + PRELUDE, when=arena.begins)
+        start = arena.network.now
         steering.run(start + arena.until)
         possible = len(steering.steps)
         steering.run(start + arena.until + arena.settle)
-        trial.ended(steering.harm)
+        trial.ended(attrs.evolve(steering.harm, broken=steering.harm.broken or not arena.sound))
     except InvariantBroken as broken:
         possible = len(steering.steps)
         events = len(trial.moments) + len(steering.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol
 
 from sansice.machine import (
     Action,
@@ -22,11 +22,21 @@ from sansice.machine import (
 from ._evidence import End, InputKind, Moment
 from ._invariant import InvariantBroken
 
-Judge: TypeAlias = Callable[[Moment], None]
+
+class Judge(Protocol):
+    """Who hears a witness."""
+
+    def note(self, moment: Moment) -> None:
+        """Write down a moment."""
+        ...
+
+    def judge(self, moment: Moment) -> None:
+        """Write down a moment, and raise `InvariantBroken` if it breaks a rule."""
+        ...
 
 
 class Witness(Machine):
-    """Passes on the inputs and outputs of the agent in ``end``, and shows each `Moment` to ``judge``.
+    """Passes on the inputs and outputs of the agent in ``end``, and shows each `Moment` to a `Judge`.
 
     Commands are called on the agent itself; what they put out is a moment when the driver takes it.
     """
@@ -36,7 +46,6 @@ class Witness(Machine):
         self._end = end
         self._peers = peers
         self._judge = judge
-        self._now = 0.0
 
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
         """Passed on, as are all inputs."""
@@ -90,7 +99,7 @@ class Witness(Machine):
         try:
             feed()
         except Exception as error:
-            self._judge(moment)
+            self._judge.note(moment)
             text = f"{moment.end.name} raised {type(error).__name__}: {error}"
             raise InvariantBroken("NothingRaises", text) from error
         self._close(moment, self._end.agent.take_outputs())
@@ -98,4 +107,4 @@ class Witness(Machine):
     def _close(self, moment: Moment, outputs: list[Action | Event]) -> None:
         self._outputs += outputs
         self._end.close(moment, outputs)
-        self._judge(moment)
+        self._judge.judge(moment)

@@ -1,0 +1,57 @@
+"""Planted bugs: a sample is hunted, all of them fit the package; `python tests/mutants` is the whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mutants._plants import PLANTS
+from mutants._worlds import WORLDS
+from sansice.simulation import explore
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parents[1] / "sansice"
+
+
+def run(*arguments):
+    result = subprocess.run([sys.executable, HERE, "--json", *arguments], check=False, capture_output=True, text=True)
+    return result.returncode, json.loads(result.stdout.splitlines()[-1]), result.stderr
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_every_plant_fits_the_package_and_leaves_it_compilable(plant):
+    text = (PACKAGE / plant.file).read_text("utf-8")
+    assert text.count(plant.old) == 1
+    compile(text.replace(plant.old, plant.new), plant.file, "exec")
+
+
+def test_plants_have_names_of_their_own():
+    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 12
+
+
+def test_planted_bugs_are_found_with_short_counterexamples():
+    names = ["missing-triggered-check", "nomination-on-an-unchecked-pair", "consent-renewed-by-requests", "role-kept-after-487"]
+    code, report, shown = run(*names)
+    assert code == 0, shown
+    assert [one["name"] for one in report["planted"]] == names
+    assert all(one["found"] and one["events"] <= 30 for one in report["planted"])
+    assert "ConsentEnds is broken in" in shown
+
+
+def test_with_nothing_planted_nothing_is_found():
+    code, report, shown = run("--none", "--budget", "5")
+    assert (code, report["found"]) == (0, False), shown
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=list(WORLDS))
+def test_nothing_is_found_in_a_fair_sample_of_each_world(world):
+    found = explore(world, depth=2, budget=150, seed=11)
+    assert found.counterexample is None, str(found)
+
+
+def test_an_unknown_plant_is_refused():
+    result = subprocess.run([sys.executable, HERE, "no-such-bug"], check=False, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "no such plant: no-such-bug" in result.stderr
