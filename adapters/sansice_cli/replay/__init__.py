@@ -1,0 +1,1 @@
+"""``sansice replay``: recordings and counterexamples, again."""

@@ -1,0 +1,1 @@
+"""``sansice simulate``: scenes, the matrix of NATs, and exploration, in virtual time."""
