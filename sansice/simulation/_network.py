@@ -205,6 +205,7 @@ class Network:
         nat64: Nat64Prefix | str | None = None,
         behind: Place | None = None,
         link: Link | None = None,
+        downlink: Link | None = None,
         lan: Link | None = None,
         name: str | None = None,
     ) -> Nat:
@@ -220,6 +221,7 @@ class Network:
             nat64: the prefix behind which hosts inside that have IPv6 find IPv4, such as ``"64:ff9b::/96"``.
             behind: another NAT, for carrier-grade ones, or another place.
             link: its access link outside.
+            downlink: how that treats packets that come in, where it differs, as on an asymmetric line.
             lan: how its inner segment treats packets; perfect and instant if left out.
             name: for people and seeds.
 
@@ -250,6 +252,7 @@ class Network:
             firewall=firewall_kind(firewall) if isinstance(firewall, str) else firewall,
             nat64=Nat64Prefix(nat64) if isinstance(nat64, str) else nat64,
             link=link,
+            downlink=downlink,
             lan=lan,
         )
 
@@ -259,6 +262,7 @@ class Network:
         *,
         behind: Place | None = None,
         link: Link | None = None,
+        downlink: Link | None = None,
         lan: Link | None = None,
         name: str | None = None,
     ) -> Firewall:
@@ -268,6 +272,7 @@ class Network:
             kind: what it lets through, or the name of that in `FIREWALL_PRESETS`.
             behind: where its outside is; the Internet if left out.
             link: its access link outside.
+            downlink: how that treats packets that come in, where it differs, as on an asymmetric line.
             lan: how its inner segment treats packets; perfect and instant if left out.
             name: for people and seeds.
 
@@ -281,6 +286,7 @@ class Network:
             behind if behind is not None else self.internet,
             kind=firewall_kind(kind) if isinstance(kind, str) else kind,
             link=link,
+            downlink=downlink,
             lan=lan,
         )
 

@@ -181,6 +181,20 @@ def test_each_direction_of_an_access_link_has_its_own_measures_and_both_may_chan
     assert round_trip() == 2.5
 
 
+@pytest.mark.parametrize("kind", ["nat", "firewall"])
+def test_the_line_of_a_home_may_be_asymmetric_and_change(kind):
+    net = Network()
+    lines = {"link": Link(latency=0.5), "downlink": Link(latency=0.125)}
+    box = net.nat("203.0.113.1", **lines) if kind == "nat" else net.firewall("stateful", **lines)
+    node = net.host("A", A, behind=box).run(Peer(A, 1))
+    net.host("B", B).run(Peer(B, 2, echo=True))
+    for expected in (0.625, 2.625):
+        node.call(node.machine.send, Address(B, 2), b"x")
+        net.run()
+        assert net.now == expected
+        box.outer.link = Link(latency=1.0)
+
+
 def test_a_downlink_alone_leaves_the_other_direction_perfect():
     net = Network()
     interface = net.host("A", A, downlink=Link(latency=1.0)).interface(A)

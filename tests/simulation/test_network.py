@@ -253,6 +253,14 @@ def test_a_watcher_is_told_as_it_happens_what_the_trace_keeps():
     assert len(seen) > 300
 
 
+def test_a_watcher_needs_no_trace():
+    net, seen = crowd(seed=3), []
+    net.watch(seen.append)
+    net.run()
+    assert len(seen) > 300
+    assert not net.packets
+
+
 def test_the_trace_names_the_interfaces_at_which_packets_were_seen():
     net = Network(trace=100)
     net.host("server", "192.0.2.1").run(Peer("192.0.2.1", 1, echo=True))

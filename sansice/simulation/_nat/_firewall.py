@@ -23,13 +23,23 @@ class Firewall:
     __slots__ = ("_filter", "_inner_interface", "_outer_interface", "_outside", "_world", "inside", "name")
 
     def __init__(
-        self, world: World, name: str, outside: Place, *, kind: FirewallKind, link: Link | None = None, lan: Link | None = None
+        self,
+        world: World,
+        name: str,
+        outside: Place,
+        *,
+        kind: FirewallKind,
+        link: Link | None = None,
+        downlink: Link | None = None,
+        lan: Link | None = None,
     ) -> None:
         self._world = world
         self.name: str = name
         self.inside: Segment = Segment(world, f"inside {name}", lan if lan is not None else Link())
         self._inner_interface = Interface(name, self.inside, self._from_inside, label="inside", router=True)
-        self._outer_interface = Interface(name, outside.inside, self._from_outside, label="outside", router=True, link=link)
+        self._outer_interface = Interface(
+            name, outside.inside, self._from_outside, label="outside", router=True, link=link, downlink=downlink
+        )
         self._outside = outside
         self._filter = PacketFilter(world, kind)
         self.inside.gateway = self._inner_interface
@@ -42,6 +52,11 @@ class Firewall:
     @kind.setter
     def kind(self, kind: FirewallKind) -> None:
         self._filter.kind = kind
+
+    @property
+    def outer(self) -> Interface:
+        """Its interface outside, whose access link may be set at any time: ``outer.link``, ``outer.set_links``."""
+        return self._outer_interface
 
     def attach(self, address: str, interface: Interface) -> None:
         """Give an address, a canonical literal, to an interface inside; it is made known outside as well.

@@ -67,6 +67,7 @@ class Nat:
         firewall: FirewallKind | None = None,
         nat64: Nat64Prefix | None = None,
         link: Link | None = None,
+        downlink: Link | None = None,
         lan: Link | None = None,
     ) -> None:
         self._world = world
@@ -81,7 +82,9 @@ class Nat:
         self._routed = None if firewall is None else PacketFilter(world, firewall)
         self.inside: Segment = Segment(world, f"inside {name}", lan if lan is not None else Link())
         self._inner_interface = Interface(name, self.inside, self._from_inside, label="inside", router=True)
-        self._outer_interface = Interface(name, outside.inside, self._from_outside, label="outside", router=True, link=link)
+        self._outer_interface = Interface(
+            name, outside.inside, self._from_outside, label="outside", router=True, link=link, downlink=downlink
+        )
         self._outside = outside
         self._waiting_syns = 0
         self._boots = 0
@@ -119,6 +122,11 @@ class Nat:
     def mappings(self) -> tuple[NatMapping, ...]:
         """What lives at present, UDP before TCP, oldest first."""
         return tuple(mapping for translator in self._families.values() for mapping in translator.mappings())
+
+    @property
+    def outer(self) -> Interface:
+        """Its interface outside, whose access link may be set at any time: ``outer.link``, ``outer.set_links``."""
+        return self._outer_interface
 
     def attach(self, address: str, interface: Interface) -> None:
         """Give an inner address, a canonical literal, to an interface; an untranslated family is made known outside as well.

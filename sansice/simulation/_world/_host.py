@@ -183,8 +183,8 @@ class Host:
     def sleep(self, seconds: float) -> None:
         """Close the lid: for so long nothing runs here and nothing reaches it, and then its programs find the clock far ahead.
 
-        Machines see one jump of ``now``, as on a system whose monotonic clock goes on (CLOCK_BOOTTIME). TCP connections
-        count the time as one of silence.
+        Machines see one jump of ``now``, as on a system whose monotonic clock goes on (CLOCK_BOOTTIME). The timers of its
+        TCP and DTLS wait until it wakes.
 
         Args:
             seconds: from now on; a longer sleep already begun goes on.
