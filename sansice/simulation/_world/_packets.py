@@ -133,7 +133,7 @@ class Fate(enum.Enum):
     """What became of a packet at some place."""
 
     SENT = "left a host"
-    ARRIVED = "reached a router or NAT"
+    ARRIVED = "reached a router or NAT, or in fragments a host"
     TRANSLATED = "translated by a NAT"
     FORWARDED = "passed on by a router"
     DELIVERED = "reached a socket"
