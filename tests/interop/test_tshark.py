@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from sansice import Address
-from sansice.simulation import Capture, Fate, Fragment, Packet, Passage, TcpFlags, TcpSegment, scenes, simulate
-from sansice.stun import decode_untrusted, is_stun
+from sansice import Address, Transport
+from sansice.simulation import Capture, Fate, Fragment, Network, Packet, Passage, TcpFlags, TcpSegment, scenes, simulate
+from sansice.stun import BindingLookup, Listener, StunServer, decode_untrusted, is_stun
 
 SECONDS = 60
 
@@ -35,7 +35,19 @@ CHECKS = [f"{protocol}.check_checksum:TRUE" for protocol in ("ip", "udp", "tcp")
 
 def dissect(file):
     """A dictionary of fields for each packet, as tshark reads the file."""
-    command = ["tshark", "-r", file, "-d", "udp.port==1-65535,stun", "-T", "fields", "-E", "separator=/t"]
+    command = [
+        "tshark",
+        "-r",
+        file,
+        "-d",
+        "udp.port==1-65535,stun",
+        "-d",
+        "tcp.port==3478,stun",
+        "-T",
+        "fields",
+        "-E",
+        "separator=/t",
+    ]
     command += [part for field in FIELDS for part in ("-e", field)]
     command += [part for preference in CHECKS for part in ("-o", preference)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -130,6 +142,24 @@ def test_fragments_are_put_together_to_a_datagram_with_a_right_checksum(a, b, tm
     packets = dissect(capture_of(tmp_path, [first, last]))
     verify(packets)
     assert packets[1]["udp.checksum.status"] == GOOD
+
+
+def test_stun_over_tcp_through_a_nat_is_dissected(tmp_path):
+    net = Network(seed=3, latency=0.02)
+    path = tmp_path / "capture.pcapng"
+    with path.open("wb") as file, Capture(file) as capture:
+        net.watch(capture)
+        outside = net.host("server", "198.51.100.9")
+        server = StunServer(entropy=outside.entropy)
+        outside.run(server).call(server.start, [Listener(Transport.TCP, Address("198.51.100.9", 3478))])
+        inside = net.host("A", "10.0.0.2", behind=net.nat("203.0.113.1"))
+        lookup = BindingLookup("stun:198.51.100.9", transports=(Transport.TCP,), entropy=inside.entropy)
+        node = inside.run(lookup)
+        node.call(lookup.start)
+        net.run(until=60.0)
+    packets = dissect(path)
+    verify(packets)
+    assert [packet["stun.type"] for packet in packets if packet["stun.type"]] == ["0x0001"] * 2 + ["0x0101"] * 2
 
 
 def test_capture_of_silence_is_a_file_without_packets(tmp_path):

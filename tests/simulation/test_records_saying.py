@@ -51,6 +51,16 @@ MAPPED = Address("203.0.113.1", 1024)
         (said(b"x"), "a sends b 1 byte", "1 byte"),
         (said(b"\x80" * 64, fragment=Fragment(1, 0, True, 1208)), "a sends b 1200 bytes", "1200 bytes"),
         (said(tcp=TcpSegment(TcpFlags.SYN | TcpFlags.ACK, 1, 2, 3)), "a sends b TCP SYN ACK", "TCP SYN ACK"),
+        (
+            said(encode(Method.BINDING, REQUEST, ID, []), tcp=TcpSegment(TcpFlags.ACK, 1, 2, 3)),
+            "a asks b for its address, over TCP",
+            "question, over TCP",
+        ),
+        (
+            said(encode(Method.BINDING, REQUEST, ID, []) * 2, tcp=TcpSegment(TcpFlags.ACK, 1, 2, 3)),
+            "a sends b TCP ACK, 40 bytes",
+            "TCP ACK, 40 bytes",
+        ),
         (said(b"abc", tcp=TcpSegment(TcpFlags.ACK, 1, 2, 3)), "a sends b TCP ACK, 3 bytes", "TCP ACK, 3 bytes"),
         (
             said(icmp=IcmpError(3, 3), quoted=MAPPED),

@@ -63,6 +63,10 @@ class Saying:
         """All of it: ``alice:host checks bob:srflx again, nominating``."""
         return f"{sender} {self.verb} {receiver}{' again' if again else ''}{self.rest}"
 
+    def over_tcp(self) -> Saying:
+        """The same, in a segment."""
+        return attrs.evolve(self, rest=f"{self.rest}, over TCP", short=f"{self.short}, over TCP")
+
     def label(self, *, again: bool = False) -> str:
         """What is written at an arrow."""
         return f"{self.short}{' again' if again else ''}"
@@ -72,13 +76,14 @@ def saying(packet: Packet) -> Saying:
     """Read a packet."""
     if packet.icmp is not None:
         return _icmp(packet.icmp, packet)
+    stun = _stun(packet.data)
     if packet.tcp is not None:
-        return _tcp(packet.tcp, len(packet.data))
+        # A segment may as well hold a part of a message, or several: then it is just bytes.
+        return _tcp(packet.tcp, len(packet.data)) if stun is None else stun.over_tcp()
+    if stun is not None:
+        return stun
     if is_stun(packet.data):
-        try:
-            return _stun(decode_untrusted(packet.data))
-        except DecodeError:
-            return Saying("sends", " broken STUN", "broken STUN")
+        return Saying("sends", " broken STUN", "broken STUN")
     size = _bytes(len(packet.data) if packet.fragment is None else packet.fragment.length - 8)
     return Saying("sends", f" {size}", size)
 
@@ -96,8 +101,15 @@ def _tcp(segment: TcpSegment, length: int) -> Saying:
     return Saying("sends", f" {words}", words)
 
 
-def _stun(message: Message) -> Saying:
-    verb, rest, short = _binding(message) if message.method is Method.BINDING else _other(message)
+def _stun(data: bytes) -> Saying | None:
+    """What a whole STUN message says; ``None`` if it is none."""
+    if not is_stun(data):
+        return None
+    try:
+        message = decode_untrusted(data)
+        verb, rest, short = _binding(message) if message.method is Method.BINDING else _other(message)
+    except DecodeError:
+        return None
     return Saying(verb, rest, short, message.transaction_id)
 
 
