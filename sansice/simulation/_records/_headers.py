@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import struct
 
@@ -40,6 +41,7 @@ def _complement(*parts: int | bytes) -> int:
     return total ^ 0xFFFF
 
 
+@functools.lru_cache(1024)
 def _packed(host: str) -> bytes:
     return ipaddress.ip_address(host.partition("%")[0]).packed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,7 @@ _KNOWN_BY = 40  # bytes: what the smallest MTU, 68 (RFC 791 3.2), leaves of the 
 _Key: TypeAlias = tuple[Address, Address, bytes, IcmpError | None, Address, TcpSegment | None]
 
 
+@functools.lru_cache(1024)
 def is_group(host: str) -> bool:
     """Whether an address is a multicast group's, at which one packet arrives many times."""
     return ipaddress.ip_address(host).is_multicast
