@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TypeAlias
 
+from sansice import LocalProtocolError
 from sansice.driver import NoRecorder, Recorder
 from sansice.sockets import private_file
 
@@ -20,6 +21,7 @@ def open_recorder(record: RecordTo) -> Recorder:
 
     Raises:
         OSError: the file cannot be opened.
+        LocalProtocolError: ``record`` is something else.
     """
     if record is None:
         return _NOBODY
@@ -27,4 +29,6 @@ def open_recorder(record: RecordTo) -> Recorder:
         from sansice.simulation import RecordingFile  # the laboratory is loaded only where something is recorded
 
         return RecordingFile(private_file(record))
+    if not hasattr(record, "make"):
+        raise LocalProtocolError(f"record: a file's name, or a RecordingFile, not {record!r}")
     return record

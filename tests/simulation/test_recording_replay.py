@@ -1,6 +1,9 @@
 """Replaying step by step, from files, and what is shown where a machine does something else."""
 
 import json
+import os
+import subprocess
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -407,3 +410,24 @@ def test_a_recording_must_say_where_it_is_written():
         sink.begin("", (), {})
     with pytest.raises(NotImplementedError):
         sink.end(None, None, "", [], 0.0)
+
+
+@pytest.mark.parametrize("seed", ["0", "4711"])
+def test_the_same_life_is_the_same_file_whatever_the_hashes_are(tmp_path, seed):
+    program = (
+        "import sys\n"
+        "from sansice.ice import IceAgent\n"
+        "from sansice.simulation import RecordingFile, scrub_file\n"
+        "file = RecordingFile(sys.argv[1], entropy=bytes)\n"
+        "agent = file.make(IceAgent, controlling=True, servers=['stun:192.0.2.1'])\n"
+        "agent.gather(['192.0.2.1', '2001:db8::1', '198.51.100.1'], now=1.0)\n"
+        "for now in (2.0, 3.0, 50.0):\n"
+        "    agent.handle_timer(now=now)\n"
+        "file.close()\n"
+        "scrub_file(sys.argv[1], sys.argv[1] + '-scrubbed')\n"
+    )
+    for value, name in ((seed, "one"), ("1", "other")):
+        command = [sys.executable, "-c", program, str(tmp_path / name)]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": value}, check=True)
+    for suffix in ("", "-scrubbed"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"other{suffix}").read_bytes()

@@ -28,6 +28,7 @@ VERSION = 1
 
 _START = struct.Struct(">12sHH")
 _FRAME = struct.Struct(">IHI")
+_pack_frame = _FRAME.pack
 _PRIME = 65521
 
 HEADER = 0x48  # "H": JSON, who recorded what; the first frame
@@ -90,8 +91,8 @@ class FrameWriter:
     def frame(self, body: bytes) -> bytes:
         """The next frame."""
         size = len(body)
-        self._crc = crc32(body, self._crc)
-        return _FRAME.pack(size, size % _PRIME, self._crc) + body
+        self._crc = crc = crc32(body, self._crc)
+        return _pack_frame(size, size % _PRIME, crc) + body
 
 
 FRAME_LENGTH = _FRAME.size

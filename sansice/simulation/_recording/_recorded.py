@@ -19,7 +19,7 @@ from sansice.machine import (
     SocketId,
 )
 
-from ._authentications import is_authentication, tapped
+from ._authentications import tapped
 from ._tap import Tap
 
 
@@ -57,15 +57,13 @@ class Recorded(Machine):
         sink: where to write.
     """
 
-    __slots__ = ("__dict__", "_machine", "_sink")  # __dict__ keeps the commands that have been called
+    __slots__ = ("__dict__", "_deadline", "_machine", "_sink")  # __dict__ keeps the commands that have been called
 
     def __init__(self, machine: Machine, sink: StepSink) -> None:
         super().__init__()
         self._machine = machine
         self._sink = sink
-        begun = sink.begin("", (), {})
-        if begun is not None:
-            self._end(begun, None, "")
+        self._feed("", _nothing)
 
     def _feed(self, method: str, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         begun = self._sink.begin(method, args, kwargs)
@@ -74,6 +72,7 @@ class Recorded(Machine):
                 return call(*args, **kwargs)
             finally:
                 self._outputs += self._machine.take_outputs()
+                self._deadline = self._machine.deadline()
         try:
             result = call(*args, **kwargs)
         except Exception as error:
@@ -88,7 +87,8 @@ class Recorded(Machine):
         outputs = machine.take_outputs()
         if outputs:
             self._outputs += outputs
-        self._sink.end(begun, result, raised, outputs, machine.deadline())
+        self._deadline = deadline = machine.deadline()
+        self._sink.end(begun, result, raised, outputs, deadline)
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._machine, name)
@@ -96,7 +96,7 @@ class Recorded(Machine):
             return attribute
 
         def command(*args: Any, **kwargs: Any) -> Any:
-            if any(map(is_authentication, args)):
+            if args and type(args[0]) is not bytes:  # which `send` is given, for every packet
                 args = tuple(tapped(one, self._sink.tap) for one in args)
             return self._feed(name, attribute, *args, **kwargs)
 
@@ -135,8 +135,12 @@ class Recorded(Machine):
         self._feed("handle_timer", self._machine.handle_timer, now=now)
 
     def deadline(self) -> float:
-        """The deadline of the machine inside."""
-        return self._machine.deadline()
+        """The deadline of the machine inside, as it was after the last step: nothing else moves it."""
+        return self._deadline
+
+
+def _nothing() -> None:
+    """What is left to do after a machine's construction."""
 
 
 def text_of(error: BaseException) -> str:

@@ -44,16 +44,16 @@ class Call:
     """The beginning of a step: what a machine is about to be told.
 
     Attributes:
-        body: its bytes.
+        parts: its bytes.
         inputs: the data in it, which outputs may repeat.
         now: when, or minus infinity where the call has no such argument.
         is_frequent: whether it is one of the calls that may wait a while before they are on the disk.
     """
 
-    __slots__ = ("body", "inputs", "is_frequent", "now")
+    __slots__ = ("inputs", "is_frequent", "now", "parts")
 
-    def __init__(self, body: bytes, now: float = -inf, inputs: Sequence[bytes] = (), is_frequent: bool = False) -> None:
-        self.body = body
+    def __init__(self, parts: list[bytes], now: float = -inf, inputs: Sequence[bytes] = (), is_frequent: bool = False) -> None:
+        self.parts = parts
         self.now = now
         self.inputs = inputs
         self.is_frequent = is_frequent
@@ -72,35 +72,35 @@ def write_call(method: str, arguments: tuple[Any, ...], keywords: dict[str, Any]
         except _NOT_FITTING:
             pass
     if not method:
-        return Call(bytes((CONSTRUCTION,)))
+        return Call([bytes((CONSTRUCTION,))])
     form = {
         "method": method,
         "arguments": [to_json(one, strict=True) for one in arguments],
         "keywords": {name: to_json(one, strict=True) for name, one in keywords.items()},
     }
     now = keywords.get("now", -inf)
-    return Call(bytes((CALL,)) + _text(form), now if isinstance(now, float) else -inf)
+    return Call([bytes((CALL,)), _text(form)], now if isinstance(now, float) else -inf)
 
 
 def _datagrams(socket: int, batch: Sequence[tuple[tuple[str, int], bytes]], *, now: float) -> Call:
     parts = [_pack_start(DATAGRAMS, _moment(now), socket, len(batch))]
     inputs = []
     for source, data in batch:
-        parts += (_peer(source), _pack_count(len(data)), data)
+        parts += (_peer(source), _pack_count(len(data)), _bytes(data))
         inputs.append(data)
-    return Call(b"".join(parts), now, inputs, True)
+    return Call(parts, now, inputs, True)
 
 
 def _timer(*, now: float) -> Call:
-    return Call(_pack_now(TIMER, _moment(now)), now, (), True)
+    return Call([_pack_now(TIMER, _moment(now))], now, (), True)
 
 
 def _stream_data(socket: int, data: bytes, *, now: float) -> Call:
-    return Call(_pack_start(STREAM_DATA, _moment(now), socket, len(data)) + data, now, (data,), True)
+    return Call([_pack_start(STREAM_DATA, _moment(now), socket, len(data)), _bytes(data)], now, (data,), True)
 
 
 def _send(data: bytes, *, stream: int, component: int, now: float) -> Call:
-    return Call(_pack_send(SEND, _moment(now), stream, component, len(data)) + data, now, (data,), True)
+    return Call([_pack_send(SEND, _moment(now), stream, component, len(data)), _bytes(data)], now, (data,), True)
 
 
 _FREQUENT: dict[str, Callable[..., Call]] = {
@@ -109,6 +109,12 @@ _FREQUENT: dict[str, Callable[..., Call]] = {
     "handle_stream_data": _stream_data,
     "send": _send,
 }
+
+
+def _bytes(data: bytes) -> bytes:
+    if type(data) is not bytes:
+        raise TypeError
+    return data
 
 
 def _moment(now: float) -> float:
@@ -144,10 +150,14 @@ def write_step(
     deadline: float,
 ) -> bytes:
     """The whole step: the body of a frame."""
-    flags = _NEVER if deadline == inf else 0
-    parts = [call.body, b""]
-    if not flags:
-        parts.append(_pack_deadline(deadline))
+    parts = call.parts
+    place = len(parts)
+    flags = 0
+    if deadline == inf:
+        flags = _NEVER
+        parts.append(b"")
+    else:
+        parts += (b"", _pack_deadline(deadline))
     if drawn:
         flags |= _DRAWN
         parts.append(_pack_count(len(drawn)))
@@ -162,7 +172,7 @@ def write_step(
     if raised:
         flags |= _RAISED
         parts.append(_text(raised))
-    parts[1] = bytes((flags,))
+    parts[place] = bytes((flags,))
     number = 0  # of the next input that an output may repeat
     for output in outputs:
         try:

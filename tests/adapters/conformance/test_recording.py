@@ -105,6 +105,11 @@ def test_a_file_that_cannot_be_opened_is_an_error_before_anything_else_happens(r
     run(rt, body)
 
 
+def test_what_is_neither_a_name_nor_a_recorder_is_refused(rt):
+    with pytest.raises(LocalProtocolError, match="record: a file's name, or a RecordingFile, not 5"):
+        rt.adapter.open_ice(controlling=True, record=5)
+
+
 def test_arguments_that_are_refused_leave_no_file_open(rt, tmp_path):
     async def body(rt):
         with pytest.raises(LocalProtocolError):
