@@ -308,6 +308,7 @@ def test_a_recording_survives_being_text():
         ('{"sansice-recording":1}\n{"method":""}\n{"meth', "line 3 of the recording: "),
         ('{"sansice-recording":1}\n{"method":"","extra":1}\n', "line 2 of the recording: .*extra"),
         ('{"sansice-recording":1}\n5\n', "line 2 of the recording: "),
+        ('{"sansice-recording":1}\n' + "[" * 100_000, "line 2 of the recording: a value is nested too deeply"),
     ],
 )
 def test_a_recording_that_is_none_or_cut_or_edited_names_the_line(text, message):

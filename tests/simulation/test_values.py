@@ -24,7 +24,7 @@ from sansice.machine import (
     SocketOptions,
     Transport,
 )
-from sansice.simulation._recording._values import Opaque, class_name, from_json, to_json
+from sansice.simulation._recording._values import MAX_NESTING, Opaque, class_name, from_json, parse_untrusted, to_json
 from sansice.stun import (
     ERROR_CODE,
     PRIORITY,
@@ -178,3 +178,13 @@ def test_what_was_never_made_by_to_json_is_refused(form):
 def test_a_recording_cannot_choose_what_is_imported_or_called(name):
     with pytest.raises(ValueError, match="not imported here"):
         from_json({"class": name, "items": []})
+
+
+def test_json_is_read_up_to_a_depth_that_does_not_depend_on_the_stack():
+    deep = MAX_NESTING * "[" + MAX_NESTING * "]"
+    assert json.dumps(parse_untrusted(deep.encode())) == deep
+    for text in (f"[{deep}]", "[" * 1_000_000, '{"a":' * 1_000_000):
+        with pytest.raises(ValueError, match="a value is nested too deeply"):
+            parse_untrusted(text.encode())
+    with pytest.raises(ValueError, match="Expecting value"):
+        parse_untrusted(b"")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import overload
 
@@ -11,7 +10,7 @@ import attrs
 from ._file import FileName
 from ._format import END, HEADER, Cut, Frame, RecordingError, read_frames_untrusted
 from ._step import Made, Step
-from ._values import Json
+from ._values import Json, parse_untrusted
 from ._wire import STEPS, read_step_untrusted
 
 
@@ -128,6 +127,6 @@ _KINDS = STEPS | {HEADER, END}
 
 def _read_form_untrusted(data: bytes, frame: Frame, step: int) -> Json:
     try:
-        return json.loads(data[frame.start + 1 : frame.end])
-    except (ValueError, RecursionError) as error:
+        return parse_untrusted(data[frame.start + 1 : frame.end])
+    except ValueError as error:
         raise RecordingError(f"the recording is damaged: {error}", frame.offset, step) from None

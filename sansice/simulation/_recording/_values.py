@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import json
 import sys
 from collections.abc import Mapping, Set as AbstractSet
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import attrs
@@ -16,6 +18,10 @@ from ._authentications import Authentication, is_authentication, rebuilt, settin
 from ._tap import Tap
 
 Json: TypeAlias = Any
+
+
+MAX_NESTING = 200  # of a recorded value: some twenty is what real ones have, and Python's own stack holds five times as much
+_NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
 
 
 class Opaque(TypeError):
@@ -87,6 +93,20 @@ def _field(value: object, name: str, hidden: bool, strict: bool) -> Json:
     if not hidden or form is None or (isinstance(form, dict) and "secret" in form):
         return form
     return {"secret": form}
+
+
+def parse_untrusted(text: bytes) -> Json:
+    """A form that was written as JSON.
+
+    Raises:
+        ValueError: it is no JSON, or nested without end.
+    """
+    # Told from the brackets alone, those in texts included: what `json` does with a deep value depends on how deep the
+    # stack is already, and under a raised recursion limit it may end the process.
+    steps = (1 if code in b"[{" else -1 for code in text.translate(None, _NO_BRACKETS))
+    if max(accumulate(steps), default=0) > MAX_NESTING:
+        raise ValueError("a value is nested too deeply")
+    return json.loads(text)
 
 
 def from_json(form: Json, tap: Tap | None = None) -> Any:

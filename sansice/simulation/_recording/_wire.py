@@ -17,7 +17,7 @@ from sansice.ice import DataReceived
 from sansice.machine import Action, Address, Event, SendDatagram, SendStream
 
 from ._step import Step
-from ._values import Json, class_name, to_json
+from ._values import Json, class_name, parse_untrusted, to_json
 
 # What a frame's first byte says. The first four are calls of these methods; CALL is any.
 CONSTRUCTION, DATAGRAMS, TIMER, STREAM_DATA, SEND, CALL = b"NDTBSC"
@@ -234,7 +234,7 @@ class _Reader:
         return int(number)
 
     def form(self) -> Json:
-        return json.loads(self.take(self.count()))
+        return parse_untrusted(self.take(self.count()))
 
     @property
     def is_at_end(self) -> bool:
@@ -253,8 +253,6 @@ def read_step_untrusted(body: bytes) -> Step:
     """
     try:
         return _read_step(_Reader(body))
-    except RecursionError:
-        raise ValueError("a value is nested too deeply") from None
     except (struct.error, KeyError, TypeError) as error:
         raise ValueError(f"a step of another shape: {error}") from None
 
