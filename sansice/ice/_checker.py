@@ -110,8 +110,10 @@ class Checker(Machine):
         "_early",
         "_entropy",
         "_first_valid_at",
+        "_followed",
         "_is_ice2",
         "_key",
+        "_nominations",
         "_remote_key",
         "_running",
         "_ta",
@@ -157,6 +159,8 @@ class Checker(Machine):
         self._timers: FewTimers[TransactionId] = FewTimers()
         self._trusted: set[Address] = set()
         self._is_ice2 = False
+        self._nominations = 0  # of the peer's
+        self._followed = 0  # which of them selected
         self._early: list[_EarlyCheck] = []
 
     # ------------------------------------------------------------- what the agent tells
@@ -409,14 +413,15 @@ class Checker(Machine):
         pair = running.pair
         if running.cancelled:
             return
-        if self.selected is None and (pair.nominate_on_success or (running.nominating and self.role is _CONTROLLING)):
-            self.nomination_failed = True
+        was_nominated = pair.nominate_on_success or (running.nominating and self.role is _CONTROLLING)
         self._fail(pair)
+        if was_nominated and self.selected is None and not any(other.nominate_on_success for other in self.list):
+            self.nomination_failed = True
         self._consider_nomination(now)
 
     def _fail(self, pair: Pair) -> None:
         self.list.untrigger(pair)
-        pair.nominating = pair.nominate_on_success = False
+        pair.nominating, pair.nominate_on_success = False, 0
         pair.move(PairEvent.FAIL)
         if pair.valid is not None:
             valid, pair.valid = pair.valid, None
@@ -454,7 +459,7 @@ class Checker(Machine):
         for pair in self.list:
             if pair.nominating:
                 self.list.untrigger(pair)
-            pair.nominating = pair.nominate_on_success = False
+            pair.nominating, pair.nominate_on_success = False, 0
         self._consider_nomination(now)
 
     # ------------------------------------------------------------- nomination
@@ -477,13 +482,17 @@ class Checker(Machine):
 
     def _nominate(self, pair: Pair, valid: Pair) -> None:
         """Conclude the component with a valid pair (RFC 8445 8.1.2)."""
-        pair.nominating = pair.nominate_on_success = False
+        nomination = pair.nominate_on_success
+        pair.nominating, pair.nominate_on_success = False, 0
         chosen = self.selected
+        if chosen is valid:
+            self._followed = max(self._followed, nomination)
+            return
         if chosen is not None:
-            if chosen is valid or not self._may_replace(chosen, valid):
+            if not self._may_replace(chosen, valid, nomination):
                 return
             chosen.nominated = False
-        self.selected = valid
+        self.selected, self._followed = valid, nomination
         self.pairing.is_concluded = True
         self.list.move(ChecklistEvent.NOMINATE)
         for other in tuple(self.list):
@@ -546,7 +555,7 @@ class Checker(Machine):
     def _remember_early(self, early: _EarlyCheck) -> None:
         """Keep a check for the time when the remote description is known; one from each source.
 
-        The one nominated last comes last, for that is the one that the peer means (see `_await_nomination`).
+        The one nominated last comes last, for that is the one that the peer means (see `_count_nomination`).
         """
         for index, other in enumerate(self._early):
             if (other.socket, other.source) == (early.socket, early.source):
@@ -584,19 +593,21 @@ class Checker(Machine):
             elif not nominates:
                 return
             elif now < pair.valid.answered_at + self._config.consent_timeout:
+                self._count_nomination(pair)
                 self._nominate(pair, pair.valid)
                 return
             else:  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
                 self._trigger(pair, now)
         if nominates:
-            self._await_nomination(pair)
+            self._count_nomination(pair)
 
-    def _await_nomination(self, pair: Pair) -> None:
-        """Nominate ``pair`` when its triggered check succeeds (RFC 8445 7.3.1.5)."""
-        if self._is_ice2:  # the peer nominates one at a time, and means the latest
-            for other in self.list:
-                other.nominate_on_success = False
-        pair.nominate_on_success = True
+    def _count_nomination(self, pair: Pair) -> None:
+        """Nominate ``pair`` once its check has succeeded (RFC 8445 7.3.1.5).
+
+        The peer means the latest. Earlier ones stay until that one is proven: it may be what somebody has replayed.
+        """
+        self._nominations += 1
+        pair.nominate_on_success = self._nominations
 
     def _trigger(self, pair: Pair, now: float) -> None:
         if pair.state is _IN_PROGRESS:
@@ -605,10 +616,10 @@ class Checker(Machine):
         self.list.move(ChecklistEvent.REVIVE)
         self.list.trigger(pair)
 
-    def _may_replace(self, chosen: Pair, valid: Pair) -> bool:
+    def _may_replace(self, chosen: Pair, valid: Pair, nomination: int) -> bool:
         """Whether a nomination of ``valid`` may replace the selected pair.
 
         A partner before RFC 8445 nominates every pair that works, in any order, and both ends use the one of
         highest priority (RFC 8445 8.1.1). Any other nominates once, so a later one is deliberate.
         """
-        return self._is_ice2 or valid.priority > chosen.priority
+        return nomination > self._followed if self._is_ice2 else valid.priority > chosen.priority

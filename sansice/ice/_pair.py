@@ -123,8 +123,9 @@ class Pair:
         """The valid pair that a check of this pair produced; often itself (RFC 8445 7.2.5.3.2)."""
         self.nominating = False
         """We control, and its next or running check carries USE-CANDIDATE."""
-        self.nominate_on_success = False
-        """We are controlled, and the peer nominated it before its check succeeded (RFC 8445 7.3.1.5)."""
+        self.nominate_on_success = 0
+        """We are controlled, and the peer nominated it before its check succeeded (RFC 8445 7.3.1.5): the number of that
+        nomination, counted from 1; else 0."""
         self.nominated = False
         self.is_spent = False
         """Consent was lost: these credentials are never used on its path again (RFC 7675 5.1)."""

@@ -338,6 +338,36 @@ def test_a_second_nomination_by_a_peer_of_rfc_8445_is_deliberate(answered):
         assert selected(bench) == HIGH
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_nomination_replayed_by_somebody_else_does_not_undo_the_one_before(refused):
+    stranger = at("203.0.113.66", 6666)
+    bench = Bench(controlling=False, remotes=(HIGH_C,), options=ICE2)
+    bench.request(HIGH, use_candidate=True)
+    bench.request(stranger, use_candidate=True)
+    bench.run(0.15)
+    triggered = {one.destination: one for one in bench.checks}
+    if refused:
+        bench.answer(triggered[stranger], code=400)
+    bench.answer(triggered[HIGH])
+    assert selected(bench) == HIGH
+    bench.run(29.0)
+    assert selected(bench) == HIGH
+    assert bench.agent.state in (IceState.COMPLETED, IceState.DISCONNECTED)
+
+
+def test_when_all_that_was_nominated_fails_so_does_the_checklist():
+    bench = Bench(controlling=False, remotes=(HIGH_C, LOW_C), options=ICE2)
+    bench.run(0.05)
+    for remote in (HIGH, LOW):
+        bench.request(remote, use_candidate=True)
+    bench.run(0.15)
+    triggered = {one.destination: one for one in bench.checks}
+    for remote in (HIGH, LOW):
+        bench.answer(triggered[remote], code=400)
+    bench.run(39.5)
+    assert bench.agent.state is IceState.FAILED
+
+
 def test_a_nominated_pair_is_nominated_again_without_consequences():
     bench = Bench(controlling=False, remotes=(HIGH_C,))
     bench.answer(bench.check)

@@ -27,7 +27,7 @@ PLANTS = (
     Plant(
         "nomination-on-an-unchecked-pair",
         CHECKER,
-        "        if nominates:\n            self._await_nomination(pair)",
+        "        if nominates:\n            self._count_nomination(pair)",
         "        if nominates:\n            self._nominate(pair, pair)",
     ),
     Plant(
@@ -147,8 +147,8 @@ PLANTS = (
     Plant(
         "nomination-before-the-answer-forgotten",
         CHECKER,
-        "        pair.nominate_on_success = True",
-        "        pair.nominate_on_success = pair.state is _SUCCEEDED",
+        "        pair.nominate_on_success = self._nominations",
+        "        pair.nominate_on_success = self._nominations if pair.state is _SUCCEEDED else 0",
     ),
     Plant(
         "mapped-address-ignored",

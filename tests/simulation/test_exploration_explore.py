@@ -1,6 +1,10 @@
 """Exploration: what it covers, what it finds, and that it is the same each time."""
 
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +82,31 @@ def test_equal_arguments_give_equal_results_and_seeds_differ():
     one, two, other = (explore(plain, budget=60, seed=seed) for seed in (1, 1, 2))
     assert one == two
     assert one != other
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+from mutants._worlds import both_controlling, two_homes
+from sansice.simulation import explore
+print(explore(both_controlling, budget=30), explore(two_homes, budget=10))
+"""
+
+
+def test_hash_seeds_change_nothing():
+    program = PROGRAM.format(tests=str(Path(__file__).parents[1]))
+    reports = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "4711")
+    ]
+    assert reports[0] == reports[1]
+    assert "both_controlling: 30 runs" in reports[0]
 
 
 def test_a_breach_is_found_and_shrunk_to_what_it_takes():

@@ -137,7 +137,7 @@ def test_a_late_timer_fires_late_and_does_its_harm():
 
 def test_strangers_are_faster_and_replay_of_an_answer_is_harm():
     usual = [one for one in Run(until=0.3).told if one[1] == "A"]
-    for kind, amount, more in ((K.REPLAY, 1, 1), (K.FORGE, 0, 1), (K.FORGE, 1, 0)):
+    for kind, amount, more in ((K.REPLAY, 0, 1), (K.REPLAY, 1, 1), (K.FORGE, 0, 1), (K.FORGE, 1, 0)):
         run = Run(Deviation(2, kind, amount), until=0.3)
         assert run.told != usual
         assert len(run.times("A", "datagrams", 99)) >= 1 + more
@@ -186,7 +186,7 @@ def test_only_orders_at_one_place_are_offered():
     )
     offered = list(alternatives(steps, -1, ("reboot",)))
     assert [str(one.kind.value) for one in offered if one.step == 0] == [
-        *["lose"] * 3, "replay", "forge", "forge", "copy", "copy", "hold", "fault",
+        *["lose"] * 3, "replay", "replay", "forge", "forge", "copy", "copy", "hold", "fault",
     ]  # fmt: skip
     assert [one.amount for one in offered if one.step == 0 and one.kind is K.HOLD] == [1]
     assert [one.kind for one in offered if one.step == 1 and one.kind in (K.HOLD, K.HURRY)] == [K.HURRY]

@@ -21,7 +21,8 @@ class DeviationKind(enum.Enum):
     HOLD: this packet, or timer, comes after the next ``amount`` happenings at its place.
     HURRY: the packet that is ``amount`` places behind in time comes before this happening.
     LATE: this timer fires ``amount`` seconds late, as on a laptop that slept.
-    REPLAY: a stranger has seen this packet and sends it, too, from an address of his own, and is faster.
+    REPLAY: a stranger has seen this packet and sends it, too, from an address of his own; he is faster, or comes after
+    ``amount`` happenings at its place.
     FORGE: a stranger who does not know the password writes what looks like this packet, with its source, and is faster;
     if ``amount`` is 1 the packet itself is lost.
     FAULT: something that the world calls ``name`` happens first: a NAT reboots, an agent is killed.
@@ -61,7 +62,7 @@ class Deviation:
         fields: dict[str, Any] = {"step": self.step, "kind": self.kind.value}
         if self.kind is DeviationKind.FAULT:
             return {**fields, "name": self.name}
-        return fields if self.kind in _WITHOUT_AMOUNT else {**fields, "amount": self.amount}
+        return {**fields, "amount": self.amount}
 
     @classmethod
     def from_json(cls, fields: object) -> Deviation:
@@ -87,14 +88,13 @@ class Deviation:
         return cls(step, kind, amount, name)
 
 
-_WITHOUT_AMOUNT = (DeviationKind.REPLAY,)
 _WORDS = {
     DeviationKind.LOSE: "lose {amount} packets to this place, this one first (-1: all from now on)",
     DeviationKind.COPY: "a copy of this packet comes after {amount} more happenings at its place",
     DeviationKind.HOLD: "hold this back until {amount} more things have happened at its place",
     DeviationKind.HURRY: "the packet {amount} behind comes first",
     DeviationKind.LATE: "this timer fires {amount} s late",
-    DeviationKind.REPLAY: "a stranger replays this packet from an address of his own",
+    DeviationKind.REPLAY: "a stranger replays this packet from an address of his own (after {amount} happenings at its place)",
     DeviationKind.FORGE: "a stranger forges this packet without the password (1: and it is lost: {amount})",
     DeviationKind.FAULT: "{name}",
 }

@@ -196,7 +196,10 @@ class Steering:
             self._held.append(_Held(function, packet, place, int(amount) + 1, time))
         elif packet is not None and kind is _K.REPLAY:
             self._harm_by_replay(packet)
-            function(replayed(packet))
+            if amount:
+                self._held.append(_Held(function, replayed(packet), place, int(amount), time))
+            else:
+                function(replayed(packet))
         elif packet is not None and kind is _K.FORGE:
             function(forged(packet))
             if amount:
@@ -254,7 +257,8 @@ def _at(step: Step, later: int, faults: Sequence[str]) -> Iterator[Deviation]:
     if step.is_packet and step.changes:
         for lost in (1, 3, FOR_GOOD):
             yield Deviation(index, _K.LOSE, lost)
-        yield Deviation(index, _K.REPLAY)
+        for slower in (0, 1):
+            yield Deviation(index, _K.REPLAY, slower)
         for instead in (0, 1):
             yield Deviation(index, _K.FORGE, instead)
     if step.is_packet:
