@@ -65,8 +65,13 @@ class Watched:
         self.packets = 0
         self.fingerprints = 0
         self.losses = Counter()
+        self._last = None
 
     def __call__(self, passage):
+        # A datagram that a host has just put together of fragments was never on the wire.
+        last, self._last = self._last, passage
+        if passage.fate is Fate.DELIVERED and last.fate is Fate.ARRIVED and last.interface == passage.interface:
+            return
         if passage.fate in self.SEEN:
             self.packets += 1
             data = passage.packet.data

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from sansice import Address, IcmpError
-from sansice.simulation import Capture, Fate, Filtering, Link, Network, Packet, Passage
+from sansice.simulation import Capture, Fate, Filtering, Fragment, Link, Network, Packet, Passage
 from simulation._machines import Peer, Received
 
 A, B = Address("192.0.2.1", 5000), Address("192.0.2.2", 7)
@@ -117,6 +117,19 @@ def test_loss_of_what_was_not_seen_before_is_a_packet_of_its_own():
         ("host 192.0.2.2", "in", ["dropped: no socket at this port at host"]),
         ("cable", "in", ["dropped: loss at cable"]),
     ]
+
+
+def test_datagram_that_a_host_makes_of_fragments_is_no_packet_of_its_own():
+    first = Packet(A, B, b"12345678", fragment=Fragment(1, 0, True, 20))
+    last = Packet(A._replace(port=0), B._replace(port=0), b"90ab", fragment=Fragment(1, 16, False, 20))
+    whole = Packet(A, B, b"1234567890ab")
+    for fate, comments in ((Fate.DELIVERED, []), (Fate.CLOSED_PORT, ["dropped: no socket at this port at host"])):
+        passages = [Passage(1.0, "host", Fate.ARRIVED, one, "host eth0") for one in (first, last)]
+        passages.append(Passage(1.0, "host", fate, whole, "host eth0"))
+        passages.append(Passage(1.0, "host", Fate.SENT, Packet(B, A, b"answer"), "host eth0"))
+        assert seen(passages) == [("host eth0", "in", []), ("host eth0", "in", comments), ("host eth0", "out", [])]
+    unfinished = [passages[0], Passage(61.0, "host", Fate.INCOMPLETE, first, "host eth0")]
+    assert seen(unfinished) == [("host eth0", "in", []), ("host eth0", "in", ["dropped: fragments missing at host"])]
 
 
 def test_icmp_error_is_captured_too():

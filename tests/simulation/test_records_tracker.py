@@ -105,6 +105,39 @@ def test_fragmented_datagram_is_followed_by_its_first_fragment():
     assert fates(journey) == [Fate.DELIVERED]
 
 
+def test_datagram_is_put_together_by_the_host_that_it_reaches():
+    data = bytes(range(200)) * 8
+    first = Packet(OUTER, B, data[:1272], fragment=Fragment(1, 0, True, 1608))
+    arrived = Passage(0.02, "bob", Fate.ARRIVED, first, "bob 198.51.100.2")
+    passages = [*outward(data=data), arrived, *delivered(0.03, data), *outward(1.0, data), *delivered(1.03, data)]
+    journeys, _ = track(*passages)
+    assert [(fates(one), places(one)) for one in journeys] == [([Fate.DELIVERED], ["alice", "home"])] * 2
+    (lost,), _ = track(*outward(data=data), arrived, Passage(60.0, "bob", Fate.INCOMPLETE, first, "bob 198.51.100.2"))
+    assert fates(lost) == [Fate.INCOMPLETE]
+
+
+def test_nat_that_waits_for_fragments_passes_on_others_meanwhile():
+    held = Packet(A, B, b"held" * 100, fragment=Fragment(1, 0, True, 808))
+    passages = [
+        Passage(0.0, "alice", Fate.SENT, held, "alice 10.0.0.2"),
+        Passage(0.0, "home", Fate.ARRIVED, held, "home inside"),
+        *outward(0.1),
+        Passage(0.2, "home", Fate.TRANSLATED, held._replace(source=OUTER), "home outside"),
+        *delivered(0.3),
+        Passage(0.4, "bob", Fate.CLOSED_PORT, held._replace(source=OUTER), "bob 198.51.100.2"),
+    ]
+    journeys, _ = track(*passages)
+    assert [fates(one) for one in journeys] == [[Fate.CLOSED_PORT], [Fate.DELIVERED]]
+
+
+def test_gateway_that_changes_what_it_passes_on_is_followed():
+    changed = Packet(OUTER, B, b"another")
+    arrival = outward()[:2]
+    out = Passage(0.0, "home", Fate.TRANSLATED, changed, "home outside")
+    (journey,), _ = track(*arrival, out, *delivered(data=b"another"))
+    assert journey.paths == [["alice", "home", "bob"]]
+
+
 def test_packet_to_a_group_arrives_wherever_somebody_listens():
     group = Packet(Address("192.168.1.2", 5353), Address("224.0.0.251", 5353), b"?")
     passages = [Passage(0.0, "alice", Fate.SENT, group, "alice 192.168.1.2")]

@@ -64,11 +64,13 @@ class Capture:
 
     def __call__(self, passage: Passage) -> None:
         """Take a line of the trace; an observer for `Network.watch`."""
+        completes = self._last is not None and _completes(passage, self._last)
         if passage.fate in _SEEN:
-            self._write_last()
-            self._last = passage
+            if not completes:
+                self._write_last()
+                self._last = passage
             return
-        if self._last is None or self._last.packet != passage.packet or self._last.time != passage.time:
+        if self._last is None or not (completes or _is_same(passage, self._last)):
             self._write_last()
             self._last = passage
         self._remarks.append(_remark(passage))
@@ -95,6 +97,18 @@ class Capture:
 
     def _nanoseconds(self, time: float) -> int:
         return self._start + round(time * _BILLION)
+
+
+def _is_same(passage: Passage, last: Passage) -> bool:
+    return last.packet == passage.packet and last.time == passage.time
+
+
+def _completes(passage: Passage, last: Passage) -> bool:
+    """Whether a whole datagram is no packet on the wire: a host has just made it of fragments, of which this was the last."""
+    if last.fate is not Fate.ARRIVED or last.packet.fragment is None or passage.packet.fragment is not None:
+        return False
+    ends = passage.fate is Fate.DELIVERED or is_loss(passage.fate)
+    return ends and last.interface == passage.interface and last.time == passage.time
 
 
 def _remark(passage: Passage) -> str:

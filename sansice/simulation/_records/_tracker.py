@@ -17,6 +17,8 @@ from ._journey import End, Journey, Stop
 # Enough to know a datagram by, and its first fragment too: a STUN header with what follows it.
 _KNOWN_BY = 40  # bytes: what the smallest MTU, 68 (RFC 791 3.2), leaves of the first fragment's data
 
+_MOST_INSIDE = 64  # datagrams in one place: whatever waits for its other fragments longer is taken for gone
+
 _Key: TypeAlias = tuple[Address, Address, bytes, IcmpError | None, Address, TcpSegment | None]
 
 
@@ -26,8 +28,12 @@ def is_group(host: str) -> bool:
     return ipaddress.ip_address(host).is_multicast
 
 
+def _data(packet: Packet) -> bytes:
+    return packet.data[:_KNOWN_BY]
+
+
 def _key(packet: Packet) -> _Key:
-    return packet.source, packet.destination, packet.data[:_KNOWN_BY], packet.icmp, packet.quoted, packet.tcp
+    return packet.source, packet.destination, _data(packet), packet.icmp, packet.quoted, packet.tcp
 
 
 class Tracker:
@@ -46,8 +52,8 @@ class Tracker:
     def __init__(self, begun: Callable[[Journey], object]) -> None:
         self._begun = begun
         self._under_way: dict[_Key, deque[Journey]] = {}
-        self._arrived: dict[str, tuple[Journey, Packet]] = {}  # at routers: what came last, until it leaves
         self._to_groups: dict[tuple[Address, Address], Journey] = {}  # the last one from one address to one group
+        self._inside: dict[str, deque[tuple[Journey, Packet]]] = {}  # what came to a place and has not left it or ended there
         self._owners: dict[str, str] = {}
         self.reached: dict[Address, str] = {}
 
@@ -59,17 +65,17 @@ class Tracker:
         if fate is Fate.SENT:
             self._leave(self._begin(passage, passage.place), packet)
         elif fate is Fate.ARRIVED:
-            self._arrived[passage.place] = (self._take(passage), packet)
+            self._enter(passage)
         elif fate in (Fate.TRANSLATED, Fate.FORWARDED):
             self._pass_on(passage)
         elif fate is Fate.DUPLICATED:
             self._double(packet)
         elif fate is Fate.DELIVERED:
-            journey = self._take(passage)
+            journey = self._found(passage)
             self.reached[journey.packet.destination] = passage.place
             self._end(journey, passage)
         elif is_loss(fate):
-            self._lose(passage)
+            self._end(self._found(passage, newest=not passage.interface), passage)
 
     def _begin(self, passage: Passage, origin: str) -> Journey:
         if origin:
@@ -84,8 +90,12 @@ class Tracker:
         else:
             self._under_way.setdefault(_key(packet), deque()).append(journey)
 
+    def _enter(self, passage: Passage) -> None:
+        inside = self._inside.setdefault(passage.place, deque(maxlen=_MOST_INSIDE))
+        inside.append((self._take(passage), passage.packet))
+
     def _take(self, passage: Passage, *, newest: bool = False) -> Journey:
-        """The journey of what arrives somewhere; a new one if nobody saw it leave."""
+        """The journey of what is under way; a new one if nobody saw it leave."""
         packet = passage.packet
         to_group = self._to_groups.get((packet.source, packet.destination))
         if to_group is not None:
@@ -99,13 +109,30 @@ class Tracker:
             del self._under_way[key]
         return journey
 
+    def _found(self, passage: Passage, *, newest: bool = False) -> Journey:
+        """The journey of what ends: it was inside this place, or else it was under way.
+
+        Hosts and NATs lose what came to them first; a link (``newest``) loses what left for it last.
+        """
+        key = _key(passage.packet)
+        inside = self._inside.get(passage.place, ())
+        index = next((index for index, (_, packet) in enumerate(inside) if _key(packet) == key), None)
+        if index is None:
+            return self._take(passage, newest=newest)
+        journey = inside[index][0]
+        del self._inside[passage.place][index]
+        return journey
+
     def _pass_on(self, passage: Passage) -> None:
         place, packet = passage.place, passage.packet
-        arrived = self._arrived.get(place)
-        if arrived is None:
+        inside = self._inside.get(place)
+        if not inside:
             self._leave(self._begin(passage, place), packet)
             return
-        journey = arrived[0]
+        # By its data, because addresses change; a gateway that changes data too has got it just now.
+        index = next((index for index, (_, one) in enumerate(inside) if _data(one) == _data(packet)), -1)
+        journey = inside[index][0]
+        del inside[index]
         journey.stops.append(Stop(passage.time, place))
         self._owners.setdefault(packet.source.host, place)
         self._leave(journey, packet)
@@ -118,14 +145,6 @@ class Tracker:
             self._begun(copy)
             waiting.append(copy)
 
-    def _lose(self, passage: Passage) -> None:
-        """What is lost was the last to arrive at a NAT, the last to leave for a link, or the next to arrive at a host."""
-        arrived = self._arrived.get(passage.place)
-        if arrived is not None and _key(arrived[1]) == _key(passage.packet):
-            self._end(arrived[0], passage)
-        else:
-            self._end(self._take(passage, newest=not passage.interface), passage)
-
     def _end(self, journey: Journey, passage: Passage) -> None:
-        on_a_link = not passage.interface and passage.place not in self._arrived and passage.place != journey.origin
+        on_a_link = not passage.interface and passage.place not in self._inside and passage.place != journey.origin
         journey.ends.append(End(passage.time, passage.place, passage.fate, on_a_link))
