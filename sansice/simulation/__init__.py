@@ -127,4 +127,9 @@ from ._world._reads import StreamReads as StreamReads
 from ._world._router import Router as Router
 from ._world._segment import Interface as Interface, Place as Place, Segment as Segment
 from ._world._tcp import TcpConnection as TcpConnection, TcpState as TcpState, TcpUser as TcpUser
-from ._world._tcp_ports import TcpAcceptor as TcpAcceptor, TcpListener as TcpListener, TcpPorts as TcpPorts
+from ._world._tcp_ports import (
+    TcpAcceptor as TcpAcceptor,
+    TcpListener as TcpListener,
+    TcpPorts as TcpPorts,
+    TcpReservation as TcpReservation,
+)

@@ -93,6 +93,11 @@ class Network:
         return self._world.clock.now
 
     @property
+    def next_time(self) -> float:
+        """The virtual time of what happens next, for who lets time pass in steps; infinity where nothing will."""
+        return self._world.clock.next_time
+
+    @property
     def packets(self) -> deque[Passage]:
         """The trace: what happened to packets, oldest first. Empty unless the network was made with ``trace=``."""
         return self._world.packets if self._world.packets is not None else deque()

@@ -61,3 +61,13 @@ def test_an_exception_says_at_what_time_it_was_raised():
     with pytest.raises(ZeroDivisionError) as raised:
         clock.run(math.inf, None)
     assert raised.value.__notes__ == ["raised at virtual time 1.5 s"]
+
+
+def test_the_clock_knows_when_the_next_thing_happens():
+    clock = Clock(3.0)
+    assert clock.next_time == math.inf
+    clock.at(5.0, list, ())
+    clock.at(4.0, list, ())
+    assert clock.next_time == 4.0
+    clock.run(4.5, None)
+    assert clock.next_time == 5.0

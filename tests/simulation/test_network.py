@@ -279,3 +279,12 @@ def test_the_trace_names_the_interfaces_at_which_packets_were_seen():
         (Fate.SENT, server),
         (Fate.DELIVERED, alice),
     ]
+
+
+def test_a_network_says_when_the_next_thing_happens():
+    net = Network(latency=0.5)
+    assert net.next_time == float("inf")
+    net.at(2.0, lambda: None)
+    assert net.next_time == 2.0
+    net.run()
+    assert (net.now, net.next_time) == (2.0, float("inf"))

@@ -52,6 +52,23 @@ def test_an_address_that_the_host_does_not_have_cannot_be_bound(host):
     assert kind(host.tcp.connect(SERVER, OTHER, Talker())) is SocketErrorKind.ADDRESS_UNAVAILABLE
 
 
+def test_a_port_that_is_reserved_is_nobody_elses_and_answers_nobody(net, host):
+    reserved = host.tcp.reserve(Address(A, 0))
+    again = host.tcp.reserve(reserved.local)
+    puppet = Puppet(net)
+    assert kind(again) is kind(host.tcp.listen(reserved.local, Acceptor())) is SocketErrorKind.ADDRESS_IN_USE
+    puppet.say(reserved.local, SYN, 7)
+    assert puppet.flags() == [RST | ACK]
+    host.tcp.release(reserved)
+    assert host.tcp.listen(reserved.local, Acceptor()).local == reserved.local
+
+
+def test_a_reservation_may_be_shared_and_lets_in_nobody_who_does_not_share(host):
+    one, other = (host.tcp.reserve(LOCAL, reuse_port=True) for _ in range(2))
+    assert one.local == other.local == LOCAL
+    assert kind(host.tcp.reserve(LOCAL)) is SocketErrorKind.ADDRESS_IN_USE
+
+
 def test_a_remote_of_another_family_is_named(host):
     error = host.tcp.connect(LOCAL, Address("2001:db8::1", 1), Talker())
     assert kind(error) is SocketErrorKind.OTHER

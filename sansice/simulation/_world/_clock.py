@@ -41,6 +41,11 @@ class Clock:
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, function, argument))
 
+    @property
+    def next_time(self) -> float:
+        """When the next thing happens; infinity where nothing will."""
+        return self._heap[0][0] if self._heap else math.inf
+
     def upcoming(self) -> list[Happening]:
         """All that is scheduled, in the order in which it would happen: for who steers the order (see `explore`)."""
         return sorted(self._heap)

@@ -80,6 +80,23 @@ class TcpListener:
             connection.abort()
 
 
+class TcpReservation:
+    """A port that somebody has bound, without listening or connecting yet. Made by `TcpPorts.reserve`.
+
+    Attributes:
+        local: where.
+        reuse_port: whether others may bind it too.
+        accepted: never.
+    """
+
+    __slots__ = ("accepted", "local", "reuse_port")
+
+    def __init__(self, local: Address, *, reuse_port: bool) -> None:
+        self.local: Address = local
+        self.reuse_port: bool = reuse_port
+        self.accepted: bool = False
+
+
 class TcpPorts:
     """What a host's system knows of TCP.
 
@@ -97,7 +114,7 @@ class TcpPorts:
         self.at = host.at
         self._connections: dict[tuple[Address, Address], TcpConnection] = {}
         self._listeners: dict[Address, list[TcpListener]] = {}
-        self._holders: dict[Address, list[TcpConnection | TcpListener]] = {}
+        self._holders: dict[Address, list[TcpConnection | TcpListener | TcpReservation]] = {}
         self._resting: dict[TcpConnection, float] = {}  # in TIME_WAIT, until when; the first to go comes first
         self._drawn = 0
 
@@ -118,6 +135,25 @@ class TcpPorts:
         self._listeners.setdefault(local, []).append(listener)
         self._holders.setdefault(local, []).append(listener)
         return listener
+
+    def reserve(self, wanted: Address, *, reuse_port: bool = False) -> TcpReservation | SocketError:
+        """Keep a port for a program that has bound it and says later what for; port 0 asks for any free one.
+
+        It answers nobody. `release` it right before `listen` or `connect` with its address.
+
+        Returns:
+            The reservation, or what a system would have said.
+        """
+        local = self._bind(wanted, reuse_port=reuse_port, listening=True)
+        if isinstance(local, SocketError):
+            return local
+        reservation = TcpReservation(local, reuse_port=reuse_port)
+        self._holders.setdefault(local, []).append(reservation)
+        return reservation
+
+    def release(self, reservation: TcpReservation) -> None:
+        """Keep the port no more. Once is enough."""
+        self._release(reservation)
 
     def connect(
         self, wanted: Address, remote: Address, user: TcpUser, *, reuse_port: bool = False
@@ -276,7 +312,7 @@ class TcpPorts:
         self._holders.setdefault(local, []).append(connection)
         return connection
 
-    def _release(self, holder: TcpConnection | TcpListener) -> None:
+    def _release(self, holder: TcpConnection | TcpListener | TcpReservation) -> None:
         there = self._holders[holder.local]
         there.remove(holder)
         if not there:
