@@ -193,6 +193,26 @@ IMPOSSIBLE = {
         {"changes": change(InterfaceReaddressed("alice", "192.168.1.4", "192.168.1.3"))},
         "changes[0]: 'alice' never has the address 192.168.1.4",
     ),
+    "a change of an address that its host has no more": (
+        {
+            "changes": (
+                At(2.0, InterfaceDown("alice", "192.168.1.2")),
+                At(1.0, InterfaceReaddressed("alice", "192.168.1.2", "192.168.1.7")),
+            )
+        },
+        "changes[0]: 'alice' does not have the address 192.168.1.2 at 2.0 s",
+    ),
+    "an address that is another's by then": (
+        {
+            "hosts": (ALICE, BOB, HostSpec("carol", "192.168.1.3", behind="home A")),
+            "changes": change(InterfaceReaddressed("alice", "192.168.1.2", "192.168.1.3")),
+        },
+        "changes[0]: 192.168.1.3 is taken at inside home A by carol",
+    ),
+    "an address that becomes one of the other family": (
+        {"changes": change(InterfaceReaddressed("alice", "192.168.1.2", "2001:db8::2"))},
+        "changes[0]: alice 192.168.1.2 cannot become 2001:db8::2, which is of the other family",
+    ),
     "a host that is not there falls asleep": (
         {"changes": change(HostSlept("carol", 1.0))},
         "changes[0]: there is no host 'carol'",
@@ -246,6 +266,13 @@ POSSIBLE = {
         "changes": (
             At(1.0, InterfaceReaddressed("alice", "192.168.1.2", "192.168.1.7")),
             At(2.0, InterfaceDown("alice", "192.168.1.7")),
+        )
+    },
+    "an address that goes and comes back, written in any order": {
+        "changes": (
+            At(3.0, InterfaceDown("alice", "192.168.1.2")),
+            At(2.0, InterfaceReaddressed("alice", "192.168.1.7", "192.168.1.2")),
+            At(1.0, InterfaceReaddressed("alice", "192.168.1.2", "192.168.1.7")),
         )
     },
 }

@@ -182,6 +182,8 @@ WRONG = {
     ),
     "a change of no kind": ("changes.0.change", {}, "changes[0].change: not an object whose 'is' is one of interface-down, "),
     "a change of another kind": ("changes.0.change.is", "flood", "changes[0].change: not an object whose 'is' is one of "),
+    "a change whose kind is a list": ("changes.0.change.is", [], "changes[0].change: not an object whose 'is' is one of "),
+    "a number that no float can be": ("internet.latency", 10**400, "internet.latency: 1000000000000000000000000000"),
     "a change that is none": ("changes.0.change", "interface-down", "changes[0].change: not an object whose 'is' is one of "),
     "a change with another's key": ("changes.0.change.nat", "home A", "changes[0].change.nat: unknown; there are host, address"),
     "a change in the past": ("changes.0.time", -1, "changes[0]: time: -1 is not a number of seconds from 0 on"),

@@ -57,6 +57,13 @@ def test_description_that_comes_after_the_end_is_left_alone():
     assert world.agents["alice"].state is IceState.CLOSED
 
 
+def test_description_that_comes_before_the_start_waits_for_it():
+    late, bob = two_homes().agents
+    run = simulate(two_homes(agents=(attrs.evolve(late, start=100.0), bob)))
+    assert min(time for time, name, _ in run.events if name == "alice") >= 100.0
+    assert run.connected
+
+
 def test_program_whose_agent_was_closed_sends_no_more():
     world = two_homes().build()
     caller = world.callers[0]

@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import re
+import sys
 import types
 import typing
 from typing import Any, TypeVar, cast
@@ -124,9 +125,10 @@ def _load(value: Any, kind: Any, path: str) -> Any:
 
 def _load_tagged(value: Any, classes: list[type], path: str) -> Any:
     by_tag = {_tag_of(cls): cls for cls in classes}
-    if not isinstance(value, dict) or value.get(_TAG) not in by_tag:
+    tag = value.get(_TAG) if isinstance(value, dict) else None
+    if not isinstance(tag, str) or tag not in by_tag:
         raise ValueError(f"{path}: not an object whose {_TAG!r} is one of {', '.join(by_tag)}")
-    return _load_object({key: one for key, one in value.items() if key != _TAG}, by_tag[value[_TAG]], path)
+    return _load_object({key: one for key, one in value.items() if key != _TAG}, by_tag[tag], path)
 
 
 def _load_object(value: Any, cls: type[T], path: str) -> T:
@@ -191,4 +193,6 @@ def _load_plain(value: Any, kind: type, path: str) -> Any:
     accepted, words = _PLAIN[kind]
     if not isinstance(value, accepted) or isinstance(value, bool) is not (kind is bool):  # a bool is an int to Python
         raise ValueError(f"{path}: {value!r:.60} is not {words}")
+    if kind is float and isinstance(value, int) and abs(value) > sys.float_info.max:  # a whole number may be, and no clock could count with it
+        raise ValueError(f"{path}: {value!r:.60} is too large")
     return value

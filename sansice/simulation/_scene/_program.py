@@ -46,9 +46,11 @@ class Program:
     """
 
     __slots__ = (
+        "_begun",
         "_network",
         "_payload",
         "_signalling",
+        "_told",
         "agent",
         "agreed_at",
         "agreed_on",
@@ -73,6 +75,8 @@ class Program:
         self.probed_at: float | None = None
         self.sent: int = 0
         self.echoed: int = 0
+        self._begun = False
+        self._told: Description | None = None
         self._network = network
         self._signalling = signalling
         self._payload = payload
@@ -83,7 +87,13 @@ class Program:
 
     def begin(self) -> None:
         """Gather from all addresses that the host has now, or once it is awake."""
-        self._when_awake(lambda: self.node.call(self.agent.gather, self.node.host.addresses))
+        self._when_awake(self._gather)
+
+    def _gather(self) -> None:
+        self._begun = True
+        self.node.call(self.agent.gather, self.node.host.addresses)
+        if self._told is not None:
+            self._set_remote(self._told)
 
     def _react(self, event: Event) -> None:
         match event:
@@ -97,11 +107,13 @@ class Program:
                 self._take(event.data)
 
     def be_told(self, description: Description) -> None:
-        """Know what the peer gathered, now or once the host is awake."""
+        """Know what the peer gathered, now or once the host is awake and this program has begun."""
         self._when_awake(lambda: self._set_remote(description))
 
     def _set_remote(self, description: Description) -> None:
-        if self.agent.state not in _OVER:
+        if not self._begun:
+            self._told = description
+        elif self.agent.state not in _OVER:
             self.node.call(self.agent.set_remote, description)
 
     def _when_awake(self, action: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import attrs
 
 from sansice.simulation._world._link import Link
 
+from ._befall import rehearse
 from ._build import build, build_network
 from ._changes import At
 from ._check import check_scene
@@ -98,7 +99,7 @@ class Scene:
 
     def __attrs_post_init__(self) -> None:
         check_scene(self)
-        build_network(self)  # whatever else the parts object to
+        rehearse(build_network(self))  # whatever else the parts object to
 
     @property
     def barriers(self) -> tuple[NatSpec | FirewallSpec, ...]:
