@@ -193,6 +193,6 @@ def _load_plain(value: Any, kind: type, path: str) -> Any:
     accepted, words = _PLAIN[kind]
     if not isinstance(value, accepted) or isinstance(value, bool) is not (kind is bool):  # a bool is an int to Python
         raise ValueError(f"{path}: {value!r:.60} is not {words}")
-    if kind is float and isinstance(value, int) and abs(value) > sys.float_info.max:  # a whole number may be, and no clock could count with it
+    if kind is float and isinstance(value, int) and abs(value) > sys.float_info.max:  # no clock could count with it
         raise ValueError(f"{path}: {value!r:.60} is too large")
     return value
