@@ -13,6 +13,7 @@ from sansice.simulation import (
     Link,
     NatSpec,
     ProxySpec,
+    RouterSpec,
     Scene,
     SegmentSpec,
     StunServerSpec,
@@ -21,7 +22,6 @@ from sansice.simulation._oracle._geography import Geography
 from sansice.simulation._oracle._values import Arrival, Chances, Endpoint, Loss, Socket
 from sansice.simulation._oracle._walk import Walk
 
-NAMED = {"name": "scene"}
 PUBLIC = HostSpec("public", ("203.0.113.9", "2001:db8:9::9"))
 DEAD = Link(loss=1.0)
 
@@ -83,7 +83,7 @@ def test_what_is_forwarded_to_nobody_does_not_come_back_out():
 
 def test_untranslated_outer_address_is_known_beyond_the_nat_that_routes_it():
     scene = Scene(
-        **NAMED,
+        name="scene",
         nats=(NatSpec("outer", "203.0.113.1"), NatSpec("inner", "2001:db8::1", behind="outer")),
         hosts=(PUBLIC, HostSpec("inside", "fd00::2", behind="inner")),
     )
@@ -121,7 +121,7 @@ def test_hairpin_is_filtered_like_any_other_packet():
 
 def test_what_a_firewall_does_not_know_it_stops():
     scene = Scene(
-        **NAMED,
+        name="scene",
         firewalls=(FirewallSpec("wall"), FirewallSpec("office", "udp-blocked")),
         hosts=(PUBLIC, HostSpec("inside", "203.0.113.2", behind="wall"), HostSpec("clerk", "203.0.113.3", behind="office")),
     )
@@ -164,9 +164,38 @@ def test_interface_that_is_down_is_not_there():
     assert there.send(socket("beside", "home", "10.0.0.3"), at("10.0.0.4")) == Loss("internet", Fate.UNROUTABLE)
 
 
+def test_router_passes_on_between_its_segments_and_to_the_internet():
+    """One segment has a router of its own, two share one."""
+    scene = Scene(
+        name="company",
+        routers=(RouterSpec("router"),),
+        segments=(
+            SegmentSpec("sales", behind="router"),
+            SegmentSpec("lab", behind="router"),
+            SegmentSpec("site"),
+            SegmentSpec("branch", behind="internet"),
+        ),
+        hosts=(
+            PUBLIC,
+            HostSpec("seller", "203.0.113.20", behind="sales"),
+            HostSpec("tester", "203.0.113.30", behind="lab"),
+            HostSpec("clerk", "203.0.113.40", behind="branch"),
+        ),
+    )
+    seller = socket("seller", "sales", "203.0.113.20")
+    for host, address in (("tester", "203.0.113.30"), ("clerk", "203.0.113.40"), ("public", "203.0.113.9")):
+        assert walk(scene).send(seller, at(address)) == Arrival(host, at(address), seller.local)
+    clerk = socket("clerk", "branch", "203.0.113.40")
+    assert walk(scene).send(clerk, seller.local) == Arrival("seller", seller.local, clerk.local)
+    assert walk(scene).send(seller, at("203.0.113.99")) == Loss("internet", Fate.UNROUTABLE)
+    cut = attrs.evolve(scene, routers=(RouterSpec("router", link=DEAD),))
+    assert walk(cut).send(seller, clerk.local) == Loss("internet", Fate.LOST)
+    assert isinstance(walk(cut).send(seller, at("203.0.113.30")), Arrival)
+
+
 def test_segment_without_a_way_out_ends_what_nobody_there_has():
     scene = Scene(
-        **NAMED,
+        name="scene",
         segments=(SegmentSpec("VPN"),),
         hosts=(HostSpec("one", "10.8.0.2", behind="VPN"), HostSpec("two", "10.8.0.3", behind="VPN")),
         servers=(StunServerSpec("stun", "192.0.2.9"),),

@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from sansice.simulation._scene._parts import INTERNET, FirewallSpec, NatSpec
+from sansice.simulation._scene._parts import INTERNET, FirewallSpec, NatSpec, RouterSpec, SegmentSpec
 from sansice.simulation._scene._scene import Scene
 from sansice.simulation._world._link import Link
 
-GateSpec: TypeAlias = NatSpec | FirewallSpec
-"""What stands between two places."""
+GateSpec: TypeAlias = NatSpec | FirewallSpec | RouterSpec | SegmentSpec
+"""What stands between two places: a segment with a way out, too, for it has a router there."""
 
 
 class Geography:
     """The places of a scene and what is attached to them.
 
     Attributes:
-        gates: the NATs and firewalls by name; each is the place inside it, too.
+        gates: what leads from one place to another, by name; each is the place inside it, too.
+        outside: the place to which each of them leads.
         addresses: of each host and server, with the place where each is attached, in order.
     """
 
-    __slots__ = ("_dead", "_owners", "addresses", "gates")
+    __slots__ = ("_dead", "_owners", "addresses", "gates", "outside")
 
     def __init__(self, scene: Scene) -> None:
-        gates: list[GateSpec] = [*scene.nats, *scene.firewalls]
-        self.gates: dict[str, GateSpec] = {spec.name: spec for spec in gates}
+        self.gates: dict[str, GateSpec] = {}
+        self.outside: dict[str, str] = {}
+        for gate in _crossings(scene):
+            if gate.behind is not None:
+                self.gates[gate.name], self.outside[gate.name] = gate, gate.behind
         self.addresses: dict[str, dict[str, str]] = {}
         for host in scene.hosts:
             up = [interface for interface in host.all_interfaces if interface.up]
@@ -55,18 +59,23 @@ class Geography:
             here = owner
             self._owners[place, address] = here
             while place in self.gates and not outer_addresses(self.gates[place], address):
-                here, place = place, self.gates[place].behind
+                here, place = place, self.outside[place]
                 self._owners[place, address] = here
+
+
+def _crossings(scene: Scene) -> tuple[GateSpec, ...]:
+    return (*scene.segments, *scene.routers, *scene.nats, *scene.firewalls)
 
 
 def links(scene: Scene) -> Iterator[tuple[tuple[str, str, str], Link]]:
     """All links: of a place, of a gate at the place outside it, of a host's interface by its address."""
     yield (INTERNET, "", ""), scene.internet
-    for segment in scene.segments:
-        yield (segment.name, "", ""), segment.link
-    gates: list[GateSpec] = [*scene.nats, *scene.firewalls]
-    for gate in gates:
-        yield (gate.name, "", ""), gate.lan
+    for gate in _crossings(scene):
+        if isinstance(gate, SegmentSpec):
+            yield (gate.name, "", ""), gate.link
+            continue
+        if not isinstance(gate, RouterSpec):
+            yield (gate.name, "", ""), gate.lan
         if gate.link is not None:
             yield (gate.behind, gate.name, ""), gate.link
     for host in scene.hosts:

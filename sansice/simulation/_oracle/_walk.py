@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from sansice.simulation._nat._firewall_kind import FirewallKind
 from sansice.simulation._nat._kind import Hairpinning
-from sansice.simulation._scene._parts import NatSpec
+from sansice.simulation._scene._parts import FirewallSpec, NatSpec
 from sansice.simulation._world._packets import Fate
 
-from ._geography import Geography, outer_addresses
+from ._geography import GateSpec, Geography, outer_addresses
 from ._guard import Guard
 from ._translation import Translation
 from ._values import Arrival, Chances, Endpoint, Loss, Outcome, Socket
@@ -22,7 +23,7 @@ class Walk:
         self._translations: dict[tuple[str, bool], Translation] = {}
         self._guards: dict[str, Guard] = {}
         for name, gate in geography.gates.items():
-            kind = gate.routed_kind if isinstance(gate, NatSpec) else gate.firewall_kind
+            kind = _firewall_of(gate)
             if kind is not None:
                 self._guards[name] = Guard(kind)
             if isinstance(gate, NatSpec):
@@ -58,7 +59,7 @@ class Walk:
         return self._enter(receiver, source, destination)
 
     def _leave(self, name: str, source: Endpoint, destination: Endpoint) -> Outcome:
-        behind = self._geography.gates[name].behind
+        behind = self._geography.outside[name]
         translation = self._translations.get((name, source.is_ipv6))
         if translation is not None:
             if destination.host in translation.own:
@@ -87,3 +88,13 @@ class Walk:
         if name in self._guards and not self._guards[name].enters(source, destination):
             return Loss(name, Fate.BLOCKED)
         return self._cross(name, name, source, destination)
+
+
+def _firewall_of(gate: GateSpec) -> FirewallKind | None:
+    match gate:
+        case NatSpec():
+            return gate.routed_kind
+        case FirewallSpec():
+            return gate.firewall_kind
+        case _:
+            return None
