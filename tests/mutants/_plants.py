@@ -28,7 +28,7 @@ PLANTS = (
         "nomination-on-an-unchecked-pair",
         CHECKER,
         "        if nominates:\n            self._count_nomination(pair)",
-        "        if nominates:\n            self._nominate(pair, pair)",
+        "        if nominates:\n            self._nominate(pair, pair) if self.best_valid else self._count_nomination(pair)",
     ),
     Plant(
         "tiebreaker-not-redrawn",
@@ -56,9 +56,10 @@ PLANTS = (
     ),
     Plant(
         "consent-renewed-by-requests",
-        CHECKER,
-        "        self._trusted.add(source)\n        nominates",
-        "        self._trusted.add(source)\n        for one in self.list: one.answered_at = now\n        nominates",
+        AGENT,
+        "                self._checker.handle_request(socket, source, message, now=now)\n",
+        "                self._checker.handle_request(socket, source, message, now=now)\n"
+        "                if (consent := self._consent): consent.pair.answered_at = now; self._watch(consent)\n",
     ),
     Plant(
         "consent-renewed-by-asking",
