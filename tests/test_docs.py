@@ -8,6 +8,10 @@ the line before the block may say otherwise, both of the first two with a semico
     <!-- test: used by tests/docs/x.py -->   instead of the block this program runs, with the path of the block's as its argument
     <!-- test: compile, REASON -->           the block is only compiled, because REASON
 
+and on the line before a ```text block that follows one of these:
+
+    <!-- test: printed -->                   the block before it, with those that it continues, prints exactly this
+
 A shell block (```sh) is read line by line: the programs, scripts, extras, subcommands and options it names must exist. Where a
 comment says "used by", that program runs the block, or one in another language. It gets the path of the block and, where a
 ```text block follows, the path of that, which is what the block prints.
@@ -22,7 +26,6 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +40,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"(?P<indent> *)```(?P<language>\w*)[^\n`]*")
 COMMENT = re.compile(r" *<!-- test: (?P<how>.+?) -->")
 USED_BY = re.compile(r"used by (tests/docs/\w+\.py)")
+PRINTED = "printed"
 SHELL = ("sh", "bash", "shell", "console")
 LINK = re.compile(r"\]\((?!\w+:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 ANY_MACHINE_HAS = frozenset({"cd", "export", "git"})
@@ -65,16 +69,16 @@ def read_blocks(document: str, text: str) -> list[Block]:
         ValueError: a fence or a comment that belongs to nothing.
     """
     blocks: list[Block] = []
-    how, start, opened = "", 0, None
+    how, start, opened, indent = "", 0, None, ""
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
         if opened is not None:
             if line.strip() == "```":
-                content = textwrap.dedent("\n".join(lines[start - 1 : number - 1])) + "\n"
+                content = "".join(line.removeprefix(indent) + "\n" for line in lines[start - 1 : number - 1])
                 blocks.append(Block(document, start, opened, how, content))
                 how, opened = "", None
         elif match := FENCE.fullmatch(line):
-            opened, start = match["language"], number + 1
+            opened, start, indent = match["language"], number + 1, match["indent"]
         elif match := COMMENT.fullmatch(line):
             how = match["how"]
         elif how and line.strip():
@@ -88,18 +92,30 @@ def program(block: Block, blocks: list[Block]) -> str | None:
     """The source to run for a block, its lines where they are in the document; None to compile only."""
     if re.fullmatch(r"compile, \S.+", block.how):
         return None
-    chain = [block]
-    for before in reversed(blocks[: blocks.index(block)]):
-        if not continues(chain[-1]):
-            break
-        if before.language == "python":
-            chain.append(before)
-    if continues(chain[-1]):
-        raise ValueError(f"{chain[-1]}: 'continue' goes on from nothing")
     source = ""
-    for part in reversed(chain):
+    for part in chain_of(block, blocks):
         source += "\n" * (part.line - 1 - source.count("\n")) + part.text
     return source
+
+
+def chain_of(block: Block, blocks: list[Block]) -> list[Block]:
+    """A block of Python and those that it continues, in order."""
+    chain = [block]
+    for before in reversed(blocks[: blocks.index(block)]):
+        if not continues(chain[0]):
+            break
+        if before.language == "python":
+            chain.insert(0, before)
+    if continues(chain[0]):
+        raise ValueError(f"{chain[0]}: 'continue' goes on from nothing")
+    return chain
+
+
+def printed(block: Block, blocks: list[Block]) -> str | None:
+    """What the document says that a block prints, with those that it continues; None where it says nothing."""
+    following = [blocks[blocks.index(part) + 1 :][:1] for part in chain_of(block, blocks)]
+    shown = [one.text for [one] in filter(None, following) if one.how == PRINTED]
+    return "".join(shown) if shown else None
 
 
 def instructions(block: Block) -> list[str]:
@@ -266,6 +282,8 @@ def test_example_runs(block, blocks, tmp_path):
     assert not left or is_continued(block, blocks), f"{block}: nothing calls {left}; let a program in tests/docs/ do it"
     run = run_program(source, block.document, tmp_path, used_by)
     assert (run.returncode, run.stderr) == (0, ""), f"{block}\n{run.stdout}\n{run.stderr}"
+    shown = printed(block, blocks)
+    assert is_continued(block, blocks) or shown is None or run.stdout == shown, f"{block} prints\n{run.stdout}"
 
 
 def run_program(source: str, document: str, folder: Path, used_by: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -274,6 +292,16 @@ def run_program(source: str, document: str, folder: Path, used_by: Path | None =
     path.write_text(source, encoding="utf-8")
     command = [sys.executable, "-P", "-X", "dev", *([used_by] if used_by else []), path]
     return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
+
+
+@pytest.mark.parametrize("blocks", BLOCKS.values(), ids=[str(path.name) for path in BLOCKS])
+def test_what_is_printed_follows_what_prints_it(blocks):
+    marked = [(before, block) for before, block in zip(["", *languages(blocks)], blocks, strict=False) if block.language == "text"]
+    assert [f"{block}: {block.how}" for before, block in marked if block.how and (before, block.how) != ("python", PRINTED)] == []
+
+
+def languages(blocks: list[Block]) -> list[str]:
+    return [block.language for block in blocks]
 
 
 @pytest.mark.parametrize(("place", "command"), COMMANDS, ids=[f"{place} {command}" for place, command in COMMANDS])
@@ -481,6 +509,15 @@ def test_program_that_uses_a_block_runs_instead_of_it(tmp_path):
     by.write_text("import runpy, sys\nassert runpy.run_path(sys.argv[1])['f']() == 7\n")
     assert run_program("def f(): return 7\nassert __name__ != '__main__'", "docs/a.md", tmp_path, by).returncode == 0
     assert run_program("def f(): return 8", "docs/a.md", tmp_path, by).returncode == 1
+
+
+def test_what_a_block_and_those_it_continues_print_is_joined():
+    shown = "<!-- test: printed -->\n```text\n{}\n```\n"
+    blocks = read_blocks("a.md", DOCUMENT)
+    assert printed(blocks[1], blocks) is None
+    text = f"```python\n1\n```\n{shown.format('x')}<!-- test: continue -->\n```python\n2\n```\n{shown.format('y')}"
+    first, _, second, _ = blocks = read_blocks("a.md", text)
+    assert (printed(first, blocks), printed(second, blocks)) == ("x\n", "x\ny\n")
 
 
 def test_continuing_nothing_is_an_error():
