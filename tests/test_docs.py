@@ -28,10 +28,12 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from inspect import ismodule
 from pathlib import Path
 
 import pytest
 
+import sansice.simulation
 from sansice import Action, Machine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -294,14 +296,13 @@ def run_program(source: str, document: str, folder: Path, used_by: Path | None =
     return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS)
 
 
-@pytest.mark.parametrize("blocks", BLOCKS.values(), ids=[str(path.name) for path in BLOCKS])
+@pytest.mark.parametrize("blocks", BLOCKS.values(), ids=[path.name for path in BLOCKS])
 def test_what_is_printed_follows_what_prints_it(blocks):
-    marked = [(before, block) for before, block in zip(["", *languages(blocks)], blocks, strict=False) if block.language == "text"]
-    assert [f"{block}: {block.how}" for before, block in marked if block.how and (before, block.how) != ("python", PRINTED)] == []
-
-
-def languages(blocks: list[Block]) -> list[str]:
-    return [block.language for block in blocks]
+    before = ""
+    for block in blocks:
+        if block.language == "text" and block.how:
+            assert (before, block.how) == ("python", PRINTED), f"{block} is printed by nothing"
+        before = block.language
 
 
 @pytest.mark.parametrize(("place", "command"), COMMANDS, ids=[f"{place} {command}" for place, command in COMMANDS])
@@ -402,6 +403,13 @@ def test_how_to_embed_names_every_input_and_every_action():
     wanted += [one.__name__ for one in Action.__subclasses__() if one.__module__ == Action.__module__]
     assert {"handle_resolved", "Resolve"} <= set(wanted)
     assert [name for name in wanted if f"`{name}(" not in text] == []
+
+
+def test_reference_has_a_line_for_every_public_name_of_the_simulation():
+    text = (ROOT / "docs/reference.md").read_text(encoding="utf-8").partition("\n## sansice.simulation\n")[2]
+    lines = re.findall(r"^\| `(\w+)` \| \S", text, flags=re.MULTILINE)
+    public = [name for name, value in vars(sansice.simulation).items() if not name.startswith("_") and not ismodule(value)]
+    assert sorted(lines) == sorted(public)
 
 
 def test_readme_shows_the_two_commands_and_an_example():

@@ -1,5 +1,6 @@
 """Runs the commands of docs/howto/simulate.md, which need no network. The argument is the path of the block."""
 
+import itertools
 import shlex
 import subprocess
 import sys
@@ -18,7 +19,7 @@ def main(block):
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         assert "Warning" not in done.stderr, done.stderr
         assert done.stdout, line
-        for option, name in zip(command, command[1:], strict=False):
+        for option, name in itertools.pairwise(command):
             if option in ("--pcap", "--svg"):
                 assert Path(name).stat().st_size > 1000, name
 
