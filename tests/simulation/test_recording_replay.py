@@ -165,6 +165,18 @@ def test_an_argument_that_cannot_be_read_names_its_step():
         replay(recording, lambda tap: Counter(tap))
 
 
+@pytest.mark.parametrize("edited", [{"map": [5]}, {"map": [[[], 1]]}, {"set": [[1]]}, {"set": [{"map": []}]}])
+def test_keys_and_members_that_can_be_none_are_no_values(edited):
+    recording = counting()
+    recording.steps[2].arguments = [1, edited]
+    with pytest.raises(ValueError, match="step 2, handle_datagrams: not a recorded value"):
+        replay(recording, lambda tap: Counter(tap))
+
+
+def test_a_mapping_that_was_edited_can_be_compared():
+    assert [str(one) for one in differences({"map": [5, [1, 2]]}, {"map": [[1, 3]]})] == ["[1]: recorded 2, replayed 3"]
+
+
 # ---------------------------------------------------------------- who makes the machine
 
 
@@ -240,6 +252,26 @@ def test_a_recording_names_no_class_to_be_called():
         recording.made = Made(name, ["true"])
         with pytest.raises(ValueError, match="which is not sansice's"):
             replay(recording)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {},
+        {"controlling": "yes"},
+        {"controlling": True, "wings": 2},
+        {"controlling": True, "servers": 5},
+        {"controlling": True, "servers": [5]},
+        {"controlling": True, "servers": ["gopher:x"]},
+        {"controlling": {"class": "nobody:Knows", "items": []}},
+    ],
+)
+def test_a_construction_that_was_edited_is_said_to_be_none(keywords):
+    recording = Recording()
+    recording.make(IceAgent, controlling=True)
+    recording.made = Made("sansice.ice:IceAgent", [], keywords)
+    with pytest.raises(ValueError, match="the recording's arguments make no IceAgent: "):
+        replay(recording)
 
 
 # ---------------------------------------------------------------- a server that asks for credentials
@@ -332,6 +364,20 @@ def test_a_file_that_does_not_replay_is_reported_and_no_exception(tmp_path):
     assert "step 1, handle_datagrams(" in str(report)
     broken = replay_file(tmp_path / "x", lambda tap: Machine())
     assert (broken.replayed, broken.difference.index) == (0, 0)
+
+
+def test_a_file_with_a_time_that_is_none_is_replayed(tmp_path):
+    class Patient(Machine):
+        def wait(self, *, now):
+            pass
+
+    file = RecordingFile(str(tmp_path / "patient"))
+    patient = file.make(lambda *, entropy: Patient())
+    for now in ("soon", 2.0, "later", 5.0):
+        patient.wait(now=now)
+    file.close()
+    report = replay_file(str(tmp_path / "patient"), lambda tap: Patient())
+    assert (report.same, report.seconds) == (True, 3.0)
 
 
 def test_a_file_without_a_machine_is_called_so(tmp_path):

@@ -373,6 +373,15 @@ def test_an_empty_recording_cannot_be_scrubbed():
         scrub(Recording())
 
 
+@pytest.mark.parametrize("arguments", [[], [1, 5], [1, [5]], [1, [{"tuple": [1, 2]}]], [{"bytes": "x"}, []]])
+def test_datagrams_that_were_edited_name_their_step(arguments):
+    recording = Recording()
+    recording.make(IceAgent, controlling=True).handle_datagrams(SocketId(1), [], now=0.0)
+    recording.steps[1].arguments = arguments
+    with pytest.raises(ValueError, match="step 1, handle_datagrams: "):
+        scrub(recording)
+
+
 def test_a_machine_whose_construction_is_another_is_named():
     recording = Recording()
     recording.make(Chat)

@@ -101,6 +101,8 @@ def test_what_is_shown_of_a_recording_has_no_step_in_it(recorded):
         ((b'H{"made": 5}',), "its header is another one"),
         ((b'H{"made": {"class": "a:B", "arguments": 5, "keywords": {}}}',), "its header is another one"),
         ((b'H{"made": {"class": "a:B", "arguments": [], "keywords": []}}',), "its header is another one"),
+        ((b'H{"sansice": "0", "python": "3", "made": 0}',), "its header is another one"),
+        ((b'H{"sansice": "0", "python": "3", "made": {"class": 5, "arguments": [], "keywords": {}}}',), "its header is another"),
         ((HEADER, b"E5"), "its header is another one"),
     ],
 )
@@ -116,6 +118,13 @@ def test_a_step_that_makes_no_sense_is_an_error_when_it_is_asked_for():
         with pytest.raises(RecordingError, match="the recording is damaged: ") as found:
             stored.steps[index]
         assert found.value.step == 2
+
+
+def test_a_call_of_another_shape_is_an_error_when_it_is_asked_for():
+    call = b'{"method":5,"arguments":[],"keywords":{}}'
+    stored = read_recording_untrusted(file_of(HEADER, STEP, b"C" + len(call).to_bytes(4, "big") + call + b"\x10"))
+    with pytest.raises(RecordingError, match="the recording is damaged: method: not a text"):
+        stored.steps[1]
 
 
 @given(st.lists(st.sampled_from([HEADER, STEP, END, b"H{}", b"?"]) | st.binary(min_size=1, max_size=30), max_size=4))

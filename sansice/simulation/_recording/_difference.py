@@ -105,7 +105,7 @@ def _parts(form: Json) -> dict[str, Json] | None:
         case {"class": str(), "fields": dict(fields)}:
             return dict(fields)
         case {"map": list(items)}:
-            return {f"[{json.dumps(key)}]": item for key, item in items}
+            return {f"[{json.dumps(item[0])}]": item[1] for item in items if isinstance(item, list) and len(item) == 2}
     return None
 
 

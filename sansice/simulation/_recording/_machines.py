@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sansice import ice, stun
-from sansice.machine import Machine
+from sansice.machine import LocalProtocolError, Machine
 
 from ._step import Made
 from ._tap import Tap
@@ -18,6 +18,10 @@ _OWN: Mapping[str, tuple[Any, str]] = {
     f"{module.__name__}:{name}": (module, name)
     for module, name in ((ice, "IceAgent"), (stun, "StunServer"), (stun, "BindingLookup"), (stun, "BehaviorDiscovery"))
 }
+
+
+# What a constructor says to arguments that were edited, or are another version's.
+_NOT_MADE = (TypeError, ValueError, AttributeError, LookupError, LocalProtocolError)
 
 
 def own_machines() -> Mapping[str, tuple[Any, str]]:
@@ -46,7 +50,11 @@ def constructor(made: Made | None) -> Callable[[Tap], Machine]:
     kind: Callable[..., Machine] = getattr(module, name)
 
     def make(tap: Tap) -> Machine:
-        arguments = [from_json(one, tap) for one in made.arguments]
-        return kind(*arguments, **{key: from_json(one, tap) for key, one in made.keywords.items()}, entropy=tap)
+        try:
+            arguments = [from_json(one, tap) for one in made.arguments]
+            keywords = {key: from_json(one, tap) for key, one in made.keywords.items()}
+            return kind(*arguments, **keywords, entropy=tap)
+        except _NOT_MADE as error:
+            raise ValueError(f"the recording's arguments make no {name}: {error}") from None
 
     return make

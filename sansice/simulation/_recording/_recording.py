@@ -12,7 +12,7 @@ import attrs
 from sansice.machine import Action, Entropy, Event
 
 from ._sink import Sink
-from ._step import Made, Step
+from ._step import Made, Step, check_made, check_step
 from ._values import Json, parse_untrusted, to_json
 
 VERSION = 1
@@ -83,7 +83,9 @@ class Recording(Sink[Step]):
                 if number == 1:
                     recording.made = _check_header(fields)
                 else:
-                    recording.steps.append(Step(**fields))
+                    step = Step(**fields)
+                    check_step(step)
+                    recording.steps.append(step)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"line {number} of the recording: {error}") from None
         if not recording.steps:
@@ -98,4 +100,8 @@ def _check_header(fields: Json) -> Made | None:
     if version != VERSION:
         raise ValueError(f"version {version} is not version {VERSION}, which this sansice reads")
     made = fields.get("made")
-    return None if made is None else Made(**made)
+    if made is None:
+        return None
+    recorded = Made(**made)
+    check_made(recorded)
+    return recorded

@@ -298,6 +298,7 @@ def replay_file(file: FileName, factory: Callable[[Tap], Machine] | None = None)
             replayed = replay.index
             outputs += len(step.outputs)
             now = step.keywords.get("now")
+            now = now if isinstance(now, int | float) else None
             first, last = (now if first is None else first), (last if now is None else now)
             step = replay.step()
     except ReplayDifference as found:

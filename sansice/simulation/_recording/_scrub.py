@@ -139,9 +139,18 @@ def _scrub(recording: AnyRecording, sink: Sink[Any], factory: Callable[[Tap], Ma
 
 
 def _realms(steps: Sequence[Step], streams: StreamEdits) -> list[str]:
-    datagrams = [data for step in steps if step.method == "handle_datagrams" for _, data in from_json(step.arguments[1])]
+    datagrams = [data for index, step in enumerate(steps) if step.method == "handle_datagrams" for data in _batch(index, step)]
     realms = [realm_of(message) for data in (*datagrams, *streams.messages()) if (message := as_message(data)) is not None]
     return list(dict.fromkeys(realm for realm in realms if realm is not None))
+
+
+def _batch(index: int, step: Step) -> list[bytes]:
+    """The datagrams of a step, without their sources."""
+    try:
+        _, batch = from_json(step.arguments)
+        return [bytes(memoryview(data)) for _, data in batch]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"step {index}, handle_datagrams: {error}") from None
 
 
 class _Again:

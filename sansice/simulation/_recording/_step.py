@@ -56,3 +56,44 @@ class Made:
     machine: str
     arguments: list[Json] = attrs.field(factory=list)
     keywords: dict[str, Json] = attrs.field(factory=dict)
+
+
+def check_step(step: Step) -> None:
+    """Find out whether a step that was read has the shape of one, whatever is in its values.
+
+    Raises:
+        ValueError: it has not; the text names the part.
+    """
+    for name, kind, words in _SHAPE:
+        if not isinstance(getattr(step, name), kind):
+            raise ValueError(f"{name}: not {words}")
+    for draw in step.drawn:
+        bytes.fromhex(_as_text("drawn", draw))
+    for answer in step.answers:
+        if not isinstance(answer, list) or len(answer) != 2 or not isinstance(answer[0], str):
+            raise ValueError("answers: not pairs of a name and an answer")
+
+
+def check_made(made: Made) -> None:
+    """The same of how a machine was constructed."""
+    _as_text("class", made.machine)
+    if not isinstance(made.arguments, list) or not isinstance(made.keywords, dict):
+        raise ValueError("arguments: not a list and an object")
+
+
+def _as_text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: not a text")
+    return value
+
+
+_SHAPE: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
+    ("method", str, "a text"),
+    ("arguments", list, "a list"),
+    ("keywords", dict, "an object"),
+    ("drawn", list, "a list"),
+    ("answers", list, "a list"),
+    ("raised", str, "a text"),
+    ("outputs", list, "a list"),
+    ("deadline", (int, float), "a number"),
+)

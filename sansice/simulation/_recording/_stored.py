@@ -9,7 +9,7 @@ import attrs
 
 from ._file import FileName
 from ._format import END, HEADER, Cut, Frame, RecordingError, read_frames_untrusted
-from ._step import Made, Step
+from ._step import Made, Step, check_made
 from ._values import Json, parse_untrusted
 from ._wire import STEPS, read_step_untrusted
 
@@ -103,19 +103,18 @@ def read_recording_untrusted(data: bytes) -> StoredRecording:
     if header is None:
         raise RecordingError("the recording is cut before its first step", len(data))
     try:
-        made = header["made"] and _made(header["made"])
+        made = None if header["made"] is None else _made(header["made"])
         ending = _cut_after(len(frames)) if why is None else str(why["why"])
         versions = str(header["sansice"]), str(header["python"])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise RecordingError("the recording is damaged: its header is another one", 0) from None
     return StoredRecording(StoredSteps(data, frames), made, ending, why is None, *versions, len(data))
 
 
 def _made(form: Json) -> Made:
-    arguments, keywords = form["arguments"], form["keywords"]
-    if not isinstance(arguments, list) or not isinstance(keywords, dict):
-        raise TypeError
-    return Made(str(form["class"]), arguments, keywords)
+    made = Made(form["class"], form["arguments"], form["keywords"])
+    check_made(made)
+    return made
 
 
 def _cut_after(steps: int) -> str:

@@ -128,10 +128,10 @@ def from_json(form: Json, tap: Tap | None = None) -> Any:
             return bytes.fromhex(text)
         case {"tuple": list(items)}:
             return tuple(from_json(item, tap) for item in items)
-        case {"map": list(items)}:
-            return {from_json(key, tap): from_json(item, tap) for key, item in items}
+        case {"map": list(items)} if all(isinstance(item, list) and len(item) == 2 for item in items):
+            return {_hashable(key, tap): from_json(item, tap) for key, item in items}
         case {"set": list(items)}:
-            return frozenset(from_json(item, tap) for item in items)
+            return frozenset(_hashable(item, tap) for item in items)
         case {"message": str(text)}:
             return decode_untrusted(bytes.fromhex(text))
         case {"attribute": str(name)} if (attribute := _attribute(name)) is not None:
@@ -155,6 +155,15 @@ def from_json(form: Json, tap: Tap | None = None) -> Any:
         case {"authentication": str(name), "settings": dict(settings)} if tap is not None:
             return _authentication(name, {one: from_json(item) for one, item in settings.items()}, tap)
     raise ValueError(f"not a recorded value: {form!s:.200}")
+
+
+def _hashable(form: Json, tap: Tap | None) -> Any:
+    value = from_json(form, tap)
+    try:
+        hash(value)
+    except TypeError:
+        raise ValueError(f"not a recorded value: a key or member {form!s:.200}") from None
+    return value
 
 
 def _attribute(name: str) -> Attribute[Any] | None:

@@ -16,7 +16,7 @@ from typing import Any
 from sansice.ice import DataReceived
 from sansice.machine import Action, Address, Event, SendDatagram, SendStream
 
-from ._step import Step
+from ._step import Step, check_step
 from ._values import Json, class_name, parse_untrusted, to_json
 
 # What a frame's first byte says. The first four are calls of these methods; CALL is any.
@@ -273,6 +273,7 @@ def _read_step(reader: _Reader) -> Step:
         step.raised = reader.form()
     while not reader.is_at_end:
         step.outputs.append(_read_output(reader, inputs))
+    check_step(step)
     return step
 
 
