@@ -486,15 +486,30 @@ def test_an_early_nomination_is_remembered_whichever_check_of_its_source_carried
     assert bench.agent.selected_pair.remote.address == NEW
 
 
-def test_of_two_early_nominations_the_later_one_is_meant_whoever_checked_first():
+@pytest.mark.parametrize("answered", [(HIGH, NEW), (NEW, HIGH)])
+def test_of_two_early_nominations_the_later_one_is_meant_whoever_checked_first(answered):
     bench = Bench(known=False, controlling=False)
     bench.request(HIGH)
     bench.request(NEW, use_candidate=True)  # somebody who saw the nomination sends it on, and is faster
     bench.request(HIGH, use_candidate=True)
     bench.tell()
     bench.run(0.05)
-    bench.answer(next(check for check in bench.checks if check.destination == HIGH))
+    for destination in answered:
+        bench.answer(next(check for check in bench.checks if check.destination == destination))
     assert bench.agent.selected_pair.remote.address == HIGH
+
+
+@pytest.mark.parametrize("answered", [(HIGH, NEW), (NEW, HIGH)])
+def test_a_repeated_early_check_nominates_no_later_than_it_did(answered):
+    bench = Bench(known=False, controlling=False)
+    bench.request(HIGH, use_candidate=True)
+    bench.request(NEW, use_candidate=True)
+    bench.request(HIGH)
+    bench.tell()
+    bench.run(0.05)
+    for destination in answered:
+        bench.answer(next(check for check in bench.checks if check.destination == destination))
+    assert bench.agent.selected_pair.remote.address == NEW
 
 
 def test_early_checks_are_bounded_and_those_of_another_peer_are_forgotten():
@@ -511,6 +526,15 @@ def test_early_checks_are_bounded_and_those_of_another_peer_are_forgotten():
     assert {one.destination for one in bench.checks} == {LOW}
     bench.arrive(1, HIGH, b"\x80data")  # of whom we have learned that it was not the peer
     assert bench.dropped()["UNVALIDATED_SOURCE"] == 2
+
+
+def test_early_checks_from_one_source_to_two_addresses_are_two():
+    bench = Bench(known=False, hosts=("192.0.2.1", "192.0.2.2"))
+    bench.request(NEW, socket=1)
+    bench.request(NEW, socket=2)
+    bench.tell()
+    bench.run(1.0)
+    assert {(check.socket, check.destination) for check in bench.checks} == {(1, NEW), (2, NEW)}
 
 
 def test_an_early_check_on_a_socket_that_died_is_forgotten():

@@ -101,11 +101,14 @@ def test_errors_about_a_flow_go_through_and_others_do_not():
     assert wires.lost == {Fate.BLOCKED: 5}
 
 
-def test_what_a_rule_lets_in_may_be_answered_where_nothing_else_gets_out():
-    wires = wires_with(rules=[Rule("allow", "udp", direction="in", ports=[INNER.port])], outbound="drop")
+@pytest.mark.parametrize("filtering", Filtering)
+def test_what_a_rule_lets_in_may_be_answered_where_nothing_else_gets_out(filtering):
+    rules = [Rule("allow", "udp", direction="in", ports=[INNER.port])]
+    wires = wires_with(rules=rules, outbound="drop", filtering=filtering)
     assert wires.out(udp(INNER, SERVER)) is None
     assert wires.into(udp(SERVER, INNER))
     assert wires.out(udp(INNER, SERVER))
+    assert wires.out(udp(INNER, SAME_HOST)) is None
     assert wires.out(udp(INNER, STRANGER)) is None
 
 

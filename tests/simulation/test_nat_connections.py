@@ -49,6 +49,15 @@ def test_a_clash_moves_the_later_socket_and_it_stays_there_for_later_peers():
     assert wires.into(udp(SERVER, moved)).destination == NEIGHBOUR
 
 
+def test_a_socket_that_leaves_by_two_ports_leaves_by_the_latest_for_a_new_peer():
+    wires = nat_wires(preset="linux-masquerade")
+    mapped(wires, NEIGHBOUR, SERVER)
+    assert mapped(wires, INNER, STRANGER) == PRESERVED
+    moved = mapped(wires, INNER, SERVER)
+    assert moved != PRESERVED
+    assert mapped(wires, INNER, SAME_HOST) == moved
+
+
 def test_a_socket_leaves_by_its_own_number_again_when_what_moved_it_is_gone():
     wires = nat_wires(preset="linux-masquerade")
     mapped(wires, INNER, SERVER)
@@ -91,6 +100,15 @@ def test_an_answered_connection_lives_for_120_seconds_once_it_is_two_seconds_old
     wires.wait(119.9)
     assert lives(wires)
     wires.wait(120.0)
+    assert not lives(wires)
+
+
+def test_an_answer_at_two_seconds_makes_no_long_life_yet():
+    wires = nat_wires(preset="linux-masquerade")
+    mapped(wires, INNER, SERVER)
+    wires.wait(2.0)  # nf_conntrack_proto_udp.c: time_after(jiffies, stream_ts)
+    assert lives(wires)
+    wires.wait(30.0)
     assert not lives(wires)
 
 
@@ -219,6 +237,17 @@ def test_the_number_of_connections_is_limited():
     assert wires.lost == {Fate.NO_PORTS: 1}
     wires.wait(31.0)
     assert mapped(wires, INNER, STRANGER) == PRESERVED
+
+
+def test_a_connection_that_begins_anew_is_not_forgotten_with_what_it_was_before():
+    wires = nat_wires(kind=attrs.evolve(NAT_PRESETS["linux-masquerade-random"], max_mappings=2))
+    before = mapped(wires, INNER, SERVER)
+    wires.wait(31.0)
+    anew = mapped(wires, INNER, SERVER)
+    assert anew != before
+    assert mapped(wires, NEIGHBOUR, SERVER) is not None
+    assert mapped(wires, NEIGHBOUR, STRANGER) is None  # full, so what has expired is looked for
+    assert mapped(wires, INNER, SERVER) == anew
 
 
 def test_ports_are_exhausted_for_each_peer_alone():

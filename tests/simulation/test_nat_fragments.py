@@ -6,7 +6,7 @@ from sansice.machine import Address
 from sansice.simulation import Fate, Filtering, Hairpinning, NatKind
 from sansice.simulation._nat import _fragments
 from sansice.simulation._world._packets import Fragment
-from simulation._wires import INNER, NEIGHBOUR, OUTER, SERVER, STRANGER, mapped, nat_wires, udp
+from simulation._wires import INNER, NEIGHBOUR, OUTER, SERVER, STRANGER, SYN, mapped, nat_wires, tcp, udp
 
 
 def parts(source, destination, ident=7, count=3):
@@ -54,6 +54,16 @@ def test_fragments_before_the_first_wait_for_it():
     assert sent(wires, [OUT[0]]) == [LEFT[0], LEFT[2], LEFT[1]]
     assert came(wires, [IN[1], IN[0], IN[2]]) == [CAME[0], CAME[1], CAME[2]]
     assert wires.lost == {}
+
+
+def test_datagrams_of_two_protocols_may_have_one_number():
+    wires = wires_with()
+    sent(wires, OUT)
+    assert came(wires, IN[:1]) == CAME[:1]
+    other = tcp(SERVER, (OUTER, INNER.port), SYN)._replace(fragment=IN[0].fragment)
+    assert came(wires, [other]) == []
+    assert came(wires, IN[1:]) == CAME[1:]
+    assert wires.lost == {Fate.NO_MAPPING: 1}
 
 
 def test_a_nat_that_wants_order_drops_fragments_before_the_first():

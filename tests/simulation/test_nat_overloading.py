@@ -56,6 +56,15 @@ def test_a_translation_is_kept_alive_by_packets_of_the_direction_that_counts(ref
     assert mapped(wires, INNER, SERVER) == SHARED
 
 
+def test_a_port_whose_time_is_over_is_nobodys_whoever_asks():
+    wires = wires_with(lifetime=30.0)
+    mapped(wires, INNER, SERVER)
+    wires.wait(30.0)
+    assert into(wires, SERVER) is None
+    assert into(wires, STRANGER) is None
+    assert wires.lost == {Fate.NO_MAPPING: 2}
+
+
 def test_icmp_errors_go_to_whoever_holds_the_port_for_that_peer():
     wires = wires_with(lifetime=30.0)
     mapped(wires, INNER, SERVER)

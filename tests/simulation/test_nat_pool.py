@@ -58,11 +58,20 @@ def test_the_neighbour_of_a_port_is_kept_for_the_other_of_two():
     assert mapped(wires, NEIGHBOUR, SERVER) is None
 
 
-def test_a_port_is_kept_for_the_one_whose_neighbour_came_first():
+@pytest.mark.parametrize(("first", "stranger"), [(5001, 6000), (5000, 6001)])
+def test_a_port_is_kept_for_the_one_whose_neighbour_came_first(first, stranger):
     wires = nat_wires(kind=NatKind(contiguity=True, port_range=(3000, 3001)))
-    assert ports(wires, 5001) == [3001]
-    assert mapped(wires, Address(INNER.host, 6000), SERVER) is None
-    assert ports(wires, 5000) == [3000]
+    assert ports(wires, first) == [first - 2000]
+    assert mapped(wires, Address(INNER.host, stranger), SERVER) is None
+    assert ports(wires, first ^ 1) == [(first ^ 1) - 2000]
+
+
+def test_a_neighbour_at_another_outer_address_is_none():
+    wires = nat_wires(*MORE, kind=NatKind(contiguity=True, pooling=Pooling.ARBITRARY, port_range=(3000, 3999)))
+    couples = [[mapped(wires, Address(INNER.host, port), SERVER) for port in (even, even + 1)] for even in range(5000, 5040, 2)]
+    together = [odd.host == even.host for even, odd in couples]
+    assert [odd.port == even.port + 1 for even, odd in couples] == together
+    assert set(together) == {True, False}
 
 
 def test_a_neighbour_that_expired_is_none():

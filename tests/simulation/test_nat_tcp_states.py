@@ -38,6 +38,8 @@ def test_of_several_control_bits_rst_decides_then_syn_then_fin():
     assert control_of(segment(TcpFlags.SYN | TcpFlags.ACK)) is Control.SYN
     assert control_of(segment(TcpFlags.FIN | TcpFlags.ACK)) is Control.FIN
     assert control_of(segment(TcpFlags.PSH | TcpFlags.ACK)) is Control.NONE
+    assert control_of(segment(TcpFlags.RST | TcpFlags.SYN | TcpFlags.FIN)) is Control.RST
+    assert control_of(segment(TcpFlags.SYN | TcpFlags.FIN)) is Control.SYN
     assert control_of(None) is Control.NONE
 
 

@@ -38,6 +38,19 @@ def test_a_peer_is_let_in_for_its_filter_lifetime_and_others_stay():
     assert mapped(wires, INNER, SERVER) == outer
 
 
+def test_a_mapping_and_a_permission_are_over_at_the_very_end_of_their_time():
+    wires = nat_wires(kind=NatKind(lifetime=30.0, filter_lifetime=20.0, ports="sequential"))
+    outer = mapped(wires, INNER, SERVER)
+    wires.wait(20.0)
+    assert not lives(wires, outer)
+    assert wires.into(Packet(Address(SERVER.host, 0), outer, b"", PORT_UNREACHABLE, SERVER)) is None
+    assert wires.lost == {Fate.FILTERED: 2}
+    wires.wait(10.0)
+    assert not lives(wires, outer)
+    assert wires.lost == {Fate.FILTERED: 2, Fate.NO_MAPPING: 1}
+    assert mapped(wires, INNER, SERVER).port == outer.port + 1
+
+
 def test_what_was_filtered_keeps_nothing_alive():
     wires = nat_wires(kind=NatKind(lifetime=30.0, refresh=Refresh.BOTH))
     outer = mapped(wires, INNER, SERVER)

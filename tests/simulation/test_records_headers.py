@@ -94,6 +94,11 @@ def test_ipv6_fragments_say_so_in_a_header_of_their_own():
     assert wire_bytes(first)[40:48] == bytes.fromhex("1100000112345678")
     assert wire_bytes(last)[40:48] == bytes.fromhex("1100019012345678")
     assert wire_bytes(last)[6] == 44
+    assert wire_bytes(first)[4:6] == wire_bytes(last)[4:6] == (408).to_bytes(2, "big")
+
+
+def test_ipv6_header_says_hops():
+    assert [wire_bytes(Packet(A6, B6, b"x", hops=hops))[7] for hops in (64, 7)] == [64, 7]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,31 @@ def test_what_was_repeated_is_not_measured():
     assert sending.deadline == 50.0 + 2.0  # backed off, and no sample of 50 seconds (RFC 6298 3 and 5.7)
 
 
+def test_a_segment_that_holds_repeated_and_new_bytes_is_not_measured():
+    sending = opened(rtt=0.1)
+    sending.put(bytes(500))
+    sent(sending, 0.0)
+    sending.expire(1.0)
+    sending.put(bytes(500))
+    assert sent(sending, 1.0) == [Outgoing(1, bytes(1000), False)]
+    sending.acknowledge(1001, 60000, 50.0, bare=True)
+    sending.put(b"y")
+    sent(sending, 50.0)
+    assert sending.deadline == 50.0 + 2.0
+
+
+def test_what_was_repeated_at_once_is_not_measured():
+    sending = opened(rtt=0.1)
+    sending.put(bytes(3000))
+    sent(sending, 1.0)
+    assert [sending.acknowledge(1, 60000, 1.1, bare=True) for _ in range(3)] == [False, False, True]
+    assert sending.first() == Outgoing(1, bytes(1000), False)
+    sending.acknowledge(3001, 60000, 50.0, bare=True)
+    sending.put(b"y")
+    sent(sending, 50.0)
+    assert sending.deadline == 50.0 + MIN_RTO
+
+
 def test_after_a_lost_syn_the_time_begins_at_three_seconds():
     sending = Sending(MSS)
     sending.sent_syn(0.0)
@@ -164,7 +189,7 @@ def test_after_a_lost_syn_the_time_begins_at_three_seconds():
     sending.acknowledge(1, 60000, 1.1, bare=True)
     sending.put(b"x")
     sent(sending, 2.0)
-    assert sending.deadline == 2.0 + RTO_AFTER_LOST_SYN
+    assert sending.deadline == 2.0 + RTO_AFTER_LOST_SYN == 5.0
 
 
 def test_three_duplicates_repeat_the_first_hole_once_and_each_further_hole_at_its_turn():
@@ -189,11 +214,20 @@ def test_no_second_recovery_begins_within_the_first():
     assert [sending.acknowledge(2001, 60000, 1.2, bare=True) for _ in range(4)] == [False] * 4
 
 
+def test_no_more_is_repeated_than_had_left():
+    sending = opened(window=300)
+    sending.put(bytes(4000))
+    assert [len(out.data) for out in sent(sending)] == [300]
+    assert sending.first() == Outgoing(1, bytes(300), False)
+
+
 def test_the_fin_is_repeated_with_the_last_bytes_when_it_had_left():
     sending = opened()
     sending.put(b"bye")
-    sending.fin = True
     sent(sending)
+    sending.fin = True
+    assert sending.first() == Outgoing(1, b"bye", False)
+    assert sent(sending) == [Outgoing(4, b"", True)]
     assert sending.first() == Outgoing(1, b"bye", True)
 
 
@@ -210,8 +244,10 @@ def test_an_old_acknowledgement_changes_nothing():
     sending.put(bytes(3000))
     sent(sending)
     sending.acknowledge(2001, 60000, 1.1, bare=True)
-    assert not sending.acknowledge(1001, 60000, 1.2, bare=True)
+    assert not sending.acknowledge(1001, 10, 1.2, bare=True)
     assert sending.acknowledged == 2001
+    sending.put(bytes(2000))
+    assert [out.offset for out in sent(sending)] == [3001, 4001]  # the window is what was allowed later
 
 
 def test_a_shut_window_is_tried_with_one_byte_for_as_long_as_the_peer_answers():
@@ -230,6 +266,18 @@ def test_a_shut_window_is_tried_with_one_byte_for_as_long_as_the_peer_answers():
         now = sending.deadline
     sending.acknowledge(1001, 5000, now, bare=True)
     assert [(out.offset, len(out.data)) for out in sent(sending, now)] == [(1001, 1000), (2001, 1000)]
+
+
+def test_a_reset_is_believed_where_the_window_ends_and_not_after_what_was_tried_beyond_it():
+    sending = opened(window=1000)
+    sending.put(bytes(3000))
+    sent(sending, 1.0)
+    assert sending.newest == 1001
+    sending.acknowledge(1001, 0, 1.1, bare=True)
+    assert sent(sending, 1.1) == []
+    sending.expire(sending.deadline)
+    assert sent(sending, 3.0) == [Outgoing(1001, b"\0", False)]
+    assert (sending.highest, sending.newest) == (1002, 1001)
 
 
 def test_a_window_that_opens_further_while_bytes_are_under_way_lets_more_leave():

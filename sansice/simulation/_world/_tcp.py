@@ -358,7 +358,7 @@ class TcpConnection:
     def icmp(self, error: IcmpError, quoted: TcpSegment) -> None:
         """A segment of ours came back."""
         offset = _signed(quoted.seq - self._isn - self._sending.acknowledged)
-        if not 0 <= offset <= self._sending.highest - self._sending.acknowledged:
+        if not 0 <= offset < self._sending.highest - self._sending.acknowledged:
             return  # RFC 5927 4.1: about nothing that is under way
         if error.mtu:
             header = IPV6_HEADER if error.ipv6 else IPV4_HEADER
