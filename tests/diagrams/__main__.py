@@ -15,6 +15,8 @@ from typing import Any
 from sansice.ice._checklist import CHECKLIST_TRANSITIONS
 from sansice.ice._events import ICE_TRANSITIONS
 from sansice.ice._pair import PAIR_TRANSITIONS
+from sansice.simulation._nat._tcp_states import NAT_TCP_TRANSITIONS
+from sansice.simulation._world._tcp import TCP_TRANSITIONS
 from sansice.stun._behavior._discovery import BEHAVIOR_TRANSITIONS
 from sansice.stun._client._exchange import EXCHANGE_TRANSITIONS
 from sansice.stun._client._lookup import LOOKUP_TRANSITIONS
@@ -33,25 +35,28 @@ TABLES: dict[str, Mapping[Any, Any]] = {
     "A candidate pair (RFC 8445 6.1.2.6)": PAIR_TRANSITIONS,
     "A checklist (RFC 8445 6.1.2.1)": CHECKLIST_TRANSITIONS,
     "An ICE agent (W3C RTCIceTransportState)": ICE_TRANSITIONS,
+    "In the laboratory: one end of a TCP connection (RFC 9293 3.3.2)": TCP_TRANSITIONS,
+    "In the laboratory: a TCP connection as a NAT sees it (RFC 6146 3.5.2.2)": NAT_TCP_TRANSITIONS,
 }
 
 
-def edges(table: Mapping[Any, Any]) -> Iterator[tuple[enum.Enum, enum.Enum, enum.Enum]]:
-    """(state, input, next state) of both forms of table: by state and input, or by state then by input."""
+def edges(table: Mapping[Any, Any]) -> Iterator[tuple[enum.Enum, str, enum.Enum]]:
+    """(state, input, next state) of both forms of table: by state and what comes in, or by state then by input."""
     for key, value in table.items():
         if isinstance(key, tuple):
-            yield (*key, value)
+            state, *inputs = key
+            yield state, ", ".join(str(step.value) for step in inputs), value
         else:
             for step, state in value.items():
-                yield key, step, state
+                yield key, str(step.value), state
 
 
 def draw(title: str, table: Mapping[Any, Any]) -> str:
     lines = [f"## {title}", "", "```mermaid", "stateDiagram-v2"]
     listed = list(edges(table))
     lines.append(f"    [*] --> {listed[0][0].name}")
-    lines += [f"    {state.name} --> {after.name}: {step.value}" for state, step, after in listed if state is not after]
-    stays = [f"{state.name} on {step.name}" for state, step, after in listed if state is after]
+    lines += [f"    {state.name} --> {after.name}: {step}" for state, step, after in listed if state is not after]
+    stays = [f"{state.name} on {step}" for state, step, after in listed if state is after]
     lines += ["```", ""]
     if stays:
         lines += ["Stays as it is: " + ", ".join(stays) + ".", ""]

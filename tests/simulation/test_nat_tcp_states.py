@@ -6,7 +6,7 @@ import pytest
 
 from sansice.simulation import TcpTimeouts
 from sansice.simulation._nat._tcp_states import (
-    TCP_TRANSITIONS,
+    NAT_TCP_TRANSITIONS,
     Control,
     Side,
     TcpSession,
@@ -92,8 +92,8 @@ def test_the_same_port_may_connect_again_after_an_end(side):
 
 
 def test_every_state_can_be_left_and_reached():
-    assert {state for state, _, _ in TCP_TRANSITIONS} == set(TcpState)
-    assert set(TCP_TRANSITIONS.values()) | {TcpState.INSIDE_SYN, TcpState.OUTSIDE_SYN} == set(TcpState)
+    assert {state for state, _, _ in NAT_TCP_TRANSITIONS} == set(TcpState)
+    assert set(NAT_TCP_TRANSITIONS.values()) | {TcpState.INSIDE_SYN, TcpState.OUTSIDE_SYN} == set(TcpState)
 
 
 def test_both_sides_are_treated_alike():
@@ -105,6 +105,6 @@ def test_both_sides_are_treated_alike():
         TcpState.OUTSIDE_FIN: TcpState.INSIDE_FIN,
     }
     for state, side, control in itertools.product(TcpState, Side, Control):
-        after = TCP_TRANSITIONS.get((state, side, control))
-        mirrored = TCP_TRANSITIONS.get((states.get(state, state), mirror[side], control))
+        after = NAT_TCP_TRANSITIONS.get((state, side, control))
+        mirrored = NAT_TCP_TRANSITIONS.get((states.get(state, state), mirror[side], control))
         assert mirrored == (after and states.get(after, after))

@@ -42,7 +42,7 @@ class TcpState(IdentityEnum):
 FIRST_STATE: dict[Side, TcpState] = {Side.INSIDE: TcpState.INSIDE_SYN, Side.OUTSIDE: TcpState.OUTSIDE_SYN}
 
 # RFC 6146 3.5.2.2. What is not listed changes nothing.
-TCP_TRANSITIONS: dict[tuple[TcpState, Side, Control], TcpState] = {
+NAT_TCP_TRANSITIONS: dict[tuple[TcpState, Side, Control], TcpState] = {
     (TcpState.INSIDE_SYN, Side.OUTSIDE, Control.SYN): TcpState.ESTABLISHED,
     (TcpState.OUTSIDE_SYN, Side.INSIDE, Control.SYN): TcpState.ESTABLISHED,
     (TcpState.INSIDE_SYN, Side.OUTSIDE, Control.RST): TcpState.RESET,
@@ -110,7 +110,7 @@ class TcpSession:
     def observe(self, side: Side, control: Control, now: float) -> None:
         """Take notice of a segment that goes by."""
         before = self._state
-        self._state = TCP_TRANSITIONS.get((before, side, control), before)
+        self._state = NAT_TCP_TRANSITIONS.get((before, side, control), before)
         # What follows the end of a connection does not keep it in mind (RFC 6146 3.5.2.2).
         if self._state is not before or before not in _LAST_STATES:
             self.expires = now + self._timeout()
