@@ -60,7 +60,7 @@ class Network:
             shows them as they happen instead.
 
     Raises:
-        ValueError: what `Link` raises.
+        ValueError: what `Link` raises, or a time that is none.
     """
 
     __slots__ = ("_firewalls", "_nats", "_world", "internet", "seed")
@@ -80,6 +80,9 @@ class Network:
         unix: float = 1_700_000_000.0,
         trace: int = 0,
     ) -> None:
+        for name, time in (("start", start), ("unix", unix)):
+            if not -math.inf < time < math.inf:
+                raise ValueError(f"{name} must be a number of seconds, not {time!r}")
         link = Link(latency=latency, jitter=jitter, loss=loss, duplication=duplication, reordering=reordering, hold=hold)
         self.seed: int | str = seed
         self._world = World(seed=seed, start=start, unix=unix, icmp=icmp, trace=trace)
@@ -347,8 +350,10 @@ class Network:
         """Have ``action()`` called at virtual time ``when``.
 
         Raises:
-            ValueError: ``when`` is in the past.
+            ValueError: ``when`` is in the past, or never.
         """
+        if when == math.inf:
+            raise ValueError("inf s never comes: name a time")
         if not when >= self.now:
             raise ValueError(f"{when} s is in the past: it is {self.now} s")
         self._world.clock.at(when, _call, action)
@@ -367,7 +372,10 @@ class Network:
 
         Raises:
             SimulationError: time stands still, or a machine breaks the contract in a way that cannot be run.
+            ValueError: ``until`` is no time.
         """
+        if until != until:
+            raise ValueError(f"until must be a time, not {until!r}")
         try:
             return self._world.clock.run(until, when)
         except Exception as error:

@@ -24,6 +24,7 @@ from sansice.machine import (
     Transport,
 )
 from sansice.simulation import Fate, Network, SimulationError
+from sansice.simulation._world import _node
 from simulation._machines import (
     SOCKET,
     Failed,
@@ -270,6 +271,29 @@ def test_a_machine_whose_deadline_never_moves_on_is_named():
     with pytest.raises(SimulationError, match=r"Stuck on A wants its timer at 2\.0 s for ever") as raised:
         net.run()
     assert raised.value.__notes__ == ["raised at virtual time 2.0 s", "in a network with the seed 5"]
+
+
+def test_a_machine_whose_deadline_is_no_time_is_named():
+    class Lost(Machine):
+        def deadline(self):
+            return float("nan")
+
+    with pytest.raises(SimulationError, match=r"Lost on A: deadline\(\) is nan, no time"):
+        Network().host("A", A).run(Lost())
+
+
+def test_a_machine_that_opens_again_what_failed_is_named(monkeypatch):
+    class Stubborn(Machine):
+        def handle_socket_failed(self, socket, error, *, now):
+            self.open(socket + 1)
+
+        def open(self, socket):
+            self._outputs.append(OpenSocket(socket, Transport.UDP, Address("198.51.100.99", 0)))
+
+    monkeypatch.setattr(_node, "OPEN_LIMIT", 50)
+    node = Network(start=3.0).host("A", A).run(Stubborn())
+    with pytest.raises(SimulationError, match=r"Stubborn on A opens sockets at 3\.0 s for ever: the last is 51"):
+        node.call(lambda *, now: node.machine.open(1))
 
 
 def test_the_wall_clock_is_told_when_a_machine_starts():

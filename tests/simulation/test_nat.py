@@ -381,6 +381,12 @@ def test_a_reboot_takes_no_negative_time():
         Network().nat("203.0.113.1").reboot(-1.0)
 
 
+@pytest.mark.parametrize("takes", [float("nan"), float("inf")])
+def test_a_reboot_ends(takes):
+    with pytest.raises(ValueError, match=f"NAT 1: a reboot cannot take {takes} s"):
+        Network().nat("203.0.113.1").reboot(takes)
+
+
 @pytest.mark.parametrize("lifetime", [0.0, -1.0])
 def test_a_lifetime_is_positive_when_it_is_changed_too(lifetime):
     nat = Network().nat("203.0.113.1", lifetime=30.0)

@@ -206,6 +206,24 @@ def test_an_action_in_the_past_is_refused(when):
         net.at(when, lambda: None)
 
 
+def test_an_action_that_never_happens_is_refused():
+    with pytest.raises(ValueError, match="inf s never comes"):
+        Network().at(float("inf"), lambda: None)
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), float("-inf")])
+def test_a_network_begins_at_a_time(time):
+    with pytest.raises(ValueError, match=f"start must be a number of seconds, not {time}"):
+        Network(start=time)
+    with pytest.raises(ValueError, match=f"unix must be a number of seconds, not {time}"):
+        Network(unix=time)
+
+
+def test_a_run_until_no_time_is_refused():
+    with pytest.raises(ValueError, match="until must be a time, not nan"):
+        Network().run(until=float("nan"))
+
+
 def test_a_run_tells_whether_the_condition_held():
     net = Network(start=1.0)
     net.at(2.0, lambda: None)

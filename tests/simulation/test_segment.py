@@ -92,6 +92,29 @@ def test_an_address_must_be_a_literal():
         Network().host("A", "example.org")
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "255.255.255.255", "224.0.0.251", "ff02::1"])
+def test_an_address_of_nobody_or_of_many_is_no_hosts(address):
+    with pytest.raises(ValueError, match=f"A cannot have {address}: no interface has"):
+        Network().host("A", address)
+    host = Network().host("A", "2001:db8::1" if ":" in address else "192.0.2.1")
+    with pytest.raises(ValueError, match=f"A cannot have {address}: no interface has"):
+        host.interfaces[0].readdress(address)
+
+
+def test_a_host_outside_has_no_address_of_a_segment_further_in():
+    net = Network()
+    net.segment("LAN", "198.51.100.0/24", behind=net.internet)
+    with pytest.raises(ValueError, match=r"198\.51\.100\.7 of A at Internet is one of 198\.51\.100\.0/24, which is LAN's"):
+        net.host("A", "198.51.100.7")
+
+
+def test_a_segment_further_in_has_no_prefix_in_which_a_host_outside_is():
+    net = Network()
+    net.host("A", "198.51.100.7", "2001:db8::7")
+    with pytest.raises(ValueError, match=r"198\.51\.100\.7 of A at Internet is one of 198\.51\.100\.0/24, which is LAN's"):
+        net.segment("LAN", "198.51.100.0/24", behind=net.internet)
+
+
 def test_a_segments_link_may_be_replaced_and_packets_under_way_keep_their_times():
     net = Network(latency=1.0)
     a, b = two(net)

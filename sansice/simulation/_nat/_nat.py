@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from sansice.machine import Address
@@ -158,9 +159,9 @@ class Nat:
             takes: seconds.
 
         Raises:
-            ValueError: less than 0.
+            ValueError: less than 0, or for ever.
         """
-        if not takes >= 0.0:
+        if not 0.0 <= takes < math.inf:
             raise ValueError(f"{self.name}: a reboot cannot take {takes!r} s")
         self.forget()
         self._boots += 1

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from sansice.machine import (
+    ANY_IPV4,
+    ANY_IPV6,
     DEFAULT_OPTIONS,
     Address,
     Entropy,
@@ -31,6 +33,8 @@ from ._reads import AT_ONCE, StreamReads
 from ._segment import Interface, Place, Segment, is_group
 from ._tcp_ports import TcpPorts
 from ._world import World
+
+_NOBODYS = (ANY_IPV4, ANY_IPV6, "255.255.255.255")
 
 
 class Host:
@@ -141,9 +145,11 @@ class Host:
                 everything else where the segment has a way out, if left out.
 
         Raises:
-            ValueError: not a literal, the address or the name is taken, or a route is no prefix.
+            ValueError: not a literal, nor an address that one interface can have, the address or the name is taken, or a route
+                is no prefix.
         """
         canonical = Address.of(address, 0).host
+        self._check_possible(canonical)
         if canonical in self._interfaces:
             raise ValueError(f"{self.name} has {canonical} already")
         if name is not None and any(interface.label == name for interface in self.interfaces):
@@ -238,9 +244,14 @@ class Host:
             raise ValueError(f"{self.name} has {new} already")
         if new == old and place is interface.place:
             return
+        self._check_possible(new)
         place.attach(new, interface)
         interface.place.detach(old)
         self._interfaces = {(new if key == old else key): one for key, one in self._interfaces.items()}
+
+    def _check_possible(self, address: str) -> None:
+        if address in _NOBODYS or is_group(address):
+            raise ValueError(f"{self.name} cannot have {address}: no interface has an address that stands for any, or for many")
 
     def _while_asleep(self, packet: Packet, direct: bool) -> None:
         self._world.lose(self.name, Fate.ASLEEP, packet)

@@ -38,6 +38,7 @@ R = TypeVar("R")
 
 MAX_PAYLOAD = 65507  # of UDP over IPv4: 65535 - 20 - 8; the same here for IPv6, as systems limit it
 MAX_UNSENT = 2**20  # bytes that may wait in one stream, as in `sansice.sockets`
+OPEN_LIMIT = 200_000  # sockets of one machine at one instant: more than ports; what opens more opens again what failed
 TIMER_LIMIT = 1000  # timers of one machine at one instant; more is a deadline that never moves on
 
 
@@ -62,6 +63,7 @@ class Node:
     __slots__ = (
         "_armed",
         "_clock",
+        "_opened",
         "_others",
         "_scheduled",
         "_sockets",
@@ -92,6 +94,7 @@ class Node:
         self._armed = math.inf
         self._scheduled = math.inf
         self._timers = (math.nan, 0)
+        self._opened = (math.nan, 0)
         self.driver: Driver = Driver(machine, self)
         self.driver.start(unix=self._unix)
 
@@ -148,6 +151,8 @@ class Node:
         if deadline < self._scheduled:
             self._scheduled = deadline
             self._clock.at(max(deadline, self._clock.now), self._fire, deadline)
+        elif deadline != deadline:
+            raise SimulationError(f"{type(self.machine).__name__} on {self.host.name}: deadline() is {deadline!r}, no time")
 
     def _fire(self, deadline: float) -> None:
         if deadline != self._scheduled:  # an earlier one was armed after this
@@ -170,7 +175,12 @@ class Node:
 
     def open_socket(self, action: OpenSocket) -> None:
         """Bind a UDP socket, or begin to open another."""
-        others = self._others
+        others, now = self._others, self._clock.now
+        instant, count = self._opened
+        self._opened = (now, count + 1 if instant == now else 1)
+        if count >= OPEN_LIMIT and instant == now:
+            name = type(self.machine).__name__
+            raise SimulationError(f"{name} on {self.host.name} opens sockets at {now} s for ever: the last is {action.socket}")
         if action.socket in self._sockets or (others is not None and action.socket in others):
             raise SimulationError(f"{type(self.machine).__name__} on {self.host.name} opens socket {action.socket} twice")
         bind = self._local(action)

@@ -206,12 +206,17 @@ class Segment:
         """Give ``address``, a canonical literal, to ``interface``.
 
         Raises:
-            ValueError: it is taken, here or where this segment leads to, or it is none of the segment's prefixes'.
+            ValueError: it is taken, here or where this segment leads to, or it is none of the segment's prefixes', or one of
+                those of a segment further in.
         """
         if address in self._interfaces:
             raise ValueError(f"{address} is taken at {self.name} by {self._interfaces[address].owner}")
         if self.prefixes and not interface.router and not any(belongs(address, prefix) for prefix in self.prefixes):
             raise ValueError(f"{address} is none of {self.name}'s, which has {', '.join(map(str, self.prefixes))}")
+        if not interface.router:
+            for prefix, whose in self.reserved:
+                if whose != self.name:
+                    _check_apart(address, interface, prefix, whose, self.name)
         if self.way_out is not None and interface is not self.gateway:
             self.way_out.learn(address, self)
         self._interfaces[address] = interface
@@ -250,6 +255,9 @@ class Segment:
             ValueError: some are another's.
         """
         check_overlap(self.reserved, prefix, whose, self.name)
+        for address, interface in self.holders().items():
+            if not interface.router:
+                _check_apart(address, interface, prefix, whose, self.name)
         if self.way_out is not None:
             self.way_out.reserve(prefix, whose)
         self.reserved.append((prefix, whose))
@@ -360,3 +368,11 @@ def check_overlap(reserved: Reserved, prefix: Prefix, whose: str, place: str) ->
                 f"{prefix} of {whose} overlaps {other} of {owner} at {place}:"
                 " subnets without a NAT between them need prefixes of their own"
             )
+
+
+def _check_apart(address: str, interface: Interface, prefix: Prefix, whose: str, place: str) -> None:
+    if belongs(address, prefix):
+        raise ValueError(
+            f"{address} of {interface.owner} at {place} is one of {prefix}, which is {whose}'s:"
+            " subnets without a NAT between them need prefixes of their own"
+        )
