@@ -27,6 +27,7 @@ from sansice import (
 from sansice.driver import MAX_DATA_EVENTS, Driver, EventQueueBase, clock
 from sansice.sockets import Answer, Sockets, TlsConfig, address_records, look_up, look_up_error
 
+from ._custom import socket_factory
 from ._fallback import TrioSockets
 
 R = TypeVar("R")
@@ -299,10 +300,7 @@ def _open_sockets(
     tls: TlsConfig | Mapping[str, TlsConfig] | None,
     inherited: Sequence[socket.socket],
 ) -> Sockets | TrioSockets:
-    # There is no other way to ask trio which factory is set.
-    factory = trio.socket.set_custom_socket_factory(None)
-    trio.socket.set_custom_socket_factory(factory)
-    if factory is None and hasattr(select, "epoll"):
+    if socket_factory() is None and hasattr(select, "epoll"):
         return Sockets(ports=ports, tls=tls, inherited=inherited)
     return TrioSockets(nursery, ports)
 

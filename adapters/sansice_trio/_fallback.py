@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from sansice import Address, CloseMode, OpenSocket, SocketId, Transport
+from sansice import ANY_IPV4, ANY_IPV6, Address, CloseMode, OpenSocket, SocketId, Transport
 from sansice.driver import Driver
 from sansice.sockets import (
     NOTHING_LOST,
@@ -158,7 +158,7 @@ class TrioSockets:
                 driver.datagrams(id, [(from_sockaddr(source), data)])
 
     async def _bind(self, action: OpenSocket, ipv6: bool) -> trio.socket.SocketType:
-        local = local_address(action)
+        local = await _local_address(action)
         sock = trio.socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             configure(sock, ipv6, action.options)
@@ -174,3 +174,13 @@ class TrioSockets:
             sock.close()
             raise
         return sock
+
+
+async def _local_address(action: OpenSocket) -> Address:
+    """As `sansice.sockets.local_address`, but it is the network under trio that knows the way to the remote."""
+    bind, remote = action.bind, action.remote
+    if bind.host not in (ANY_IPV4, ANY_IPV6) or remote is None:
+        return local_address(action)
+    with trio.socket.socket(socket.AF_INET6 if remote.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        await probe.connect(to_sockaddr(remote, remote.is_ipv6))
+        return from_sockaddr(probe.getsockname())._replace(port=bind.port)

@@ -26,8 +26,9 @@ from sansice.ice import (
     IceFailed,
     IceServer,
 )
-from sansice.sockets import InterfaceFilter, host_addresses
+from sansice.sockets import InterfaceFilter
 
+from ._custom import host_addresses
 from ._driver import TrioDriver
 from ._recording import RecordTo, open_recorder
 
