@@ -24,11 +24,16 @@ def changed(**fields):
     [
         ("", "schedule: not JSON, or cut"),
         (EXAMPLE.to_json()[:-20], "schedule: not JSON, or cut"),
+        ("[" * 100_000, "schedule: not JSON, or cut"),
         ("[]", "schedule: not a sansice schedule"),
         (changed(**{"sansice-schedule": None}), "schedule: not a sansice schedule"),
         (changed(**{"sansice-schedule": 2}), "schedule: version 2 is not version 1"),
         (changed(deviations=None), "schedule: deviations: a list is missing"),
         (changed(deviations=[{"step": 1, "kind": "lose"}, {"step": -1}]), r"schedule: deviations\[1\]: step: a number"),
+        (
+            changed(deviations=[{"step": 1, "kind": "late", "amount": 10**400}]),
+            r"schedule: deviations\[0\]: amount: a number from 0 on",
+        ),
         (changed(deviations=[{"step": 1, "kind": "lose"}] * 2), "schedule: deviations: step 1 has two deviations"),
         (changed(scene={"name": 5}), "schedule: scene: "),
         (changed(), "schedule: found in a world that is no scene"),

@@ -73,7 +73,7 @@ def read_schedule(text: str) -> tuple[Scene | None, Schedule]:
     """
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"schedule: not JSON, or cut: {error}") from None
     version = fields.get("sansice-schedule") if isinstance(fields, dict) else None
     if version is None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 import attrs
+
+_MOST = sys.float_info.max  # a whole number may be more
 
 FOR_GOOD = -1  # as the amount of LOSE: everything from here on
 
@@ -81,7 +84,7 @@ class Deviation:
         except ValueError:
             kinds = ", ".join(one.value for one in DeviationKind)
             raise ValueError(f"kind: one of {kinds}, not {fields.get('kind')!r:.60}") from None
-        if type(amount) not in (int, float) or not (0 <= amount < float("inf") or (kind is DeviationKind.LOSE and amount == -1)):
+        if type(amount) not in (int, float) or not (0 <= amount <= _MOST or (kind is DeviationKind.LOSE and amount == -1)):
             raise ValueError(f"amount: a number from 0 on, or -1 to lose everything, not {amount!r:.60}")
         if not isinstance(name, str) or bool(name) != (kind is DeviationKind.FAULT):
             raise ValueError(f"name: a fault has one and nothing else has, not {name!r:.60}")
