@@ -22,7 +22,7 @@ def assemble(parts, store=None, now=0.0):
 
 
 @pytest.mark.parametrize("tcp", [None, ACK])
-@pytest.mark.parametrize(("ends", "mtu"), [((A, B), 68), ((A, B), 1500), ((A6, B6), 1280)])
+@pytest.mark.parametrize(("ends", "mtu"), [((A, B), 68), ((A, B), 1006), ((A, B), 1500), ((A6, B6), 1280), ((A6, B6), 1287)])
 def test_fragments_fit_and_tile_the_datagram(ends, mtu, tcp):
     packet = Packet(*ends, DATA, tcp=tcp)
     parts = cut(packet, mtu, 9)
@@ -36,6 +36,12 @@ def test_fragments_fit_and_tile_the_datagram(ends, mtu, tcp):
         position += len(part.data) + (header if position == 0 else 0)
     assert position == 3000 + header
     assert assemble(parts) == [packet]
+
+
+def test_only_the_last_piece_of_the_last_fragment_says_that_nothing_follows():
+    first, *_, last = cut(Packet(A, B, DATA), 500, 1)
+    assert [part.fragment.more for part in cut(first, 200, 2)] == [True, True, True]
+    assert [part.fragment.more for part in cut(last, 68, 2)] == [True] * (len(cut(last, 68, 2)) - 1) + [False]
 
 
 @given(st.binary(min_size=200, max_size=2000), st.integers(68, 150), st.integers(68, 150), st.integers(0, 1000))

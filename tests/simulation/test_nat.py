@@ -179,10 +179,10 @@ def test_a_nat_with_an_alg_rewrites_its_outer_address_inside_what_it_lets_in(alg
     bench = Bench(alg=alg)
     mapped = bench.out(SERVER)
     outer, inner = bytes([203, 0, 113, 1]), bytes([10, 0, 0, 2])
-    data = b"<" + mapped.port.to_bytes(2, "big") + outer + b">" + outer
+    data = (b"<" + mapped.port.to_bytes(2, "big") + outer + b">") * 2 + outer
     bench.peers[SERVER].call(bench.peers[SERVER].machine.send, mapped, data)
     bench.net.run()
-    rewritten = b"<" + INNER.port.to_bytes(2, "big") + inner + b">" + outer
+    rewritten = (b"<" + INNER.port.to_bytes(2, "big") + inner + b">") * 2 + outer
     assert received(bench.inside) == [Received(SERVER, rewritten if alg else data)]
 
 

@@ -138,17 +138,21 @@ def test_only_what_fits_everywhere_in_ipv6_may_be_cut_in_ipv4():
     wires = nat64_wires()
     assert not wires.out(udp(PHONE, SEEN, bytes(1232))).dont_fragment
     assert wires.out(udp(PHONE, SEEN, bytes(1233))).dont_fragment
+    part = udp(PHONE, SEEN, bytes(1304))._replace(fragment=Fragment(1, 0, True, 2600))
+    assert not wires.out(part).dont_fragment  # RFC 7915 5.1.1
 
 
 @pytest.mark.parametrize(
     ("four", "six"),
     [
+        *[(IcmpError(3, code), IcmpError(1, 0, ipv6=True)) for code in (0, 1, 5, 6, 7, 8, 11, 12)],
+        *[(IcmpError(3, code), IcmpError(1, 1, ipv6=True)) for code in (9, 10, 13, 15)],
         (IcmpError(3, 3), IcmpError(1, 4, ipv6=True)),
-        (IcmpError(3, 1), IcmpError(1, 0, ipv6=True)),
-        (IcmpError(3, 13), IcmpError(1, 1, ipv6=True)),
+        (IcmpError(3, 14), None),
         (IcmpError(3, 4, mtu=1400), IcmpError(2, 0, ipv6=True, mtu=1420)),
         (IcmpError(3, 4, mtu=576), IcmpError(2, 0, ipv6=True, mtu=1280)),
         (IcmpError(11, 0), IcmpError(3, 0, ipv6=True)),
+        (IcmpError(11, 1), IcmpError(3, 1, ipv6=True)),
         (IcmpError(3, 2), None),
     ],
 )
@@ -166,11 +170,14 @@ def test_errors_come_in_as_those_of_ipv6(four, six):
 @pytest.mark.parametrize(
     ("six", "four"),
     [
-        (IcmpError(1, 4, ipv6=True), IcmpError(3, 3)),
-        (IcmpError(1, 0, ipv6=True), IcmpError(3, 1)),
+        *[(IcmpError(1, code, ipv6=True), IcmpError(3, 1)) for code in (0, 2, 3)],
         (IcmpError(1, 1, ipv6=True), IcmpError(3, 10)),
+        (IcmpError(1, 4, ipv6=True), IcmpError(3, 3)),
+        (IcmpError(1, 5, ipv6=True), None),
+        *[(IcmpError(3, code, ipv6=True), IcmpError(11, code)) for code in (0, 1)],
         (IcmpError(2, 0, ipv6=True, mtu=1400), IcmpError(3, 4, mtu=1380)),
-        (IcmpError(4, 1, ipv6=True), None),
+        (IcmpError(4, 0, ipv6=True), None),
+        (IcmpError(4, 1, ipv6=True), IcmpError(3, 2)),
     ],
 )
 def test_errors_leave_as_those_of_ipv4(six, four):

@@ -133,11 +133,31 @@ def test_what_is_known_and_what_is_kept_is_bounded(monkeypatch):
     assert len(sent(wires, [*parts(INNER, SERVER, 10)[:1]])) == 2
 
 
+@pytest.mark.parametrize("how", ["the first came", "time", "a reboot"])
+def test_there_is_room_again_for_parts_that_wait(how, monkeypatch):
+    monkeypatch.setattr(_fragments, "MAX_KEPT", 2)
+    wires = wires_with()
+    assert sent(wires, OUT[1:]) == []
+    if how == "the first came":
+        assert len(sent(wires, OUT[:1])) == 3
+    elif how == "time":
+        wires.wait(30.0)
+    else:
+        wires.box.reboot()
+    later = parts(INNER, SERVER, 8)
+    assert sent(wires, later[1:]) == []
+    assert len(sent(wires, later[:1])) == 3
+    assert wires.lost == {}
+
+
 def test_a_reboot_forgets_fragments():
     wires = wires_with()
     sent(wires, OUT[1:])
     wires.box.reboot()
     assert sent(wires, OUT[:1]) == LEFT[:1]
+    assert came(wires, IN[:1]) == CAME[:1]
+    wires.box.reboot()
+    assert came(wires, IN[1:]) == []
 
 
 @pytest.mark.parametrize("hairpinning", [Hairpinning.EXTERNAL_SOURCE, Hairpinning.INTERNAL_SOURCE])

@@ -54,6 +54,20 @@ def test_udp_checksum_that_would_be_zero_is_written_as_ones():
     assert raw[26:28] == b"\xff\xff"
 
 
+def test_a_sum_whose_carry_carries_again_is_folded_twice():
+    a, b = Address("192.168.255.254", 0x7FFF), Address("192.168.255.253", 0x7000)
+    raw = wire_bytes(Packet(a, b, b"\0\0"))
+    sums = ones_complement_sum(raw[12:20] + struct.pack("!HH", 17, 10)) + ones_complement_sum(raw[20:26])
+    data = (0x1FFFF - sums).to_bytes(2, "big")
+    _, body = checked(wire_bytes(Packet(a, b, data)))
+    assert body[6:8] == b"\xff\xfe"  # 0x1FFFF, 0x10000, 1
+
+
+def test_ipv4_fragments_are_named_by_the_sixteen_bits_that_there_are():
+    first = Packet(A4, B4, b"y" * 392, fragment=Fragment(0x12345, 0, True, 808, 0))
+    assert wire_bytes(first)[4:6] == b"\x23\x45"
+
+
 def test_ipv4_header_says_hops_and_whether_it_may_be_cut():
     raw = wire_bytes(Packet(A4, B4, b"x", dont_fragment=True, hops=7))
     assert raw[6:9] == b"\x40\x00\x07"

@@ -42,6 +42,13 @@ def test_packet_that_reaches_somebody_else_says_whom():
     assert texts(*both) == ["alice sends printer 1 byte, which reaches bob", "alice sends printer 1 byte"]
 
 
+def test_packet_that_reaches_several_says_whom():
+    question, other = Packet(B, B._replace(host="224.0.0.251"), b"who?"), [("alice", 0.01), ("printer", 0.02)]
+    passages = [Passage(0.0, "bob", Fate.SENT, question, "bob 1")]
+    passages += [Passage(time, name, Fate.DELIVERED, question, f"{name} 1") for name, time in other]
+    assert texts(*passages) == ["bob sends printer 4 bytes, which reaches alice, printer"]
+
+
 def test_packet_under_way_and_copies_are_called_so():
     copied = [*outward(), Passage(0.0, "Internet", Fate.DUPLICATED, Packet(OUTER, B, b"x")), *delivered()]
     assert texts(*copied) == ["alice sends bob 1 byte", "alice sends bob 1 byte (a copy), and is under way"]

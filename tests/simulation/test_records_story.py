@@ -49,6 +49,12 @@ def test_long_run_is_told_by_its_beginning_and_its_end():
     assert len([line for line in some if "* " not in line]) == 10
 
 
+def test_of_an_odd_limit_the_beginning_has_the_one_more():
+    story, nodes = told("two-homes", limit=3)
+    lines = [line for line in story.timeline(nodes).splitlines() if "* " not in line or "left out" in line]
+    assert ["left out" in line for line in lines] == [False, False, True, False]
+
+
 def test_notes_stand_where_they_happened():
     story, nodes = told("two-homes")
     assert story.timeline(nodes, [(0.07, "somebody sneezes")]).splitlines()[10] == "    0.070 s  * somebody sneezes"

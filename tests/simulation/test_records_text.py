@@ -63,5 +63,11 @@ def test_arrow_out_of_the_left_edge_is_cut_there():
     assert found[-1] == "    0.000 s  X<------------o  lost"
 
 
+def test_arrow_that_just_leaves_the_left_edge_is_cut_there_too():
+    columns = ["twelve chars", "b"]
+    found = drawn(line(0.0, "lost", "b", "twelve chars", on_a_link=True, fate=Fate.LOST), columns=columns)
+    assert found[-1] == "    0.000 s  X<----+-------------o  lost"
+
+
 def test_diagram_of_nothing_has_no_columns():
     assert drawn(columns=[]) == ["", ""]

@@ -83,6 +83,31 @@ def test_copy_has_a_journey_of_its_own_from_where_the_link_made_it():
     assert [one.ends[0].time for one in (journey, copy)] == [0.02, 0.03]
 
 
+def test_of_equal_packets_the_last_to_leave_is_doubled():
+    again = Passage(0.01, "Internet", Fate.DUPLICATED, Packet(OUTER, B, b"x"))
+    (first, second, copy), _ = track(*outward(0.0), *outward(0.01), again)
+    assert (first.is_copy, second.is_copy, copy.is_copy) == (False, False, True)
+    assert copy.stops == second.stops != first.stops
+
+
+def test_packets_that_begin_alike_are_told_apart():
+    one, other = bytes(39) + b"1", bytes(39) + b"2"
+    journeys, _ = track(*outward(0.0, one), *outward(0.0, other), *delivered(0.02, other))
+    assert [fates(journey) for journey in journeys] == [[], [Fate.DELIVERED]]
+
+
+def test_an_address_stays_its_hosts_where_a_router_passes_its_packets_on():
+    packet = Packet(A, B, b"x")
+    passages = [
+        Passage(0.0, "alice", Fate.SENT, packet, "alice 10.0.0.2"),
+        Passage(0.0, "far", Fate.ARRIVED, packet, "far inside"),
+        Passage(0.0, "far", Fate.FORWARDED, packet, "far outside"),
+        Passage(0.5, "bob", Fate.DELIVERED, packet._replace(data=b"unseen"), "bob 198.51.100.2"),
+    ]
+    journeys, _ = track(*passages)
+    assert [journey.origin for journey in journeys] == ["alice", "alice"]
+
+
 def test_copy_of_what_nobody_saw_is_not_known():
     assert track(Passage(0.0, "Internet", Fate.DUPLICATED, Packet(OUTER, B, b"x")))[0] == []
 

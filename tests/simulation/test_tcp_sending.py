@@ -204,6 +204,26 @@ def test_three_duplicates_repeat_the_first_hole_once_and_each_further_hole_at_it
     assert sending.deadline == math.inf
 
 
+def test_after_a_loss_two_segments_at_least_may_be_under_way():
+    sending = opened()
+    sending.put(bytes(1000))
+    sent(sending)
+    assert [sending.acknowledge(1, 60000, 1.1, bare=True) for _ in range(3)] == [False, False, True]
+    sending.put(bytes(5000))
+    assert [out.offset for out in sent(sending)] == [1001]  # RFC 5681 3.1, equation 4
+
+
+def test_a_repetition_by_the_timer_ends_a_recovery():
+    sending = opened()
+    sending.put(bytes(8000))
+    sent(sending)
+    assert [sending.acknowledge(1, 60000, 1.1, bare=True) for _ in range(3)] == [False, False, True]
+    sending.expire(2.1)
+    assert [out.offset for out in sent(sending, 2.1)] == [1]
+    assert not sending.acknowledge(1001, 60000, 2.2, bare=True)
+    assert [out.offset for out in sent(sending, 2.2)] == [1001, 2001]
+
+
 def test_no_second_recovery_begins_within_the_first():
     sending = opened()
     sending.put(bytes(8000))

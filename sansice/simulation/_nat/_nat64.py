@@ -23,7 +23,7 @@ _NOT_GLOBAL = tuple(
     for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")
 )
 
-# RFC 7915 5.2 and 4.2; an error that is not listed is dropped.
+# RFC 7915 5.2 and 4.2; an error that is not listed is dropped, and so are those that would need a pointer into the header.
 _ERROR_TO_IPV4: dict[tuple[int, int], tuple[int, int]] = {
     (1, 0): (3, 1),
     (1, 1): (3, 10),
@@ -33,6 +33,7 @@ _ERROR_TO_IPV4: dict[tuple[int, int], tuple[int, int]] = {
     (2, 0): (3, 4),
     (3, 0): (11, 0),
     (3, 1): (11, 1),
+    (4, 1): (3, 2),
 }
 _ERROR_TO_IPV6: dict[tuple[int, int], tuple[int, int]] = {
     **{(3, code): (1, 0) for code in (0, 1, 5, 6, 7, 8, 11, 12)},
