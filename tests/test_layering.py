@@ -53,6 +53,7 @@ ADAPTERS = {
     "sansice_asyncio": {"attrs", "ifaddr"},
     "sansice_blocking": {"attrs", "ifaddr"},
     "sansice_cli": {"attrs", "trio", "click", "rich", "prometheus_client", "sansice_trio"},
+    "sansice_pytest": {"attrs", "pytest"},
 }
 
 MAX_LINES = 700

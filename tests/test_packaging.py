@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import email
 import re
 import subprocess
@@ -81,8 +82,13 @@ def test_sdist_holds_what_is_needed_to_run_the_tests(unpacked):
     assert (unpacked / "tests" / "requirements" / "rfc8445.tsv").is_file()
 
 
-def test_command_is_installed(wheel):
-    assert dist_info(wheel, "entry_points.txt").split() == ["[console_scripts]", "sansice", "=", "sansice_cli:main"]
+def test_command_and_plugin_are_installed(wheel):
+    points = configparser.ConfigParser()
+    points.read_string(dist_info(wheel, "entry_points.txt"))
+    assert {name: dict(points[name]) for name in points.sections()} == {
+        "console_scripts": {"sansice": "sansice_cli:main"},
+        "pytest11": {"sansice": "sansice_pytest._plugin"},
+    }
 
 
 def test_core_depends_on_attrs_alone_and_the_rest_are_extras(wheel):
