@@ -215,6 +215,14 @@ def test_half_datagrams_cannot_fill_a_host(monkeypatch):
     assert net.lost == {Fate.DROPPED: 3, Fate.INCOMPLETE: 1}
 
 
+@pytest.mark.parametrize(("own", "shared"), [(1400, 1000), (1000, 1400), (1000, None), (None, 1000)])
+def test_of_its_own_link_and_the_segments_the_narrower_counts(own, shared):
+    net = Network()
+    segment = net.segment("LAN", link=Link(mtu=shared))
+    host = net.host("A", A, behind=segment, link=Link(mtu=own))
+    assert host.interface(A).mtu == host.path_mtu(A, B) == 1000
+
+
 def test_a_host_knows_the_mtu_of_its_own_link_for_every_destination():
     net = Network()
     host = net.host("A", A)

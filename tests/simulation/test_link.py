@@ -108,6 +108,11 @@ def test_packets_leave_one_after_the_other_at_the_bandwidth():
     assert [slow.cross(PACKET) for _ in range(3)] == [[1.5], [2.5], [3.5]]
 
 
+def test_copies_have_waited_for_the_bandwidth_too():
+    slow = line(latency=0.5, bandwidth=8000.0, duplication=1.0)
+    assert [slow.cross(PACKET) for _ in range(2)] == [[1.5, 1.5], [2.5, 2.5]]
+
+
 def test_the_queue_drains_with_time():
     slow = line(bandwidth=8000.0)
     slow.cross(PACKET)

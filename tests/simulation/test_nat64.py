@@ -116,6 +116,12 @@ def test_datagrams_are_turned_round_where_hosts_inside_speak_to_each_other_by_ip
     assert wires.turn(udp(PHONE, turned.source)).destination == TABLET
 
 
+def test_where_hairpinning_keeps_the_inner_source_that_is_ipv6_already():
+    wires = nat64_wires(kind=NatKind(hairpinning="internal-source", filtering=Filtering.ENDPOINT_INDEPENDENT))
+    outer = wires.out(udp(PHONE, SEEN)).source
+    assert wires.turn(udp(TABLET, (Nat64Prefix().embed(OUTER), outer.port))) == udp(TABLET, PHONE)
+
+
 def test_what_is_not_turned_round_is_refused_in_ipv6():
     wires = nat64_wires(kind=NatKind(refuses=True))
     itself = Address(Nat64Prefix().embed(OUTER), 9)

@@ -61,6 +61,14 @@ def test_forwards_survive_a_reboot():
     assert wires.into(udp(STRANGER, (OUTER, 8000))) is not None
 
 
+def test_what_is_forwarded_to_nobody_ends_inside():
+    wires = nat_wires(forwards=[Forward((OUTER, 8000), ("10.0.0.99", 80))])
+    assert wires.into(udp(STRANGER, (OUTER, 8000))) is None
+    assert wires.lost == {Fate.UNROUTABLE: 1}
+    assert wires.box.mappings == ()
+    assert [wires.heard(host) for host in (INNER.host, NEIGHBOUR.host, STRANGER.host)] == [[], [], []]
+
+
 def test_icmp_errors_about_what_is_forwarded_are_translated_both_ways():
     wires = nat_wires(forwards=[PORT])
     error = Packet(Address(STRANGER.host, 0), Address(OUTER, 8000), b"", IcmpError(3, 3), STRANGER)

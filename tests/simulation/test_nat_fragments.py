@@ -1,9 +1,10 @@
 """Datagrams in IP fragments at a NAT (RFC 4787 11)."""
 
+import attrs
 import pytest
 
 from sansice.machine import Address
-from sansice.simulation import Fate, Filtering, Hairpinning, NatKind
+from sansice.simulation import NAT_PRESETS, Fate, Filtering, Hairpinning, NatKind
 from sansice.simulation._nat import _fragments
 from sansice.simulation._world._packets import Fragment
 from simulation._wires import INNER, NEIGHBOUR, OUTER, SERVER, STRANGER, SYN, mapped, nat_wires, tcp, udp
@@ -84,6 +85,13 @@ def test_no_fragment_goes_through_a_nat_that_drops_them():
     wires = wires_with("drop")
     assert sent(wires, OUT) == []
     assert wires.lost == {Fate.FRAGMENT: 3}
+
+
+def test_nobody_is_told_of_fragments_that_are_dropped():
+    wires = nat_wires(kind=attrs.evolve(NAT_PRESETS["linux-masquerade-open-input"], fragments="drop", refuses=True))
+    assert came(wires, IN) == []
+    assert wires.lost == {Fate.FRAGMENT: 3}
+    assert wires.heard(SERVER.host) == []
 
 
 def test_the_rest_of_a_datagram_shares_the_fate_of_its_first_fragment():

@@ -4,7 +4,7 @@ import pytest
 
 from sansice.machine import Address, IcmpError
 from sansice.simulation import Fate, Filtering, NatKind, NatMapping, Packet, Refresh
-from simulation._wires import INNER, NEIGHBOUR, SAME_HOST, SERVER, STRANGER, mapped, nat_wires, udp
+from simulation._wires import INNER, NEIGHBOUR, OUTER, SAME_HOST, SERVER, STRANGER, mapped, nat_wires, udp
 
 PORT_UNREACHABLE = IcmpError(3, 3)
 
@@ -123,6 +123,22 @@ def test_an_icmp_error_is_translated_with_what_it_quotes_and_keeps_nothing_alive
     assert wires.into(error) is None
     assert wires.out(answer) is None
     assert wires.lost == {Fate.NO_MAPPING: 2}
+
+
+def test_a_nat_that_refuses_what_is_for_itself_says_nothing_about_what_is_for_others():
+    wires = nat_wires(kind=NatKind(port_range=(3000, 3000), refuses=True))
+    mapped(wires, INNER, SERVER)
+    assert mapped(wires, NEIGHBOUR, SERVER) is None
+    assert wires.lost == {Fate.NO_PORTS: 1}
+    assert wires.heard(NEIGHBOUR.host) == []
+
+
+@pytest.mark.parametrize("hairpinning", ["internal-source", "external-source"])
+def test_an_icmp_error_is_turned_round_as_from_the_outer_address_that_it_quotes(hairpinning):
+    wires = nat_wires(kind=NatKind(hairpinning=hairpinning, filtering=Filtering.ENDPOINT_INDEPENDENT))
+    ours, theirs = mapped(wires, INNER, SERVER), mapped(wires, NEIGHBOUR, SERVER)
+    error = Packet(Address(INNER.host, 0), theirs, b"", PORT_UNREACHABLE, INNER)
+    assert wires.turn(error) == Packet(Address(OUTER, 0), NEIGHBOUR, b"", PORT_UNREACHABLE, ours)
 
 
 def test_an_icmp_error_from_a_router_on_the_way_is_translated():

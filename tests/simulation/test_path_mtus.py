@@ -16,6 +16,9 @@ def test_only_less_is_believed():
     known.learn("192.0.2.1", 1400, 0.0)
     known.learn("192.0.2.1", 1500, 1.0)
     assert known.get("192.0.2.1", 2.0) == 1400
+    known.learn("192.0.2.1", 1400, 3.0)  # says nothing new: still ten minutes from when it became less
+    assert known.get("192.0.2.1", KEPT_SECONDS + 1.0) is None
+    known.learn("192.0.2.1", 1400, 1.0)
     known.learn("192.0.2.1", 1300, 2.0)
     assert known.get("192.0.2.1", KEPT_SECONDS + 1.0) == 1300
 

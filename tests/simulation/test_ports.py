@@ -125,6 +125,16 @@ def test_who_only_sends_to_a_group_does_not_hear_itself():
     assert received(member) == [b"x"]
 
 
+def test_what_a_member_sends_to_one_other_alone_does_not_come_back():
+    net = Network()
+    segment = net.segment("LAN")
+    members = group_of(net, *[net.host(f"host {n}", f"10.0.0.{n}", behind=segment) for n in (1, 2)])
+    members[0].call(members[0].machine.do, SendDatagram(AGAIN, Address("10.0.0.2", 5353), b"x"))
+    net.run()
+    assert net.lost == {}
+    assert [[event.data for _, event in node.events if isinstance(event, Received)] for node in members] == [[], [b"x"]]
+
+
 def test_nobody_hears_a_group_that_has_no_members_any_more_and_nobody_complains():
     net = Network(trace=100)
     segment = net.segment("LAN")
@@ -183,6 +193,7 @@ def test_a_group_never_leaves_through_a_nat():
         ("inside NAT 1", b"x"),
         ("Internet", b"an address that only begins so"),
     ]
+    assert node.refused == 0  # the system knew a way
 
 
 @pytest.mark.parametrize("group", ["10.0.0.9", "ff02::fb"])

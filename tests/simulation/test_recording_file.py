@@ -1,6 +1,7 @@
 """`RecordingFile`: what is on the disk when, where it ends, and that the machine never notices."""
 
 import errno
+import itertools
 import math
 
 import pytest
@@ -104,6 +105,9 @@ def test_rare_steps_are_on_the_disk_at_once_and_packets_soon():
     with pytest.raises(RuntimeError):
         echo.handle_stream_sent(ONE, 5, now=1.7)
     assert disk.steps == 10
+    with pytest.raises(TypeError):
+        echo.handle_datagrams(ONE, [(HERE, "text")], now=1.7)
+    assert disk.steps == 11  # whatever raised
     file.close()
 
 
@@ -129,6 +133,25 @@ def test_at_the_limit_the_recording_ends_with_a_mark_and_the_machine_goes_on():
     size = len(disk.data)
     file.close()
     assert (len(disk.data), disk.is_closed) == (size, True)
+
+
+def test_the_limit_has_room_for_the_mark_wherever_it_falls():
+    for length in range(1, 300, 23):
+        disk = Disk(at_a_time=4096)
+        file, echo = echo_on(disk, max_bytes=1000)
+        while not file.stopped:
+            echo.handle_datagrams(ONE, [(HERE, b"x" * length)], now=1.0)
+        assert len(disk.data) == file.written <= 1000
+
+
+def test_a_file_that_takes_nothing_for_a_while_gets_everything_in_the_end():
+    disk = Disk()
+    write, turns = disk.write, itertools.count()
+    disk.write = lambda data: write(data) if next(turns) % 2 else None
+    file, echo = echo_on(disk)
+    echo.say("hello", now=1.0)
+    file.close()
+    assert [step.method for step in read_recording_untrusted(disk.data).steps] == ["", "say"]
 
 
 def test_an_unrecorded_machine_raises_and_returns_as_before():

@@ -40,6 +40,14 @@ def test_zeros_that_a_dead_computer_left_at_the_end_are_a_cut(count):
     assert bodies_in(data + bytes(count)) == [*BODIES, Cut(len(data))]
 
 
+@pytest.mark.parametrize("rest", [bytes(64) + b"x", bytes(5000) + b"x", bytes(4) + b"\0\0" + bytes(4) + b"x", bytes(9) + b"\1"])
+def test_zeros_before_something_else_are_no_cut(rest):
+    data = file_of(BODIES)
+    with pytest.raises(RecordingError, match="a frame has no length") as found:
+        bodies_in(data + rest)
+    assert (found.value.offset, found.value.step) == (len(data), 3)
+
+
 def test_a_byte_that_was_changed_is_found_in_its_frame():
     data = file_of(BODIES)
     starts = [len(file_of(BODIES[:count])) for count in range(len(BODIES))]

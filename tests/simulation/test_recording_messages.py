@@ -58,6 +58,14 @@ def test_what_one_key_signed_is_signed_by_the_other(integrity, fingerprint):
     assert after.data == message((SOFTWARE, "x"), key=NEW, integrity=integrity, fingerprint=fingerprint).data
 
 
+def test_a_signature_that_was_cut_short_is_made_anew_in_its_length():
+    long = message(key=OLD, integrity=IntegrityAlgorithm.SHA256).data  # RFC 8489 14.6: 16 bytes at least, of 32
+    head = long[:2] + (20).to_bytes(2, "big") + long[4:20] + long[20:22] + (16).to_bytes(2, "big")
+    covered = head[:20]
+    before = as_message(head + OLD.sha256(covered)[:16])
+    assert resigned(before, PAIRS, {}) == head + NEW.sha256(covered)[:16]
+
+
 @pytest.mark.parametrize("key", [None, IntegrityKey(b"a stranger's")])
 def test_what_none_of_the_keys_signed_is_left_as_it_is(key):
     before = message((SOFTWARE, "x"), key=key, fingerprint=True)

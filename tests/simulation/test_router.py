@@ -149,7 +149,7 @@ def test_the_router_itself_answers_nobody_but_says_so():
 
 
 def test_packets_that_go_round_in_circles_end():
-    net = Network()
+    net = Network(trace=1000)
     backbone = net.segment("backbone")
     left, right = net.router("left"), net.router("right")
     left.join(backbone, "172.16.0.1", gateway=False)
@@ -159,6 +159,8 @@ def test_packets_that_go_round_in_circles_end():
     a = peer(net, "A", "10.1.0.2", net.segment("LAN", behind=left))
     assert send(net, a, "10.9.0.1") == [Unreachable(Address("10.9.0.1", 2), IcmpError(11, 0))]
     assert net.lost == {Fate.HOPS_EXCEEDED: 1}
+    forwarded = [line.packet for line in net.packets if line.fate is Fate.FORWARDED]
+    assert [packet.hops for packet in forwarded if packet.icmp is None] == list(range(63, 0, -1))
 
 
 def test_an_error_is_told_by_the_routers_own_address_where_it_has_one():
@@ -265,6 +267,12 @@ class TestOverlaps:
         lan = net.segment("LAN", "10.0.0.0/8", behind=net.nat("203.0.113.1"))
         with pytest.raises(ValueError, match=r"10\.2\.0\.0/16 of deep LAN overlaps 10\.0\.0\.0/8 of LAN at LAN"):
             net.segment("deep LAN", "10.2.0.0/16", behind=lan)
+
+    def test_a_subnet_further_in_within_that_of_a_network_next_to_it(self):
+        net = Network()
+        _, one, _ = two_lans(net, "", "10.1.0.0/16", "10.2.0.0/16")
+        with pytest.raises(ValueError, match=r"10\.2\.3\.0/24 of deep LAN overlaps 10\.2\.0\.0/16 of LAN 2 at core"):
+            net.segment("deep LAN", "10.2.3.0/24", behind=net.router("inner", behind=one))
 
     def test_two_prefixes_of_one_network(self):
         with pytest.raises(ValueError, match="at LAN: subnets without"):
