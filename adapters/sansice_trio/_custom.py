@@ -1,4 +1,8 @@
-"""What a test may have put under trio: a socket factory, and the interfaces that this knows of."""
+"""What a test may have put under trio: sockets and names of its own.
+
+Beside what trio asks of them, a socket factory may have ``interfaces() -> Iterable[sansice.sockets.Interface]``, and a resolver
+``look_up(name, kind: RecordKind) -> Answer``, a coroutine, for every kind of record.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,13 @@ def socket_factory() -> trio.abc.SocketFactory | None:
     factory = trio.socket.set_custom_socket_factory(None)
     trio.socket.set_custom_socket_factory(factory)
     return factory
+
+
+def hostname_resolver() -> trio.abc.HostnameResolver | None:
+    """The resolver that `trio.socket.set_custom_hostname_resolver` was given."""
+    resolver = trio.socket.set_custom_hostname_resolver(None)
+    trio.socket.set_custom_hostname_resolver(resolver)
+    return resolver
 
 
 def host_addresses(interface_filter: InterfaceFilter | None) -> list[str]:

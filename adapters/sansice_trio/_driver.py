@@ -7,7 +7,7 @@ import math
 import select
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -27,7 +27,7 @@ from sansice import (
 from sansice.driver import MAX_DATA_EVENTS, Driver, EventQueueBase, clock
 from sansice.sockets import Answer, Sockets, TlsConfig, address_records, look_up, look_up_error
 
-from ._custom import socket_factory
+from ._custom import hostname_resolver, socket_factory
 from ._fallback import TrioSockets
 
 R = TypeVar("R")
@@ -312,17 +312,15 @@ def _runs_in_real_time() -> bool:
 
 
 async def _look_up(action: Resolve) -> Answer:
+    resolver = hostname_resolver()
+    asked: Callable[[str, RecordKind], Awaitable[Answer]] | None = getattr(resolver, "look_up", None)
+    if asked is not None:
+        return await asked(action.name, action.kind)
     family = _FAMILIES.get(action.kind)
-    if family is None or not _has_resolver_of_its_own():
+    if family is None or resolver is None:
         # Trio would wait for the system's resolver even when cancelled: half a minute, where name servers are silent.
         return await trio.to_thread.run_sync(look_up, action, abandon_on_cancel=True)
     try:
         return address_records(await trio.socket.getaddrinfo(action.name, None, family, socket.SOCK_DGRAM))
     except (OSError, UnicodeError) as error:
         return look_up_error(error)
-
-
-def _has_resolver_of_its_own() -> bool:
-    resolver = trio.socket.set_custom_hostname_resolver(None)
-    trio.socket.set_custom_hostname_resolver(resolver)
-    return resolver is not None

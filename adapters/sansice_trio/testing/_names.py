@@ -9,6 +9,7 @@ import trio
 
 from sansice import AddressRecord, RecordKind, ResolveError
 from sansice.simulation import Host
+from sansice.sockets import Answer
 
 from ._here import here
 
@@ -45,6 +46,12 @@ class Names(trio.abc.HostnameResolver):
             for one, address in ranked
             for kind in types
         ]
+
+    async def look_up(self, name: str, kind: RecordKind) -> Answer:
+        """Records of any kind, for our own adapters."""
+        seconds, answer = here(f"the name {name!r} is looked up").names.look_up(name, kind)
+        await trio.sleep(seconds)
+        return answer
 
     async def getnameinfo(self, sockaddr: tuple[str, int] | tuple[str, int, int, int], flags: int) -> tuple[str, str]:
         """As `socket.getnameinfo` where no address has a name."""
