@@ -142,6 +142,13 @@ def test_who_may_not_be_cut_is_told_the_mtu_and_then_refused_by_its_own_system()
     assert path.send(1372, WHOLE) == ([1372], [])
 
 
+def test_of_a_packet_too_big_for_the_far_link_its_sender_hears_after_the_way_back():
+    net = Network(latency=0.25)
+    path = Path(net, far_down=Link(mtu=1400), down=Link(latency=0.5))
+    path.send(1373, WHOLE)
+    assert [time for time, event in path.a.events if isinstance(event, Unreachable)] == [0.75]
+
+
 def test_a_path_that_has_become_wider_is_tried_again_after_ten_minutes():
     net = Network()
     path = Path(net, far_down=Link(mtu=1400))

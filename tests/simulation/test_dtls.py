@@ -257,6 +257,9 @@ def test_plaintext_is_not_believed_once_there_is_an_association():
     other._fatal(42)
     for datagram in other.take():
         assert server.receive(datagram, now=1.0) == []
+    for epoch in (0, 1):
+        data = b"\x17\xfe\xfd" + epoch.to_bytes(2, "big") + bytes(6) + b"\x00\x14" + bytes(20)
+        assert server.receive(data, now=1.0) == []
     client.send(b"still here")
     assert one(server, client) == [b"still here"]
 
@@ -276,6 +279,17 @@ def test_plaintext_is_not_believed_once_there_is_an_association():
 )
 def test_what_is_no_client_hello_is_none(datagram):
     assert client_hello_in(datagram) is None
+
+
+@pytest.mark.parametrize("at", range(19, 25))
+def test_a_part_of_a_hello_is_none(at):
+    client, _ = ends()
+    client.start(now=0.0)
+    [hello] = client.take()
+    assert client_hello_in(hello) is not None
+    part = bytearray(hello)
+    part[at] ^= 1  # RFC 6347 4.2.2: the offset and the length of a fragment
+    assert client_hello_in(bytes(part)) is None
 
 
 def test_a_hello_of_tls_is_none_of_dtls():

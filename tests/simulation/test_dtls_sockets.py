@@ -210,6 +210,19 @@ def test_strangers_are_dropped_on_both_sides():
     assert [event for _, event in stranger.events if isinstance(event, Received)] == []
 
 
+def test_the_servers_own_words_from_elsewhere_are_dropped():
+    net, a, b = associated(trace=1000)
+    stranger = net.host("stranger", "198.51.100.9").run(Peer("198.51.100.9", 7))
+    net.drop = lambda packet: packet.source == SERVER
+    b.datagram(b"secret", HERE)
+    net.run(until=net.now + 1)
+    [protected] = [passage.packet.data for passage in net.packets if passage.fate is Fate.DROPPED]
+    net.drop = None
+    stranger.call(stranger.machine.send, HERE, protected)
+    net.run(until=net.now + 1)
+    assert a.heard == []
+
+
 def test_a_machine_that_closes_when_it_is_told_is_told_no_more():
     for word in ("opened", "datagram"):
         net, a, b = served()
@@ -316,6 +329,20 @@ def test_handshakes_and_associations_are_bounded(monkeypatch):
         net.run(until=net.now + 3)
     assert b.node.lost["DTLS: too many associations"] >= 1
     assert len(b.node._others._sockets[ONE]._peers) == 3
+
+
+def test_where_there_are_too_many_who_was_silent_for_longest_is_told_goodbye(monkeypatch):
+    monkeypatch.setattr(_dtls_sockets, "MAX_SESSIONS", 3)
+    net, a, b = served()
+    for number in range(1, 4):
+        a.open(number, DTLS, options=NAMED)
+        net.run(until=net.now + 3)
+    a.datagram(b"I am here", id=SocketId(1))
+    net.run(until=net.now + 3)
+    a.open(4, DTLS, options=NAMED)
+    net.run(until=net.now + 3)
+    assert b.node.lost == {"DTLS: too many associations": 1}
+    assert [what[1] for what in a.of("failed")] == [2]
 
 
 def test_the_death_of_a_node_frees_its_ports_without_a_word():

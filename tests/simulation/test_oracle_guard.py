@@ -35,6 +35,12 @@ def test_what_was_let_in_may_be_answered():
     assert guard.leaves(INNER, PEER)
 
 
+def test_what_was_let_in_opens_the_way_out_to_nobody_else():
+    guard = Guard(FirewallKind(inbound=Verdict.ALLOW, outbound=Verdict.DROP, filtering=Filtering.ENDPOINT_INDEPENDENT))
+    assert guard.enters(PEER, INNER)
+    assert not guard.leaves(INNER, OTHER)
+
+
 @pytest.mark.parametrize("preset", ["udp-blocked", "udp-rejected"])
 def test_blocked_udp_passes_in_neither_direction(preset):
     guard = Guard(FIREWALL_PRESETS[preset])

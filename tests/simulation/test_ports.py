@@ -102,6 +102,17 @@ def test_what_is_sent_to_a_group_reaches_all_members_on_the_segment_and_nobody_e
     assert members[1].events[-1][1].source == Address(f"{stem}1", 5353)
 
 
+def test_a_member_whose_address_has_changed_goes_on_hearing_the_group():
+    net = Network()
+    segment = net.segment("LAN")
+    hosts = [net.host(f"host {n}", f"10.0.0.{n + 1}", behind=segment) for n in range(2)]
+    members = group_of(net, *hosts)
+    hosts[1].interface("10.0.0.2").readdress("10.0.0.9")
+    members[0].call(members[0].machine.do, SendDatagram(AGAIN, Address("224.0.0.251", 5353), b"who?"))
+    net.run()
+    assert received(members[1]) == [b"who?"]
+
+
 def test_all_members_on_one_host_hear_it_and_unicast_still_finds_one():
     net = Network()
     segment = net.segment("LAN")

@@ -37,6 +37,12 @@ def test_places_are_known_by_their_names():
     assert list(world.firewalls) == ["gate"]
 
 
+def test_firewall_has_the_links_that_the_scene_gives_it():
+    link, lan = Link(latency=0.1), Link(latency=0.2)
+    gate = two_homes(firewalls=(FirewallSpec("gate", link=link, lan=lan),)).build().firewalls["gate"]
+    assert (gate.outer.link, gate.inside.link) == (link, lan)
+
+
 def test_nat_behaves_as_its_preset_where_nothing_else_is_said():
     kind = (
         two_homes(

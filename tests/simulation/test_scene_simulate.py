@@ -108,20 +108,48 @@ def test_network_without_agents_runs_and_connects_nobody():
     assert (run.connected, run.setup_ms, run.events, run.packets) == (False, None, (), 0)
 
 
-def test_two_couples_connect_side_by_side():
-    def agent(name, host, peer, controlling=False):
-        return AgentSpec(host, name=name, peer=peer, controlling=controlling, ice_servers="stun:192.0.2.9")
+def two_couples(*, start=0.0, servers="stun:192.0.2.9"):
+    """Two couples; of the second, both begin at ``start`` and ask these servers."""
 
-    run = simulate(
-        two_homes(
-            agents=(
-                agent("ann", "alice", "bill", True),
-                agent("bill", "bob", "ann"),
-                agent("cora", "alice", "dan", True),
-                agent("dan", "bob", "cora"),
-            )
+    def agent(name, host, peer, controlling=False, ice_servers="stun:192.0.2.9", start=0.0):
+        return AgentSpec(host, name=name, peer=peer, controlling=controlling, ice_servers=ice_servers, start=start)
+
+    return two_homes(
+        agents=(
+            agent("ann", "alice", "bill", True),
+            agent("bill", "bob", "ann"),
+            agent("cora", "alice", "dan", True, servers, start),
+            agent("dan", "bob", "cora", False, servers, start),
         )
     )
+
+
+def test_couples_are_connected_once_the_last_one_is():
+    early, late = simulate(two_couples()), simulate(two_couples(start=3.0))
+    assert early.setup_ms is not None and late.setup_ms is not None
+    assert late.setup_ms > 3000.0 > early.setup_ms
+
+
+def test_couples_are_not_connected_where_one_is_not():
+    run = simulate(two_couples(servers=()))  # behind two NATs, without a server
+    assert (run.connected, run.lasted, run.setup_ms) == (False, False, None)
+    assert run.pair_types == ("srflx-srflx",)
+
+
+def test_a_connection_lasts_only_where_both_ends_still_have_it():
+    world = two_homes().build()
+    run = world.run()
+    assert (run.connected, run.lasted) == (True, True)
+    for name in ("bob", "alice"):
+        world = two_homes().build()
+        world.run()
+        world.nodes[name].call(world.agents[name].close)
+        run = world.run(until=world.network.now)
+        assert (run.connected, run.lasted) == (True, False)
+
+
+def test_two_couples_connect_side_by_side():
+    run = simulate(two_couples())
     assert (run.connected, run.sent, run.echoed) == (True, 6, 6)
     assert run.pair_types == ("srflx-srflx", "srflx-srflx")
     assert list(run.agents) == ["ann", "bill", "cora", "dan"]

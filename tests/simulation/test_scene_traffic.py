@@ -47,6 +47,11 @@ def test_traffic_ends_when_it_says():
     assert sent == pytest.approx([0.0, 0.1, 0.2])
 
 
+def test_the_datagram_that_is_due_when_traffic_ends_is_not_sent():
+    sent, _ = uploads(TrafficSpec("laptop", "cloud", 64_000, size=1000, stop=0.25), until=5.0)
+    assert sent == [0.0, 0.125]
+
+
 def test_two_streams_may_go_to_one_host():
     traffic = (TrafficSpec("laptop", "cloud", 80_000, size=1000), TrafficSpec("alice", "cloud", 80_000, size=1000))
     sent, arrived = uploads(*traffic, until=0.15)

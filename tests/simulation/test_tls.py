@@ -173,6 +173,35 @@ def test_plaintext_is_not_believed_once_there_are_keys():
             server.receive(plain)
 
 
+def test_an_end_of_the_handshake_that_is_not_protected_is_refused():
+    client, server = ends()
+    server.receive(client.take())
+    client.receive(server.take())
+    message = b"\x14" + (32).to_bytes(3, "big") + client._finished(server=False)
+    with pytest.raises(TlsError, match="unexpected message"):
+        server.receive(b"\x16\x03\x03" + len(message).to_bytes(2, "big") + message)
+    assert not server.is_ready
+
+
+def test_a_second_hello_is_refused_also_where_it_is_protected():
+    client, server = ends()
+    hello = client.take()
+    server.receive(hello)
+    client._keyed = True
+    client._shake(1, hello[9:])
+    with pytest.raises(TlsError, match="unexpected message"):
+        server.receive(client.take())
+
+
+def test_no_end_is_said_before_the_handshake_is_over():
+    client, server = ends()
+    server.receive(client.take())
+    server.take()
+    client.close()
+    server.close()
+    assert (client.take(), server.take()) == (b"", b"")
+
+
 def test_a_handshake_message_after_the_handshake_is_refused():
     client, server = ready()
     client._put(22, b"\x14\x00\x00\x00")
