@@ -226,6 +226,13 @@ class DrainsLazily(Pinger):
         return super().take_outputs()
 
 
+class DrainMovesTheTimer(Pinger):
+    def take_outputs(self):
+        outputs = super().take_outputs()
+        self.next += len(outputs)
+        return outputs
+
+
 class DrainRaises(Pinger):
     def take_outputs(self):
         if self.closed:
@@ -353,6 +360,19 @@ class CountsInstances(Pinger):
 
     def _send(self, token):
         super()._send(token + str(self.serial).encode())
+
+
+class WaitsByChance(Pinger):
+    """What it sends is the same, and when is not."""
+
+    made = itertools.count()
+
+    def __init__(self, entropy):
+        super().__init__(entropy)
+        self.jitter = next(self.made) * 1e-6
+
+    def deadline(self):
+        return self.next + self.jitter
 
 
 class RefusesNowAndThen(Pinger):
@@ -514,6 +534,7 @@ class KeepsDeadTimers(Pinger):
 
 BREACHES = [
     (DrainsLazily, Clause.LATE_DRAINING),
+    (DrainMovesTheTimer, Clause.LATE_DRAINING),
     (DrainRaises, Clause.EMPTIED),
     (KeepsWhatItHandedOver, Clause.EMPTIED),
     (ReusesItsList, Clause.EMPTIED),
@@ -531,6 +552,7 @@ BREACHES = [
     (TimerRaisesWhenEarly, Clause.SPURIOUS_TIMER),
     (DrawsElsewhere, Clause.REPRODUCIBLE),
     (CountsInstances, Clause.REPRODUCIBLE),
+    (WaitsByChance, Clause.REPRODUCIBLE),
     (RefusesNowAndThen, Clause.REPRODUCIBLE),
     (RaisesNowAndThen, Clause.REPRODUCIBLE),
     (BreaksOnce, Clause.REPRODUCIBLE),

@@ -199,6 +199,7 @@ def test_random_datagrams_are_noise_or_like_stun_or_a_known_one_damaged():
     framed = [data for data in made if data[4:8] == COOKIE.to_bytes(4, "big")]
     assert 60 < len(alike) < 140
     assert 60 < len(framed) < 140
+    assert {0, 1, 2, 3} <= {len(data) for data in made}
     assert random_datagram(random.Random(3), [b""]) is not None
 
 

@@ -47,11 +47,14 @@ def stun_like(kind: int, transaction_id: bytes, attributes: Sequence[tuple[int, 
     return struct.pack("!HHI", kind, (len(body) + lie) & 0xFFFF, COOKIE) + transaction_id + body
 
 
+_LENGTHS = (4, 40, 1500)  # of noise: as often too short for any header as long enough for all
+
+
 def random_datagram(draw: random.Random, known: Sequence[bytes]) -> bytes:
     """A hostile datagram: noise, something like STUN, or a known datagram with a few bits changed."""
     choice = draw.randrange(3 if known else 2)
     if choice == 0:
-        return draw.randbytes(draw.randrange(1500))
+        return draw.randbytes(draw.randrange(draw.choice(_LENGTHS)))
     if choice == 1:
         attributes = [(draw.choice(ATTRIBUTE_TYPES), draw.randbytes(draw.randrange(24))) for _ in range(draw.randrange(6))]
         return stun_like(draw.choice(MESSAGE_TYPES), draw.randbytes(12), attributes)

@@ -48,11 +48,13 @@ def rerun(subject: Subject, seed: int, trial: Trial, variation: Variation) -> No
     came: list[tuple[int, str]] = []
     for index, call in enumerate(trial.calls):
         try:
-            result, outputs = again.tell(call, trial.asked[index], trial.deadlines[index])
+            result, outputs, deadline = again.tell(call, trial.asked[index], trial.deadlines[index])
         except Exception as error:
             raise _difference(trial, variation, index, "no exception", repr(error)) from error
         if result != trial.results[index]:
             raise _difference(trial, variation, index, trial.results[index], result)
+        if deadline != trial.deadlines[index]:
+            raise _difference(trial, variation, index, f"deadline() is {trial.deadlines[index]!r}", f"it is {deadline!r}")
         came += [(index, output) for output in outputs]
     came += [(len(trial.calls) - 1, output) for output in again.left()]
     expected = [(index, output) for index, outputs in enumerate(trial.outputs) for output in outputs]
@@ -73,15 +75,17 @@ class _Again:
         self._draws = Draws(seed)
         self._machine: Machine = Machine()
 
-    def tell(self, call: Call, asked: int, deadline: float) -> tuple[str, list[str]]:
+    def tell(self, call: Call, asked: int, deadline: float) -> tuple[str, list[str], float]:
         result = self._call(call)
         machine, now = self._machine, call.keywords["now"]
         if self._variation.timers and deadline > now:
             machine.handle_timer(now=now)
         outputs = self.left() if self._variation.drain else []
         for _ in range(asked if self._variation.deadlines < 0 else self._variation.deadlines):
-            machine.deadline()
-        return result, outputs
+            found = machine.deadline()
+            if asked:  # otherwise nobody knows what it was in the trial
+                deadline = found
+        return result, outputs, deadline
 
     def left(self) -> list[str]:
         return [form(output) for output in self._machine.take_outputs()]
