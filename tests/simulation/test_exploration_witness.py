@@ -60,6 +60,16 @@ def test_every_input_is_passed_on_and_is_a_moment():
     assert node.machine.state is IceState.NEW
 
 
+def test_an_input_that_comes_before_an_overdue_timer_tells_how_late_that_is():
+    net, node, judge = witnessed(servers=["stun:stun.example.org"])
+    net.run(until=0.3)
+    [socket] = node.sockets
+    witness, due = node.driver.machine, node.machine.deadline()
+    witness.handle_datagrams(socket, [(THERE, b"\x80one")], now=due)
+    witness.handle_datagrams(socket, [(THERE, b"\x80two")], now=due + 2.0)
+    assert [moment.late for moment in judge.moments[-2:]] == [0.0, 2.0]
+
+
 def test_an_icmp_error_leaves_the_requests_of_its_path_in_doubt():
     _, node, _ = witnessed()
     end = node.driver.machine._end

@@ -92,7 +92,7 @@ class Moment:
         end: the agent.
         kind: what was fed.
         now: when, virtual seconds.
-        late: of a timer, how many seconds after the deadline.
+        late: how many seconds it comes after the agent's deadline: its timer was held up, or is held up still.
         path: of a datagram, its socket and its source.
         data: of a datagram, the payload.
         message: of a datagram, the STUN message in it.

@@ -216,6 +216,11 @@ class PrioritiesAreTrue(Invariant):
 
     rule = "a check tells the priority of a peer-reflexive candidate, and who learns one takes it (RFC 8445 7.1.1, 7.3.1.3)"
 
+    def __init__(self, ends: Mapping[str, End]) -> None:
+        super().__init__(ends)
+        # Checks from one address may tell several: those of different candidates, replayed by one stranger.
+        self._told: dict[tuple[str, Address], list[int | None]] = {}
+
     def after(self, moment: Moment) -> str | None:
         """The attribute of every check, and of every candidate learned from one."""
         end = moment.end
@@ -231,8 +236,10 @@ class PrioritiesAreTrue(Invariant):
         return None
 
     def _judge_learned(self, end: End, source: Address, priority: int | None) -> str | None:
+        told = self._told.setdefault((end.name, source), [])
+        told.append(priority)
         for remote in end.agent.remote_candidates:
-            if remote.address == source and remote.type.value == "prflx" and remote.priority != priority:
+            if remote.address == source and remote.type.value == "prflx" and remote.priority not in told:
                 return f"{end.name} gave {source} the priority {remote.priority}, and its check said {priority}"
         return None
 

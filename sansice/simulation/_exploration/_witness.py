@@ -76,8 +76,7 @@ class Witness(Machine):
         self._end.agent.handle_wall_clock(unix, now=now)
 
     def handle_timer(self, *, now: float) -> None:
-        late = max(0.0, now - self._end.agent.deadline())
-        moment = Moment(self._end, InputKind.TIMER, now, self._end.before(), late=late, text="timer")
+        moment = Moment(self._end, InputKind.TIMER, now, self._end.before(), text="timer")
         self._run(moment, partial(self._end.agent.handle_timer, now=now))
 
     def deadline(self) -> float:
@@ -96,6 +95,7 @@ class Witness(Machine):
         return Moment(self._end, InputKind.OTHER, now, self._end.before(), text=text)
 
     def _run(self, moment: Moment, feed: Callable[[], None]) -> None:
+        moment.late = max(0.0, moment.now - self._end.agent.deadline())
         try:
             feed()
         except Exception as error:
