@@ -20,7 +20,8 @@ from sansice.machine import (
     SocketErrorKind,
     SocketId,
 )
-from sansice.simulation import Network, Recorded, Recording, ReplayDifference, replay
+from sansice.simulation import Network, Recorded, Recording, ReplayDifference, replay, scrub
+from sansice.simulation._recording._tap import Raised
 from simulation._machines import Received
 
 ONE = SocketId(1)
@@ -168,6 +169,42 @@ def test_policy_functions_are_not_asked_in_a_replay():
         raise AssertionError("asked")
 
     assert replay(recording, lambda tap: Greeter(tap, allows=never)).greeted == 0
+
+
+class Own(Exception):
+    def __init__(self, code, detail):
+        super().__init__(f"{code} {detail}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("who"),
+        ZeroDivisionError("1/0"),
+        OSError(13, "no"),
+        ValueError([1]),
+        Own(5, "x"),
+        UnicodeEncodeError("a", "b", 0, 1, "c"),
+    ],
+)
+def test_what_a_policy_function_raises_is_raised_in_a_replay(error):
+    def fails(host):
+        raise error
+
+    def greeter(tap):
+        return Greeter(tap, allows=fails)
+
+    recording = Recording(entropy=counted())
+    with pytest.raises(type(error)):
+        Recorded(greeter(recording.tap), recording).greet(THERE, now=1.0)
+    assert recording.steps[1].raised == f"{type(error).__qualname__}: {error}"
+    replay(recording, greeter)
+    replay(scrub(recording, greeter), greeter)
+
+
+def test_what_cannot_be_raised_as_it_was_is_raised_by_name():
+    made = Raised("UnicodeEncodeError", ("a text",)).error()
+    assert (type(made).__qualname__, str(made)) == ("UnicodeEncodeError", "a text")
 
 
 def test_a_callers_mistake_is_part_of_the_recording():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from sansice.machine import Machine
 
 from ._difference import public_values
 from ._secrets import Secrets, secret_texts, stand_in_bytes
 from ._step import Step
-from ._tap import Tap
+from ._tap import Raised, Tap
 from ._values import Json, from_json, to_json, without_secrets
 
 P = ParamSpec("P")
@@ -51,9 +51,11 @@ class GivenTap:
             expected, form = self._answers.popleft() if self._answers else ("", None)
             if expected != name:
                 raise Unlike(f"it asks {name}")
-            answer: R = from_json(form)
+            answer = from_json(form)
             self._answer(name, answer)
-            return answer
+            if isinstance(answer, Raised):
+                raise answer.error()
+            return cast(R, answer)
 
         return asked
 

@@ -19,7 +19,7 @@ from ._machines import constructor
 from ._recorded import text_of
 from ._step import Made, Step
 from ._stored import StoredRecording, read_recording
-from ._tap import Tap
+from ._tap import Raised, Tap
 from ._values import Json, from_json, to_json
 
 P = ParamSpec("P")
@@ -200,8 +200,10 @@ class _ReplayTap:
         def asked(*args: P.args, **kwargs: P.kwargs) -> R:
             expected, answer = self._answers.popleft() if self._answers else ("no policy", None)
             _compare(self._index, self._step, "policy asked", expected, name)
-            answered: R = from_json(answer)
-            return answered
+            answered = from_json(answer)
+            if isinstance(answered, Raised):
+                raise answered.error()
+            return cast(R, answered)
 
         return asked
 

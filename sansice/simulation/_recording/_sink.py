@@ -12,7 +12,7 @@ from ._authentications import tapped
 from ._machines import name_of, own_machines
 from ._recorded import Recorded
 from ._step import Made
-from ._tap import Tap
+from ._tap import Raised, Tap
 from ._values import Json, to_json
 
 P = ParamSpec("P")
@@ -144,7 +144,11 @@ class _RecordingTap:
 
     def policy(self, name: str, function: Callable[P, R]) -> Callable[P, R]:
         def asked(*args: P.args, **kwargs: P.kwargs) -> R:
-            answer = function(*args, **kwargs)
+            try:
+                answer = function(*args, **kwargs)
+            except Exception as error:
+                self._sink.answer(name, Raised.of(error))
+                raise
             self._sink.answer(name, answer)
             return answer
 
