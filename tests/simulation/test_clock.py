@@ -71,3 +71,13 @@ def test_the_clock_knows_when_the_next_thing_happens():
     assert clock.next_time == 4.0
     clock.run(4.5, None)
     assert clock.next_time == 5.0
+
+
+def test_what_is_made_to_happen_before_its_time_sets_the_clock_back_for_nobody():
+    clock = Clock(5.0)
+    clock.at(7.0, print, None)
+    clock.at(8.0, print, None)
+    first, second = clock.upcoming()
+    clock.take(second, 6.0)
+    clock.take(first, 5.5)
+    assert (clock.now, clock.upcoming()) == (6.0, [])

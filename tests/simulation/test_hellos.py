@@ -59,6 +59,7 @@ def test_a_hello_that_is_cut_anywhere_is_refused(parse):
         ("b.example", "b.example"),
         ("B.Example.", "b.example"),
         ("*.example.org", "b.example.org"),
+        ("b.example", "B.example."),
         ("192.0.2.1", "192.0.2.1"),
         ("2001:db8::1", "2001:DB8:0::1"),
     ],
@@ -74,6 +75,7 @@ def test_a_certificate_is_for_its_names(presented, expected):
         ("b.example", "a.b.example"),
         ("*.example", "b.example"),  # half of the world
         ("*.b.example", "b.example"),
+        ("*.b.example.org", "a.c.example.org"),
         ("b*.example.org", "bc.example.org"),
         ("*.0.2.1", "192.0.2.1"),
         ("192.0.2.1", "192.0.2.2"),

@@ -236,6 +236,11 @@ class TestRouting:
         self.net.host("printer", "10.0.0.9", behind=self.home)
         assert self.chosen(host, "10.0.0.9") == "wlan0"
         assert self.chosen(host, "10.8.200.1") == "vpn"
+        host.attach("2001:db8::2", self.home, name="wlan0 v6", metric=600)
+        host.attach("2001:db8:1::2", self.net.internet, name="tunnel", routes=["2001:db8::9/128"])
+        assert self.chosen(host, "2001:db8::9") == "tunnel"
+        self.net.host("scanner", "2001:db8::9", behind=self.home)
+        assert self.chosen(host, "2001:db8::9") == "wlan0 v6"
 
     def test_a_network_that_leads_nowhere_is_no_way_elsewhere(self):
         net = Network()

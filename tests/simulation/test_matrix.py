@@ -1,5 +1,7 @@
 """The matrix: which kinds of NAT let agents connect."""
 
+from types import SimpleNamespace
+
 import attrs
 import pytest
 
@@ -56,6 +58,16 @@ def test_scene_of_a_cell_ends_as_it_says():
 def test_median_is_over_the_seeds_from_the_first_on():
     setups = [simulate(matrix_scene("open", "open"), seed=seed).setup_ms or 0.0 for seed in (4, 5, 6)]
     assert next(matrix(runs=3, first_seed=4)).median_setup_ms == sorted(setups)[1]
+
+
+def test_cell_is_connected_only_where_all_of_its_runs_are(monkeypatch):
+    def connects(scene, *, seed):
+        return SimpleNamespace(pair_types=("host-host",) if seed else (), setup_ms=20.0 + seed if seed else None)
+
+    monkeypatch.setattr("sansice.simulation._library._matrix.simulate", connects)
+    cell = next(matrix(runs=3))
+    assert (cell.connected, cell.pair_types, cell.median_setup_ms, cell.runs) == (False, ("host-host",), 21.5, 3)
+    assert next(matrix(runs=3, first_seed=1)).connected
 
 
 def test_cells_come_one_by_one(monkeypatch):

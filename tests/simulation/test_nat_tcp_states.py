@@ -64,6 +64,10 @@ def test_only_a_syn_that_acknowledges_nothing_asks_to_connect():
         ([(IN, Control.NONE), (OUT, Control.FIN), (IN, Control.NONE)], TcpState.OUTSIDE_FIN, 102.0),
         ([(IN, Control.NONE), (OUT, Control.FIN), (IN, Control.FIN)], TcpState.BOTH_FIN, 12.0),
         ([(IN, Control.NONE), (OUT, Control.RST)], TcpState.RESET, 6.0),
+        ([(IN, Control.NONE), (OUT, Control.FIN), (IN, Control.RST)], TcpState.RESET, 7.0),
+        ([(IN, Control.NONE), (OUT, Control.FIN), (OUT, Control.RST)], TcpState.RESET, 7.0),
+        ([(IN, Control.NONE), (OUT, Control.RST), (IN, Control.SYN)], TcpState.INSIDE_SYN, 3.0),
+        ([(IN, Control.NONE), (OUT, Control.RST), (OUT, Control.SYN)], TcpState.OUTSIDE_SYN, 3.0),
     ],
 )
 def test_a_connection_lives_as_long_as_its_phase_allows(steps, state, expires):
@@ -80,8 +84,10 @@ def test_another_rst_does_not_keep_it_in_mind():
     assert session((IN, Control.NONE), (OUT, Control.RST), (OUT, Control.RST)).expires == 6.0
 
 
-def test_an_rst_that_the_ends_ignore_ends_nothing():
-    found = session((IN, Control.NONE), (OUT, Control.RST), (OUT, Control.NONE))
+@pytest.mark.parametrize("control", [Control.NONE, Control.FIN])
+@pytest.mark.parametrize("side", Side)
+def test_an_rst_that_the_ends_ignore_ends_nothing(side, control):
+    found = session((IN, Control.NONE), (OUT, Control.RST), (side, control))
     assert (found.state, found.expires) == (TcpState.ESTABLISHED, 102.0)
 
 

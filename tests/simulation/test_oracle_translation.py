@@ -126,5 +126,6 @@ def test_probe_that_comes_first_takes_the_port_where_the_input_is_open(open_inpu
     nat = translation(Chances(outside_first=outside_first), **kind)
     agent, other = Endpoint("192.0.2.3", ("a peer", 0)), Endpoint("192.0.2.3", ("a peer", 1))
     server = nat.leave(INNER, PEER)
+    assert server.port == INNER.port  # servers send no probes
     same = nat.leave(INNER, agent) == nat.leave(INNER, other) == server
     assert same is not (open_input and outside_first)

@@ -25,6 +25,11 @@ def test_what_was_written_is_read(bodies):
     assert bodies_in(file_of(bodies)) == bodies
 
 
+@pytest.mark.parametrize("size", [65_520, 65_521, 65_535, 65_536, 70_000])
+def test_a_frame_may_be_longer_than_its_check_can_say(size):
+    assert bodies_in(file_of([bytes([7]) * size, b"next"])) == [bytes([7]) * size, b"next"]
+
+
 def test_a_file_that_is_cut_at_any_byte_has_all_whole_frames_before_it():
     data = file_of(BODIES)
     ends = [len(file_of(BODIES[:count])) for count in range(len(BODIES) + 1)]

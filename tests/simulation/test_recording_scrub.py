@@ -327,6 +327,39 @@ def test_a_stream_that_is_no_stun_is_blanked():
     assert told == request + bytes([64]) + bytes(19)
 
 
+def test_the_beginning_of_a_message_at_the_end_of_a_stream_stays():
+    class Deaf(Machine):
+        def __init__(self, entropy):
+            super().__init__()
+
+        def handle_stream_data(self, socket, data, *, now):
+            pass
+
+    recording = Recording()
+    deaf = recording.make(Deaf)
+    request = encode(Method.BINDING, MessageClass.REQUEST, TransactionId(bytes(12)))
+    deaf.handle_stream_data(ONE, request + request[:11], now=1.0)
+    [_, step] = scrub(recording, Deaf).steps
+    assert bytes.fromhex(step.arguments[1]["bytes"]) == request + request[:11]
+
+
+def test_a_datagram_that_is_nearly_a_message_stays_unless_it_is_handed_on():
+    class Half(Machine):
+        def __init__(self, entropy):
+            super().__init__()
+
+        def handle_datagrams(self, socket, batch, *, now):
+            self._outputs += [SendDatagram(ONE, source, data) for source, data in batch if source == HERE]
+
+    recording = Recording()
+    half = recording.make(Half)
+    classic = b"\x00\x01\x00\x00" + bytes(range(16))  # RFC 3489
+    half.handle_datagrams(ONE, [(HERE, classic)], now=1.0)
+    half.handle_datagrams(ONE, [(Address("192.0.2.2", 2), classic)], now=2.0)
+    told = [step.arguments[1][0]["tuple"][1]["bytes"] for step in scrub(recording, Half).steps[1:]]
+    assert [bytes.fromhex(one) for one in told] == [bytes(20), classic]
+
+
 def test_a_machine_that_does_something_else_without_its_data_is_named():
     recording = Recording()
     chat = recording.make(Counting)

@@ -86,6 +86,14 @@ def test_times_are_virtual_seconds_after_the_wall_clock_s_start():
     assert [time for time, *_ in packets[:4]] == [1_000_000_000_250_000_000] * 3 + [1_000_000_000_270_000_000]
 
 
+def test_times_that_floats_cannot_hold_are_those_of_the_nearest_nanosecond():
+    file = io.BytesIO()
+    with Capture(file, unix=0.0) as capture:
+        for time in (0.29, 1.001, 4.35):  # times 10**9, all of these are a little less than whole
+            capture(Passage(time, "a", Fate.SENT, Packet(A, B, b"x"), "a 1"))
+    assert [time for time, *_ in read(file.getvalue())[1]] == [290_000_000, 1_001_000_000, 4_350_000_000]
+
+
 def test_packet_that_goes_no_further_says_why_and_where():
     _, packets = read(call_through_a_nat())
     (lost,) = [packet for packet in packets if packet[4]]

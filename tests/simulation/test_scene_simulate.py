@@ -7,7 +7,7 @@ import sys
 import attrs
 import pytest
 
-from sansice.ice import GatheringCompleted, IceState, PairSelected
+from sansice.ice import GatheringCompleted, IceState, IceStateChanged, PairSelected
 from sansice.simulation import (
     AgentSpec,
     At,
@@ -54,6 +54,14 @@ def test_hopeless_scene_fails_and_says_so():
     assert (run.connected, run.lasted, run.setup_ms, run.pair_types, run.sent) == (False, False, None, (), 0)
     assert run.surprises == ("not connected, and connected was expected",)
     assert [agent.state for agent in run.agents.values()] == [IceState.FAILED, IceState.FAILED]
+
+
+def test_hopeless_scene_is_over_once_both_ends_have_failed():
+    agents = two_homes().agents
+    run = simulate(two_homes(nats=SYMMETRIC, agents=(agents[0], attrs.evolve(agents[1], start=5.0))))
+    assert [agent.state for agent in run.agents.values()] == [IceState.FAILED, IceState.FAILED]
+    failed = [time for time, _, event in run.events if isinstance(event, IceStateChanged) and event.new is IceState.FAILED]
+    assert failed[0] < failed[1] == run.network.now
 
 
 def test_expected_failure_is_no_surprise():

@@ -335,6 +335,16 @@ def test_every_byte_arrives_once_and_in_order_whatever_the_link_does(faults, see
     transfer(100_000, seed=seed, **faults)
 
 
+def test_two_connections_of_one_instant_begin_at_numbers_that_tell_nothing_of_each_other():
+    net = Network(latency=0.25, trace=100)
+    a = net.host("A", A)
+    for port in (1, 2, 3):
+        a.tcp.connect(Address(A, port), SERVER, Talker())
+    first, second, third = (passage.packet.tcp.seq for passage in segments(net))  # RFC 6528 3
+    assert len({first, second, third}) == 3
+    assert second - first != third - second
+
+
 def test_sequence_numbers_may_wrap():
     for isn in range(2**32 - 3, 2**32):
         net = Network(latency=0.25)

@@ -188,3 +188,9 @@ def test_json_is_read_up_to_a_depth_that_does_not_depend_on_the_stack():
             parse_untrusted(text.encode())
     with pytest.raises(ValueError, match="Expecting value"):
         parse_untrusted(b"")
+
+
+def test_the_form_of_a_set_is_in_the_order_of_its_text():
+    assert to_json(frozenset((2, 10, 1)), strict=True) == {"set": [1, 10, 2]}
+    words = [f"word {number}" for number in range(50)]
+    assert to_json(frozenset(words), strict=True) == {"set": sorted(words)}

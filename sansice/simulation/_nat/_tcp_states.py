@@ -65,6 +65,8 @@ NAT_TCP_TRANSITIONS: dict[tuple[TcpState, Side, Control], TcpState] = {
     # The RST may have been a forgery: the ends go on (RFC 6146 3.5.2.2, TRANS).
     (TcpState.RESET, Side.INSIDE, Control.NONE): TcpState.ESTABLISHED,
     (TcpState.RESET, Side.OUTSIDE, Control.NONE): TcpState.ESTABLISHED,
+    (TcpState.RESET, Side.INSIDE, Control.FIN): TcpState.ESTABLISHED,
+    (TcpState.RESET, Side.OUTSIDE, Control.FIN): TcpState.ESTABLISHED,
 }
 
 _LAST_STATES = frozenset({TcpState.BOTH_FIN, TcpState.RESET})
