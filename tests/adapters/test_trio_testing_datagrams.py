@@ -160,6 +160,11 @@ async def test_names_and_strange_addresses_are_resolved_or_refused(net, a, b, au
     assert await server.recv(10) == b"x"
 
 
+async def test_ports_may_be_text_and_no_host_is_the_wildcard(a, autojump_clock):
+    assert (await bound(a, (None, "7"))).getsockname() == ("0.0.0.0", 7)
+    assert (await bound(a, (None, 8), socket.AF_INET6)).getsockname() == ("::", 8, 0, 0)
+
+
 async def test_broadcast_has_no_way(a, autojump_clock):
     with on_host(a):
         await on(a).sendto(b"x", ("<broadcast>", 7))  # the Internet loses it

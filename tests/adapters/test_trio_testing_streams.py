@@ -255,6 +255,8 @@ async def test_beyond_the_backlog_connections_are_reset(net, a, b, autojump_cloc
 async def test_closing_a_listener_resets_who_was_not_taken_and_wakes_who_waits(net, a, b, autojump_clock):
     listener, client = await listening(b), on(a)
     await client.connect((B, 7))
+    await trio.sleep(1)
+    assert listener.is_readable()
     listener.close()
     with pytest.raises(ConnectionResetError):
         await client.recv(9)

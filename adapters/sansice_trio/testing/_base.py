@@ -22,6 +22,7 @@ from ._options import Options
 Buffer: TypeAlias = Any
 """Whatever `memoryview` takes; Python 3.11 has no name for it."""
 
+_TRIES = 16  # ports to try until one is free at every address of a host
 _NUMBERS = itertools.count(2**30)  # no system has as many files: whoever waits for one of these is told EBADF
 
 
@@ -276,3 +277,20 @@ class SimulatedSocket(trio.socket.SocketType):
 def _copy(data: Any) -> bytes:
     with memoryview(data) as view:
         return view.tobytes()
+
+
+def at_every_address(bind: Callable[[int], int], undo: Callable[[], None], port: int) -> int:
+    """Have ``bind(port)`` bind at all addresses; where any port will do, try others while one is in use somewhere.
+
+    Raises:
+        OSError: what ``bind`` raises. Nothing is bound then.
+    """
+    tries = 1 if port else _TRIES
+    while True:
+        tries -= 1
+        try:
+            return bind(port)
+        except OSError as error:
+            undo()
+            if error.errno != errno.EADDRINUSE or not tries:
+                raise

@@ -14,12 +14,11 @@ from sansice import ANY_IPV4, ANY_IPV6, Address, IcmpError, SocketError, SocketI
 from sansice.simulation import Fate, Host, HostInterface, Interface, Network, Packet
 
 from ._addresses import SockAddr, addresses_of, any_address, have_loopback, resolve, to_sockaddr
-from ._base import SimulatedSocket
+from ._base import SimulatedSocket, at_every_address
 from ._errors import number_of, of_icmp, os_error
 
 _MAX_PAYLOAD = 65507  # of UDP over IPv4: 65535 - 20 - 8
 _OVERHEAD = 768  # bytes that Linux counts for a small datagram beside its data (sk_buff and its page)
-_TRIES = 16  # ports to try until one is free at every address of a host
 _ONLY: SocketId = SocketId(0)  # whoever is told of datagrams here has one socket
 
 
@@ -51,14 +50,7 @@ class DatagramSocket(SimulatedSocket):
         if wanted.host not in (ANY_IPV4, ANY_IPV6):
             self._local = self._bind_one(wanted)
             return
-        for left in reversed(range(_TRIES)):
-            try:
-                self._local = Address(wanted.host, self._bind_all(wanted.port))
-                return
-            except OSError as error:
-                self._unbind()
-                if wanted.port or error.errno != errno.EADDRINUSE or not left:
-                    raise
+        self._local = Address(wanted.host, at_every_address(self._bind_all, self._unbind, wanted.port))
 
     def _bind_all(self, port: int) -> int:
         for host in addresses_of(self._host, self._family):

@@ -108,10 +108,10 @@ class _Time(trio.abc.Instrument):
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """See what the task changed."""
-        self._look_for_threads(task)
         network, scope = self._network, self._scope
         if self._failure is not None:
             return
+        self._look_for_threads(task)
         if scope is not None and network.next_time != self._until and not scope.cancel_called:
             self._until = network.next_time
             scope.deadline = self._until + self._offset
@@ -136,6 +136,5 @@ class _Time(trio.abc.Instrument):
                 self._fail(error)
 
     def _fail(self, failure: BaseException) -> None:
-        if self._failure is None:
-            self._failure = failure
-            self._block.cancel()
+        self._failure = failure
+        self._block.cancel()

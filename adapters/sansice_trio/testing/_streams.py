@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections import deque
+from functools import partial
 from typing import Any
 
 import trio
@@ -13,10 +14,9 @@ from sansice import ANY_IPV4, ANY_IPV6, Address, SocketError, SocketErrorKind
 from sansice.simulation import Host, Network, TcpConnection, TcpListener, TcpReservation
 
 from ._addresses import SockAddr, addresses_of, have_loopback, resolve, to_sockaddr
-from ._base import SimulatedSocket
+from ._base import SimulatedSocket, at_every_address
 from ._errors import number_of, os_error
 
-_TRIES = 16  # ports to try until one is free at every address of a host
 _MAX_BACKLOG = 4096  # Linux: net.core.somaxconn
 
 
@@ -48,20 +48,11 @@ class StreamSocket(SimulatedSocket):
         if self._local is not None:
             raise os_error(errno.EINVAL, "bound already")
         have_loopback(self._host, self._network, wanted.host)
-        for left in reversed(range(_TRIES)):
-            try:
-                self._local = Address(wanted.host, self._reserve(wanted))
-                return
-            except OSError as error:
-                self._let_go()
-                if wanted.port or error.errno != errno.EADDRINUSE or not left:
-                    raise
+        port = at_every_address(partial(self._reserve, wanted.host), self._let_go, wanted.port)
+        self._local = Address(wanted.host, port)
 
-    def _reserve(self, wanted: Address) -> int:
-        hosts, port = [wanted.host], wanted.port
-        if wanted.host in (ANY_IPV4, ANY_IPV6):
-            hosts = addresses_of(self._host, self._family)
-        for host in hosts:
+    def _reserve(self, place: str, port: int) -> int:
+        for host in addresses_of(self._host, self._family) if place in (ANY_IPV4, ANY_IPV6) else [place]:
             reserved = self._host.tcp.reserve(Address(host, port), reuse_port=self._options.reuse_port)
             if isinstance(reserved, SocketError):
                 raise os_error(number_of(reserved), reserved.text)
@@ -224,7 +215,7 @@ class StreamSocket(SimulatedSocket):
             self._check_open()
             if self._ended_writing or (self._is_over and self._pending is None):
                 raise os_error(errno.EPIPE)
-            SimulatedSocket._raise_pending(self)
+            super()._raise_pending()
             taken = self._open_connection().send(data)
             self._is_full = taken < len(data)
             if taken or not data:
@@ -248,17 +239,17 @@ class StreamSocket(SimulatedSocket):
         self._let_go()
         for listener in self._listeners:
             listener.close()
-        while self._arrived:
-            self._arrived.popleft().abort()
-        if self._options.resets:
-            self.abort()
-        elif self._connection is not None:
-            self._connection.abandon()
+        for taken in self._arrived:
+            taken._abort()
+        connection = self._connection
+        if connection is not None:
+            if self._options.resets:
+                connection.abort()
+            else:
+                connection.abandon()
 
-    def abort(self) -> None:
-        """Reset the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.abort()
+    def _abort(self) -> None:
+        self._open_connection().abort()
 
 
 class _Acceptor:
