@@ -56,9 +56,10 @@ def test_hopeless_scene_fails_and_says_so():
     assert [agent.state for agent in run.agents.values()] == [IceState.FAILED, IceState.FAILED]
 
 
-def test_hopeless_scene_is_over_once_both_ends_have_failed():
-    agents = two_homes().agents
-    run = simulate(two_homes(nats=SYMMETRIC, agents=(agents[0], attrs.evolve(agents[1], start=5.0))))
+@pytest.mark.parametrize("late", [0, 1])
+def test_hopeless_scene_is_over_once_both_ends_have_failed(late):
+    agents = [attrs.evolve(agent, start=5.0 * (number == late)) for number, agent in enumerate(two_homes().agents)]
+    run = simulate(two_homes(nats=SYMMETRIC, agents=tuple(agents)))
     assert [agent.state for agent in run.agents.values()] == [IceState.FAILED, IceState.FAILED]
     failed = [time for time, _, event in run.events if isinstance(event, IceStateChanged) and event.new is IceState.FAILED]
     assert failed[0] < failed[1] == run.network.now
