@@ -585,6 +585,18 @@ def test_a_repeated_fin_is_acknowledged_in_time_wait_and_a_reset_ignored():
     assert talker.said == ["connected", "end"]
 
 
+@pytest.mark.parametrize(("after", "answer"), [(59.75, [ACK]), (60.0, [RST])])
+def test_late_segments_are_known_for_a_minute_exactly(after, answer):
+    net, talker, puppet, ack = established()
+    talker.connection.shutdown()
+    said = net.now
+    puppet.say(CLIENT, FIN | ACK, 1001, ack + 1)
+    net.run(until=said + after)
+    puppet.take()
+    puppet.say(CLIENT, FIN | ACK, 1001, ack + 1)
+    assert puppet.flags() == answer
+
+
 def test_aborting_resets_the_peer_and_tells_nobody_here():
     net, talker, peer = opened()
     talker.connection.send(b"never mind")

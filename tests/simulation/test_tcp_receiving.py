@@ -32,6 +32,14 @@ def test_a_fin_before_its_turn_waits():
     assert (receiving.read(9), receiving.waiting) == (b"abc", 0)
 
 
+def test_a_fin_beyond_the_window_is_not_remembered():
+    receiving = Receiving()
+    receiving.put(1, bytes(RECEIVE_BUFFER + 10), True)
+    receiving.read(RECEIVE_BUFFER)
+    receiving.put(receiving.next, bytes(10), False)
+    assert (receiving.waiting, receiving.ended) == (10, False)
+
+
 def test_what_goes_beyond_the_window_is_cut_off():
     receiving = Receiving()
     receiving.put(1, bytes(RECEIVE_BUFFER + 10), True)
