@@ -58,7 +58,7 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
     """
     from sansice.simulation import Network
 
-    if request.node.get_closest_marker("scenes") is not None:
+    if request.node.get_closest_marker("scenes") is not None and "scene" in request.fixturenames:
         yield request.getfixturevalue("scene").network
         return
     mark = request.node.get_closest_marker("network")

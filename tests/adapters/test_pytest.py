@@ -124,6 +124,16 @@ def test_it(scene, network):
     assert re.findall(r"test_it\[([\w-]+)\] PASSED", told) == ["mine", "two-homes", "same-home"]
 
 
+def test_a_marker_for_a_whole_module_leaves_tests_alone_that_ask_for_no_scene(run):
+    told = run("""
+import pytest
+pytestmark = pytest.mark.scenes("two-homes", "same-home")
+def test_with(scene): pass
+def test_without(network): assert network.seed.endswith("test_without")
+""")
+    assert "3 passed" in told
+
+
 def test_all_and_the_matrix_are_more_than_forty_networks(run):
     told = run("""
 import pytest
