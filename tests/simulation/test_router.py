@@ -322,3 +322,17 @@ def test_a_mistake_is_refused_by_name(attempt, words):
     net.host("B", B)
     with pytest.raises(ValueError, match=words):
         attempt(net, router, lan)
+
+
+def test_a_router_is_no_way_out_of_where_it_leads():
+    net = Network()
+    office = net.segment("office")
+    floor = net.segment("floor", behind=net.router("outer", behind=net.firewall(name="wall", behind=office)))
+    inner = net.router("inner", behind=net.nat("10.0.0.1", behind=floor))
+    with pytest.raises(ValueError, match="inner leads to office and cannot be its way out, too"):
+        inner.join(office)
+    inner.join(office, gateway=False)
+    inner.join(net.internet)  # which is somewhere else
+    net.host("A", "2001:db8::1")
+    assert office.beyond is None
+    assert net.internet.beyond is inner.beyond

@@ -58,6 +58,11 @@ class Firewall:
         """Its interface outside, whose access link may be set at any time: ``outer.link``, ``outer.set_links``."""
         return self._outer_interface
 
+    @property
+    def beyond(self) -> Place:
+        """The place outside."""
+        return self._outside
+
     def attach(self, address: str, interface: Interface) -> None:
         """Give an address, a canonical literal, to an interface inside; it is made known outside as well.
 

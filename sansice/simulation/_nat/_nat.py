@@ -129,6 +129,11 @@ class Nat:
         """Its interface outside, whose access link may be set at any time: ``outer.link``, ``outer.set_links``."""
         return self._outer_interface
 
+    @property
+    def beyond(self) -> Place:
+        """The place outside."""
+        return self._outside
+
     def attach(self, address: str, interface: Interface) -> None:
         """Give an inner address, a canonical literal, to an interface; an untranslated family is made known outside as well.
 

@@ -80,6 +80,11 @@ class Router:
         """Its own literals, in the order in which they were given to it."""
         return tuple(self._own)
 
+    @property
+    def beyond(self) -> Place:
+        """The place that it leads to."""
+        return self._outside
+
     def join(
         self,
         segment: Segment,
@@ -99,12 +104,15 @@ class Router:
             downlink: the same for packets that come to the router, where that differs.
 
         Raises:
-            ValueError: the segment has a way out already, an address or a prefix of it is in use elsewhere.
+            ValueError: the segment has a way out already, or is what the router leads to; an address or a prefix of it is in use
+                elsewhere.
         """
         if any(leg.segment is segment for leg in self._legs):
             raise ValueError(f"{self.name} has a leg at {segment.name} already")
         if gateway and segment.gateway is not None:
             raise ValueError(f"{segment.name} has a way out already: {segment.gateway.owner}. Join it with gateway=False")
+        if gateway and self._leads_to(segment):
+            raise ValueError(f"{self.name} leads to {segment.name} and cannot be its way out, too. Join it with gateway=False")
         if gateway:
             for prefix, whose in segment.reserved:
                 self.reserve(prefix, whose)
@@ -117,6 +125,12 @@ class Router:
         for prefix in segment.prefixes:
             self._add_route(prefix, _Way(leg))
         return leg
+
+    def _leads_to(self, segment: Segment) -> bool:
+        place: Place | None = self._outside
+        while place is not None and place.inside is not segment:
+            place = place.beyond
+        return place is not None
 
     def _add_leg(self, segment: Segment, address: str | None, link: Link | None, downlink: Link | None) -> Interface:
         canonical = "" if address is None else Address.of(address, 0).host

@@ -111,6 +111,11 @@ class Place(Protocol):
         """The segment that hosts "behind" this place live on."""
         ...
 
+    @property
+    def beyond(self) -> Place | None:
+        """The place that it leads to; ``None`` where it leads nowhere."""
+        ...
+
     def attach(self, address: str, interface: Interface) -> None:
         """Give ``address``, a canonical literal, to ``interface``."""
         ...
@@ -122,6 +127,11 @@ class Place(Protocol):
 
 class WayOut(Protocol):
     """What connects a segment with others, and wants to know who lives there: a router."""
+
+    @property
+    def beyond(self) -> Place:
+        """The place that it leads to."""
+        ...
 
     def learn(self, address: str, segment: Segment) -> None:
         """An address appeared at a segment. Raises ValueError where another has it already."""
@@ -192,6 +202,11 @@ class Segment:
     def inside(self) -> Segment:
         """The segment itself: what is attached "behind" a segment is attached to it."""
         return self
+
+    @property
+    def beyond(self) -> Place | None:
+        """The place that its way out leads to."""
+        return None if self.way_out is None else self.way_out.beyond
 
     @property
     def link(self) -> Link:
