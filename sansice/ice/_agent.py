@@ -443,9 +443,10 @@ class IceAgent(Machine):
 
     def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
         """STUN is acted on; data is delivered from addresses that an authenticated check of this session used."""
+        if now >= self._until:  # the timer is late, and what comes now may no longer be answered (RFC 7675 5.1)
+            self.handle_timer(now=now)
         if self._state in _OVER or socket not in self._checker.pairing.locals:
-            reason = DropReason.CLOSED if self._state in _OVER else DropReason.UNKNOWN_SOCKET
-            self.stats.dropped[reason] += len(batch)
+            self.stats.dropped[DropReason.CLOSED if self._state in _OVER else DropReason.UNKNOWN_SOCKET] += len(batch)
             return
         stats, deliver, is_trusted = self.stats, self._outputs.append, self._checker.is_trusted
         was_stun = False
@@ -532,7 +533,7 @@ class IceAgent(Machine):
         if self._checker.handle_response(socket, source, message, now=now):
             return
         consent = self._consent
-        if consent is None or not consent.is_outstanding(message.transaction_id) or now >= self._until:
+        if consent is None or not consent.is_outstanding(message.transaction_id):
             self.stats.drop(DropReason.UNKNOWN_TRANSACTION)
         elif (socket, source) != (consent.pair.local.socket, consent.pair.remote_address):
             self.stats.drop(DropReason.WRONG_SOURCE)

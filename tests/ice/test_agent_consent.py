@@ -189,9 +189,19 @@ def test_driver_that_wakes_late_neither_sends_nor_renews_after_the_end():
     with pytest.raises(NotConnected, match="consent"):
         bench.call(bench.agent.send, b"x" * 100)
     bench.arrive(1, PEER, reply(check))
-    assert bench.agent.stats.dropped[DropReason.UNKNOWN_TRANSACTION] == 1
+    assert bench.agent.stats.dropped[DropReason.CLOSED] == 1
+    assert expiries(bench) == [(30.05, False)]
+    assert bench.agent.state is IceState.FAILED
     bench.call(bench.agent.handle_timer)
     assert expiries(bench) == [(30.05, False)]
+
+
+@pytest.mark.req("RFC7675-005")
+def test_a_check_that_is_read_after_the_end_is_not_answered():
+    bench = selected()
+    bench.run(until=28.0)
+    bench.now = 30.05
+    assert bench.request(PEER) is None
     assert bench.agent.state is IceState.FAILED
 
 

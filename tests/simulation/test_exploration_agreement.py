@@ -22,25 +22,34 @@ def ends(one, two, **seen):
 
 def test_ends_that_selected_the_same_pair_agree_at_any_time():
     rule = EndsAgree(ends(OURS, THEIRS))
-    assert rule.quiet() is None
+    assert rule.quiet(Harm()) is None
     assert rule.ended(Harm()) is None
-    assert EndsAgree(ends(OURS, None)).quiet() is None
+    assert EndsAgree(ends(OURS, None)).quiet(Harm()) is None
     assert EndsAgree(ends(None, None)).ended(Harm()) is None
 
 
 def test_a_disagreement_may_last_as_long_as_a_check_and_no_longer():
     found = ends(OTHER, THEIRS)
     rule = EndsAgree(found)
-    assert rule.quiet() is None
+    assert rule.quiet(Harm()) is None
     found["A"].node.time = 2.5
-    assert rule.quiet() is None
+    assert rule.quiet(Harm()) is None
     found["A"].node.time = 2.6
-    assert rule.quiet() == f"A selected {HERE} - {ELSEWHERE}, B {THERE} - {HERE}"
-    assert rule.ended(Harm()) == rule.quiet()
+    assert rule.quiet(Harm()) == f"A selected {HERE} - {ELSEWHERE}, B {THERE} - {HERE}"
+    assert rule.ended(Harm()) == rule.quiet(Harm())
     found["A"].agent.selected_pair = OURS
-    assert rule.quiet() is None
+    assert rule.quiet(Harm()) is None
     found["A"].agent.selected_pair = OTHER
-    assert rule.quiet() is None  # a new one
+    assert rule.quiet(Harm()) is None  # a new one
+
+
+def test_ends_of_which_one_is_deaf_may_disagree_until_the_end():
+    found = ends(OTHER, THEIRS)
+    rule = EndsAgree(found)
+    assert rule.quiet(Harm(broken=True)) is None
+    found["A"].node.time = 9.0
+    assert rule.quiet(Harm(broken=True)) is None
+    assert "selected" in rule.ended(Harm(broken=True))
 
 
 def test_at_the_end_both_can_send_or_neither():
@@ -51,23 +60,23 @@ def test_at_the_end_both_can_send_or_neither():
     assert EndsAgree(found).ended(Harm()) == "A is connected to nobody"
     found["A"].agent.writable = False
     assert EndsAgree(found).ended(Harm()) is None
-    assert EndsAgree(found).quiet() is None  # nobody can ask the dead
+    assert EndsAgree(found).quiet(Harm()) is None  # nobody can ask the dead
 
 
 def test_more_or_fewer_than_two_ends_are_not_compared():
     alone = {"A": end("A", selected_pair=OTHER, writable=True, state=IceState.COMPLETED)}
-    assert EndsAgree(alone).quiet() is None
+    assert EndsAgree(alone).quiet(Harm()) is None
     assert EndsAgree(alone).ended(Harm()) is None
-    assert RolesDiffer(alone).quiet() is None
+    assert RolesDiffer(alone).quiet(Harm()) is None
 
 
 def test_who_has_selected_has_another_role_than_the_peer():
     found = both(state=IceState.COMPLETED)
-    assert RolesDiffer(found).quiet() is None
+    assert RolesDiffer(found).quiet(Harm()) is None
     found["B"].agent.state = IceState.COMPLETED
-    assert RolesDiffer(found).quiet() is None
+    assert RolesDiffer(found).quiet(Harm()) is None
     found["B"].agent.role = IceRole.CONTROLLING
-    assert RolesDiffer(found).quiet() == "both are controlling"
+    assert RolesDiffer(found).quiet(Harm()) == "both are controlling"
 
 
 def test_one_pair_is_selected_and_told():
@@ -110,5 +119,5 @@ def test_ends_connect_on_a_tolerable_network():
 def test_an_invariant_that_asks_nothing_finds_nothing():
     story = Story(Invariant)
     assert story.timer() is None
-    assert story.rule.quiet() is None
+    assert story.rule.quiet(Harm()) is None
     assert story.rule.ended(Harm()) is None

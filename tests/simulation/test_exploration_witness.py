@@ -129,7 +129,7 @@ def test_a_deviation_after_the_last_input_is_told_last():
     class Quick(Invariant):
         rule = "no packet is ever in the air when something is held back"
 
-        def quiet(self):
+        def quiet(self, harm):
             return "quiet at last" if self.ends[0].node.now() > 0.0 else None
 
     everything = tuple(Deviation(step, DeviationKind.LOSE, -1) for step in (2, 3))

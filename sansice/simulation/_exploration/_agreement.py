@@ -23,9 +23,10 @@ class EndsAgree(Invariant):
         super().__init__(ends)
         self._since = math.inf
 
-    def quiet(self) -> str | None:
+    def quiet(self, harm: Harm) -> str | None:
         """While both have selected and nothing is under way, they have selected the same, or have time to."""
-        finding = self._disagree()
+        # Where one end is deaf they cannot come to terms, and go on until consent ends.
+        finding = None if harm.broken else self._disagree()
         now = self.ends[0].node.now()
         if finding is None:
             self._since = math.inf
@@ -60,7 +61,7 @@ class RolesDiffer(Invariant):
 
     rule = "two ends that have selected are of different roles (RFC 8445 7.3.1.1)"
 
-    def quiet(self) -> str | None:
+    def quiet(self, harm: Harm) -> str | None:
         """While nothing is under way."""
         if len(self.ends) != 2 or any(end.agent.state is not IceState.COMPLETED for end in self.ends):
             return None

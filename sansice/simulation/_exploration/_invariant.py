@@ -54,7 +54,7 @@ class Invariant:
         """Asked after each input of an agent."""
         return None
 
-    def quiet(self) -> str | None:
+    def quiet(self, harm: Harm) -> str | None:
         """Asked whenever no packet is under way."""
         return None
 

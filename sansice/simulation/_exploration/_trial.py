@@ -78,9 +78,9 @@ class _Trial:
         self.note(moment)
         self._ask(lambda invariant: invariant.after(moment))
 
-    def quiet(self) -> None:
+    def quiet(self, harm: Harm) -> None:
         """Nothing is under way."""
-        self._ask(lambda invariant: invariant.quiet())
+        self._ask(lambda invariant: invariant.quiet(harm))
 
     def ended(self, harm: Harm) -> None:
         """All has settled."""
@@ -106,7 +106,7 @@ def run_schedule(make: MakeArena, schedule: Schedule, invariants: Sequence[MakeI
     """
     arena = make()
     trial = _Trial(arena, invariants)
-    steering = Steering(arena, schedule, lambda: len(trial.moments), trial.quiet)
+    steering = Steering(arena, schedule, lambda: len(trial.moments), lambda: trial.quiet(steering.harm))
     breach = None
     try:
         if arena.begins is not None:
