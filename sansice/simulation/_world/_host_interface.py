@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sansice.machine import Address
 
 from ._link import Link
-from ._segment import Interface, Place, Prefix, belongs, prefix_of
+from ._segment import Interface, Place, Prefix, Segment, belongs, prefix_of
 
 if TYPE_CHECKING:
     from ._host import Host
@@ -88,11 +88,11 @@ class HostInterface(Interface):
             raise ValueError(f"{self.name} cannot become {canonical}, which is of the other family")
         self._host.rename(self, self.address, canonical, place)
         self._place = place
-        self.segment = place.inside
+        self.segment: Segment = place.inside
         self.address = canonical
         self.has_moved = True
         if not self._named:
-            self.name = f"{self.owner} {canonical}"
+            self.name: str = f"{self.owner} {canonical}"
         self._host.settle(self)
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sansice.machine import Address, IcmpError, SocketError, SocketErrorKind
 
@@ -111,7 +112,7 @@ class TcpPorts:
         self.clock: Clock = world.clock
         self._host = host
         self._world = world
-        self.at = host.at
+        self.at: Callable[[float, Callable[[Any], object], object], None] = host.at
         self._connections: dict[tuple[Address, Address], TcpConnection] = {}
         self._listeners: dict[Address, list[TcpListener]] = {}
         self._holders: dict[Address, list[TcpConnection | TcpListener | TcpReservation]] = {}

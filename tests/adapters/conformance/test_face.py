@@ -16,12 +16,13 @@ TRIO = RUNTIMES[0]
 # What only threads have: a lock to look at a machine, and time limits where the others have cancellation.
 OF_THREADS = {"lock"}
 # What only trio has: its sockets are a runtime's own where a test put a network under it.
-OF_TRIO = {"_fallback.py"}
+OF_TRIO = {"_fallback.py", "_custom.py"}
 
 
 def names(runtime):
     """The public names of an adapter, its driver under one name for all."""
-    return {"Driver" if name == runtime.driver.__name__ else name for name in vars(runtime.adapter) if not name.startswith("_")}
+    own = {name: value for name, value in vars(runtime.adapter).items() if not inspect.ismodule(value)}
+    return {"Driver" if name == runtime.driver.__name__ else name for name in own if not name.startswith("_")}
 
 
 def thing(runtime, name):
