@@ -24,7 +24,7 @@ RUNGS = {"stun": 1, "turn": 2, "ice": 3, "simulation": 4, "sockets": 5}
 # Pure functions of their arguments. `os` is there for `os.urandom`, the default of every `entropy`.
 # fmt: off
 CORE_STDLIB = frozenset({
-    "__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "contextlib", "dataclasses", "enum",
+    "__future__", "abc", "array", "base64", "binascii", "bisect", "builtins", "collections", "contextlib", "dataclasses", "enum",
     "errno", "functools", "hashlib", "heapq", "hmac", "inspect", "ipaddress", "itertools", "json", "math", "operator", "os",
     "re", "statistics", "string", "stringprep", "struct", "textwrap", "types", "typing", "unicodedata", "weakref", "zlib",
 })

@@ -56,3 +56,12 @@ def test_a_schedule_is_in_the_order_of_its_steps_and_has_one_deviation_a_step():
     assert schedule_of(reversed(ALL)) == tuple(ALL)
     with pytest.raises(ValueError, match="step 1 has two deviations: copy and replay"):
         schedule_of([*ALL[:3], Deviation(1, DeviationKind.REPLAY)])
+
+
+def test_what_is_lost_for_good_and_what_a_forgery_displaces_is_said():
+    assert str(Deviation(3, DeviationKind.LOSE, -1)) == "step 3: lose this packet and all that follow it to this place"
+    forged = "a stranger forges this packet without the password"
+    assert [str(Deviation(1, DeviationKind.FORGE, amount)) for amount in (0, 1)] == [
+        f"step 1: {forged}",
+        f"step 1: {forged}, and the true one is lost",
+    ]

@@ -49,7 +49,7 @@ def test_the_first_depths_are_covered_whole_and_counted():
     assert found.counterexample is None
     assert found.walks == found.runs - one.tried - 1 > 0
     assert "nothing found" in str(found)
-    assert f"1 deviations: {one.tried} runs, 100.0% of {one.possible}" in str(found)
+    assert f"1 deviation: {one.tried} runs, 100.0% of {one.possible}" in str(found)
 
 
 class Until:

@@ -120,7 +120,7 @@ def test_a_run_ends_with_what_its_last_deviation_did():
     run = run_schedule(plain, (Deviation(2, DeviationKind.LOSE),), [Never])
     assert run.breach is not None
     assert run.breach.finding == "it ended with 1 lost"
-    assert any("lose 1 packets" in line for line in run.breach.story)
+    assert any("packets lost from this one on, to this place: 1" in line for line in run.breach.story)
     assert run.breach.events == run.inputs + 1
     assert run_schedule(plain, (), INVARIANTS).breach is None
 
@@ -135,7 +135,7 @@ def test_a_deviation_after_the_last_input_is_told_last():
     everything = tuple(Deviation(step, DeviationKind.LOSE, -1) for step in (2, 3))
     run = run_schedule(plain, everything, [Quick])
     assert run.breach is not None
-    assert [line for line in run.breach.story[-3:-1] if "lose -1" in line]
+    assert [line for line in run.breach.story[-3:-1] if "lose this packet and all that follow" in line]
 
 
 def test_runs_are_the_same_where_all_agents_had_the_same_inputs():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from sansice.simulation import replay_file, replay_schedule
+from sansice.simulation import INVARIANTS, replay_file, replay_schedule
 
 _SCHEDULE = "sansice-schedule"  # the key by which a schedule says what it is
 
@@ -65,6 +65,8 @@ def _replay_schedule(file: Path, as_json: bool) -> int:
         text = file.read_text("utf-8")
         run = replay_schedule(text)
         meant = json.loads(text).get("invariant")
+        if meant not in _KNOWN:
+            raise ValueError(f"{meant} is no rule of sansice's own: give it to replay_schedule(..., invariants=)")
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
     except ValueError as error:
@@ -87,6 +89,9 @@ def _replay_schedule(file: Path, as_json: bool) -> int:
         }
         click.echo(json.dumps(fields))
     return 0 if same else 1
+
+
+_KNOWN = {getattr(rule, "__name__", "") for rule in INVARIANTS} | {"NothingRaises"}
 
 
 def _at(file: Path, error: ValueError) -> str:

@@ -87,7 +87,7 @@ def simulate(
     badly. --explore tries one scene, or all where none is named.
 
     Exit codes: 0 it ended as the scene says (the matrix: as the rules of NATs say; exploration: nothing was found);
-    1 it did not; 2 usage; 130 interrupted, after what was done by then is shown.
+    1 it did not; 2 usage; 130 interrupted. What was done until an interrupt is shown.
     """
     _refuse_the_useless(ctx)
     if listed:

@@ -12,7 +12,7 @@ import attrs
 from sansice.simulation._scene._scene import Scene
 
 from ._arena import MakeArena
-from ._deviations import Deviation, Schedule, schedule_of
+from ._deviations import Deviation, Schedule, counted, schedule_of
 from ._invariant import MakeInvariant
 from ._invariants import INVARIANTS
 from ._scenes import scene_arena
@@ -47,7 +47,7 @@ class Counterexample:
 
     def __str__(self) -> str:
         title = f"{self.breach.invariant} is broken in {self.world}: {self.breach.finding}"
-        count = f"{len(self.schedule)} deviations, {self.breach.events} events:"
+        count = f"{counted(len(self.schedule), 'deviation')}, {counted(self.breach.events, 'event')}:"
         return "\n".join([title, count, *self.breach.story])
 
     def to_json(self) -> str:

@@ -58,7 +58,15 @@ class Deviation:
     name: str = ""
 
     def __str__(self) -> str:
-        return f"step {self.step}: {_WORDS[self.kind].format(amount=self.amount, name=self.name)}"
+        return f"step {self.step}: {self._words}"
+
+    @property
+    def _words(self) -> str:
+        if self.kind is DeviationKind.LOSE and self.amount == -1:
+            return "lose this packet and all that follow it to this place"
+        if self.kind is DeviationKind.FORGE and self.amount:
+            return "a stranger forges this packet without the password, and the true one is lost"
+        return _WORDS[self.kind].format(amount=self.amount, name=self.name)
 
     def to_json(self) -> dict[str, Any]:
         """As the values that JSON has."""
@@ -92,18 +100,23 @@ class Deviation:
 
 
 _WORDS = {
-    DeviationKind.LOSE: "lose {amount} packets to this place, this one first (-1: all from now on)",
+    DeviationKind.LOSE: "packets lost from this one on, to this place: {amount}",
     DeviationKind.COPY: "a copy of this packet comes after {amount} more happenings at its place",
     DeviationKind.HOLD: "hold this back until {amount} more things have happened at its place",
     DeviationKind.HURRY: "the packet {amount} behind comes first",
     DeviationKind.LATE: "this timer fires {amount} s late",
     DeviationKind.REPLAY: "a stranger replays this packet from an address of his own (after {amount} happenings at its place)",
-    DeviationKind.FORGE: "a stranger forges this packet without the password (1: and it is lost: {amount})",
+    DeviationKind.FORGE: "a stranger forges this packet without the password",
     DeviationKind.FAULT: "{name}",
 }
 
 Schedule: TypeAlias = tuple[Deviation, ...]
 """The deviations of a run, by step; no two at one step."""
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: ``1 run``, ``2 runs``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def schedule_of(deviations: Iterable[Deviation]) -> Schedule:

@@ -14,7 +14,7 @@ from sansice.simulation._scene._scene import Scene
 
 from ._arena import MakeArena
 from ._counterexample import Counterexample
-from ._deviations import Deviation, Schedule
+from ._deviations import Deviation, Schedule, counted
 from ._invariant import MakeInvariant
 from ._invariants import INVARIANTS
 from ._scenes import scene_arena
@@ -54,7 +54,7 @@ class DepthCoverage:
         bound = "" if self.exact else "at least "
         most = "" if self.exact or self.tried < self.possible else "at most "
         share = f"{most}{self.share:.1%} of {bound}{self.possible}"
-        return f"{self.depth} deviations: {self.tried} runs, {share}; {self.same} the same as earlier ones"
+        return f"{counted(self.depth, 'deviation')}: {counted(self.tried, 'run')}, {share}; {self.same} the same as earlier ones"
 
 
 @attrs.frozen
@@ -77,7 +77,8 @@ class Exploration:
 
     def __str__(self) -> str:
         found = "nothing found" if self.counterexample is None else str(self.counterexample)
-        return "\n".join([f"{self.world}: {self.runs} runs", *map(str, self.depths), f"random: {self.walks} runs", found])
+        depths = map(str, self.depths)
+        return "\n".join([f"{self.world}: {counted(self.runs, 'run')}", *depths, f"random: {counted(self.walks, 'run')}", found])
 
 
 def _never() -> bool:

@@ -82,8 +82,8 @@ def travels() -> Iterator[Scene]:
     )
     yield Scene(
         name="laptop-sleeps",
-        about="A laptop's lid is closed for 15 s and opened again. To its programs no time has passed; the peer has waited, "
-        "and consent lives for 30 s, so the call goes on.",
+        about="A laptop's lid is closed for 15 s and opened again. Its programs stood still and wake to a later hour; the "
+        "peer has waited, and consent lives for 30 s, so the call goes on.",
         nats=(NatSpec("home A", "203.0.113.1"), _HOME_B),
         hosts=(HostSpec("laptop", "192.168.1.2", behind="home A"), _AT_HOME),
         servers=(STUN,),

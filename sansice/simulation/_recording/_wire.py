@@ -53,10 +53,10 @@ class Call:
     __slots__ = ("inputs", "is_frequent", "now", "parts")
 
     def __init__(self, parts: list[bytes], now: float = -inf, inputs: Sequence[bytes] = (), is_frequent: bool = False) -> None:
-        self.parts = parts
-        self.now = now
-        self.inputs = inputs
-        self.is_frequent = is_frequent
+        self.parts: list[bytes] = parts
+        self.now: float = now
+        self.inputs: Sequence[bytes] = inputs
+        self.is_frequent: bool = is_frequent
 
 
 def write_call(method: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Call:

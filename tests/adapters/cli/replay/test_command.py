@@ -127,6 +127,15 @@ def test_schedule_under_which_nothing_breaks_any_more_is_1(invoke, schedule):
     assert json.loads(output) == {"invariant": None, "finding": None, "events": None, "same": False}
 
 
+def test_schedule_of_a_rule_of_the_users_own_says_who_can_replay_it(invoke, schedule):
+    fields = json.loads(schedule.read_text())
+    fields["invariant"] = "AsksOnce"
+    schedule.write_text(json.dumps(fields))
+    code, _, errors = invoke("replay", schedule)
+    assert code == 1
+    assert "AsksOnce is no rule of sansice's own: give it to replay_schedule(..., invariants=)" in errors
+
+
 def test_schedule_that_breaks_another_rule_is_1(invoke, schedule):
     fields = json.loads(schedule.read_text())
     fields["invariant"] = "PacingIsKept"
