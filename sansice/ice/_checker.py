@@ -427,10 +427,13 @@ class Checker(Machine):
             valid, pair.valid = pair.valid, None
             self._outputs.append(PairDied(valid))
 
-    def fail_valid(self, valid: Pair, *, now: float) -> None:
-        """Consent on a valid pair ended: it is valid no more, and no late answer revives it (RFC 7675 5.1)."""
+    def fail_valid(self, valid: Pair, answered_by: float, *, now: float) -> None:
+        """Consent on a valid pair ended: it is valid no more, and no late answer revives it (RFC 7675 5.1).
+
+        So it is with all whose last answer came by ``answered_by``: none of them may be nominated.
+        """
         for pair in self.list:
-            if pair.valid is valid:
+            if pair.valid is not None and (pair.valid is valid or pair.valid.answered_at <= answered_by):
                 self._forget_checks(pair)
                 self._fail(pair)
                 pair.is_spent = True

@@ -197,6 +197,21 @@ def test_driver_that_wakes_late_neither_sends_nor_renews_after_the_end():
 
 
 @pytest.mark.req("RFC7675-005")
+def test_a_pair_whose_consent_has_ended_is_not_nominated_in_place_of_another():
+    ways = [candidate(f"203.0.113.{number}", 7000, foundation=str(number)) for number in (7, 8)]
+    bench = checking(remotes=(candidate(PEER.host, PEER.port), *ways))
+    bench.run(until=0.1)
+    for check in bench.checks[1:]:
+        bench.answer(check)
+    sent = len(bench.requests)
+    bench.now = 60.0  # a better pair was still being checked
+    bench.call(bench.agent.handle_timer)
+    assert len(bench.requests) == sent
+    assert expiries(bench) == [(60.0, False)]
+    assert bench.agent.state is IceState.FAILED
+
+
+@pytest.mark.req("RFC7675-005")
 def test_a_check_that_is_read_after_the_end_is_not_answered():
     bench = selected()
     bench.run(until=28.0)

@@ -142,6 +142,14 @@ def test_a_second_answer_and_one_after_another_addresss_count_for_nothing():
     assert story.timer() is None
 
 
+def test_an_answer_counts_for_nothing_where_another_check_of_its_pair_may_have_failed_it():
+    story = Story(AnswersCount)
+    vars(story.agent).update(pairs=(WAITING,))
+    first, second = story.asks(), story.asks()
+    assert story.hears(answer(second), path=(SOCKET, ELSEWHERE)) is None
+    assert story.hears(answer(first)) is None
+
+
 def test_an_answer_at_a_closed_socket_counts_for_nothing():
     story = Story(AnswersCount)
     vars(story.agent).update(pairs=(WAITING,))

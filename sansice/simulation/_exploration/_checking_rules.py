@@ -75,6 +75,8 @@ class AnswersCount(Invariant):
             return None
         if not end.listens(asked, moment.now) or not end.is_live:
             return None
+        if any(other.in_doubt and other.path == path for other in end.asked.values()):  # another check of the pair failed it
+            return None
         pair = end.pair_on(path)
         if pair is None or pair.state is PairState.SUCCEEDED or path[0] not in end.node.sockets:
             return None
