@@ -687,7 +687,7 @@ class IceAgent(Machine):
         if consent.pair is self._checker.selected:
             self._fail(now)
         else:
-            self._checker.fail_valid(consent.pair, -math.inf if revoked else consent.pair.answered_at, now=now)
+            self._checker.fail_valid(consent.pair, -math.inf if revoked else now - self._config.consent_timeout, now=now)
 
     def _keep_alive(self, path: tuple[SocketId, Address], now: float) -> None:
         """Send an indication where nothing else was sent for Tr (RFC 8445 11)."""

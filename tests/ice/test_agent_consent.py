@@ -202,6 +202,7 @@ def test_a_pair_whose_consent_has_ended_is_not_nominated_in_place_of_another():
     bench = checking(remotes=(candidate(PEER.host, PEER.port), *ways))
     bench.run(until=0.1)
     for check in bench.checks[1:]:
+        bench.now += 0.01
         bench.answer(check)
     sent = len(bench.requests)
     bench.now = 60.0  # a better pair was still being checked
