@@ -81,11 +81,11 @@ class _Again:
         if self._variation.timers and deadline > now:
             machine.handle_timer(now=now)
         outputs = self.left() if self._variation.drain else []
+        found = deadline
         for _ in range(asked if self._variation.deadlines < 0 else self._variation.deadlines):
             found = machine.deadline()
-            if asked:  # otherwise nobody knows what it was in the trial
-                deadline = found
-        return result, outputs, deadline
+        # Where it was not asked for in the trial, nobody knows what it was.
+        return result, outputs, found if asked else deadline
 
     def left(self) -> list[str]:
         return [form(output) for output in self._machine.take_outputs()]
