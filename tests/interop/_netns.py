@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import pytest
+
 PREFIX = "sansice"
 RUN = Path("/run/netns")
 PATH = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
@@ -90,6 +92,18 @@ def namespaces() -> Iterator[Namespaces]:
         yield made
     finally:
         made.close()
+
+
+@contextlib.contextmanager
+def required_namespaces() -> Iterator[Namespaces]:
+    """`namespaces` for a test: it fails where there can be none, unless the environment says that it may be left out."""
+    if os.environ.get("SANSICE_WITHOUT_ROOT") == "1":
+        pytest.skip("SANSICE_WITHOUT_ROOT=1: no network namespaces, so no real NATs")
+    try:
+        with namespaces() as spaces:
+            yield spaces
+    except Unavailable as reason:
+        pytest.fail(f"No network namespaces: {reason}. SANSICE_WITHOUT_ROOT=1 leaves these tests out.", pytrace=False)
 
 
 def _delete_orphans() -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
-from interop._netns import Namespaces, Unavailable, namespaces
+from interop._netns import Namespaces, required_namespaces
 
 K = TypeVar("K", bound=Hashable)
 
@@ -54,20 +51,15 @@ def test_kernel_nats_that_drop_fragments_in_one_direction_are_told_apart():
 
 def discover(nats: Mapping[K, Callable[[str], str]], *tests: str) -> dict[K, dict[str, Any]]:
     """What is found out behind NATs with such rules, all of them at the same time; rules are made for an outer address."""
-    if os.environ.get("SANSICE_WITHOUT_ROOT") == "1":
-        pytest.skip("SANSICE_WITHOUT_ROOT=1: no network namespaces, so no real NATs")
-    try:
-        with namespaces() as spaces:
-            build_public(spaces)
-            for number, make_rules in enumerate(nats.values()):
-                build_nat(spaces, number, make_rules)
-            server = spaces.start("public", [sys.executable, PROGRAM, "serve", *SERVERS, *map(str, PORTS)])
-            assert server.stdout.readline() == "ready\n", server.communicate(timeout=SECONDS)
-            command = [sys.executable, PROGRAM, "discover", f"{SERVERS[0]}:{PORTS[0]}", *tests]
-            clients = [spaces.start(f"inside{number}", command) for number in range(len(nats))]
-            return {name: result(client) for name, client in zip(nats, clients, strict=True)}
-    except Unavailable as reason:
-        pytest.fail(f"No network namespaces: {reason}. SANSICE_WITHOUT_ROOT=1 leaves these tests out.", pytrace=False)
+    with required_namespaces() as spaces:
+        build_public(spaces)
+        for number, make_rules in enumerate(nats.values()):
+            build_nat(spaces, number, make_rules)
+        server = spaces.start("public", [sys.executable, PROGRAM, "serve", *SERVERS, *map(str, PORTS)])
+        assert server.stdout.readline() == "ready\n", server.communicate(timeout=SECONDS)
+        command = [sys.executable, PROGRAM, "discover", f"{SERVERS[0]}:{PORTS[0]}", *tests]
+        clients = [spaces.start(f"inside{number}", command) for number in range(len(nats))]
+        return {name: result(client) for name, client in zip(nats, clients, strict=True)}
 
 
 def result(client: subprocess.Popen[str]) -> dict[str, Any]:

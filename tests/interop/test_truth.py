@@ -6,9 +6,7 @@ pair, which outer ports, and after which silence nobody comes through any more.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ import attrs
 import pytest
 
 from interop._kernel_scene import KernelScene
-from interop._netns import Namespaces, Unavailable, namespaces
+from interop._netns import Namespaces, required_namespaces
 from interop._truth_machines import Asker, LateEcho, Question, Told
 from sansice import Address
 from sansice.simulation import NAT_PRESETS, AgentSpec, FirewallSpec, HostSpec, Link, NatSpec, Scene, StunServerSpec, simulate
@@ -132,7 +130,7 @@ def predict(one: Scene, seed: int) -> Outcome:
 
 def in_the_kernel(cases: Mapping[str, Scene]) -> Iterator[tuple[str, Outcome]]:
     """All of them at the same time, each in namespaces of its own."""
-    with real_networks() as spaces:
+    with required_namespaces() as spaces:
         built = {name: KernelScene(spaces, one, f"{number}") for number, (name, one) in enumerate(cases.items())}
         servers = [start(spaces, kernel, "stun", "stun", STUN) for name, kernel in built.items() if cases[name].servers]
         for server in servers:
@@ -213,7 +211,7 @@ def test_mappings_die_in_the_kernel_after_the_silence_that_ends_them_in_the_labo
 def ask_in_the_kernel(
     one: Scene, questions: Mapping[str, Sequence[Question]], timeouts: Mapping[str, int] | None = None
 ) -> dict[str, list[str | None]]:
-    with real_networks() as spaces:
+    with required_namespaces() as spaces:
         kernel = KernelScene(spaces, one, "", timeouts)
         for name, address in (("one", ONE), ("two", TWO)):
             assert read(start(spaces, kernel, name, "echo", str(address))) == "ready"
@@ -241,17 +239,6 @@ def ask_in_the_laboratory(one: Scene, questions: Mapping[str, Sequence[Question]
 
 def host_of(one: Scene, name: str) -> str:
     return next(host.addresses[0] for host in one.hosts if host.name == name)
-
-
-@contextlib.contextmanager
-def real_networks() -> Iterator[Namespaces]:
-    if os.environ.get("SANSICE_WITHOUT_ROOT") == "1":
-        pytest.skip("SANSICE_WITHOUT_ROOT=1: no network namespaces, so no real NATs")
-    try:
-        with namespaces() as spaces:
-            yield spaces
-    except Unavailable as reason:
-        pytest.fail(f"No network namespaces: {reason}. SANSICE_WITHOUT_ROOT=1 leaves these tests out.", pytrace=False)
 
 
 def start(spaces: Namespaces, kernel: KernelScene, place: str, *command: str) -> subprocess.Popen[str]:
