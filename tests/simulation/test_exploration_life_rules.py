@@ -106,6 +106,14 @@ def test_an_answer_after_the_end_and_a_check_that_may_have_become_needless_grant
     assert story.timer(tells=[EXPIRED]) is None
 
 
+def test_what_follows_an_answer_after_the_end_grants_nothing_either():
+    story = connected(consented_at=7.0)  # too late, while the agent's timer is held up
+    story.now = 8.0
+    story.hears(answer(story.asks()))
+    story.now = 9.0
+    assert story.timer(tells=[EXPIRED]) is None
+
+
 def test_before_a_selection_any_path_may_carry_consent():
     story = Story(ConsentEnds)
     assert story.timer(then={"writable": False}) is None

@@ -173,7 +173,9 @@ class End:
         config: the one that it was made with.
         asked: its requests by transaction id.
         answered: when each path last gave a good success response that was the first one to its request.
-        consented: the same of consent checks alone, which nothing can make needless, if consent had not ended before.
+        granted: when each path's consent was last given, or extended before it had ended: an answer to a consent check
+            that comes later than that extends nothing, and nor does the next one (RFC 7675 5.1).
+        consented: the same of consent checks alone, which nothing can make needless.
         mapped: the mapped addresses that each path's good answers told.
         validated: addresses from which something authentic came, the only ones data is welcome from.
         nominated: when the peer last nominated each path: USE-CANDIDATE was authentic and answered with success.
@@ -189,6 +191,7 @@ class End:
         self.key: IntegrityKey = short_term_key(self.agent.credentials.pwd)
         self.asked: dict[TransactionId, Asked] = {}
         self.answered: dict[Path, float] = {}
+        self.granted: dict[Path, float] = {}
         self.consented: dict[Path, float] = {}
         self.mapped: dict[Path, list[Address]] = {}
         self.validated: dict[Address, float] = {}
@@ -289,9 +292,11 @@ class End:
             self.validated.setdefault(path[1], now)
         elif moment.is_good_answer and moment.is_success and moment.is_first:
             self.validated.setdefault(path[1], now)
-            in_time = now < self.last_answer(path) + self.config.consent_timeout - EPSILON
-            if in_time and moment.asked is not None and moment.asked.is_consent:
-                self.consented[path] = now
+            is_consent = moment.asked is not None and moment.asked.is_consent
+            if not is_consent:
+                self.granted[path] = now
+            elif now < self.granted.get(path, -math.inf) + self.config.consent_timeout - EPSILON:
+                self.granted[path] = self.consented[path] = now
             self.answered[path] = now
             mapped = message.get(XOR_MAPPED_ADDRESS)
             known = self.mapped.setdefault(path, [])
