@@ -1,0 +1,59 @@
+"""TURN, RFC 8656: relayed addresses for clients that peers cannot reach; over TCP RFC 6062, mobile RFC 8016."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._server._allocation import (
+        AllocationId as AllocationId,
+    )
+    from ._server._config import (
+        RelayAddress as RelayAddress,
+        TurnServerConfig as TurnServerConfig,
+    )
+    from ._server._events import (
+        AllocationClosed as AllocationClosed,
+        AllocationInfo as AllocationInfo,
+        AllocationOpened as AllocationOpened,
+        AllocationStats as AllocationStats,
+        CloseReason as CloseReason,
+        ResourcesExhausted as ResourcesExhausted,
+        TurnServerState as TurnServerState,
+    )
+    from ._server._stats import (
+        TurnServerStats as TurnServerStats,
+    )
+
+# Loaded when first asked for: a client needs nothing of the server, and the other way round.
+_LAZY: dict[str, tuple[str, ...]] = {
+    "_server._allocation": ("AllocationId",),
+    "_server._config": (
+        "RelayAddress",
+        "TurnServerConfig",
+    ),
+    "_server._events": (
+        "AllocationClosed",
+        "AllocationInfo",
+        "AllocationOpened",
+        "AllocationStats",
+        "CloseReason",
+        "ResourcesExhausted",
+        "TurnServerState",
+    ),
+    "_server._stats": ("TurnServerStats",),
+}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
+
+if not TYPE_CHECKING:  # pragma: no branch  (false for checkers alone: for them every name is there)
+
+    def __getattr__(name: str) -> object:
+        module = _MODULE_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULE_OF})

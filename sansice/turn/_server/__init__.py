@@ -1,0 +1,1 @@
+"""The server: allocations and what they relay (RFC 8656)."""

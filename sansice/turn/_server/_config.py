@@ -1,0 +1,134 @@
+"""Everything about a TURN server that may be tuned and is not a bound on what it gives away, see `TurnLimits` for those."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import attrs
+
+from sansice.machine import ANY_IPV4, ANY_IPV6, Address
+from sansice.stun import StunServerConfig
+
+DEFAULT_LIFETIME = 600  # seconds; RFC 8656 3.2
+MAX_LIFETIME = 3600  # seconds; RFC 8656 7.2 recommends no more
+PERMISSION_LIFETIME = 300.0  # seconds; RFC 8656 9: neither more nor less
+CHANNEL_LIFETIME = 600.0  # seconds; RFC 8656 12: 10 minutes
+RESERVATION_LIFETIME = 30.0  # seconds; RFC 8656 7.2: at least 30
+LOWEST_RELAY_PORT, HIGHEST_RELAY_PORT = 49152, 65535  # RFC 8656 7.2 recommends these
+_LOWEST_ALLOWED_PORT = 1024  # RFC 8656 7.2: never a well-known port
+
+
+@attrs.frozen
+class RelayAddress:
+    """An address of this machine at which relayed addresses are made.
+
+    Attributes:
+        host: what is bound, a literal. Never the wildcard.
+        external: what clients are told, where a NAT maps it one to one; ``None``: the same.
+
+    Raises:
+        ValueError: a name, the wildcard, or two families.
+    """
+
+    host: str
+    external: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for host in (self.host, self.told):
+            if Address.of(host, 0).host != host:
+                raise ValueError(f"{host!r}: write it as {Address.of(host, 0).host!r}")
+            if host in (ANY_IPV4, ANY_IPV6):
+                raise ValueError(f"{host}: a relayed address needs an address that peers can send to")
+        if self.is_ipv6 is not (":" in self.told):
+            raise ValueError(f"{self.host} and {self.told} are not of one family")
+
+    @property
+    def told(self) -> str:
+        """The host that clients are told and peers see."""
+        return self.host if self.external is None else self.external
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is an IPv6 address."""
+        return ":" in self.host
+
+    def __str__(self) -> str:
+        return self.host if self.external is None else f"{self.host}={self.external}"
+
+
+def _relay_addresses(values: Iterable[RelayAddress | str]) -> tuple[RelayAddress, ...]:
+    return tuple(value if isinstance(value, RelayAddress) else RelayAddress(value) for value in values)
+
+
+@attrs.frozen(kw_only=True)
+class TurnServerConfig:
+    """Policy and timers of a TURN server; times in seconds.
+
+    Attributes:
+        stun: what the STUN server underneath does with requests, streams and sources that ask too often. Its
+            ``alternates`` and ``behavior`` have no place here: this class has alternates of its own.
+        anonymous: serve everybody. A server without ``authentication`` refuses to be made otherwise.
+        relay_addresses: where relayed addresses are made; texts are literals. By default each address that is listened at.
+        relay_ports: the lowest and the highest port of relayed addresses.
+        default_lifetime: of an allocation, where the client asks for less or for nothing.
+        max_lifetime: of an allocation, where the client asks for more.
+        reservation_lifetime: how long a reserved port waits for its Allocate.
+        open_attempts: ports that are tried for a relayed address, where the system says that they are in use.
+        dont_fragment: DONT-FRAGMENT is understood; otherwise a request that has it is answered with 420 (RFC 8656 7.2).
+        tcp_relay: peers may be reached over TCP (RFC 6062).
+        mobility: clients may move to another address (RFC 8016).
+        alternates: servers that take new allocations in the place of this one, while it drains, and from ``redirect_from`` on.
+        redirect_from: allocations from which on new ones are sent to the alternates; ``None``: only while draining.
+        request_rate, request_burst: requests a second, and at once, that are answered for one allocation. They are not
+            counted against its source prefix, so that a crowd behind one address cannot starve those who are let in.
+        max_unsent: bytes that may wait on the stream of a client that reads too slowly, before relayed data is dropped.
+        authenticate_binding: ask for credentials for Binding requests as well.
+        worker, workers: which one of several processes this is that share the listeners.
+
+    Raises:
+        ValueError: a value that makes no sense; the text names it.
+    """
+
+    stun: StunServerConfig = StunServerConfig(alpn=("stun.turn",), max_connections=10_000, max_connections_per_prefix=1000)
+    anonymous: bool = False
+    relay_addresses: tuple[RelayAddress, ...] = attrs.field(default=(), converter=_relay_addresses)
+    relay_ports: tuple[int, int] = (LOWEST_RELAY_PORT, HIGHEST_RELAY_PORT)
+    default_lifetime: int = DEFAULT_LIFETIME
+    max_lifetime: int = MAX_LIFETIME
+    reservation_lifetime: float = RESERVATION_LIFETIME
+    open_attempts: int = 10
+    dont_fragment: bool = True
+    tcp_relay: bool = False
+    mobility: bool = False
+    alternates: tuple[Address, ...] = attrs.field(default=(), converter=tuple)
+    redirect_from: int | None = None
+    request_rate: float = 50.0
+    request_burst: int = 200
+    max_unsent: int = 2**18
+    authenticate_binding: bool = False
+    worker: int = 0
+    workers: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        lowest, highest = self.relay_ports
+        if not _LOWEST_ALLOWED_PORT <= lowest <= highest <= 65535:
+            raise ValueError(f"relay_ports: {lowest}-{highest} is not a range of ports from {_LOWEST_ALLOWED_PORT} to 65535")
+        if not 0 < self.default_lifetime <= self.max_lifetime:
+            raise ValueError(f"default_lifetime: {self.default_lifetime} is not above 0, or above max_lifetime")
+        if not RESERVATION_LIFETIME <= self.reservation_lifetime < math.inf:
+            raise ValueError(f"reservation_lifetime: {self.reservation_lifetime} is below 30 seconds (RFC 8656 7.2)")
+        for name in ("open_attempts", "request_burst", "max_unsent", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is below 1")
+        if not 0 < self.request_rate < math.inf:
+            raise ValueError(f"request_rate: {self.request_rate!r} is not a number of requests a second above 0")
+        if not 0 <= self.worker < self.workers:
+            raise ValueError(f"worker: {self.worker} is not one of {self.workers}")
+        if self.redirect_from is not None and (self.redirect_from < 0 or not self.alternates):
+            raise ValueError("redirect_from: it needs alternates, and a number of allocations from 0 on")
+        if self.stun.alternates or self.stun.behavior:
+            raise ValueError("stun: alternates and behavior have no place under a TURN server")
+
+
+DEFAULT_TURN_CONFIG = TurnServerConfig()
