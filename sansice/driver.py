@@ -25,7 +25,9 @@ from .machine import (
     Resolve,
     ResolveError,
     SendDatagram,
+    SendDatagrams,
     SendStream,
+    SetDontFragment,
     SetReading,
     SocketError,
     SocketId,
@@ -41,6 +43,8 @@ class Runtime(Protocol):
 
     ``open_socket`` and ``resolve`` answer through the driver, at once or later. ``send_datagram``
     never raises for a network condition: a refused datagram is a lost one, counted by the runtime.
+
+    A runtime may also have ``send_datagrams``, see `BatchRuntime`; one without gets datagrams one by one.
     """
 
     def now(self) -> float:
@@ -71,6 +75,10 @@ class Runtime(Protocol):
         """Pause or resume reading a stream."""
         ...
 
+    def set_dont_fragment(self, socket: SocketId, enabled: bool) -> None:
+        """Whether datagrams sent from now on may be fragmented."""
+        ...
+
     def resolve(self, action: Resolve) -> None:
         """Look up, then call `Driver.resolved`."""
         ...
@@ -80,10 +88,18 @@ class Runtime(Protocol):
         ...
 
 
+class BatchRuntime(Runtime, Protocol):
+    """A runtime that can do better with several datagrams than to send one after the other."""
+
+    def send_datagrams(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
+        """Send or lose each of ``items``, in order: what ``send_datagram`` for each would do."""
+        ...
+
+
 class Driver:
     """Runs one machine on one runtime."""
 
-    __slots__ = ("_flushing", "_last", "_pending", "machine", "runtime")
+    __slots__ = ("_flushing", "_last", "_pending", "_send_datagrams", "machine", "runtime")
 
     def __init__(self, machine: Machine, runtime: Runtime) -> None:
         self.machine: Machine = machine
@@ -91,6 +107,8 @@ class Driver:
         self._last = runtime.now()
         self._pending: Sequence[Action | Event] = ()  # left over from a failure
         self._flushing = False
+        batched: Callable[[SocketId, Sequence[tuple[Address, bytes]]], None] | None = getattr(runtime, "send_datagrams", None)
+        self._send_datagrams = batched or self._send_one_by_one
 
     def now(self) -> float:
         """The runtime's clock, held so that it never decreases."""
@@ -128,10 +146,16 @@ class Driver:
         kind = type(output)
         if kind is SendDatagram:
             self.runtime.send_datagram(*output)  # type: ignore[misc]
+        elif kind is SendDatagrams:
+            self._send_datagrams(*output)  # type: ignore[misc]
         elif isinstance(output, Event):
             self.runtime.deliver(output)
         else:
             _PERFORM[kind](self.runtime, output)
+
+    def _send_one_by_one(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
+        for destination, data in items:
+            self.runtime.send_datagram(socket, destination, data)
 
     # ------------------------------------------------------------- what the runtime calls
 
@@ -304,6 +328,10 @@ def _set_reading(runtime: Runtime, action: SetReading) -> None:
     runtime.set_reading(action.socket, action.enabled)
 
 
+def _set_dont_fragment(runtime: Runtime, action: SetDontFragment) -> None:
+    runtime.set_dont_fragment(action.socket, action.enabled)
+
+
 def _resolve(runtime: Runtime, action: Resolve) -> None:
     runtime.resolve(action)
 
@@ -313,6 +341,7 @@ _PERFORM: dict[type, Callable[..., None]] = {
     CloseSocket: _close,
     SendStream: _send_stream,
     SetReading: _set_reading,
+    SetDontFragment: _set_dont_fragment,
     Resolve: _resolve,
 }
 

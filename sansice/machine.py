@@ -46,6 +46,7 @@ class DropReason(enum.Enum):
     BAD_FINGERPRINT = "missing or wrong FINGERPRINT"
     UNKNOWN_METHOD = "unknown method"
     BAD_CLASS = "class not allowed for this method"
+    BAD_PROXY_HEADER = "missing or malformed header of a proxy"
     UNKNOWN_TRANSACTION = "answers no request of ours"
     WRONG_SOURCE = "answer from another address"
     UNKNOWN_ATTRIBUTE = "unknown comprehension-required attribute"
@@ -328,10 +329,13 @@ class SocketOptions:
         multicast_groups: groups to join, on ``interface`` where one is named.
         reuse_port: share the port with other processes (SO_REUSEPORT).
         dscp: differentiated services code point, 0..63.
-        dont_fragment: ask for unfragmented datagrams.
+        dont_fragment: ``True``: no datagram may be fragmented, here or on the way. ``False``: all may (the DF bit of IPv4 is 0).
+            ``None``: as the system does by default, which may look for the path's MTU by itself. See `SetDontFragment`, too.
         interface: name of the interface that traffic must use.
         receive_buffer: bytes that may wait to be read (SO_RCVBUF), as far as the system allows; 0 for its default. For
             a server, whose clients all send to one socket.
+        trusted_proxies: networks, as text, from which a listener's connections begin with a header that tells whose they
+            are (the PROXY protocol). Connections from elsewhere have none.
     """
 
     tls: TlsOptions | None = None
@@ -339,9 +343,10 @@ class SocketOptions:
     multicast_groups: tuple[str, ...] = ()
     reuse_port: bool = False
     dscp: int = 0
-    dont_fragment: bool = False
+    dont_fragment: bool | None = None
     interface: str | None = None
     receive_buffer: int = 0
+    trusted_proxies: tuple[str, ...] = ()
 
 
 DEFAULT_OPTIONS = SocketOptions()
@@ -356,9 +361,9 @@ class OpenSocket(Action):
     address by which the system routes to ``remote``. The wildcard address itself is never bound, because answers
     could leave from another address than the one that was asked.
 
-    DTLS is datagrams: `SendDatagram` and `Machine.handle_datagrams`, with or without a ``remote``. A listener's
-    associations are the driver's business: its peers are known by the source of their datagrams, on the listener's
-    own id, and one without an association cannot be sent to. TLS streams are accepted once their handshake is done.
+    DTLS is datagrams: `SendDatagram`, `SendDatagrams` and `Machine.handle_datagrams`, with or without a ``remote``. A
+    listener's associations are the driver's business: its peers are known by the source of their datagrams, on the
+    listener's own id, and one without an association cannot be sent to. TLS streams are accepted once their handshake is done.
 
     The driver answers with `Machine.handle_socket_opened`, which tells the address, or `Machine.handle_socket_failed`.
     """
@@ -394,6 +399,19 @@ class SetReading(Action):
 
 
 @attrs.frozen
+class SetDontFragment(Action):
+    """Say whether datagrams that are sent from now on from a UDP socket may be fragmented, as `SocketOptions.dont_fragment` does.
+
+    One that must not be and is too big comes back through `Machine.handle_icmp`, also where it never left. Its place among the
+    actions is what counts: before and after a `SendDatagram` it is about that datagram alone. For an unknown socket, and for one
+    of another transport, it is a no-op.
+    """
+
+    socket: SocketId
+    enabled: bool
+
+
+@attrs.frozen
 class Resolve(Action):
     """Look up ``kind`` records of ``name``; answered by `Machine.handle_resolved`."""
 
@@ -418,6 +436,25 @@ class SendDatagram(_SendDatagram, Action):
 
     def __repr__(self) -> str:
         return f"SendDatagram(socket={self.socket}, destination={self.destination}, data={self.data.hex()})"
+
+
+class _SendDatagrams(NamedTuple):
+    socket: SocketId
+    items: tuple[tuple[Address, bytes], ...]
+
+
+class SendDatagrams(_SendDatagrams, Action):
+    """Send datagrams, in order: just what a `SendDatagram` for each of ``items``, (destination, data), would do.
+
+    For machines that forward batches. A driver hands all of them to the system at once where it can, and one that the
+    system refuses does not keep the others from leaving.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        items = ", ".join(f"({destination}, {data.hex()})" for destination, data in self.items)
+        return f"SendDatagrams(socket={self.socket}, items=({items}))"
 
 
 class _SendStream(NamedTuple):

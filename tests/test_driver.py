@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -23,7 +24,9 @@ from sansice.machine import (
     Resolve,
     ResolveError,
     SendDatagram,
+    SendDatagrams,
     SendStream,
+    SetDontFragment,
     SetReading,
     SocketError,
     SocketErrorKind,
@@ -112,11 +115,21 @@ class Paper:
     def set_reading(self, socket: SocketId, enabled: bool) -> None:
         self.done.append(("reading", socket, enabled))
 
+    def set_dont_fragment(self, socket: SocketId, enabled: bool) -> None:
+        self.done.append(("don't fragment", socket, enabled))
+
     def resolve(self, action: Resolve) -> None:
         self.done.append(("resolve", action))
 
     def deliver(self, event: Event) -> None:
         self.done.append(("deliver", event))
+
+
+class BatchingPaper(Paper):
+    """One that does better with several datagrams."""
+
+    def send_datagrams(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
+        self.done.append(("send all", socket, items))
 
 
 def make(**replies: list[Action | Event]) -> tuple[Script, Paper, Driver]:
@@ -136,6 +149,7 @@ def test_every_action_reaches_the_runtime_in_order() -> None:
         SendDatagram(ONE, THERE, b"2"),
         SendStream(ONE, b"3"),
         SetReading(ONE, enabled=False),
+        SetDontFragment(ONE, enabled=True),
         question,
         CloseSocket(ONE, CloseMode.RESET),
     )
@@ -147,9 +161,27 @@ def test_every_action_reaches_the_runtime_in_order() -> None:
         ("send", ONE, THERE, b"2"),
         ("stream", ONE, b"3"),
         ("reading", ONE, False),
+        ("don't fragment", ONE, True),
         ("resolve", question),
         ("close", ONE, CloseMode.RESET),
     ]
+
+
+def test_a_batch_is_its_datagrams_in_order_for_a_runtime_that_sends_one_by_one() -> None:
+    items = ((THERE, b"1"), (HERE, b""), (THERE, b"2"))
+    one_by_one = [SendDatagram(ONE, *item) for item in items]
+    batched, separate = make(), make()
+    batched[2].call(batched[0].say, SendDatagram(ONE, HERE, b"0"), SendDatagrams(ONE, items), Told("after"))
+    separate[2].call(separate[0].say, SendDatagram(ONE, HERE, b"0"), *one_by_one, Told("after"))
+    assert batched[1].done == separate[1].done
+    assert len(batched[1].done) == 5
+
+
+def test_a_batch_reaches_a_runtime_that_takes_batches_as_one() -> None:
+    machine, paper = Script(), BatchingPaper()
+    items = ((THERE, b"1"), (HERE, b"2"))
+    Driver(machine, paper).call(machine.say, SendDatagrams(ONE, items), SendDatagram(ONE, THERE, b"3"))
+    assert paper.done == [("send all", ONE, items), ("send", ONE, THERE, b"3")]
 
 
 def test_every_input_carries_the_time_and_is_followed_by_a_flush() -> None:

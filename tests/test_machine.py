@@ -28,6 +28,7 @@ from sansice.machine import (
     RecordKind,
     Resolve,
     SendDatagram,
+    SendDatagrams,
     SendStream,
     SetReading,
     SocketError,
@@ -44,6 +45,7 @@ ACTIONS = [
     SetReading(SocketId(1), enabled=False),
     Resolve(QueryId(2), "example.org", RecordKind.SRV),
     SendDatagram(SocketId(1), Address("192.0.2.2", 3478), b"\x00\xff"),
+    SendDatagrams(SocketId(1), ((Address("192.0.2.2", 3478), b"\x00\xff"),)),
     SendStream(SocketId(1), b"\x00\xff"),
 ]
 
@@ -197,6 +199,8 @@ def test_bytes_show_in_hex() -> None:
     assert repr(SendDatagram(SocketId(1), Address("192.0.2.2", 3478), b"\x00\xff")) == (
         "SendDatagram(socket=1, destination=192.0.2.2:3478, data=00ff)"
     )
+    batch = SendDatagrams(SocketId(1), ((Address("192.0.2.2", 3478), b"\x00\xff"), (Address("2001:db8::2", 1), b"")))
+    assert repr(batch) == "SendDatagrams(socket=1, items=((192.0.2.2:3478, 00ff), ([2001:db8::2]:1, )))"
     assert repr(SendStream(SocketId(1), b"\x00\xff")) == "SendStream(socket=1, data=00ff)"
 
 

@@ -261,6 +261,10 @@ class AsyncioDriver:
         """Send or lose a datagram."""
         self._sockets.send(socket, destination, data)
 
+    def send_datagrams(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
+        """Send or lose datagrams, all at once where the system can."""
+        self._sockets.send_all(socket, items)
+
     def send_stream(self, socket: SocketId, data: bytes) -> None:
         """Queue bytes on a stream."""
         self._sockets.send_stream(socket, data)
@@ -268,6 +272,10 @@ class AsyncioDriver:
     def set_reading(self, socket: SocketId, enabled: bool) -> None:
         """Pause or resume reading a stream."""
         self._sockets.set_reading(socket, enabled)
+
+    def set_dont_fragment(self, socket: SocketId, enabled: bool) -> None:
+        """Say whether datagrams may be fragmented."""
+        self._sockets.set_dont_fragment(socket, enabled)
 
     def resolve(self, action: Resolve) -> None:
         """Look a name up, in a thread."""

@@ -27,6 +27,7 @@ from sansice.sockets import (
     one_more,
     ports_to_try,
     reason_of,
+    set_dont_fragment,
     socket_error,
     to_sockaddr,
 )
@@ -59,7 +60,8 @@ class TrioSockets:
         self._nursery = nursery
         self._ports = ports
         self._slots: dict[SocketId, _Slot] = {}
-        self._outbox: deque[tuple[_Slot, Address | None, bytes]] = deque()
+        # What to send, and where to; or whether datagrams may not be fragmented from here on; or None: to close the socket.
+        self._outbox: deque[tuple[_Slot, Address | bool | None, bytes]] = deque()
         self._waiting = trio.lowlevel.ParkingLot()  # the sending task, for something to send
         self._sending = trio.Lock()
         nursery.start_soon(self._send)
@@ -91,11 +93,25 @@ class TrioSockets:
         else:
             self._enqueue(slot, destination, data)
 
+    def send_all(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
+        """Queue datagrams, or count them as lost."""
+        for destination, data in items:
+            self.send(socket, destination, data)
+
     def send_stream(self, id: SocketId, data: bytes) -> None:
         """No stream opens, so this is for one that failed."""
 
     def set_reading(self, id: SocketId, enabled: bool) -> None:
         """No stream opens, so this is for one that failed."""
+
+    def set_dont_fragment(self, socket: SocketId, enabled: bool) -> None:
+        """Say whether datagrams that are queued from now on may be fragmented."""
+        slot = self._slots.get(socket)
+        if slot is None:
+            return
+        if self._outbox and self._outbox[-1][0] is slot and isinstance(self._outbox[-1][1], bool):
+            self._outbox.pop()  # no datagram came in between: only the last word counts
+        self._enqueue(slot, enabled, b"")
 
     def deadline(self) -> float:
         """Never: datagrams have no timers."""
@@ -112,7 +128,7 @@ class TrioSockets:
         """Send what is still queued."""
         await self._send_queued()
 
-    def _enqueue(self, slot: _Slot, destination: Address | None, data: bytes) -> None:
+    def _enqueue(self, slot: _Slot, destination: Address | bool | None, data: bytes) -> None:
         self._outbox.append((slot, destination, data))
         self._waiting.unpark()
 
@@ -129,7 +145,11 @@ class TrioSockets:
                     slot.close()
                     continue
                 try:
-                    if slot.socket is not None:
+                    if slot.socket is None:
+                        continue
+                    if isinstance(destination, bool):
+                        set_dont_fragment(slot.socket, slot.ipv6, destination)
+                    else:
                         await slot.socket.sendto(data, to_sockaddr(destination, slot.ipv6))
                 except (OSError, ValueError, OverflowError) as error:
                     self.count(reason_of(error))

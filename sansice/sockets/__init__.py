@@ -3,8 +3,9 @@
 `Sockets` holds all sockets of one driver: UDP, TCP, TLS and DTLS. No machine imports this package. An adapter adds the
 waiting, and answers `sansice.Resolve`. It is a `sansice.driver.Runtime` over a `sansice.driver.Driver`:
 
-1. ``open_socket``, ``send_datagram``, ``send_stream``, ``set_reading`` and ``close_socket`` hand over to `Sockets.open`,
-   `Sockets.send`, `Sockets.send_stream`, `Sockets.set_reading` and `Sockets.close`; ``arm`` keeps the machine's deadline.
+1. ``open_socket``, ``send_datagram``, ``send_datagrams``, ``send_stream``, ``set_reading``, ``set_dont_fragment`` and
+   ``close_socket`` hand over to `Sockets.open`, `Sockets.send`, `Sockets.send_all`, `Sockets.send_stream`, `Sockets.set_reading`,
+   `Sockets.set_dont_fragment` and `Sockets.close`; ``arm`` keeps the machine's deadline.
 2. Its loop waits until `Sockets.fileno` is readable, but no longer than until the earlier of the machine's deadline and
    `Sockets.deadline`; then it calls `Sockets.feed`, or `Sockets.timer` and ``Driver.timer`` with the deadline that passed.
    `Sockets.deadline` may have moved whenever the machine opened or closed something, so a loop that is waiting has to be
@@ -44,6 +45,7 @@ from ._options import (
     configure as configure,
     local_address as local_address,
     ports_to_try as ports_to_try,
+    set_dont_fragment as set_dont_fragment,
 )
 from ._sockets import Sockets as Sockets
 from ._tls_config import TlsConfig as TlsConfig

@@ -14,7 +14,7 @@ from ._addresses import source_address, to_sockaddr
 
 # <linux/in.h>, <linux/in6.h>: the socket module does not name these.
 _LINUX = sys.platform == "linux"
-_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DO = 10, 23, 2
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DONT, _PMTUDISC_DO = 10, 23, 0, 2
 
 
 def check_supported(action: OpenSocket) -> None:
@@ -28,6 +28,8 @@ def check_supported(action: OpenSocket) -> None:
         raise OSError(errno.ENOTSUP, "multicast groups are not built yet")
     if options.proxy is not None:
         raise OSError(errno.ENOTSUP, "proxies are not built yet")
+    if options.trusted_proxies and (action.remote is not None or not action.transport.is_stream):
+        raise OSError(errno.ENOTSUP, "only connections that a listener accepts can be a proxy's")
     if options.tls is not None and action.transport in (Transport.UDP, Transport.TCP):
         raise OSError(errno.ENOTSUP, f"options for TLS are of no use to {action.transport.name}")
 
@@ -69,11 +71,20 @@ def configure(sock: Any, ipv6: bool, options: SocketOptions) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _option("SO_BINDTODEVICE"), options.interface.encode())
     if options.receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
-    if options.dont_fragment:
-        if not _LINUX:
-            raise OSError(errno.ENOTSUP, "dont_fragment is known only on Linux")
-        level, name = (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER) if ipv6 else (socket.IPPROTO_IP, _IP_MTU_DISCOVER)
-        sock.setsockopt(level, name, _PMTUDISC_DO)
+    if options.dont_fragment is not None:
+        set_dont_fragment(sock, ipv6, options.dont_fragment)
+
+
+def set_dont_fragment(sock: Any, ipv6: bool, enabled: bool) -> None:
+    """Say whether datagrams may be fragmented from now on: by the socket, because no call of Linux says it for one IPv4 datagram.
+
+    Raises:
+        OSError: the system refused, or has no such option.
+    """
+    if not _LINUX:
+        raise OSError(errno.ENOTSUP, "dont_fragment is known only on Linux")
+    level, name = (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER) if ipv6 else (socket.IPPROTO_IP, _IP_MTU_DISCOVER)
+    sock.setsockopt(level, name, _PMTUDISC_DO if enabled else _PMTUDISC_DONT)
 
 
 def _option(name: str) -> int:

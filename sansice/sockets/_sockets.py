@@ -16,7 +16,7 @@ from ._addresses import from_sockaddr, reason_of, socket_error
 from ._dtls_sockets import DtlsClient, DtlsListener, DtlsSocket
 from ._hub import BY_FD, Hub
 from ._listener import Listener
-from ._options import bare_host, check_supported, local_address
+from ._options import bare_host, check_supported, local_address, set_dont_fragment
 from ._stream import Stream
 from ._tls_config import TlsConfig
 from ._udp import UdpSocket
@@ -126,6 +126,11 @@ class Sockets:
         else:
             self._hub.count("socket closed")
 
+    def send_all(self, id: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
+        """Send datagrams in order; each that cannot be sent is counted as lost."""
+        for destination, data in items:
+            self.send(id, destination, data)
+
     def send_stream(self, id: SocketId, data: bytes) -> None:
         """Queue bytes on a stream; an unknown one is a no-op.
 
@@ -141,6 +146,18 @@ class Sockets:
         sock = self._sockets.get(id)
         if isinstance(sock, Stream):
             sock.set_reading(enabled)
+
+    def set_dont_fragment(self, id: SocketId, enabled: bool) -> None:
+        """Say whether a UDP socket's datagrams may be fragmented from now on; others are left alone.
+
+        Where the system cannot do that it is counted, and datagrams leave as they did.
+        """
+        sock = self._sockets.get(id)
+        if type(sock) is UdpSocket:
+            try:
+                set_dont_fragment(sock, sock.ipv6, enabled)
+            except OSError as error:
+                self._hub.count(reason_of(error))
 
     # ------------------------------------------------------------- what the adapter does
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import struct
@@ -89,13 +90,21 @@ class UdpSocket(socket.socket):
             except OSError:
                 break
             for _, _, data in ancillary:
-                _, origin, kind, code, info, _ = _EXTENDED_ERROR.unpack_from(data)
+                number, origin, kind, code, info, _ = _EXTENDED_ERROR.unpack_from(data)
                 if origin not in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
-                    continue  # a local error: the send has told it
+                    if number == errno.EMSGSIZE:
+                        self._add_too_big(errors, from_sockaddr(destination), info)
+                    continue  # another local error: the send has told it
                 ipv6 = origin == _ORIGIN_ICMP6
                 too_big = kind == 2 if ipv6 else (kind, code) == (3, 4)
                 errors.append((from_sockaddr(destination), IcmpError(kind, code, ipv6, info if too_big else 0)))
         return errors
+
+    def _add_too_big(self, errors: list[tuple[Address, IcmpError]], destination: Address, mtu: int) -> None:
+        """What a router on the path said of an earlier datagram the system says itself of this one, which never leaves."""
+        error = IcmpError(2, 0, True, mtu) if self.ipv6 else IcmpError(3, 4, False, mtu)
+        if not errors or errors[-1] != (destination, error):  # `transmit` has tried it twice
+            errors.append((destination, error))
 
     def transmit(self, destination: Address, data: bytes) -> None:
         """Send a datagram.

@@ -22,6 +22,7 @@ from sansice import (
     ResolveError,
     SendDatagram,
     SendStream,
+    SetDontFragment,
     SetReading,
     SocketErrorKind,
     SocketId,
@@ -397,6 +398,20 @@ async def test_over_trios_own_sockets_streams_fail_as_unsupported(transport):
             driver.call(machine.open, 1, transport=transport)
             driver.call(machine.perform, SendStream(SocketId(1), b"x"), SetReading(SocketId(1), False))
             assert await anext(events) == Failed(1, SocketErrorKind.UNSUPPORTED)
+
+
+async def test_fragmentation_is_forbidden_and_allowed_in_between_datagrams(sockets):
+    machine = Toy()
+    with trio.fail_after(HANG):
+        async with open_driver(machine) as (driver, events):
+            driver.call(machine.perform, SetDontFragment(SocketId(1), True))  # which is not open yet
+            driver.call(machine.open, 1, Address("::1", 0))
+            local = (await anext(events)).local
+            big = SendDatagram(SocketId(1), local, bytes(65500))  # over the MTU of the loopback
+            no, yes = SetDontFragment(SocketId(1), True), SetDontFragment(SocketId(1), False)
+            driver.call(machine.perform, no, yes, no, big, no, yes, big)
+            assert await anext(events) == Received(1, local, big.data)
+            assert driver.lost == {"EMSGSIZE": 1}
 
 
 async def test_ports_are_taken_from_the_range_until_it_is_used_up(sockets):

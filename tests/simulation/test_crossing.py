@@ -2,7 +2,17 @@
 
 import pytest
 
-from sansice.machine import Address, IcmpError, OpenSocket, SendDatagram, SocketId, SocketOptions, Transport
+from sansice.machine import (
+    Address,
+    CloseSocket,
+    IcmpError,
+    OpenSocket,
+    SendDatagram,
+    SetDontFragment,
+    SocketId,
+    SocketOptions,
+    Transport,
+)
 from sansice.simulation import Fate, Link, Network
 from simulation._machines import Peer, Received, Unreachable
 
@@ -99,12 +109,17 @@ def test_a_host_cuts_what_does_not_fit_its_own_link_and_the_other_puts_it_togeth
     assert all(size <= mtu for fate, size in fates(net) if fate is Fate.SENT)
 
 
-@pytest.mark.parametrize(("a", "b", "overhead"), [(A, B, 28), (A6, B6, 48)])
-def test_a_system_refuses_what_may_not_be_cut_and_does_not_fit_its_own_link(a, b, overhead):
+@pytest.mark.parametrize(
+    ("a", "b", "overhead", "too_big"),
+    [(A, B, 28, IcmpError(3, 4, mtu=1400)), (A6, B6, 48, IcmpError(2, 0, ipv6=True, mtu=1400))],
+)
+def test_a_system_refuses_what_may_not_be_cut_and_does_not_fit_its_own_link_and_says_so_as_a_router_would(
+    a, b, overhead, too_big
+):
     net = Network(trace=100)
     path = Path(net, a, b, up=Link(mtu=1400))
     assert path.send(1400 - overhead, WHOLE) == ([1400 - overhead], [])
-    assert path.send(1401 - overhead, WHOLE) == ([], [])
+    assert path.send(1401 - overhead, WHOLE) == ([], [too_big])
     assert path.a.refused == 1
     assert net.lost == {}
 
@@ -113,7 +128,7 @@ def test_a_segments_mtu_is_known_to_the_hosts_on_it():
     net = Network()
     net.internet.link = Link(mtu=1400)
     path = Path(net)
-    assert path.send(1400, WHOLE) == ([], [])
+    assert path.send(1400, WHOLE) == ([], [IcmpError(3, 4, mtu=1400)])
     assert path.a.refused == 1
     assert path.send(1400) == ([1400], [])
 
@@ -137,7 +152,7 @@ def test_who_may_not_be_cut_is_told_the_mtu_and_then_refused_by_its_own_system()
     path = Path(net, far_down=Link(mtu=1400))
     assert path.send(1373, WHOLE) == ([], [IcmpError(3, 4, mtu=1400)])
     assert net.lost == {Fate.TOO_BIG: 1}
-    assert path.send(1373, WHOLE) == ([], [])
+    assert path.send(1373, WHOLE) == ([], [IcmpError(3, 4, mtu=1400)])
     assert path.a.refused == 1
     assert path.send(1372, WHOLE) == ([1372], [])
 
@@ -154,7 +169,7 @@ def test_a_path_that_has_become_wider_is_tried_again_after_ten_minutes():
     path = Path(net, far_down=Link(mtu=1400))
     path.send(1373, WHOLE)
     path.b.host.interface(B).link = Link()
-    assert path.send(1373, WHOLE) == ([], [])
+    assert path.send(1373, WHOLE) == ([], [IcmpError(3, 4, mtu=1400)])
     net.run(until=600.0)
     assert path.send(1373, WHOLE) == ([1373], [])
 
@@ -187,6 +202,41 @@ def test_a_router_in_front_of_a_narrow_link_tells_the_sender_behind_it():
     router = net.router("core", link=Link(mtu=1400), downlink=Link())
     path = Path(net, "10.0.0.2", behind=net.segment("LAN", behind=router))
     assert path.send(1400, WHOLE) == ([], [IcmpError(3, 4, mtu=1400)])
+    assert path.a.refused == 0
+    assert path.send(1400, WHOLE) == ([], [IcmpError(3, 4, mtu=1400)])
+    assert path.a.refused == 1
+
+
+def test_one_datagram_alone_may_be_kept_from_being_cut():
+    net = Network()
+    path = Path(net, far_down=Link(mtu=1400))
+    big = SendDatagram(PLAIN, path.to, bytes(1400))
+    for action in (SetDontFragment(PLAIN, True), big, SetDontFragment(PLAIN, False), big):
+        path.a.call(path.a.machine.do, action)
+    net.run()
+    assert [event.error for _, event in path.a.events if isinstance(event, Unreachable)] == [IcmpError(3, 4, mtu=1400)]
+    assert len(arrivals(path.b)) == 1
+
+
+def test_fragmentation_of_a_socket_that_is_none_is_nobodys_business():
+    path = Path(Network())
+    path.a.call(path.a.machine.do, SetDontFragment(SocketId(99), True))
+    assert path.send(10) == ([10], [])
+
+
+def test_a_socket_closed_at_once_hears_nothing_of_what_was_too_big():
+    net = Network()
+    path = Path(net, up=Link(mtu=1400))
+    for action in (SendDatagram(WHOLE, path.to, bytes(1400)), CloseSocket(WHOLE)):
+        path.a.call(path.a.machine.do, action)
+    net.run()
+    assert not [event for _, event in path.a.events if isinstance(event, Unreachable)]
+
+
+def test_what_is_refused_for_another_reason_is_not_called_too_big():
+    net = Network()
+    path = Path(net, up=Link(mtu=1400))
+    path.a.host.interface(A).down()
     assert path.send(1400, WHOLE) == ([], [])
     assert path.a.refused == 1
 

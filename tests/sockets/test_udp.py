@@ -44,6 +44,14 @@ def test_two_sockets_share_a_port_with_reuse_port():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere these fail as unsupported, which is tested below")
+def test_fragmentation_can_be_allowed_and_forbidden_where_the_system_would_look_for_the_mtu_by_itself():
+    for host, level, name in (("127.0.0.1", socket.IPPROTO_IP, 10), ("::1", socket.IPPROTO_IPV6, 23)):  # IP_MTU_DISCOVER
+        for wanted, set_to in ((None, 1), (False, 0), (True, 2)):  # IP_PMTUDISC_WANT, _DONT, _DO
+            with opened(Address(host, 0), SocketOptions(dont_fragment=wanted)) as sock:
+                assert sock.getsockopt(level, name) == set_to
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere these fail as unsupported, which is tested below")
 def test_an_interface_and_no_fragmentation_can_be_asked_for():
     with opened(options=SocketOptions(interface="lo", dont_fragment=True)) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"lo"
@@ -101,17 +109,55 @@ def test_nothing_is_told_of_a_socket_that_the_machine_closed_on_the_first_error(
     assert bare.heard == [("icmp", closed[0], IcmpError(3, 3))]
 
 
-def test_a_datagram_too_big_for_the_link_is_lost_and_its_local_error_is_not_told(bare):
+def test_a_datagram_that_no_udp_can_carry_is_lost_and_no_icmp_error(bare):
     bare.open(options=SocketOptions(dont_fragment=True))
     bare.sockets.send(SocketId(1), Address("127.0.0.1", 9), bytes(65507))  # with headers 65535, under lo's MTU of 65536
     bare.sockets.send(SocketId(1), Address("127.0.0.1", 9), bytes(65508))
     assert bare.sockets.lost == {"EMSGSIZE": 1}
 
 
-def test_a_local_error_in_the_error_queue_is_not_taken_for_icmp(monkeypatch):
-    # What Linux queues for a datagram over the path's MTU: ee_origin is SO_EE_ORIGIN_LOCAL.
-    local_error = _EXTENDED_ERROR.pack(errno.EMSGSIZE, 1, 0, 0, 1400, 0)
-    answers = [(b"", [(0, 11, local_error)], 0, ("127.0.0.1", 9))]
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is known of the path's MTU")
+def test_one_datagram_alone_may_be_kept_from_being_fragmented_and_one_too_big_is_told_as_a_router_would(bare):
+    *_, local = bare.open(bind=Address("::1", 0))
+    big = bytes(65500)  # with headers 65548: over lo's MTU of 65536, which is known before anything leaves
+    bare.sockets.send(SocketId(1), local, big)
+    bare.sockets.set_dont_fragment(SocketId(1), True)
+    bare.sockets.send(SocketId(1), local, big)
+    bare.sockets.send(SocketId(1), local, b"small")
+    bare.sockets.set_dont_fragment(SocketId(1), False)
+    bare.sockets.send(SocketId(1), local, big)
+    bare.feed()
+    assert bare.sockets.lost == {"EMSGSIZE": 1}
+    assert bare.heard == [
+        ("icmp", local, IcmpError(2, 0, ipv6=True, mtu=65536)),
+        ("datagram", 1, local, big),
+        ("datagram", 1, local, b"small"),
+        ("datagram", 1, local, big),
+    ]
+
+
+def test_fragmentation_is_no_business_of_streams_and_of_sockets_that_are_closed(bare):
+    bare.listen()
+    for id in (1, 2):
+        bare.sockets.set_dont_fragment(SocketId(id), True)
+    assert bare.sockets.lost == {}
+
+
+def test_a_system_that_cannot_say_it_of_datagrams_is_counted(bare, monkeypatch):
+    *_, local = bare.open()
+    monkeypatch.setattr("sansice.sockets._options._LINUX", False)
+    bare.sockets.set_dont_fragment(SocketId(1), True)
+    bare.sockets.send(SocketId(1), local, b"goes all the same")
+    bare.feed()
+    assert bare.sockets.lost == {"ENOTSUP": 1}
+    assert len(bare.heard) == 1
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.EMSGSIZE, [IcmpError(3, 4, mtu=1400)]), (errno.EHOSTUNREACH, [])])
+def test_of_local_errors_in_the_error_queue_only_the_paths_mtu_is_told(monkeypatch, number, told):
+    # What Linux queues for a datagram over the path's MTU: ee_origin is SO_EE_ORIGIN_LOCAL. It was tried twice.
+    local_error = _EXTENDED_ERROR.pack(number, 1, 0, 0, 1400, 0)
+    answers = [(b"", [(0, 11, local_error)], 0, ("127.0.0.1", 9))] * 2
 
     def recvmsg(self, *args):
         if not answers:
@@ -120,7 +166,7 @@ def test_a_local_error_in_the_error_queue_is_not_taken_for_icmp(monkeypatch):
 
     monkeypatch.setattr(UdpSocket, "recvmsg", recvmsg)
     with opened() as sock:
-        assert sock.read_errors() == []
+        assert sock.read_errors() == [(Address("127.0.0.1", 9), error) for error in told]
     assert answers == []
 
 

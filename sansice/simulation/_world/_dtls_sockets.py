@@ -51,7 +51,7 @@ class DtlsSocket(abc.ABC):
         self.id: SocketId = action.socket
         self.is_open: bool = False
         self._sockets = sockets
-        self._whole = action.options.dont_fragment
+        self._whole = action.options.dont_fragment is True
         self._due = math.inf
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from sansice.driver import Driver
@@ -14,6 +14,7 @@ from sansice.machine import (
     Address,
     CloseMode,
     Event,
+    IcmpError,
     Machine,
     OpenSocket,
     Record,
@@ -26,6 +27,7 @@ from sansice.machine import (
 )
 
 from ._clock import SimulationError
+from ._icmp import too_big
 from ._packets import NO_ADDRESS, Packet
 from ._segment import Interface
 from ._sockets import Sockets
@@ -196,7 +198,7 @@ class Node:
         if isinstance(bound, SocketError):
             self.driver.socket_failed(action.socket, bound)
             return
-        self._sockets[action.socket] = (*bound, action.options.dont_fragment)
+        self._sockets[action.socket] = (*bound, action.options.dont_fragment is True)
         self.driver.socket_opened(action.socket, bound[0])
 
     def _local(self, action: OpenSocket) -> Address | SocketError:
@@ -231,6 +233,25 @@ class Node:
         )
         if not self.host.send(interface, packet):
             self.refused += 1
+            if whole:
+                self._tell_too_big(socket, packet, interface)
+
+    def _tell_too_big(self, socket: SocketId, packet: Packet, interface: Interface) -> None:
+        """A system that knows the path's MTU by now says itself what a router would: the router never sees the packet."""
+        mtu = self.host.path_mtu(packet.source.host, packet.destination.host)
+        if packet.source.host == interface.source and mtu is not None and packet.size > mtu:
+            refusal = too_big(mtu)
+            error = refusal.ipv6 if packet.is_ipv6 else refusal.ipv4
+            self._clock.at(self._clock.now, self._too_big, (socket, packet.destination, error))
+
+    def _too_big(self, told: tuple[SocketId, Address, IcmpError]) -> None:
+        if told[0] in self._sockets:
+            self.driver.icmp(*told)
+
+    def send_datagrams(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
+        """Put datagrams on the way, one after the other."""
+        for destination, data in items:
+            self.send_datagram(socket, destination, data)
 
     def send_stream(self, socket: SocketId, data: bytes) -> None:
         """Queue bytes on a stream."""
@@ -241,6 +262,12 @@ class Node:
         """Pause or resume reading a stream."""
         if self._others is not None:
             self._others.set_reading(socket, enabled)
+
+    def set_dont_fragment(self, socket: SocketId, enabled: bool) -> None:
+        """Say whether datagrams may be fragmented."""
+        bound = self._sockets.get(socket)
+        if bound is not None:
+            self._sockets[socket] = (*bound[:2], enabled)
 
     def resolve(self, action: Resolve) -> None:
         """Ask the host's name service, which never answers within the machine's own step."""

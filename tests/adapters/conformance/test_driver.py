@@ -21,12 +21,15 @@ from sansice import (
     Resolve,
     ResolveError,
     SendDatagram,
+    SendDatagrams,
     SendStream,
+    SetDontFragment,
     SocketErrorKind,
     SocketId,
     Transport,
 )
 from sansice.driver import clock
+from sansice.sockets import from_sockaddr
 
 LOOPBACK = Address("127.0.0.1", 0)
 
@@ -149,6 +152,45 @@ def test_a_machine_is_started_opens_sockets_and_answers(rt, peer):
             assert driver.lost == {}
             driver.call(machine.perform, SendDatagram(SocketId(9), local, b"into the void"))
             assert driver.lost == {"socket closed": 1}
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_a_batch_leaves_in_order_and_loses_only_what_the_system_refuses(rt, peer):
+    async def body(rt):
+        machine = Toy()
+        async with rt.opened(rt.adapter.open_driver(machine)) as (driver, events):
+            driver.call(machine.open, 1)
+            await told(rt, events, "opened")
+            there = Address(*peer.getsockname())
+            items = [(there, b"one"), (Address("name.example", 9), b"lost"), (there, b""), (there, b"three")]
+            driver.call(machine.perform, SendDatagrams(SocketId(1), tuple(items)), SendDatagrams(SocketId(9), tuple(items)))
+            received = []
+            reader = threading.Thread(target=lambda: received.extend(peer.recv(100) for _ in range(3)))
+            reader.start()
+            while reader.is_alive():
+                await rt.sleep(0.001)
+            assert received == [b"one", b"", b"three"]
+            assert sum(driver.lost.values()) == 5
+            assert driver.lost["socket closed"] == 4
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_one_datagram_alone_may_be_kept_from_being_fragmented(rt):
+    async def body(rt):
+        machine = Toy()
+        async with rt.opened(rt.adapter.open_driver(machine)) as (driver, events):
+            driver.call(machine.open, 1, bind=Address("::1", 0))
+            await told(rt, events, "opened")
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
+                peer.bind(("::1", 0))
+                peer.settimeout(HANG)
+                big = SendDatagram(SocketId(1), from_sockaddr(peer.getsockname()), bytes(65500))  # over the MTU of the loopback
+                no, yes = SetDontFragment(SocketId(1), True), SetDontFragment(SocketId(1), False)
+                driver.call(machine.perform, no, big, yes, big)
+                assert peer.recv(65535) == big.data
+                assert driver.lost == {"EMSGSIZE": 1}
 
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
 
