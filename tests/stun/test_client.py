@@ -35,6 +35,8 @@ from sansice.stun import (
     NONCE,
     PASSWORD_ALGORITHM,
     PASSWORD_ALGORITHMS,
+    PASSWORD_MD5,
+    PASSWORD_SHA256,
     PRIORITY,
     REALM,
     REFLECTED_FROM,
@@ -60,6 +62,7 @@ from sansice.stun import (
     Redirected,
     RequestReceived,
     Schedule,
+    SecurityFeatures,
     ServerAuthentication,
     ServerTarget,
     ShortTermCredentials,
@@ -73,9 +76,12 @@ from sansice.stun import (
     TransactionTimedOut,
     decode_untrusted,
     encode,
+    first_supported,
     long_term_key,
+    nonce_cookie,
     shapes,
     short_term_key,
+    strongest_supported,
 )
 from sansice.stun._client._exchange import EXCHANGE_TRANSITIONS, MAX_REMEMBERED, ExchangeInput, ExchangeState
 from sansice.stun._client._redirects import MAX_REDIRECTED_SOCKETS, MAX_REDIRECTIONS
@@ -108,8 +114,9 @@ class Counting:
 class Scene:
     """A client, what it sent and what it told, and words for what a server does."""
 
-    def __init__(self, credentials=None, **options):
-        self.client = StunClient(credentials=credentials, config=StunClientConfig(**options), entropy=Counting())
+    def __init__(self, credentials=None, choose=first_supported, **options):
+        config = StunClientConfig(**options)
+        self.client = StunClient(credentials=credentials, choose=choose, config=config, entropy=Counting())
         self.now = 0.0
         self.sent = []
         self.events = []
@@ -556,6 +563,42 @@ def test_after_a_5xx_a_request_is_sent_again_four_times_in_new_transactions(opti
     scene.run(until=100.0)
     assert len({sent.data for _, sent in scene.sent}) == len(scene.sent) == resends + 1
     assert [(event.id, event.code) for event in scene.outcomes()] == [(id, code)]
+
+
+def test_a_server_without_free_ports_is_not_asked_again(scene):
+    scene.path()
+    id = scene.ask(method=Method.ALLOCATE)
+    scene.refuse(508)
+    scene.run()
+    assert scene.times == [0.0]
+    assert scene.outcomes() == [TransactionFailed(id, 508, "no", FailureCause.ERROR_RESPONSE, (), scene.outcomes()[0].response)]
+
+
+def test_challenges_are_counted_until_a_request_is_over():
+    scene = Scene(LONG)
+    scene.path()
+    id = scene.ask()
+    assert scene.client.challenges(id) == 0
+    scene.refuse(401, (REALM, "realm"), (NONCE, "one"))
+    assert scene.client.challenges(id) == 1
+    scene.refuse(438, (REALM, "realm"), (NONCE, "two"))
+    assert scene.client.challenges(id) == 2
+    scene.answer(key=LONG_KEY)
+    assert scene.client.challenges(id) == 0
+
+
+@pytest.mark.req("RFC8656-016")
+def test_of_a_list_of_algorithms_turn_takes_the_strongest_not_the_first():
+    scene = Scene(LONG, choose=strongest_supported)
+    scene.path()
+    scene.ask()
+    scene.refuse(
+        401,
+        (REALM, "realm"),
+        (NONCE, nonce_cookie(SecurityFeatures.PASSWORD_ALGORITHMS) + "n"),
+        (PASSWORD_ALGORITHMS, (PASSWORD_MD5, PASSWORD_SHA256)),
+    )
+    assert scene.last().get(PASSWORD_ALGORITHM) == PASSWORD_SHA256
 
 
 def test_a_success_after_a_5xx_has_the_id_that_the_caller_knows(scene):

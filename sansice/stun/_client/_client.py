@@ -49,6 +49,7 @@ from sansice.stun._header import MessageClass, Method, TransactionId, new_transa
 from sansice.stun._message import Message, decode_untrusted
 from sansice.stun._paths import IndicationReceived, Path, PathClosed, PathOpened, RequestReceived
 from sansice.stun._resolution._rules import ServerTarget
+from sansice.stun._security import AlgorithmChoice, first_supported
 from sansice.stun._transaction import FailureCause, StunTransaction, TransactionFailed, TransactionSucceeded, TransactionTimedOut
 
 from ._config import StunClientConfig
@@ -58,6 +59,7 @@ from ._messages import MessageWriter
 from ._redirects import MAX_REDIRECTED_SOCKETS, MAX_REDIRECTIONS, MEMORY, TRY_ALTERNATE, Redirected, read_alternate
 
 _DEFAULT_CONFIG = StunClientConfig()
+_NOT_TRANSIENT = (508,)  # RFC 8656 7.4: no port is free; TURN has a rule of its own for when to ask again
 _MAX_CHALLENGES = 4  # ours: of one request; a first 401, a stale nonce, a new realm, and one more
 
 _Outcome: TypeAlias = TransactionSucceeded | TransactionFailed | TransactionTimedOut
@@ -89,6 +91,7 @@ class StunClient(Machine):
 
     Args:
         credentials: for every server that is asked.
+        choose: picks the password algorithm from a server's list; TURN has a rule of its own, `strongest_supported`.
         config: what may be tuned.
         ids: the counter of the machine that this one is part of.
         entropy: makes transaction ids.
@@ -120,6 +123,7 @@ class StunClient(Machine):
         self,
         *,
         credentials: ShortTermCredentials | LongTermCredentials | None = None,
+        choose: AlgorithmChoice = first_supported,
         config: StunClientConfig = _DEFAULT_CONFIG,
         ids: Ids | None = None,
         entropy: Entropy = os.urandom,
@@ -138,7 +142,7 @@ class StunClient(Machine):
         self._servers: dict[Address, Server] = {}  # those that something is to be asked, and no other
         self._exchanges: dict[TransactionId, Exchange] = {}
         self._running: dict[TransactionId, Exchange] = {}  # by the id on the wire
-        self._memory = ServerMemory(config, credentials)
+        self._memory = ServerMemory(config, credentials, choose)
         self._writer = MessageWriter(config)
         self._timers: Timers[TransactionId | SocketId] = Timers()
 
@@ -305,6 +309,15 @@ class StunClient(Machine):
             self._forget(exchange)
             self._start_next(exchange.path.remote, now)
 
+    def challenges(self, transaction_id: TransactionId) -> int:
+        """How often the server has wanted other proof for this request so far (401, 438); 0 for a finished or unknown one.
+
+        A server that challenges is there, and wants to be asked with credentials: enough to choose among several that are
+        being asked at once (RFC 8656 3.9).
+        """
+        exchange = self._exchanges.get(transaction_id)
+        return exchange.challenges if exchange is not None else 0
+
     def _choose(self, path: Path | None) -> tuple[Path, Socket]:
         self._check_open()
         if path is None:
@@ -404,7 +417,7 @@ class StunClient(Machine):
             return False
         if outcome.code == TRY_ALTERNATE:
             return outcome.authenticated and self._redirects(exchange, cast(Message, outcome.response), now)
-        if outcome.code // 100 == 5 and exchange.resends < self._config.resends:
+        if outcome.code // 100 == 5 and outcome.code not in _NOT_TRANSIENT and exchange.resends < self._config.resends:
             exchange.resends += 1
             exchange.move(ExchangeInput.PAUSE)
             self._timers.set(exchange.id, now + self._config.resend_delay)

@@ -12,6 +12,7 @@ from sansice.stun._authentication._credentials import LongTermCredentials, Short
 from sansice.stun._paths import Path
 from sansice.stun._rto import RtoCache
 from sansice.stun._schedule import Schedule
+from sansice.stun._security import AlgorithmChoice, first_supported
 
 from ._config import StunClientConfig
 
@@ -24,12 +25,19 @@ class ServerMemory:
     Args:
         config: of the client.
         credentials: for every server.
+        choose: picks password algorithms.
     """
 
-    __slots__ = ("_authentications", "_config", "_credentials", "_rtos")
+    __slots__ = ("_authentications", "_choose", "_config", "_credentials", "_rtos")
 
-    def __init__(self, config: StunClientConfig, credentials: ShortTermCredentials | LongTermCredentials | None) -> None:
+    def __init__(
+        self,
+        config: StunClientConfig,
+        credentials: ShortTermCredentials | LongTermCredentials | None,
+        choose: AlgorithmChoice = first_supported,
+    ) -> None:
         self._config = config
+        self._choose = choose
         self._credentials = credentials
         self._authentications: OrderedDict[Address, ClientAuthentication] = OrderedDict()
         self._rtos = RtoCache(initial=config.schedule.rto)
@@ -49,7 +57,7 @@ class ServerMemory:
 
     def authentication(self, remote: Address) -> ClientAuthentication:
         """What is known of this server; of an unknown one, nothing yet, and nothing is remembered by asking."""
-        return self._authentications.get(remote) or ClientAuthentication(self._credentials)
+        return self._authentications.get(remote) or ClientAuthentication(self._credentials, choose=self._choose)
 
     def remember(self, remote: Address, authentication: ClientAuthentication) -> ClientAuthentication:
         """Keep what `authentication` said; the server that was asked least recently is forgotten first."""
