@@ -25,10 +25,12 @@ from sansice.machine import (
     Resolve,
     ResolveError,
     SendDatagram,
+    SendDatagrams,
     SocketId,
     Transport,
 )
 from sansice.simulation import BindingResponder, Clause, ContractBreach, check_machine
+from sansice.simulation._contract._trial import flat_forms, form
 from sansice.stun import (
     ICE_CONTROLLED,
     PRIORITY,
@@ -588,7 +590,57 @@ def test_a_breach_is_caught_and_its_clause_named(broken, clause):
 
 
 def test_every_clause_has_a_machine_that_breaks_it():
-    assert {clause for _, clause in BREACHES} == set(Clause)
+    assert {clause for _, clause in BREACHES} == set(Clause) - {Clause.BATCHES}
+
+
+TWO = SocketId(2)
+
+
+class Echo(Machine):
+    """Sends back what arrives, all of a batch at once, even numbers of bytes through another socket."""
+
+    def __init__(self, entropy):
+        super().__init__()
+
+    def handle_datagrams(self, socket, batch, *, now):
+        for through in (TWO, ONE):
+            items = tuple((source, data) for source, data in batch if len(data) % 2 == through % 2)
+            if items:
+                self._outputs.append(SendDatagrams(through, items))
+
+
+class EchoOnce(Echo):
+    """Answers the first datagram of a batch only."""
+
+    def handle_datagrams(self, socket, batch, *, now):
+        super().handle_datagrams(socket, batch[:1], now=now)
+
+
+def test_a_machine_that_sends_batches_does_with_them_what_it_does_one_by_one():
+    check_machine(Echo, sockets=[ONE, TWO], batches=True, max_examples=50)
+
+
+def test_a_machine_that_promises_to_take_batches_apart_and_does_not_is_caught():
+    with pytest.raises(ContractBreach) as caught:
+        check_machine(EchoOnce, sockets=[ONE], batches=True)
+    assert caught.value.clause is Clause.BATCHES
+    check_machine(EchoOnce, sockets=[ONE], max_examples=20)
+
+
+def test_what_leaves_through_one_socket_is_compared_in_its_order():
+    first, second, third = (SendDatagram(SocketId(number % 2), PEER, bytes([number])) for number in range(3))
+    answered = Answered(b"x")
+    assert flat_forms([first, second, answered, third]) == [form(one) for one in (first, second, answered, third)]
+    assert flat_forms([second, first, answered, third]) == flat_forms([first, second, answered, third])
+    assert flat_forms([first, third]) != flat_forms([third, first])
+    assert flat_forms([SendDatagrams(SocketId(0), ((PEER, b"\0"), (PEER, b"\2")))]) == flat_forms([first, third])
+    assert flat_forms([first, answered, second]) != flat_forms([answered, first, second])
+
+
+def test_datagrams_of_a_batch_are_answered_and_reflected_as_any_others():
+    sent = []
+    check_machine(Echo, sockets=[ONE], answers=lambda datagram: sent.append(datagram), max_examples=30)
+    assert {type(one) for one in sent} == {SendDatagram}
 
 
 def test_a_report_is_reduced_to_what_shows_the_breach():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sansice.ice import DataReceived
-from sansice.machine import Address, CloseSocket, OpenSocket, SendDatagram, SendStream, SocketId, Transport
+from sansice.machine import Address, CloseSocket, OpenSocket, SendDatagram, SendDatagrams, SendStream, SocketId, Transport
 from sansice.simulation import Recording, Step
 from sansice.simulation._recording._wire import read_step_untrusted, write_call, write_step
 
@@ -32,6 +32,7 @@ CALLS = st.one_of(
 )
 OUTPUTS = st.one_of(
     st.builds(SendDatagram, IDS, PEERS, DATA),
+    st.builds(SendDatagrams, IDS, st.lists(st.tuples(PEERS, DATA)).map(tuple)),
     st.builds(SendStream, IDS, DATA),
     st.builds(DataReceived, st.integers(0, 256), st.integers(1, 256), DATA),
     st.builds(OpenSocket, IDS, st.sampled_from(Transport), ADDRESSES),
@@ -75,6 +76,8 @@ def test_data_that_is_handed_on_untouched_is_written_once():
     step = read_step_untrusted(written(call, outputs=handed_on))
     assert [one["items"][-1]["bytes"][:2] for one in step.outputs] == ["00", "02"]
     assert len(written(call, outputs=handed_on)) < 3200
+    batched = SendDatagrams(SocketId(1), ((HERE, batch[0][1]), (HERE, batch[1][1])))
+    assert len(written(call, outputs=[batched, handed_on[1]])) < 3200
     backwards = read_step_untrusted(written(call, outputs=handed_on[::-1]))
     assert [one["items"][-1]["bytes"][:2] for one in backwards.outputs] == ["02", "00"]
 
@@ -112,6 +115,7 @@ def test_what_does_not_fit_the_packed_forms_is_written_all_the_same(call):
         SendDatagram(SocketId(1), None, b"x"),
         DataReceived(-1, 1, b"x"),
         DataReceived(0, 1, "text"),
+        SendDatagrams(SocketId(1), ((HERE, b"x"), (HERE, "text"))),
         SendStream("one", b"x"),
     ],
 )

@@ -11,6 +11,7 @@ class Clause(enum.Enum):
     """What a machine promises. The numbers are those of the contract in ``docs/design.md``."""
 
     LATE_DRAINING = "2. work happens when the input arrives; draining late changes nothing"
+    BATCHES = "2. datagrams that arrive together are no more than the same datagrams one after the other"
     EMPTIED = "2. take_outputs() hands over, and empties the queue"
     DEADLINE = "3. deadline() is a time, and asking for it does nothing"
     TIMER_MOVES_ON = "3. after handle_timer(now=t), deadline() > t"

@@ -11,7 +11,7 @@ from sansice.machine import Address, Entropy, Machine, QueryId, ResolveError, Se
 from ._clauses import Clause, ContractBreach
 from ._hostile import ERRORS, Arrive, Play, random_datagram
 from ._inspect import weigh
-from ._reruns import VARIATIONS, rerun
+from ._reruns import APART, VARIATIONS, rerun
 from ._script import script
 from ._trial import Draws, Subject, Trial
 
@@ -35,6 +35,7 @@ def check_machine(
     measure: Callable[[M], int] = weigh,
     bound: int | None = None,
     flood: int = 2000,
+    batches: bool = False,
     max_examples: int = 100,
 ) -> None:
     """Try a machine against every clause of the contract that can be tried from outside.
@@ -76,6 +77,9 @@ def check_machine(
         measure: how large the machine's state is; by default the number of objects, bytes and characters it holds.
         bound: what ``measure`` may never exceed. Without one, the second half of the flood may add at most one for ten inputs.
         flood: hostile inputs, each from another stranger, after which the state is measured; 0 leaves it out.
+        batches: the machine promises more than the contract does: what arrives together comes to the same as if it had
+            arrived one by one, `SendDatagrams` taken for the datagrams in it. Events of one datagram come before those of
+            the next, then; what leaves through different sockets may still change places.
         max_examples: sequences to try.
 
     Raises:
@@ -109,7 +113,7 @@ def check_machine(
         for step in steps:
             step.play(trial)
         trial.check_secrets()
-        for variation in VARIATIONS:
+        for variation in (*VARIATIONS, APART) if batches else VARIATIONS:
             rerun(subject, seed, trial, variation)
         if len(known) < POOL:
             known.extend(data for step in steps if isinstance(step, Arrive) for data in step.batch)

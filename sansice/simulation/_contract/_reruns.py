@@ -7,7 +7,7 @@ import attrs
 from sansice.machine import LocalProtocolError, Machine
 
 from ._clauses import Call, Clause, ContractBreach
-from ._trial import CONSTRUCTION, SETUP, Draws, Subject, Trial, form
+from ._trial import CONSTRUCTION, SETUP, Draws, Subject, Trial, flat_forms, form
 
 
 @attrs.frozen
@@ -20,6 +20,7 @@ class Variation:
         drain: drain after every call, or once at the end.
         deadlines: how often the deadline is asked for after every call; -1 for as often as in the trial.
         timers: call ``handle_timer`` wherever it is not due.
+        apart: feed datagrams that arrived together one by one.
     """
 
     clause: Clause
@@ -27,6 +28,7 @@ class Variation:
     drain: bool = True
     deadlines: int = -1
     timers: bool = False
+    apart: bool = False
 
 
 VARIATIONS = (
@@ -36,6 +38,7 @@ VARIATIONS = (
     Variation(Clause.SPURIOUS_TIMER, "a handle_timer wherever none is due", timers=True),
     Variation(Clause.LATE_DRAINING, "take_outputs() only at the end", drain=False),
 )
+APART = Variation(Clause.BATCHES, "datagrams that arrive together, told one by one", apart=True)
 
 
 def rerun(subject: Subject, seed: int, trial: Trial, variation: Variation) -> None:
@@ -57,7 +60,8 @@ def rerun(subject: Subject, seed: int, trial: Trial, variation: Variation) -> No
             raise _difference(trial, variation, index, f"deadline() is {trial.deadlines[index]!r}", f"it is {deadline!r}")
         came += [(index, output) for output in outputs]
     came += [(len(trial.calls) - 1, output) for output in again.left()]
-    expected = [(index, output) for index, outputs in enumerate(trial.outputs) for output in outputs]
+    of_trial = trial.datagrams if variation.apart else trial.outputs
+    expected = [(index, output) for index, outputs in enumerate(of_trial) for output in outputs]
     for position in range(max(len(came), len(expected))):
         (at, wanted), (late, got) = (outputs[position] if position < len(outputs) else _NOTHING for outputs in (expected, came))
         if wanted != got or (variation.drain and at != late):
@@ -88,7 +92,8 @@ class _Again:
         return result, outputs, found if asked else deadline
 
     def left(self) -> list[str]:
-        return [form(output) for output in self._machine.take_outputs()]
+        outputs = self._machine.take_outputs()
+        return flat_forms(outputs) if self._variation.apart else [form(output) for output in outputs]
 
     def _call(self, call: Call) -> str:
         if call.method == CONSTRUCTION:
@@ -96,6 +101,11 @@ class _Again:
             return ""
         if call.method == SETUP and self._subject.setup is not None:
             self._subject.setup(self._machine, call.keywords["now"])
+            return ""
+        if self._variation.apart and call.method == "handle_datagrams":
+            socket, batch = call.arguments
+            for one in batch:
+                self._machine.handle_datagrams(socket, [one], **call.keywords)
             return ""
         try:
             result = getattr(self._machine, call.method)(*call.arguments, **call.keywords)

@@ -20,6 +20,7 @@ from sansice.machine import (
     OpenSocket,
     Resolve,
     SendDatagram,
+    SendDatagrams,
     SocketId,
 )
 from sansice.simulation._recording._values import to_json
@@ -62,6 +63,7 @@ class Trial:
         now: the time that the machine believes in.
         calls: everything that it was told, construction and setup first.
         results, outputs: what came of each call, as `form`.
+        datagrams: the outputs as `flat_forms`.
         asked, deadlines: how often the deadline was asked for after each call, and what it was.
         opening, asking: sockets and questions not answered yet.
         sockets: what may be fed: the ones handed to the machine, and those it opened.
@@ -80,6 +82,7 @@ class Trial:
         self.deadlines: list[float] = []
         self.results: list[str] = []
         self.outputs: list[list[str]] = []
+        self.datagrams: list[list[str]] = []
         self.opening: list[OpenSocket] = []
         self.asking: list[Resolve] = []
         self.sockets: list[SocketId] = list(subject.sockets)
@@ -167,6 +170,7 @@ class Trial:
         self.deadlines.append(math.inf)
         self.results.append("")
         self.outputs.append([])
+        self.datagrams.append([])
         return call
 
     def _feed(self, method: str, arguments: tuple[Any, ...]) -> None:
@@ -186,6 +190,7 @@ class Trial:
             self.breach(Clause.EMPTIED, "a list that take_outputs() handed over was changed afterwards")
         if outputs:
             self._handed = (outputs, list(outputs))
+            self.datagrams[-1] = flat_forms(outputs)
         for output in outputs:
             self._check_output(output)
             self.outputs[-1].append(form(output))
@@ -196,6 +201,8 @@ class Trial:
                     self.asking.append(output)
                 case SendDatagram():
                     self.sent.append(output)
+                case SendDatagrams():
+                    self.sent += one_by_one(output)
         self.deadline()
 
     def _take(self) -> list[Action | Event]:
@@ -254,6 +261,33 @@ def _field_names(output: object) -> Iterable[str]:
     if attrs.has(kind):
         return [field.name for field in attrs.fields(kind)]
     return getattr(output, "_fields", ())
+
+
+def one_by_one(output: SendDatagrams) -> list[SendDatagram]:
+    """What a `SendDatagrams` means."""
+    return [SendDatagram(output.socket, *item) for item in output.items]
+
+
+def flat_forms(outputs: Iterable[Action | Event]) -> list[str]:
+    """Outputs as `form`, every datagram by itself; those that are sent in one go are in the order of their sockets.
+
+    Whatever else a machine puts out stays between what it has sent before and after. How datagrams of different sockets
+    follow each other is nothing that anybody could see.
+    """
+    forms: list[str] = []
+    sent: list[SendDatagram] = []
+    for output in (*outputs, None):
+        match output:
+            case SendDatagram():
+                sent.append(output)
+            case SendDatagrams():
+                sent += one_by_one(output)
+            case _:
+                forms += map(form, sorted(sent, key=lambda one: one.socket))
+                sent.clear()
+                if output is not None:
+                    forms.append(form(output))
+    return forms
 
 
 def form(value: object) -> str:

@@ -117,6 +117,7 @@ def _field_names(name: str, count: int) -> list[str]:
 _FIELDS = {
     "Address": ("host", "port"),
     "SendDatagram": ("socket", "destination", "data"),
+    "SendDatagrams": ("socket", "items"),
     "SendStream": ("socket", "data"),
     "DataReceived": ("stream", "component", "data"),
 }

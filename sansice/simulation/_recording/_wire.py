@@ -14,7 +14,7 @@ from math import inf
 from typing import Any
 
 from sansice.ice import DataReceived
-from sansice.machine import Action, Address, Event, SendDatagram, SendStream
+from sansice.machine import Action, Address, Event, SendDatagram, SendDatagrams, SendStream
 
 from ._step import Step, check_step
 from ._values import Json, class_name, parse_untrusted, to_json
@@ -35,7 +35,7 @@ _pack_peer = struct.Struct(">BH").pack
 _pack_output = struct.Struct(">Bq").pack
 _pack_received = struct.Struct(">BHH").pack
 
-_SEND_DATAGRAM, _SEND_STREAM, _DATA_RECEIVED, _OTHER = b"dsro"
+_SEND_DATAGRAM, _SEND_DATAGRAMS, _SEND_STREAM, _DATA_RECEIVED, _OTHER = b"dmsro"
 _TEXT = 0x80  # in the length of a host: it stands in a plain tuple, not in an Address
 _SAME = 0x80000000  # instead of a length: the data is that of the input of this number
 
@@ -192,8 +192,22 @@ def _write_output(output: Action | Event, inputs: Sequence[bytes], number: int, 
     elif type(output) is SendStream:
         head = _pack_output(_SEND_STREAM, output.socket)
         data = output.data
+    elif type(output) is SendDatagrams:
+        return _write_datagrams(output, inputs, number, parts)
     else:
         raise TypeError
+    return _write_data(head, data, inputs, number, parts)
+
+
+def _write_datagrams(output: SendDatagrams, inputs: Sequence[bytes], number: int, parts: list[bytes]) -> int:
+    whole = [_pack_output(_SEND_DATAGRAMS, output.socket) + _pack_count(len(output.items))]
+    for destination, data in output.items:
+        number = _write_data(_peer(destination), data, inputs, number, whole)
+    parts += whole
+    return number
+
+
+def _write_data(head: bytes, data: bytes, inputs: Sequence[bytes], number: int, parts: list[bytes]) -> int:
     if type(data) is not bytes:
         raise TypeError
     # Only the very object is looked for, and only in order: what machines hand on untouched is found, at no cost.
@@ -242,7 +256,7 @@ class _Reader:
 
 
 _BYTE, _COUNT, _MOMENT, _ID = (struct.Struct(layout) for layout in (">B", ">I", ">d", ">q"))
-_ON_SOCKET, _ON_STREAM, _PEER, _PART = (struct.Struct(layout) for layout in (">dqI", ">dHHI", ">BH", ">HH"))
+_ON_SOCKET, _ON_STREAM, _PEER, _PART, _BATCH = (struct.Struct(layout) for layout in (">dqI", ">dHHI", ">BH", ">HH", ">qI"))
 
 
 def read_step_untrusted(body: bytes) -> Step:
@@ -344,6 +358,10 @@ def _read_output(reader: _Reader, inputs: Sequence[str]) -> Json:
         (socket,) = reader.unpack(_ID)
         destination = _read_peer(reader)
         return {"class": _DATAGRAM_SENT, "items": [socket, destination, _read_data(reader, inputs)]}
+    if kind == _SEND_DATAGRAMS:
+        socket, count = reader.unpack(_BATCH)
+        batch = [{"tuple": [_read_peer(reader), _read_data(reader, inputs)]} for _ in range(count)]
+        return {"class": _BATCH_SENT, "items": [socket, {"tuple": batch}]}
     if kind == _SEND_STREAM:
         (socket,) = reader.unpack(_ID)
         return {"class": _STREAM_SENT, "items": [socket, _read_data(reader, inputs)]}
@@ -363,4 +381,6 @@ def _read_data(reader: _Reader, inputs: Sequence[str]) -> Json:
     return {"bytes": inputs[index]}
 
 
-_ADDRESS, _DATAGRAM_SENT, _STREAM_SENT, _RECEIVED = map(class_name, (Address, SendDatagram, SendStream, DataReceived))
+_ADDRESS, _DATAGRAM_SENT, _BATCH_SENT, _STREAM_SENT, _RECEIVED = map(
+    class_name, (Address, SendDatagram, SendDatagrams, SendStream, DataReceived)
+)
