@@ -14,6 +14,7 @@ from sansice.machine import CloseMode, SocketId
 from ._addresses import NOTHING_LOST, one_more
 
 if TYPE_CHECKING:
+    from ._proxied import Proxied
     from ._stream import Stream
     from ._udp import UdpSocket
 
@@ -66,15 +67,17 @@ class Waiting:
         accepted: the ids of accepted streams.
         handshakes: accepted streams that the machine has not heard of, the oldest first.
         lingering: streams that the machine has closed, the oldest first.
+        proxied: accepted connections whose proxy has not said whose they are, the oldest first.
     """
 
-    __slots__ = ("accepted", "handshakes", "lingering", "timers")
+    __slots__ = ("accepted", "handshakes", "lingering", "proxied", "timers")
 
     def __init__(self) -> None:
         self.timers: Timers[Timed] = Timers()
         self.accepted = AcceptedIds()
         self.handshakes: dict[Stream, None] = {}
         self.lingering: dict[Stream, None] = {}
+        self.proxied: dict[Proxied, None] = {}
 
 
 class Hub:
@@ -120,6 +123,11 @@ class Hub:
             del self.sockets[sock.id]
         del self.sockets[BY_FD + sock.fileno()]
         sock.close()  # which takes it out of the epoll
+
+    def forget(self, sock: Managed) -> None:
+        """Know a socket no more, and leave it open: its descriptor goes to another."""
+        self.epoll.unregister(sock.fileno())
+        del self.sockets[sock.id], self.sockets[BY_FD + sock.fileno()]
 
     def at(self, deadline: float, who: Timed) -> None:
         """Call ``who.expire`` at ``deadline``, replacing its earlier one; `math.inf` for never."""

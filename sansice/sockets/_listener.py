@@ -15,6 +15,7 @@ from sansice.machine import Address, CloseMode, OpenSocket, SocketId
 from ._addresses import AF_INET, AF_INET6, from_sockaddr
 from ._hub import Hub
 from ._options import bind_socket, configure, local_address
+from ._proxied import Proxied, is_trusted, trusted_networks
 from ._stream import Stream, undelayed
 from ._tls_config import TlsConfig
 
@@ -35,7 +36,7 @@ class Listener:
         id: what the machine calls it.
     """
 
-    __slots__ = ("_action", "_hub", "_sock", "_tls", "id")
+    __slots__ = ("_action", "_hub", "_proxies", "_sock", "_tls", "id")
 
     def __init__(self, hub: Hub, action: OpenSocket, sock: socket.socket, tls: TlsConfig | None) -> None:
         self.id: SocketId = action.socket
@@ -45,6 +46,7 @@ class Listener:
         self._tls = tls
         sock.setblocking(False)
         try:
+            self._proxies = trusted_networks(action.options.trusted_proxies)
             sock.listen(BACKLOG)
         except OSError:
             sock.close()
@@ -117,12 +119,24 @@ class Listener:
         try:
             sock.setblocking(False)
             undelayed(sock)
-            tls = self._wrap()
-        except (OSError, ValueError):  # gone already; or the certificate is
+            if self._proxies and is_trusted(from_sockaddr(sock.getpeername()).host, self._proxies):
+                Proxied(hub, sock, self.id, self._begin).begin()
+                return
+        except OSError:  # gone already
             sock.close()
             hub.count("gone before it was accepted")
             return
-        Stream(hub, hub.waiting.accepted.next(), sock, tls, self.id).begin_accepted()
+        self._begin(hub.waiting.accepted.next(), sock, None)
+
+    def _begin(self, id: SocketId, sock: socket.socket, remote: Address | None) -> None:
+        hub = self._hub
+        try:
+            tls = self._wrap()
+        except ValueError:  # the certificate is gone
+            sock.close()
+            hub.count("gone before it was accepted")
+            return
+        Stream(hub, id, sock, tls, self.id, remote).begin_accepted()
 
     def _wrap(self) -> TlsStream | None:
         config = self._tls

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sansice._tls_error import TlsError
 from sansice.driver import Driver
-from sansice.machine import CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId
+from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId
 
 from ._addresses import AF_INET, AF_INET6, from_sockaddr, socket_error, to_sockaddr
 from ._hub import LINGER_TIMEOUT, MAX_HANDSHAKES, MAX_LINGERING, Hub
@@ -51,10 +51,16 @@ class Stream:
         state: how far it is.
     """
 
-    __slots__ = ("_backlog", "_flags", "_hub", "_listener", "_peer_done", "_reading", "_sock", "_tls", "id", "state")
+    __slots__ = ("_backlog", "_flags", "_hub", "_listener", "_peer_done", "_reading", "_remote", "_sock", "_tls", "id", "state")
 
     def __init__(
-        self, hub: Hub, id: SocketId, sock: socket.socket, tls: TlsStream | None = None, listener: SocketId | None = None
+        self,
+        hub: Hub,
+        id: SocketId,
+        sock: socket.socket,
+        tls: TlsStream | None = None,
+        listener: SocketId | None = None,
+        remote: Address | None = None,
     ) -> None:
         self.id: SocketId = id
         self.state: State = State.CONNECTING
@@ -62,6 +68,7 @@ class Stream:
         self._sock = sock
         self._tls = tls
         self._listener = listener  # of a stream that the machine has not been told of
+        self._remote = remote  # whose it is, where a proxy made it
         self._backlog = bytearray()  # for the wire: ciphertext where there is TLS
         self._flags = 0  # what the epoll reports
         self._reading = True  # as the machine wants it
@@ -221,7 +228,7 @@ class Stream:
                 self.reset()  # the machine has closed the listener meanwhile, and expects no more of its connections
                 return
             try:
-                remote = from_sockaddr(self._sock.getpeername())
+                remote = self._remote or from_sockaddr(self._sock.getpeername())
             except OSError:
                 self._release()
                 hub.count("gone before it was accepted")
