@@ -113,9 +113,7 @@ def test_a_host_cuts_what_does_not_fit_its_own_link_and_the_other_puts_it_togeth
     ("a", "b", "overhead", "too_big"),
     [(A, B, 28, IcmpError(3, 4, mtu=1400)), (A6, B6, 48, IcmpError(2, 0, ipv6=True, mtu=1400))],
 )
-def test_a_system_refuses_what_may_not_be_cut_and_does_not_fit_its_own_link_and_says_so_as_a_router_would(
-    a, b, overhead, too_big
-):
+def test_what_may_not_be_cut_and_does_not_fit_the_own_link_is_refused_in_a_routers_words(a, b, overhead, too_big):
     net = Network(trace=100)
     path = Path(net, a, b, up=Link(mtu=1400))
     assert path.send(1400 - overhead, WHOLE) == ([1400 - overhead], [])

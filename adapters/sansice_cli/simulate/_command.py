@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 
 from sansice.simulation import STORY_LIMIT, scenes
+from sansice_cli._durations import parse_duration
 from sansice_cli._options import read_by
 
-from ._durations import parse_duration
 from ._explore import run_exploration
 from ._matrix import run_matrix
 from ._run import Wishes, run_scene

@@ -1,11 +1,21 @@
 import pytest
 
-from sansice_cli.simulate._durations import parse_duration
+from sansice_cli._durations import parse_duration
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("60s", 60.0), ("2m", 120.0), ("1m30s", 90.0), ("1h", 3600.0), ("500ms", 0.5), ("0.5m", 30.0), ("7", 7.0), ("1.5", 1.5)],
+    [
+        ("60s", 60.0),
+        ("2m", 120.0),
+        ("1m30s", 90.0),
+        ("1h", 3600.0),
+        ("500ms", 0.5),
+        ("0.5m", 30.0),
+        ("1d12h", 129600.0),
+        ("7", 7.0),
+        ("1.5", 1.5),
+    ],
 )
 def test_durations_as_people_write_them(text, seconds):
     assert parse_duration(text) == seconds

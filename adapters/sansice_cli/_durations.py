@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
 def parse_duration(text: str) -> float:
-    """``"60s"``, ``"2m"``, ``"1m30s"``, ``"500ms"``, or a plain number of seconds, as seconds.
+    """``"60s"``, ``"2m"``, ``"1m30s"``, ``"500ms"``, ``"1d"``, or a plain number of seconds, as seconds.
 
     Raises:
         ValueError: it is none of these, or no time at all.
