@@ -6,6 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._embedded_addresses import (
+        is_tunnelled as is_tunnelled,
+    )
+    from ._peer_policy import (
+        ANY_PEER as ANY_PEER,
+        DEFAULT_PEER_POLICY as DEFAULT_PEER_POLICY,
+        PeerPolicy as PeerPolicy,
+    )
     from ._server._allocation import (
         AllocationId as AllocationId,
     )
@@ -22,12 +30,21 @@ if TYPE_CHECKING:
         ResourcesExhausted as ResourcesExhausted,
         TurnServerState as TurnServerState,
     )
+    from ._server._limits import (
+        TurnLimits as TurnLimits,
+    )
     from ._server._stats import (
         TurnServerStats as TurnServerStats,
     )
 
 # Loaded when first asked for: a client needs nothing of the server, and the other way round.
 _LAZY: dict[str, tuple[str, ...]] = {
+    "_embedded_addresses": ("is_tunnelled",),
+    "_peer_policy": (
+        "ANY_PEER",
+        "DEFAULT_PEER_POLICY",
+        "PeerPolicy",
+    ),
     "_server._allocation": ("AllocationId",),
     "_server._config": (
         "RelayAddress",
@@ -42,6 +59,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ResourcesExhausted",
         "TurnServerState",
     ),
+    "_server._limits": ("TurnLimits",),
     "_server._stats": ("TurnServerStats",),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
