@@ -57,6 +57,7 @@ class DropReason(enum.Enum):
     MISSING_ATTRIBUTE = "required attribute missing"
     UNVALIDATED_SOURCE = "data from an address without an authenticated check"
     UNKNOWN_SOCKET = "socket unknown or closed"
+    NO_PERMISSION = "from or to a peer without a permission"
     UNUSABLE_CANDIDATE = "remote candidate that cannot be used"
     LIMIT = "a bound was reached"
     RATE_LIMITED = "too many from one source"
