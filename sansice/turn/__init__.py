@@ -14,6 +14,13 @@ if TYPE_CHECKING:
         DEFAULT_PEER_POLICY as DEFAULT_PEER_POLICY,
         PeerPolicy as PeerPolicy,
     )
+    from ._errors import (
+        TurnClosed as TurnClosed,
+        TurnError as TurnError,
+        TurnLost as TurnLost,
+        TurnStep as TurnStep,
+        TurnWouldBlock as TurnWouldBlock,
+    )
     from ._server._allocation import (
         AllocationId as AllocationId,
     )
@@ -44,6 +51,13 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ANY_PEER",
         "DEFAULT_PEER_POLICY",
         "PeerPolicy",
+    ),
+    "_errors": (
+        "TurnClosed",
+        "TurnError",
+        "TurnLost",
+        "TurnStep",
+        "TurnWouldBlock",
     ),
     "_server._allocation": ("AllocationId",),
     "_server._config": (
