@@ -267,16 +267,24 @@ if TYPE_CHECKING:
     )
     from ._server._events import (
         CredentialRequested as CredentialRequested,
+        FrameReceived as FrameReceived,
         ListenerFailed as ListenerFailed,
         ListenerOpened as ListenerOpened,
         RequestId as RequestId,
         ServerDrained as ServerDrained,
         ServerReady as ServerReady,
         ServerState as ServerState,
+        StreamClosed as StreamClosed,
+    )
+    from ._server._listening import (
+        Authentication as Authentication,
+        Authentications as Authentications,
+    )
+    from ._server._rate_limit import (
+        Allowance as Allowance,
     )
     from ._server._server import (
         AMPLIFICATION as AMPLIFICATION,
-        Authentication as Authentication,
         StunServer as StunServer,
     )
     from ._server._stats import (
@@ -391,7 +399,6 @@ _LAZY: dict[str, tuple[str, ...]] = {
     "_resolution._rules": ("ServerTarget",),
     "_server._server": (
         "AMPLIFICATION",
-        "Authentication",
         "StunServer",
     ),
     "_authentication._server": (
@@ -409,13 +416,20 @@ _LAZY: dict[str, tuple[str, ...]] = {
     ),
     "_server._events": (
         "CredentialRequested",
+        "FrameReceived",
         "ListenerFailed",
         "ListenerOpened",
         "RequestId",
         "ServerDrained",
         "ServerReady",
         "ServerState",
+        "StreamClosed",
     ),
+    "_server._listening": (
+        "Authentication",
+        "Authentications",
+    ),
+    "_server._rate_limit": ("Allowance",),
     "_server._stats": ("StunServerStats",),
     "_service": (
         "MakeServiceDriver",

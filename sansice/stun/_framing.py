@@ -53,6 +53,11 @@ class StreamFramer:
         """Bytes of an unfinished frame, padding included."""
         return len(self._buffer)
 
+    @property
+    def unread(self) -> bytes:
+        """These bytes, for whoever takes the stream over."""
+        return bytes(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take what was read.
 

@@ -15,7 +15,8 @@ from ._client._lookup import BindingLookupFailed, MappedAddressDiscovered
 from ._errors import LookupStep, StunError
 from ._server._config import Listener
 from ._server._events import ListenerFailed, RequestId, ServerDrained, ServerReady
-from ._server._server import Authentication, StunServer
+from ._server._listening import Authentication
+from ._server._server import StunServer
 from ._server._stats import StunServerStats
 
 R = TypeVar("R")

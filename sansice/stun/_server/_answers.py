@@ -17,9 +17,12 @@ from sansice.stun._attributes import (
     RESPONSE_ADDRESS,
     RESPONSE_ORIGIN,
     RESPONSE_PORT,
+    SOFTWARE,
     XOR_MAPPED_ADDRESS,
     Attribute,
 )
+from sansice.stun._encoding import encode
+from sansice.stun._header import MessageClass
 from sansice.stun._integrity import IntegrityAlgorithm
 from sansice.stun._paths import Path
 from sansice.stun._values import ChangeRequest
@@ -90,3 +93,17 @@ def behavior_answer_untrusted(exchange: Exchange) -> tuple[Attributes, Path]:
         attributes.append((PADDING, bytes(min(len(padding) + -len(padding) % 4, MAX_PADDING))))
     destination = path.remote if port is None else Address(path.remote.host, port)
     return attributes, Path(socket, destination, path.transport)
+
+
+def encode_answer(config: StunServerConfig, exchange: Exchange, message_class: MessageClass, attributes: Attributes) -> bytes:
+    """The answer to a request, protected as the request was; with SOFTWARE where that is wanted."""
+    request = exchange.request
+    return encode(
+        request.method,
+        message_class,
+        request.transaction_id,
+        attributes if config.software is None else (*attributes, (SOFTWARE, config.software)),
+        key=exchange.key,
+        algorithm=exchange.algorithm,
+        fingerprint=request.has_fingerprint,
+    )

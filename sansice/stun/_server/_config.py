@@ -50,10 +50,14 @@ class StunServerConfig:
             answers all of them. Loopback is limited like any other prefix. An answer that is larger than `AMPLIFICATION`
             allows counts as several.
         burst: requests that may come at once; at least 1.
+        vouched_rate, vouched_burst: the same for each client that a parent machine vouches for, see
+            `StunServer.handle_vouched_datagrams`: nothing that it asks is counted against its prefix.
         receive_buffer: bytes of datagrams that may wait at each listener, as far as the system allows; 0 for the system's
             default, which holds some 300 requests: less than arrive while the process waits for a processor.
         classic: answer RFC 3489 requests, over UDP only (RFC 8489 12).
         require_fingerprint: drop what has no FINGERPRINT: for a port that other protocols share (RFC 8489 7).
+        authenticate_binding: ask for credentials for Binding requests as well, where there is any ``authentication``. A TURN
+            server does not: whoever may not relay may still learn an address.
         behavior: be a server for NAT behaviour discovery (RFC 5780). Its UDP listeners are then two addresses with the same
             two ports, for each family; `StunServer.start` refuses anything else.
         alternates: redirect every authenticated request to these (RFC 8489 10): one address a family.
@@ -81,9 +85,12 @@ class StunServerConfig:
     software: str | None = None
     rate: float | None = 100.0
     burst: int = 200
+    vouched_rate: float = 50.0
+    vouched_burst: int = 200
     receive_buffer: int = 2**21
     classic: bool = True
     require_fingerprint: bool = False
+    authenticate_binding: bool = True
     behavior: bool = False
     alternates: tuple[Address, ...] = attrs.field(default=(), converter=tuple)
     alternate_domain: str | None = None
@@ -108,6 +115,8 @@ class StunServerConfig:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is below 1")
         if not 0 <= self.receive_buffer < 2**31:
             raise ValueError(f"receive_buffer: {self.receive_buffer!r} is not a number of bytes that systems know")
+        if not 0 < self.vouched_rate < math.inf:
+            raise ValueError(f"vouched_rate: {self.vouched_rate!r} is not a number of requests a second above 0")
         if self.rate is not None and not 0 < self.rate < math.inf:
             raise ValueError(f"rate: {self.rate!r} is not a number of requests a second above 0; None is for no limit")
         if self.software is not None and len(self.software) > _MAX_SOFTWARE:
@@ -126,6 +135,7 @@ class StunServerConfig:
 _DURATIONS = ("message_timeout", "idle_timeout", "pending_timeout", "remember", "drain_grace")
 _BOUNDS = (
     "burst",
+    "vouched_burst",
     "max_connections",
     "max_connections_per_prefix",
     "max_unsent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from sansice._timers import Timers
@@ -9,7 +10,7 @@ from sansice.machine import SocketId
 from sansice.stun._framing import StreamFramer
 from sansice.stun._paths import Path
 
-from ._rate_limit import prefix_of
+from ._rate_limit import Allowance, prefix_of
 
 
 class Connection:
@@ -23,14 +24,18 @@ class Connection:
         ended: nothing more is read; it closes as soon as nothing is owed.
         spoken: a whole message has come.
         paused: the client does not read its answers, so its requests are not read either.
+        vouched: the parent knows the client: no prefix's share and no idle time is asked about.
+        allowance: of requests, once it is vouched for.
     """
 
-    __slots__ = ("ended", "framer", "listener", "owed", "path", "paused", "spoken")
+    __slots__ = ("allowance", "ended", "framer", "listener", "owed", "path", "paused", "spoken", "vouched")
 
-    def __init__(self, path: Path, listener: SocketId) -> None:
+    def __init__(self, path: Path, listener: SocketId, *, channel_data: bool) -> None:
         self.path = path
         self.listener = listener
-        self.framer = StreamFramer()
+        self.framer = StreamFramer(channel_data=channel_data)
+        self.vouched = False
+        self.allowance = Allowance()
         self.owed = 0
         self.ended = False
         self.spoken = False
@@ -44,15 +49,28 @@ class Connections:
         limit: streams at once.
         prefix_limit: streams at once from one source prefix.
         message_timeout, idle_timeout: seconds, as in `StunServerConfig`.
+        channel_data: ChannelData may come between messages (RFC 8656 12.5).
     """
 
-    __slots__ = ("_idle_timeout", "_limit", "_message_timeout", "_open", "_per_prefix", "_prefix_limit", "_timers")
+    __slots__ = (
+        "_channel_data",
+        "_idle_timeout",
+        "_limit",
+        "_message_timeout",
+        "_open",
+        "_per_prefix",
+        "_prefix_limit",
+        "_timers",
+    )
 
-    def __init__(self, limit: int, prefix_limit: int, message_timeout: float, idle_timeout: float) -> None:
+    def __init__(
+        self, limit: int, prefix_limit: int, message_timeout: float, idle_timeout: float, *, channel_data: bool = False
+    ) -> None:
         self._limit = limit
         self._prefix_limit = prefix_limit
         self._message_timeout = message_timeout
         self._idle_timeout = idle_timeout
+        self._channel_data = channel_data
         self._open: dict[SocketId, Connection] = {}
         self._per_prefix: Counter[bytes] = Counter()
         self._timers: Timers[SocketId] = Timers()
@@ -76,11 +94,11 @@ class Connections:
                 del self._per_prefix[prefix]
             return None
         self._per_prefix[prefix] += 1
-        connection = self._open[path.socket] = Connection(path, listener)
+        connection = self._open[path.socket] = Connection(path, listener, channel_data=self._channel_data)
         self._timers.set(path.socket, now + self._message_timeout)
         return connection
 
-    def remove(self, socket: SocketId) -> None:
+    def remove(self, socket: SocketId) -> Connection:
         """Forget a stream that is closed."""
         connection = self._open.pop(socket)
         self._timers.cancel(socket)
@@ -88,6 +106,7 @@ class Connections:
         self._per_prefix[prefix] -= 1
         if not self._per_prefix[prefix]:
             del self._per_prefix[prefix]
+        return connection
 
     def read(self, connection: Connection, data: bytes, now: float) -> list[bytes]:
         """The messages that ``data`` completes; moves the stream's deadline.
@@ -101,8 +120,18 @@ class Connections:
         if frames:
             connection.spoken = True
         if frames or (connection.spoken and not was_under_way):
-            self._timers.set(connection.path.socket, now + (self._message_timeout if framer.pending else self._idle_timeout))
+            self._arm(connection, now)
         return frames
+
+    def vouch(self, connection: Connection, vouched: bool, now: float) -> None:
+        """Let a stream be idle for as long as it likes, or not any more."""
+        connection.vouched = vouched
+        if not connection.framer.pending and not connection.ended:
+            self._arm(connection, now)
+
+    def _arm(self, connection: Connection, now: float) -> None:
+        idle = math.inf if connection.vouched else self._idle_timeout
+        self._timers.set(connection.path.socket, now + (self._message_timeout if connection.framer.pending else idle))
 
     def end(self, connection: Connection) -> None:
         """Read no more of a stream that is still owed something: its deadline goes, what is owed has its own."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import NewType
+from typing import NamedTuple, NewType
 
 import attrs
 
 from sansice._enums import IdentityEnum
 from sansice.machine import Address, Event, SocketError, Transport
+from sansice.stun._paths import Path
 
 from ._config import Listener
 
@@ -91,6 +92,38 @@ class ServerReady(Event):
 @attrs.frozen
 class ServerDrained(Event):
     """All that `StunServer.drain` waited for is done. The server is closed."""
+
+
+class _FrameReceived(NamedTuple):
+    path: Path
+    data: bytes
+
+
+class FrameReceived(_FrameReceived, Event):
+    """ChannelData has come on a stream, between the messages before and after it (RFC 8656 12.5).
+
+    Only a server that was made with ``channel_data`` tells it: to its parent. A NamedTuple, as one is made for each.
+
+    Attributes:
+        path: the stream.
+        data: the frame with its header, without padding.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"FrameReceived(path={self.path}, data={self.data.hex()})"
+
+
+@attrs.frozen
+class StreamClosed(Event):
+    """A client's stream is gone. Only a server that was made with ``channel_data`` tells it: to its parent.
+
+    Attributes:
+        path: the stream, whose id is never used again.
+    """
+
+    path: Path
 
 
 @attrs.frozen

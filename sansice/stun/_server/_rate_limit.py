@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from array import array
 from hashlib import blake2b
 
@@ -89,6 +90,23 @@ class PrefixLimiter:
             cache.clear()
         slots = cache[host] = ((digest[0] << 8 | digest[1]) & _MASK, (digest[2] << 8 | digest[3]) & _MASK)
         return slots
+
+
+class Allowance:
+    """One bucket of its own, for a client that is known: the same arithmetic, and one number."""
+
+    __slots__ = ("_full_at",)
+
+    def __init__(self) -> None:
+        self._full_at = -math.inf
+
+    def take(self, rate: float, burst: int, now: float) -> bool:
+        """Take a token of ``rate`` a second, ``burst`` at once; ``False``, and nothing is taken, where there is none."""
+        full_at = max(self._full_at, now) + 1.0 / rate
+        if full_at - now > (burst + 0.01) / rate:
+            return False
+        self._full_at = full_at
+        return True
 
 
 def prefix_of(host: str) -> bytes:

@@ -13,6 +13,7 @@ from sansice.stun._paths import Path
 
 from ._behavior import Corner
 from ._events import RequestId
+from ._listening import Listening
 
 TransactionKey: TypeAlias = tuple[SocketId, Address, TransactionId]
 
@@ -22,6 +23,7 @@ class Exchange(NamedTuple):
 
     Attributes:
         path: where the request came from, and the answer goes.
+        listening: the listener; it may be closed by now.
         local: where it arrived.
         corner: the alternates of that address, where RFC 5780 is on and there are any.
         request: the message.
@@ -30,6 +32,7 @@ class Exchange(NamedTuple):
     """
 
     path: Path
+    listening: Listening
     local: Address
     corner: Corner | None
     request: Message

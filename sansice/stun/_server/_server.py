@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 from sansice.machine import (
     Address,
@@ -17,33 +17,27 @@ from sansice.machine import (
     Ids,
     LocalProtocolError,
     Machine,
-    OpenSocket,
     SendDatagram,
     SendStream,
     SetReading,
     SocketError,
     SocketId,
-    SocketOptions,
-    TlsOptions,
     Transport,
 )
-from sansice.stun._attributes import ERROR_CODE, SOFTWARE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
+from sansice.stun._attributes import ERROR_CODE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
 from sansice.stun._authentication._server import (
     Authenticated,
     Awaiting,
     Rejected,
-    ServerAuthentication,
-    ShortTermServerAuthentication,
 )
 from sansice.stun._authentication._user_keys import PENDING, Found, Pending
-from sansice.stun._encoding import encode
 from sansice.stun._header import MessageClass, Method
 from sansice.stun._message import Message, decode_untrusted
 from sansice.stun._paths import IndicationReceived, Path, RequestReceived
 from sansice.stun._values import ErrorCode
 
-from ._answers import Attributes, behavior_answer_untrusted, redirection, understood
-from ._behavior import Corner, check_behavior_listeners, corners
+from ._answers import Attributes, behavior_answer_untrusted, encode_answer, redirection, understood
+from ._behavior import corners
 from ._binding_answer import PLAIN_ANSWER_IPV4, PLAIN_ANSWER_IPV6, PLAIN_REQUEST, PLAIN_REQUEST_LENGTH, PlainAnswers
 from ._classic import answer_classic_untrusted, refuse_classic_untrusted
 from ._config import DEFAULT_SERVER_CONFIG, Listener, StunServerConfig
@@ -51,6 +45,7 @@ from ._connections import Connection, Connections
 from ._events import (
     SERVER_TRANSITIONS,
     CredentialRequested,
+    FrameReceived,
     ListenerFailed,
     ListenerOpened,
     RequestId,
@@ -58,6 +53,16 @@ from ._events import (
     ServerInput,
     ServerReady,
     ServerState,
+    StreamClosed,
+)
+from ._listening import (
+    Authentication,
+    Authentications,
+    Listening,
+    authentication_at,
+    check_authentication,
+    check_listeners,
+    opening,
 )
 from ._rate_limit import PrefixLimiter
 from ._requests import AnswerMemory, Exchange, PendingRequests
@@ -66,26 +71,14 @@ from ._stats import StunServerStats
 AMPLIFICATION: Final = 1.6
 """How much larger than an unauthenticated request its answer may be, without counting as several requests."""
 
-Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication
-
 # Looked up once: on Python 3.11 each look-up in an Enum runs through its metaclass, as slow as a call.
 _RUNNING = ServerState.RUNNING
 _DTLS = Transport.DTLS
 _BINDING = Method.BINDING
+_CHANNEL_DATA = 0x40  # RFC 8656 12: what a framer lets through begins with 00 for STUN, with 01 for ChannelData
 _REQUEST, _INDICATION, _SUCCESS, _ERROR = MessageClass
 _RATE_LIMITED = DropReason.RATE_LIMITED
 _make = tuple.__new__
-
-
-class _Listening:
-    """A socket that `StunServer.start` asked for."""
-
-    __slots__ = ("corner", "listener", "local")
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.local: Address | None = None  # until it is open
-        self.corner: Corner | None = None
 
 
 class StunServer(Machine):
@@ -104,9 +97,11 @@ class StunServer(Machine):
     Args:
         config: policy and bounds.
         authentication: the long-term or short-term mechanism; ``None`` asks nobody for credentials, as RFC 8489 12 wants
-            it of a public server.
+            it of a public server. A mapping has one for each listener, so that realms may differ.
         methods: methods beside Binding that the application answers: their requests become `RequestReceived`, their
             indications `IndicationReceived`.
+        channel_data: streams carry ChannelData between messages (RFC 8656 12.5): for a parent machine that is a TURN server.
+            It is told `FrameReceived`, and `StreamClosed`.
         ids: the counter of a parent machine.
         entropy: gives the key that spreads prefixes over the rate limiter's table.
 
@@ -120,6 +115,7 @@ class StunServer(Machine):
 
     __slots__ = (
         "_authentication",
+        "_channel_data",
         "_config",
         "_connections",
         "_drain_at",
@@ -140,8 +136,9 @@ class StunServer(Machine):
         self,
         *,
         config: StunServerConfig = DEFAULT_SERVER_CONFIG,
-        authentication: Authentication | None = None,
+        authentication: Authentication | Authentications | None = None,
         methods: Iterable[Method] = (),
+        channel_data: bool = False,
         ids: Ids | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
@@ -149,15 +146,21 @@ class StunServer(Machine):
         self._methods = tuple(methods)
         if _BINDING in self._methods:
             raise LocalProtocolError("methods: the server answers Binding itself")
+        check_authentication(config, authentication)
         self._config = config
-        self._authentication = self._checked(authentication)
+        self._authentication = authentication
+        self._channel_data = channel_data
         self.stats: StunServerStats = StunServerStats()
         self._state = ServerState.NEW
         self._ids = ids if ids is not None else Ids()
-        self._listening: dict[SocketId, _Listening] = {}
+        self._listening: dict[SocketId, Listening] = {}
         self._ready = False
         self._connections = Connections(
-            config.max_connections, config.max_connections_per_prefix, config.message_timeout, config.idle_timeout
+            config.max_connections,
+            config.max_connections_per_prefix,
+            config.message_timeout,
+            config.idle_timeout,
+            channel_data=channel_data,
         )
         self._pending = PendingRequests(config.max_pending, config.pending_timeout)
         self._memory = AnswerMemory(config.max_remembered, config.remember)
@@ -182,28 +185,19 @@ class StunServer(Machine):
         """Open the listeners. Each answers with `ListenerOpened` or `ListenerFailed`, then comes one `ServerReady`.
 
         Raises:
-            LocalProtocolError: started before, or closed; no listener; the same one twice; with ``behavior``, UDP
-                listeners that are not two addresses with the same two ports (RFC 5780 6).
+            LocalProtocolError: started before, or closed; no listener; the same one twice; one that ``authentication``
+                says nothing about; with ``behavior``, UDP listeners that are not two addresses with the same two ports
+                (RFC 5780 6).
         """
         state = self._after(ServerInput.START)
         listed = tuple(listeners)
-        if not listed:
-            raise LocalProtocolError("start() needs at least one listener")
-        fixed = [(one.transport, one.address) for one in listed if one.address.port]
-        if len(set(fixed)) < len(fixed):
-            twice = next(one for one in listed if fixed.count((one.transport, one.address)) > 1)
-            raise LocalProtocolError(f"start(): the same transport and address twice: {twice}")
-        if self._config.behavior:
-            check_behavior_listeners(listed)
+        check_listeners(listed, self._config)
+        listening = [Listening(one, authentication_at(one, self._authentication)) for one in listed]
         self._state = state
-        for listener in listed:
+        for one in listening:
             socket = self._ids.socket()
-            self._listening[socket] = _Listening(listener)
-            transport = listener.transport
-            tls = TlsOptions(alpn=self._config.alpn, context=listener.tls) if transport.is_secure else None
-            buffer = 0 if transport.is_stream else self._config.receive_buffer
-            options = SocketOptions(tls=tls, reuse_port=listener.reuse_port, receive_buffer=buffer)
-            self._outputs.append(OpenSocket(socket, transport, listener.address, options=options))
+            self._listening[socket] = one
+            self._outputs.append(opening(socket, one.listener, self._config))
 
     def drain(self, *, now: float) -> None:
         """Take nothing new, answer what is owed, then close; `ServerDrained` tells when.
@@ -251,12 +245,25 @@ class StunServer(Machine):
         return True
 
     def respond(
-        self, received: RequestReceived, attributes: Attributes = (), *, error: ErrorCode | None = None, now: float
+        self,
+        received: RequestReceived,
+        attributes: Attributes = (),
+        *,
+        error: ErrorCode | None = None,
+        remember: bool = True,
+        now: float,
     ) -> bool:
         """Answer a `RequestReceived`, with ``error`` or else with success, protected as the request was.
 
-        ERROR-CODE and SOFTWARE are added. The answer is remembered for the client's retransmissions. It is dropped where
-        the client's stream is gone: a server never opens one (RFC 8489 6.2.2).
+        ERROR-CODE and SOFTWARE are added. The answer is dropped where the client's stream is gone: a server never opens one
+        (RFC 8489 6.2.2).
+
+        Args:
+            received: as told.
+            attributes: of the answer.
+            error: the value of ERROR-CODE.
+            remember: repeat this answer when the request comes again. Not needed where serving it twice comes to the same.
+            now: seconds.
 
         Returns:
             Whether the request was still waiting.
@@ -269,22 +276,64 @@ class StunServer(Machine):
         if id is None or exchange is None:
             return False
         listed = tuple(attributes) if error is None else ((ERROR_CODE, error), *attributes)
-        answer = self._encode(exchange, _SUCCESS if error is None else _ERROR, listed)
+        answer = encode_answer(self._config, exchange, _SUCCESS if error is None else _ERROR, listed)
         self._pending.remove(id)
         self._count_answer(0 if error is None else error.code)
         self._send_answer(exchange, answer, now)
-        if not exchange.path.reliable:
+        if remember and not exchange.path.reliable:
             self._memory.put(exchange.transaction, answer, now)
         self._settle(exchange, now)
         return True
 
-    def replace_authentication(self, authentication: Authentication | None, *, now: float) -> None:
+    def replace_authentication(self, authentication: Authentication | Authentications | None, *, now: float) -> None:
         """Use other credentials from now on, for requests that wait for their keys as well.
 
         Raises:
-            LocalProtocolError: none, though the server redirects.
+            LocalProtocolError: none, though the server redirects; or a mapping that says nothing about a listener.
         """
-        self._authentication = self._checked(authentication)
+        check_authentication(self._config, authentication)
+        every = [authentication_at(one.listener, authentication) for one in self._listening.values()]
+        self._authentication = authentication
+        for one, own in zip(self._listening.values(), every, strict=True):
+            one.authentication = own
+
+    # ------------------------------------------------------------- what a parent machine knows better
+
+    def handle_vouched_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
+        """`handle_datagrams` for clients that the parent knows, and bounds itself: their prefix's share is not touched."""
+        one = self._listening.get(socket)
+        if one is None or one.local is None or self._state is not _RUNNING:
+            self.stats.drop(DropReason.UNKNOWN_SOCKET if one is None else DropReason.CLOSED, len(batch))
+            return
+        for source, data in batch:
+            self._handle_datagram(one, socket, source, data, now)
+
+    def vouch_for_stream(self, socket: SocketId, vouched: bool, *, now: float) -> None:
+        """Exempt a stream from the idle timeout and from its prefix's share of ``rate``, or not any more.
+
+        Its requests have ``vouched_rate`` then. A stream that is gone is a no-op.
+        """
+        connection = self._connections.get(socket)
+        if connection is not None:
+            self._connections.vouch(connection, vouched, now)
+
+    def close_stream(self, socket: SocketId, *, now: float) -> None:
+        """Close a stream after the answers that are owed on it; one that is gone is a no-op."""
+        connection = self._connections.get(socket)
+        if connection is not None and not connection.ended:
+            self._end(connection)
+
+    def release_stream(self, socket: SocketId, *, now: float) -> bytes | None:
+        """Give a stream up without closing it: from now on it is the parent's (RFC 6062 5.4).
+
+        Returns:
+            What has been read of it and was no whole message yet; ``None`` where it is gone, or ends.
+        """
+        connection = self._connections.get(socket)
+        if connection is None or connection.ended:
+            return None
+        self._remove_stream(socket)
+        return connection.framer.unread
 
     # ------------------------------------------------------------- sockets
 
@@ -337,7 +386,8 @@ class StunServer(Machine):
             return
         config = self._config
         limiter = self._limiter
-        is_plain = self._authentication is None and not (config.behavior or config.require_fingerprint or config.software)
+        is_special = config.behavior or config.require_fingerprint or config.software
+        is_plain = not (is_special or self._authenticates(one, _BINDING))
         append, answer = self._outputs.append, self._plain.answer
         answered = 0
         for source, data in batch:
@@ -351,27 +401,27 @@ class StunServer(Machine):
         stats.requests += answered
         stats.responses += answered
 
-    def _handle_datagram(self, one: _Listening, socket: SocketId, source: Address, data: bytes, now: float) -> None:
+    def _handle_datagram(self, one: Listening, socket: SocketId, source: Address, data: bytes, now: float) -> None:
         path = Path(socket, source, one.listener.transport)
         try:
             message = decode_untrusted(data, require_fingerprint=self._config.require_fingerprint)
         except DecodeError as error:
             if error.reason is DropReason.BAD_COOKIE:
-                self._handle_classic(path, one.corner, data, now)
+                self._handle_classic(path, one, data, now)
             else:
                 self.stats.drop(error.reason)
         else:
             self._handle_message(path, one, message, now)
 
-    def _handle_classic(self, path: Path, corner: Corner | None, data: bytes, now: float) -> None:
+    def _handle_classic(self, path: Path, one: Listening, data: bytes, now: float) -> None:
         """What has no cookie may be of RFC 3489 (RFC 5389 12.2)."""
         try:
             if path.transport is _DTLS:
                 answer = refuse_classic_untrusted(data)
-            elif not self._config.classic or self._authentication is not None:
+            elif not self._config.classic or self._authenticates(one, _BINDING):
                 raise DecodeError(DropReason.BAD_COOKIE)
             else:
-                answer = answer_classic_untrusted(path.remote, data, corner)
+                answer = answer_classic_untrusted(path.remote, data, one.corner)
         except DecodeError as error:
             self.stats.drop(error.reason)
             return
@@ -406,7 +456,10 @@ class StunServer(Machine):
             self._end(connection)
             return
         for frame in self._connections.read(connection, data, now):
-            self._handle_frame(connection, frame, now)
+            if frame[0] >= _CHANNEL_DATA:
+                self._outputs.append(FrameReceived(connection.path, frame))
+            else:
+                self._handle_frame(connection, frame, now)
         error = connection.framer.error
         if error is not None:
             self.stats.drop(error)
@@ -428,7 +481,7 @@ class StunServer(Machine):
         if one is None:
             self.stats.drop(DropReason.CLOSED)  # the listener has died, and with it its address
             return
-        if self._limiter is not None and not self._limiter.take(path.remote.host, now):
+        if not self._admits(connection, now):
             self.stats.drop(_RATE_LIMITED)
             return
         try:
@@ -437,6 +490,11 @@ class StunServer(Machine):
             self.stats.drop(error.reason)
         else:
             self._handle_message(path, one, message, now)
+
+    def _admits(self, connection: Connection, now: float) -> bool:
+        if connection.vouched:
+            return connection.allowance.take(self._config.vouched_rate, self._config.vouched_burst, now)
+        return self._limiter is None or self._limiter.take(connection.path.remote.host, now)
 
     def _end(self, connection: Connection) -> None:
         """Close a stream, after the answers that are owed on it (RFC 8489 6.2.2)."""
@@ -449,31 +507,37 @@ class StunServer(Machine):
             self._outputs.append(CloseSocket(socket, CloseMode.FLUSH))
 
     def _forget_stream(self, socket: SocketId) -> None:
-        self._connections.remove(socket)
+        path = self._remove_stream(socket).path
+        if self._channel_data:
+            self._outputs.append(StreamClosed(path))
+
+    def _remove_stream(self, socket: SocketId) -> Connection:
         self._pending.discard_stream(socket)
+        connection = self._connections.remove(socket)
         self.stats.connections = len(self._connections)
+        return connection
 
     # ------------------------------------------------------------- messages
 
-    def _handle_message(self, path: Path, one: _Listening, message: Message, now: float) -> None:
+    def _handle_message(self, path: Path, one: Listening, message: Message, now: float) -> None:
         if message.message_class is _REQUEST:
             if message.method is not _BINDING and message.method not in self._methods:
                 self.stats.drop(DropReason.UNKNOWN_METHOD)
                 return
-            exchange = Exchange(path, one.local or one.listener.address, one.corner, message)
+            exchange = Exchange(path, one, one.local or one.listener.address, one.corner, message)
             if self._pending.find(exchange.transaction) is not None:
                 self.stats.retransmissions += 1
                 return
             self.stats.requests += 1
             self._authenticate(exchange, now)
         elif message.message_class is _INDICATION:
-            self._handle_indication(path, one.corner, message, now)
+            self._handle_indication(path, one, message, now)
         else:
             self.stats.drop(DropReason.UNKNOWN_TRANSACTION)  # this end asks nothing
 
-    def _handle_indication(self, path: Path, corner: Corner | None, message: Message, now: float) -> None:
+    def _handle_indication(self, path: Path, one: Listening, message: Message, now: float) -> None:
         """An indication is never answered (RFC 8489 6.3.2)."""
-        authentication = self._authentication
+        authentication = one.authentication
         if message.method is not _BINDING and message.method not in self._methods:
             self.stats.drop(DropReason.UNKNOWN_METHOD)
             return
@@ -483,7 +547,7 @@ class StunServer(Machine):
                 # One that would have to wait for its keys is lost as well: it may be lost on the way at any time.
                 self.stats.drop(DropReason.BAD_USERNAME if isinstance(result, Awaiting) else result.drop)
                 return
-        if message.unknown_required(understood(self._config, path.transport, corner)):
+        if message.unknown_required(understood(self._config, path.transport, one.corner)):
             self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
             return
         self.stats.indications += 1
@@ -492,8 +556,8 @@ class StunServer(Machine):
 
     def _authenticate(self, exchange: Exchange, now: float, found: Found | Pending = PENDING) -> None:
         """Authentication comes before everything else that a request may have wrong (RFC 8489 6.3)."""
-        authentication = self._authentication
-        if authentication is None:
+        authentication = exchange.listening.authentication
+        if authentication is None or not self._authenticates(exchange.listening, exchange.request.method):
             self._serve(exchange, now)
             return
         unix = now + self._unix_offset
@@ -567,26 +631,14 @@ class StunServer(Machine):
                 self._refuse(exchange, 400, "Bad Request", now)
                 return
         self._count_answer(0)
-        self._send_answer(exchange, self._encode(exchange, _SUCCESS, attributes), now, path)
+        self._send_answer(exchange, encode_answer(self._config, exchange, _SUCCESS, attributes), now, path)
 
     def _refuse(self, exchange: Exchange, code: int, reason: str, now: float, attributes: Attributes = ()) -> None:
         # Words are for people, and a spoofed source pays for none.
         words = reason if exchange.key is not None or exchange.path.reliable else ""
+        answer = encode_answer(self._config, exchange, _ERROR, ((ERROR_CODE, ErrorCode(code, words)), *attributes))
         self._count_answer(code)
-        self._send_answer(exchange, self._encode(exchange, _ERROR, ((ERROR_CODE, ErrorCode(code, words)), *attributes)), now)
-
-    def _encode(self, exchange: Exchange, message_class: MessageClass, attributes: Attributes) -> bytes:
-        software = self._config.software
-        request = exchange.request
-        return encode(
-            request.method,
-            message_class,
-            request.transaction_id,
-            attributes if software is None else (*attributes, (SOFTWARE, software)),
-            key=exchange.key,
-            algorithm=exchange.algorithm,
-            fingerprint=request.has_fingerprint,
-        )
+        self._send_answer(exchange, answer, now)
 
     def _count_answer(self, code: int) -> None:
         if code:
@@ -617,10 +669,10 @@ class StunServer(Machine):
             raise LocalProtocolError(f"{step.value}: the server is {self._state.value!r}")
         return state
 
-    def _checked(self, authentication: Authentication | None) -> Authentication | None:
-        if authentication is None and self._config.alternates:
-            raise LocalProtocolError("alternates: only authenticated requests are redirected (RFC 8489 14.8)")
-        return authentication
+    def _authenticates(self, one: Listening, method: Method) -> bool:
+        """Whether requests of a method need credentials at a listener."""
+        is_open = method is _BINDING and not self._config.authenticate_binding
+        return not is_open and one.authentication is not None
 
     def _listeners_changed(self) -> None:
         opened = {socket: (one.listener.transport, one.local) for socket, one in self._listening.items() if one.local is not None}
