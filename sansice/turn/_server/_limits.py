@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -141,6 +142,16 @@ class TokenBucket:
         self._taken = taken + size
         return True
 
+    def charge(self, size: int, now: float) -> float:
+        """Take ``size`` tokens whether they are there or not; seconds until those that were not have come."""
+        taken = self._taken
+        refilled = (now - self._since) * self._rate
+        if refilled >= taken:
+            self._since = now
+            taken = refilled = 0
+        self._taken = taken + size
+        return max(0.0, (taken + size - refilled - self._burst) / self._rate)
+
     def put_back(self, size: int) -> None:
         """Undo a `take` of just now."""
         self._taken -= size
@@ -151,7 +162,7 @@ class TokenBucket:
 
     def change(self, rate: float, burst: int, now: float) -> None:
         """Another rate from now on. What is missing in the bucket is still missing, as far as that is less than all of it."""
-        missing = max(0, self._taken - int((now - self._since) * self._rate))
+        missing = 0 if self.is_full(now) else self._taken - int((now - self._since) * self._rate)
         self._rate = rate
         self._burst = burst
         self._since = now
@@ -192,6 +203,17 @@ class User:
             return False
         return True
 
+    def relay_stream(self, size: int, now: float) -> float:
+        """Take the bandwidth of what was read from a stream, of which nothing may be dropped.
+
+        Returns:
+            Seconds for which nothing more is to be read there: 0 while the user and all of them together are within bounds.
+            These are exceeded by one read of each stream at most, and made up for before the next.
+        """
+        own, all_users = self._bucket, self._quotas.bucket
+        wait = 0.0 if own is None else own.charge(size, now)
+        return wait if all_users is None else max(wait, all_users.charge(size, now))
+
     def __repr__(self) -> str:
         return f"User({self.account!r})"
 
@@ -225,7 +247,7 @@ class Quotas:
         self._counts = [0] * len(_PLACES)
         self._users: dict[str, User] = {}
         self._leaving: dict[str, User] = {}  # without anything but an empty bucket, by the time they became so
-        self.bucket = None
+        self.bucket = _changed(None, limits.bytes_per_second, limits.burst, -math.inf)
 
     def __len__(self) -> int:
         """Accounts that are remembered."""
