@@ -533,3 +533,11 @@ def test_software_that_makes_answers_large_uses_the_senders_share_up_faster():
     # 20 + 12 + 4 + 124 bytes are five times 32, what a plain answer may have: each answer counts as five requests.
     serving = Serving(policy={"rate": 1.0, "burst": 10, "software": "x" * 124})
     assert [bool(serving.ask(binding())) for _ in range(4)] == [True, True, False, False]
+
+
+def test_what_a_listener_says_of_its_socket_is_asked_for():
+    server = StunServer()
+    listener = Listener(Transport.TCP, Address("192.0.2.1", 3478), reuse_port=True, trusted_proxies=("10.0.0.0/8",))
+    server.start([listener], now=0.0)
+    [opening] = server.take_outputs()
+    assert (opening.options.reuse_port, opening.options.trusted_proxies) == (True, ("10.0.0.0/8",))

@@ -53,3 +53,12 @@ def test_the_wildcard_is_refused(host):
 
 def test_a_listener_reads_as_on_the_command_line():
     assert str(Listener(Transport.TLS, SIX)) == "tls:[2001:db8::1]:3478"
+
+
+def test_a_listener_for_streams_names_the_proxies_it_trusts():
+    place = Address("192.0.2.1", 3478)
+    assert Listener(Transport.TCP, place, trusted_proxies=["10.0.0.0/8"]).trusted_proxies == ("10.0.0.0/8",)
+    with pytest.raises(ValueError, match="only over TCP and TLS"):
+        Listener(Transport.UDP, place, trusted_proxies=("10.0.0.0/8",))
+    with pytest.raises(ValueError, match="trusted_proxies: 10.0.0.1/8 has host bits set"):
+        Listener(Transport.TLS, place, trusted_proxies=("10.0.0.1/8",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 
 import attrs
@@ -25,15 +26,27 @@ class Listener:
         address: a literal address of this machine; port 0 lets the system choose. Never the wildcard.
         tls: the name under which the driver knows the certificate ("" is its default).
         reuse_port: share the port with other processes (SO_REUSEPORT), so that each has a core of its own.
+        trusted_proxies: networks, as text, whose connections begin with a header of the PROXY protocol, which says whose they
+            are. Only for streams.
 
     Raises:
-        ValueError: the wildcard address.
+        ValueError: the wildcard address; proxies that are no networks, or of datagrams.
     """
 
     transport: Transport
     address: Address = attrs.field(validator=_listener_address)
     tls: str = ""
     reuse_port: bool = False
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        if self.trusted_proxies and not self.transport.is_stream:
+            raise ValueError(f"{self}: only over TCP and TLS do proxies say whose a connection is")
+        for text in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxies: {error}") from None
 
     def __str__(self) -> str:
         return f"{self.transport.value}:{self.address}"

@@ -63,7 +63,9 @@ def opening(socket: SocketId, listener: Listener, config: StunServerConfig) -> O
     transport = listener.transport
     tls = TlsOptions(alpn=config.alpn, context=listener.tls) if transport.is_secure else None
     buffer = 0 if transport.is_stream else config.receive_buffer
-    options = SocketOptions(tls=tls, reuse_port=listener.reuse_port, receive_buffer=buffer)
+    options = SocketOptions(
+        tls=tls, reuse_port=listener.reuse_port, receive_buffer=buffer, trusted_proxies=listener.trusted_proxies
+    )
     return OpenSocket(socket, transport, listener.address, options=options)
 
 
