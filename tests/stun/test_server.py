@@ -34,6 +34,7 @@ from sansice.machine import (
     SocketId,
     SocketOptions,
     TlsOptions,
+    Transport,
 )
 from sansice.stun import (
     AMPLIFICATION,

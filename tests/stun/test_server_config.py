@@ -60,5 +60,5 @@ def test_a_listener_for_streams_names_the_proxies_it_trusts():
     assert Listener(Transport.TCP, place, trusted_proxies=["10.0.0.0/8"]).trusted_proxies == ("10.0.0.0/8",)
     with pytest.raises(ValueError, match="only over TCP and TLS"):
         Listener(Transport.UDP, place, trusted_proxies=("10.0.0.0/8",))
-    with pytest.raises(ValueError, match="trusted_proxies: 10.0.0.1/8 has host bits set"):
+    with pytest.raises(ValueError, match=r"trusted_proxies: 10\.0\.0\.1/8 has host bits set"):
         Listener(Transport.TLS, place, trusted_proxies=("10.0.0.1/8",))
