@@ -118,6 +118,13 @@ class Driver:
         self._last = now
         return now
 
+    @property
+    def lingers(self) -> bool:
+        """Whether the machine, which has been closed, is still at something worth a moment: a server that is told to free what
+        it holds for us may not have heard it yet. A machine says so by an attribute of this name; most have none.
+        """
+        return getattr(self.machine, "lingers", False)
+
     def flush(self) -> None:
         """Perform everything the machine wants, then arm its deadline.
 

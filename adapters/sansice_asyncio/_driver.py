@@ -63,11 +63,12 @@ class EventQueue(EventQueueBase):
 class AsyncioDriver:
     """Runs one machine: ``async with AsyncioDriver(machine, deliver) as driver``.
 
-    All sockets are read by one reader of the loop, and one timer fires; there is no task. Leaving the block calls
-    the machine's ``close(now=...)`` where it has one, sends what that wants sent, and releases everything;
-    nothing runs afterwards. An exception of the body comes out as it is; a failure of the machine cancels the body,
-    and comes out of the block in an `ExceptionGroup`. Applications call `call`; the other methods are the
-    `sansice.driver.Runtime` that the machine sees.
+    All sockets are read by one reader of the loop, and one timer fires; there is no task. Leaving the block calls the
+    machine's ``close(now=...)`` where it has one, sends what that wants sent, gives streams a second at most to write
+    what is queued, and the machine while it `Driver.lingers`, and releases everything; nothing runs afterwards. An
+    exception of the body comes out as it is; a failure of the machine cancels the body, and comes out of the block in
+    an `ExceptionGroup`. Applications call `call`; the other methods are the `sansice.driver.Runtime` that the machine
+    sees.
 
     Args:
         machine: any machine.
@@ -168,8 +169,8 @@ class AsyncioDriver:
                 self.driver.call(close)
 
     async def _linger(self) -> asyncio.CancelledError | None:
-        """Wait for streams to be written, whoever cancels; a cancellation is told afterwards."""
-        if not self._sockets.unsent:
+        """Wait for streams to be written, and for the machine, whoever cancels; a cancellation is told afterwards."""
+        if not self._is_busy():
             return None
         self._drained = drained = self._loop.create_future()
         at_most = self._loop.call_later(LINGER, self._end_linger)
@@ -181,6 +182,9 @@ class AsyncioDriver:
                 cancelled = error
         at_most.cancel()
         return cancelled
+
+    def _is_busy(self) -> bool:
+        return self._sockets.unsent > 0 or self.driver.lingers
 
     def _end_linger(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -226,7 +230,7 @@ class AsyncioDriver:
             self._group.create_task(_fail(error))
             return
         self._wake_by(min(self._armed, self._sockets.deadline()))
-        if self._drained is not None and not self._sockets.unsent:
+        if self._drained is not None and not self._is_busy():
             self._end_linger()
 
     # ------------------------------------------------------------- what the machine asks for

@@ -74,11 +74,12 @@ class EventQueue(EventQueueBase):
 class BlockingDriver:
     """Runs one machine: ``with BlockingDriver(machine, deliver) as driver``.
 
-    The block owns one thread, in which all sockets are read and the timer fires. Leaving it calls the
-    machine's ``close(now=...)`` where it has one, sends what that wants sent, and releases everything; the
-    thread has ended then. An exception of the body comes out as it is. A failure of the machine in the
-    thread ends everything that waits, refuses further commands, and comes out of the block in an `ExceptionGroup`.
-    Applications call `call`; the other methods are the `sansice.driver.Runtime` that the machine sees.
+    The block owns one thread, in which all sockets are read and the timer fires. Leaving it calls the machine's
+    ``close(now=...)`` where it has one, sends what that wants sent, gives streams a second at most to write what is
+    queued, and the machine while it `Driver.lingers`, and releases everything; the thread has ended then. An
+    exception of the body comes out as it is. A failure of the machine in the thread ends everything that waits,
+    refuses further commands, and comes out of the block in an `ExceptionGroup`. Applications call `call`; the other
+    methods are the `sansice.driver.Runtime` that the machine sees.
 
     The thread does not survive a fork: open drivers in the child, or start processes by "spawn". An interrupt
     (`KeyboardInterrupt`) ends a wait and leaves the machine as it is; one that hits the main thread inside `call` may
@@ -215,7 +216,9 @@ class BlockingDriver:
     def _is_done(self) -> bool:
         if self._failure is not None:
             return True
-        return self._stop_by < math.inf and (not self._sockets.unsent or self._stop_by <= self.driver.now())
+        if self._stop_by == math.inf:
+            return False
+        return not (self._sockets.unsent or self.driver.lingers) or self._stop_by <= self.driver.now()
 
     def _serve(self, ready: list[tuple[int, int]], fired: float) -> None:
         for fd, _ in ready:

@@ -76,11 +76,11 @@ class EventQueue(EventQueueBase):
 class TrioDriver:
     """Runs one machine: ``async with TrioDriver(machine, deliver) as driver``.
 
-    The block owns one task, in which all sockets are read and the timer fires. Leaving it calls the
-    machine's ``close(now=...)`` where it has one, sends what that wants sent, gives streams a second at
-    most to write what is queued, and releases everything; nothing runs afterwards. An exception of the body
-    comes out as it is; a failure of the machine comes out of the block in an `ExceptionGroup`. Applications
-    call `call`; the other methods are the `sansice.driver.Runtime` that the machine sees.
+    The block owns one task, in which all sockets are read and the timer fires. Leaving it calls the machine's
+    ``close(now=...)`` where it has one, sends what that wants sent, gives streams a second at most to write what is
+    queued, and the machine while it `Driver.lingers`, and releases everything; nothing runs afterwards. An exception
+    of the body comes out as it is; a failure of the machine comes out of the block in an `ExceptionGroup`.
+    Applications call `call`; the other methods are the `sansice.driver.Runtime` that the machine sees.
 
     Args:
         machine: any machine.
@@ -90,7 +90,8 @@ class TrioDriver:
     """
 
     __slots__ = (
-        "_armed", "_clock", "_deliver", "_is_open", "_live", "_manager", "_nursery", "_options", "_scope", "_sockets", "driver",
+        "_armed", "_clock", "_deliver", "_is_open", "_live", "_manager", "_nursery", "_options", "_scope", "_sockets", "_stepped",
+        "driver",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +110,7 @@ class TrioDriver:
         self._is_open: bool | None = None  # within the block; None before it
         self._armed = self._live = math.inf
         self._scope: trio.CancelScope | None = None
+        self._stepped: trio.Event | None = None  # set after each step, where somebody waits for the machine's last ones
 
     def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
         """Run one of the machine's commands with ``now`` filled in, and perform what it wants. Never waits.
@@ -153,16 +155,15 @@ class TrioDriver:
             try:
                 self._close_machine()
                 if isinstance(sockets, TrioSockets):
-                    with trio.move_on_after(LINGER, shield=True):
-                        await sockets.finish()
+                    await self._finish_in_tasks(sockets)
             finally:
                 nursery.cancel_scope.cancel()
                 try:
                     suppressed = await self._manager.__aexit__(*leaving)
                 finally:
-                    if isinstance(sockets, Sockets) and sockets.unsent:
+                    if isinstance(sockets, Sockets):
                         with trio.move_on_after(LINGER, shield=True):
-                            await self._send_rest(sockets)
+                            await self._finish(sockets)
         except BaseException as other:
             if own:
                 raise BaseExceptionGroup("the block and its driver failed", [own, other]) from None
@@ -171,10 +172,23 @@ class TrioDriver:
             sockets.close_all()
         return suppressed and not own
 
-    async def _send_rest(self, sockets: Sockets) -> None:
-        while sockets.unsent:
-            await trio.lowlevel.wait_readable(sockets.fileno())
-            sockets.feed(self.driver)
+    async def _finish(self, sockets: Sockets) -> None:
+        driver = self.driver
+        while sockets.unsent or driver.lingers:
+            due = min(self._armed, sockets.deadline())
+            with trio.CancelScope(deadline=self._on_trio_clock(due)) as scope:
+                await trio.lowlevel.wait_readable(sockets.fileno())
+                sockets.feed(driver)
+            if scope.cancelled_caught:
+                self._fire(due)
+
+    async def _finish_in_tasks(self, sockets: TrioSockets) -> None:
+        is_cancelled = trio.current_effective_deadline() == -math.inf  # then the tasks that read are over
+        with trio.move_on_after(LINGER, shield=True):
+            await sockets.finish()
+            while self.driver.lingers and not is_cancelled:
+                self._stepped = trio.Event()
+                await self._stepped.wait()
 
     def _close_machine(self) -> None:
         close = getattr(self.driver.machine, "close", None)
@@ -198,11 +212,13 @@ class TrioDriver:
             self._scope = None
             if trio.current_time() < scope.deadline:
                 return  # no deadline passed: the block was never left, and trio has abandoned this task
-            fired = self._live
-            if sockets.deadline() <= fired:
-                sockets.timer(driver, fired)
-            if self._armed <= fired:
-                driver.timer(fired)
+            self._fire(self._live)
+
+    def _fire(self, fired: float) -> None:
+        if self._sockets.deadline() <= fired:
+            self._sockets.timer(self.driver, fired)
+        if self._armed <= fired:
+            self.driver.timer(fired)
 
     def _on_trio_clock(self, deadline: float) -> float:
         if deadline == math.inf or self._clock is trio.current_time:
@@ -220,6 +236,8 @@ class TrioDriver:
         self._armed = deadline
         if deadline < self._live:
             self._wake_by(deadline)
+        if self._stepped is not None:
+            self._stepped.set()
 
     def _wake_by(self, deadline: float) -> None:
         scope = self._scope

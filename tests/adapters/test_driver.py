@@ -400,6 +400,32 @@ async def test_over_trios_own_sockets_streams_fail_as_unsupported(transport):
             assert await anext(events) == Failed(1, SocketErrorKind.UNSUPPORTED)
 
 
+class Polite(Toy):
+    """Closed, it lingers until it is told that it need not."""
+
+    lingers = False
+
+    def close(self, *, now):
+        super().close(now=now)
+        self.lingers = True
+
+    def handle_timer(self, *, now):
+        self.lingers = False
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_machine_lingers_also_in_a_block_that_was_cancelled_where_somebody_can_still_read(sockets, is_cancelled):
+    machine = Polite()
+    with trio.CancelScope() as scope:
+        async with TrioDriver(machine, print) as driver:
+            driver.call(machine.set_deadline, driver.now() + 0.01)
+            if is_cancelled:
+                scope.cancel()
+                await trio.sleep_forever()
+    assert scope.cancelled_caught is is_cancelled
+    assert machine.lingers is (is_cancelled and sockets == "trio.socket")
+
+
 async def test_fragmentation_is_forbidden_and_allowed_in_between_datagrams(sockets):
     machine = Toy()
     with trio.fail_after(HANG):

@@ -361,6 +361,67 @@ def test_leaving_closes_the_machine_sends_its_last_words_and_ends_the_events(rt,
     assert peer.recv(100) == b"goodbye"
 
 
+class Polite(Toy):
+    """Closed, it asks until it is answered."""
+
+    def __init__(self, there):
+        super().__init__()
+        self.there = there
+        self.lingers = False
+        self.asked = 0
+
+    def close(self, *, now):
+        super().close(now=now)
+        self.lingers = True
+        self.ask(now)
+
+    def ask(self, now):
+        self.asked += 1
+        self._outputs.append(SendDatagram(SocketId(1), self.there, b"forget me"))
+        self.deadlines = [now + 0.01]
+
+    def handle_timer(self, *, now):
+        if self.deadlines and self.deadlines[0] <= now:
+            self.ask(now)
+
+    def handle_datagrams(self, socket, batch, *, now):
+        self.lingers = False
+        self.deadlines = []
+
+
+def test_a_machine_that_lingers_goes_on_until_it_is_answered(rt, peer):
+    async def body(rt):
+        machine = Polite(Address(*peer.getsockname()))
+
+        def answer():
+            for _ in range(3):
+                _, source = peer.recvfrom(100)
+            peer.sendto(b"done", source)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        async with rt.opened(rt.adapter.open_driver(machine)) as (driver, events):
+            driver.call(machine.open, 1)
+            await told(rt, events, "opened")
+        answering.join(HANG)
+        assert machine.asked >= 3
+        assert not machine.lingers
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_a_machine_that_lingers_in_vain_is_given_up(rt, peer):
+    async def body(rt):
+        machine = Polite(Address(*peer.getsockname()))
+        async with rt.opened(rt.adapter.open_driver(machine)) as (driver, events):
+            driver.call(machine.open, 1)
+            await told(rt, events, "opened")
+        assert machine.asked > 1
+        assert machine.lingers
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
 def test_what_streams_still_hold_is_written_while_leaving(rt):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         arrived = []
