@@ -55,7 +55,7 @@ def _first_secret(path: str) -> str:
     """
     try:
         with click.open_file(path, encoding="utf-8") as file:
-            found = next((line.strip() for line in file if line.strip()), None)
+            found: str | None = next((line.strip() for line in file if line.strip()), None)
     except OSError as error:
         raise click.ClickException(f"--secret {path}: {error.strerror}") from None
     except UnicodeDecodeError:
