@@ -99,18 +99,6 @@ class PeerPolicy:
         return _Judge(self.allow, self.deny)
 
 
-class _Rule:
-    """A network, and what it means to be in it."""
-
-    __slots__ = ("allows", "opens", "rank", "words")
-
-    def __init__(self, rank: int, *, words: str = "", allows: bool = False) -> None:
-        self.rank = rank  # of two equal networks, the rule of the higher rank counts
-        self.words = words
-        self.allows = allows
-        self.opens = allows
-
-
 class _Judge:
     """The rules of a policy, laid out for looking up; and what was looked up before.
 
@@ -121,13 +109,14 @@ class _Judge:
 
     def __init__(self, allow: Iterable[str], deny: Iterable[str]) -> None:
         self._known: dict[str, str] = {}
-        unsorted: dict[int, dict[int, dict[int, _Rule]]] = {4: {}, 6: {}}
+        unsorted: dict[int, _Tables] = {4: {}, 6: {}}
+        # Of two equal networks, the one that is entered last counts.
         for block in (*IPV4_BLOCKS, *IPV6_BLOCKS):
-            _enter(unsorted, block.network, _Rule(0, words=f"{block.name}, {block.source}"))
+            _enter(unsorted, block.network, f"{block.name}, {block.source}")
         for network in allow:
-            _enter(unsorted, network, _Rule(1, allows=True))
+            _enter(unsorted, network, _ALLOWED)
         for network in deny:
-            _enter(unsorted, network, _Rule(2, words=f"denied by the rule {network}"))
+            _enter(unsorted, network, f"denied by the rule {network}")
         self._tables = {version: sorted(tables.items(), reverse=True) for version, tables in unsorted.items()}
 
     def refusal(self, host: str) -> str:
@@ -140,13 +129,12 @@ class _Judge:
         return known
 
     def opens(self, host: str) -> bool:
-        rule = self._find(parse_host(host))
-        return rule is not None and rule.opens and not self.refusal(host)
+        return self._find(parse_host(host)) == _ALLOWED and not self.refusal(host)
 
     def _judge(self, address: IPv4Address | IPv6Address) -> str:
-        rule = self._find(address)
-        if rule is not None and not rule.allows:
-            return f"{address}: {rule.words}"
+        words = self._find(address)
+        if words:
+            return f"{address}: {words}"
         if isinstance(address, IPv6Address):
             if is_tunnelled(str(address)):
                 return f"{address}: 6to4 or Teredo, which no rule can allow (RFC 8656 21.4)"
@@ -156,22 +144,25 @@ class _Judge:
                     return f"{address} leads to {refusal}; {how}"
         return ""
 
-    def _find(self, address: IPv4Address | IPv6Address) -> _Rule | None:
+    def _find(self, address: IPv4Address | IPv6Address) -> str | None:
+        """What the smallest network says that the address is in; ``None`` where there is none."""
         number, width = int(address), address.max_prefixlen
         for length, table in self._tables[address.version]:
-            rule = table.get(number >> width - length)
-            if rule is not None:
-                return rule
+            words = table.get(number >> width - length)
+            if words is not None:
+                return words
         return None
 
 
-def _enter(tables: dict[int, dict[int, dict[int, _Rule]]], text: str, rule: _Rule) -> None:
+_Tables: TypeAlias = dict[int, dict[int, str]]
+"""By the length of the prefix, by the prefix: why the network is refused, or `_ALLOWED`."""
+_ALLOWED = ""
+
+
+def _enter(tables: dict[int, _Tables], text: str, words: str) -> None:
     network = ipaddress.ip_network(text)
     table = tables[network.version].setdefault(network.prefixlen, {})
-    prefix = int(network.network_address) >> network.max_prefixlen - network.prefixlen
-    there = table.get(prefix)
-    if there is None or there.rank < rule.rank:
-        table[prefix] = rule
+    table[int(network.network_address) >> network.max_prefixlen - network.prefixlen] = words
 
 
 DEFAULT_PEER_POLICY: Final = PeerPolicy()

@@ -259,10 +259,10 @@ class Quotas:
 
     def user(self, username: str, *, now: float) -> User:
         """The account of an authenticated user."""
-        self._sweep(now)
         account = self._account(username)
         user = self._users.get(account)
         if user is None:
+            self._sweep(now)
             user = self._users[account] = self._leaving[account] = User(account, self)
             self._limit(user, now)
         return user
@@ -271,7 +271,7 @@ class Quotas:
         """Count something for a user; why not, and then nothing is counted.
 
         Args:
-            user: from `user`, just now, or one that has something already.
+            user: from `user`, asked for just now, or one that has something already.
             resource: what.
             amount: how much.
         """
@@ -282,6 +282,7 @@ class Quotas:
             return Exceeded.TOTAL
         user._counts[place] += amount
         self._counts[place] += amount
+        self._users[user.account] = user
         self._leaving.pop(user.account, None)
         return None
 

@@ -1,0 +1,99 @@
+"""Tokens, ids and tickets: unpredictable, and telling their worker."""
+
+import os
+
+import pytest
+from hypothesis import given, strategies as st
+
+from sansice.machine import DecodeError, DropReason
+from sansice.turn._server._tickets import (
+    MAX_WORKERS,
+    TICKET_KEY,
+    TICKET_LENGTH,
+    Ticket,
+    Tickets,
+    Tokens,
+    worker_of_connection,
+    worker_of_reservation,
+)
+
+KEY = bytes(range(TICKET_KEY))
+
+
+@pytest.mark.req("RFC8656-115")
+def test_a_reservation_token_is_eight_bytes_that_tell_the_worker_and_nothing_else():
+    drawn = []
+
+    def entropy(size):
+        drawn.append(bytes((len(drawn) + 1,)) * size)
+        return drawn[-1]
+
+    tokens = Tokens(7, entropy=entropy)
+    assert tokens.reservation() == b"\x07" + b"\x01" * 7
+    assert tokens.reservation() == b"\x07" + b"\x02" * 7
+    assert worker_of_reservation(tokens.reservation()) == 7
+
+
+def test_a_connection_id_has_32_bits_that_tell_the_worker():
+    tokens = Tokens(255, entropy=lambda size: b"\xab" * size)
+    assert tokens.connection() == 0xFFABABAB
+    assert worker_of_connection(0xFFABABAB) == 255
+    assert worker_of_connection(5) == 0
+
+
+@pytest.mark.parametrize("worker", [-1, MAX_WORKERS])
+def test_a_worker_that_cannot_be_is_refused(worker):
+    with pytest.raises(ValueError, match=f"worker {worker}"):
+        Tokens(worker)
+    with pytest.raises(ValueError, match=f"worker {worker}"):
+        Tickets(worker=worker)
+
+
+@given(st.integers(0, 255), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
+def test_a_ticket_says_what_it_was_made_for_to_every_worker_with_the_key(worker, allocation, serial):
+    ticket = Tickets(KEY, worker=worker).issue(allocation, serial)
+    assert len(ticket) == TICKET_LENGTH
+    assert Tickets(KEY).read_untrusted(ticket) == Ticket(worker, allocation, serial)
+
+
+def test_two_tickets_of_one_allocation_have_nothing_in_common():
+    tickets = Tickets(KEY)
+    many = [tickets.issue(1, 1) for _ in range(50)]
+    for place in range(TICKET_LENGTH):
+        assert len({ticket[place] for ticket in many}) > 10
+
+
+def test_tickets_follow_from_key_and_entropy():
+    made = [Tickets(entropy=lambda size: b"\x05" * size).issue(1, 2) for _ in range(2)]
+    assert made[0] == made[1]
+    assert Tickets(KEY, entropy=lambda size: b"\x05" * size).issue(1, 2) != made[0]
+
+
+@pytest.mark.parametrize("bit", range(8 * TICKET_LENGTH))
+def test_a_ticket_with_a_bit_changed_is_nobodys(bit):
+    ticket = bytearray(Tickets(KEY).issue(1, 2))
+    ticket[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(DecodeError) as caught:
+        Tickets(KEY).read_untrusted(bytes(ticket))
+    assert caught.value.reason is DropReason.BAD_INTEGRITY
+
+
+@given(st.binary(max_size=64))
+def test_no_bytes_are_a_ticket(data):
+    with pytest.raises(DecodeError):
+        Tickets(KEY).read_untrusted(data)
+
+
+def test_a_ticket_of_another_key_is_nobodys():
+    with pytest.raises(DecodeError):
+        Tickets().read_untrusted(Tickets().issue(1, 2))
+
+
+@pytest.mark.parametrize("length", [0, 16, 31, 33])
+def test_a_key_of_another_length_is_refused(length):
+    with pytest.raises(ValueError, match=f"{length} bytes"):
+        Tickets(os.urandom(length))
+
+
+def test_the_key_is_not_shown():
+    assert repr(Tickets(KEY, worker=3)) == "Tickets(worker=3)"
