@@ -9,7 +9,9 @@ class TurnStep(enum.Enum):
     """How far it came."""
 
     RESOLVE = "resolve"  # the server's name
+    WAIT = "wait"  # the server wants to be left alone for a while (RFC 8656 7.4)
     OPEN = "open"  # a socket to the server, a TLS or DTLS session, or a listener of a server of ours
+    AUTHENTICATE = "authenticate"  # name and password
     ALLOCATE = "allocate"  # a relayed address
     REFRESH = "refresh"  # the allocation, so that it lasts
     PERMIT = "permit"  # a peer
