@@ -6,6 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._channel_data import (
+        FIRST_CHANNEL as FIRST_CHANNEL,
+        LAST_CHANNEL as LAST_CHANNEL,
+        ChannelData as ChannelData,
+        encode_channel_data as encode_channel_data,
+        read_channel_data_untrusted as read_channel_data_untrusted,
+    )
     from ._embedded_addresses import (
         is_tunnelled as is_tunnelled,
     )
@@ -46,6 +53,13 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for: a client needs nothing of the server, and the other way round.
 _LAZY: dict[str, tuple[str, ...]] = {
+    "_channel_data": (
+        "FIRST_CHANNEL",
+        "LAST_CHANNEL",
+        "ChannelData",
+        "encode_channel_data",
+        "read_channel_data_untrusted",
+    ),
     "_embedded_addresses": ("is_tunnelled",),
     "_peer_policy": (
         "ANY_PEER",

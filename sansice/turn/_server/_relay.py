@@ -1,0 +1,353 @@
+"""Data between clients and peers: the way of nearly every packet through a TURN server (RFC 8656 11, 12).
+
+A packet on a channel meets no message object: a look-up or two, the header put on or taken off, and a place in the batch that
+leaves through one socket. What is found is valid: the timer table of the server takes away what has expired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+
+from sansice.machine import (
+    Action,
+    Address,
+    DecodeError,
+    DropReason,
+    Entropy,
+    Event,
+    IcmpError,
+    SendDatagram,
+    SendDatagrams,
+    SendStream,
+    SetDontFragment,
+    SocketId,
+)
+from sansice.stun import (
+    DATA,
+    DONT_FRAGMENT,
+    ICMP,
+    XOR_PEER_ADDRESS,
+    AddressFamily,
+    Attribute,
+    Icmp,
+    Message,
+    MessageClass,
+    Method,
+    decode_untrusted,
+    encode,
+    new_transaction_id,
+)
+from sansice.turn._channel_data import CHANNEL_HEADER_LENGTH, FIRST_CHANNEL, PADDING, channel_header
+
+from ._allocation import UDP_PROTOCOL, Allocation, Channel, Relay
+from ._config import TurnServerConfig
+from ._stats import TurnServerStats
+
+T = TypeVar("T")
+_Output: TypeAlias = Action | Event
+_Sent: TypeAlias = dict[Relay, list[tuple[Address, bytes]]]
+_Found: TypeAlias = tuple[Address, bytes, Channel | None]
+
+_SEND = b"\x00\x16"  # Method.SEND, an indication (RFC 8656 17)
+_CHANNELS = bytes((FIRST_CHANNEL >> 8,))  # from this first byte on; what is above the channel numbers is reserved (RFC 8656 12)
+_NOBODY: Mapping[Address, Allocation] = MappingProxyType({})
+_IPV4, _IPV6 = AddressFamily.IPV4, AddressFamily.IPV6
+_DATA_METHOD, _INDICATION = Method.DATA, MessageClass.INDICATION
+
+# The largest data that a Data indication holds, whose own length counts XOR-PEER-ADDRESS of IPv6, the header of DATA and
+# padding. No UDP datagram that could be sent on is larger.
+_MAX_DATA = 65_504
+
+_RELAYED_ICMP = {False: (3, 11), True: (1, 2, 3)}  # RFC 8656 11.5: by whether it is ICMPv6
+_TOO_BIG = {False: (3, 4), True: (2, 0)}  # whose ICMP attribute carries an MTU (RFC 8656 18.13)
+
+
+class DataPath:
+    """Relays data, and drops and counts what may not be relayed.
+
+    Nothing of this is answered, and nothing refreshes anything (RFC 8656 11.2, 12.6). All methods append to ``outputs`` what
+    is to be sent.
+
+    Attributes:
+        clients: allocations by the socket and the address of the client.
+        relays: by their socket.
+
+    Args:
+        config: of the server.
+        stats: where packets, bytes and drops are counted.
+        entropy: for the transaction ids of Data indications.
+        may_reach: whether data may be exchanged with an address at a host of this server, see `Permission.is_own`.
+    """
+
+    __slots__ = ("_config", "_entropy", "_may_reach", "_stats", "clients", "relays")
+
+    def __init__(
+        self, config: TurnServerConfig, stats: TurnServerStats, *, entropy: Entropy, may_reach: Callable[[Address], bool]
+    ) -> None:
+        self._config = config
+        self._stats = stats
+        self._entropy = entropy
+        self._may_reach = may_reach
+        self.clients: dict[SocketId, dict[Address, Allocation]] = {}
+        self.relays: dict[SocketId, Relay] = {}
+
+    # ------------------------------------------------------------- who there is
+
+    def add(self, allocation: Allocation) -> None:
+        """Relay for a client from now on."""
+        path = allocation.path
+        self.clients.setdefault(path.socket, {})[path.remote] = allocation
+
+    def remove(self, allocation: Allocation) -> None:
+        """Relay for it no more: what it sends is a stranger's."""
+        path = allocation.path
+        clients = self.clients[path.socket]
+        del clients[path.remote]
+        if not clients:
+            del self.clients[path.socket]
+
+    def find(self, socket: SocketId, remote: Address) -> Allocation | None:
+        """The allocation of a client."""
+        return self.clients.get(socket, _NOBODY).get(remote)
+
+    # ------------------------------------------------------------- from clients
+
+    def from_client(
+        self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], start: int, outputs: list[_Output], *, now: float
+    ) -> tuple[int, int]:
+        """Relay the data at the beginning of ``batch[start:]``, datagrams of clients on a UDP or DTLS listener.
+
+        What is data shows in its first bytes: a channel number, or a Send indication. Where it ends the rest must wait for
+        what comes between: a request may open, refresh or delete what the data after it needs.
+
+        Returns:
+            The first and the end of what is next, and is not data: both are ``len(batch)`` where all of it was.
+        """
+        clients = self.clients.get(socket, _NOBODY)
+        sent: _Sent = {}
+        end = len(batch)
+        at = start
+        while at < end:
+            source, data = batch[at]
+            allocation = clients.get(source)
+            channel = None if allocation is None else allocation.channels.get(data[:2])
+            if channel is not None and not channel.is_own and len(data) - CHANNEL_HEADER_LENGTH == int.from_bytes(data[2:4]):
+                item = (channel.peer, data[4:])
+                relay = channel.relay
+                if relay in sent:
+                    sent[relay].append(item)
+                else:
+                    sent[relay] = [item]
+            elif data[:1] >= _CHANNELS:
+                self._from_channel(allocation, data, sent)
+            elif data[:2] == _SEND:
+                # It may set an option of the socket: what came before must have left.
+                self._to_peers(sent, outputs, now)
+                self._from_indication(allocation, data, outputs, now)
+            else:
+                break
+            at += 1
+        self._to_peers(sent, outputs, now)
+        first = at
+        while at < end and batch[at][1][:1] < _CHANNELS and batch[at][1][:2] != _SEND:
+            at += 1
+        return first, at
+
+    def from_stream(self, allocation: Allocation, frame: bytes, outputs: list[_Output], *, now: float) -> None:
+        """Relay ChannelData that was cut from a client's stream; padding behind it is ignored."""
+        sent: _Sent = {}
+        self._from_channel(allocation, frame, sent)
+        self._to_peers(sent, outputs, now)
+
+    def from_indication(self, allocation: Allocation | None, message: Message, outputs: list[_Output], *, now: float) -> None:
+        """Relay the data of a Send indication (RFC 8656 11.2)."""
+        try:
+            relay, peer, data, whole = self._read_indication(allocation, message)
+        except DecodeError as error:
+            self._drop(allocation, error.reason)
+            return
+        if whole:
+            outputs.append(SetDontFragment(relay.socket, True))
+        self._to_peers({relay: [(peer, data)]}, outputs, now)
+        if whole:
+            outputs.append(SetDontFragment(relay.socket, False))
+
+    def _from_indication(self, allocation: Allocation | None, data: bytes, outputs: list[_Output], now: float) -> None:
+        if allocation is None:
+            self._drop(None, DropReason.NO_ALLOCATION)
+            return
+        try:
+            message = decode_untrusted(data, require_fingerprint=self._config.stun.require_fingerprint)
+        except DecodeError as error:
+            self._drop(allocation, error.reason)
+        else:
+            self.from_indication(allocation, message, outputs, now=now)
+
+    def _read_indication(self, allocation: Allocation | None, message: Message) -> tuple[Relay, Address, bytes, bool]:
+        """What a Send indication wants: through which relay, to whom, what, and whether unfragmented.
+
+        Raises:
+            DecodeError: it may not have it.
+        """
+        if allocation is None or allocation.protocol != UDP_PROTOCOL:  # over TCP there is no Send (RFC 6062 5)
+            raise DecodeError(DropReason.NO_ALLOCATION)
+        whole = DONT_FRAGMENT in message
+        if message.unknown_required() or (whole and not self._config.dont_fragment):
+            raise DecodeError(DropReason.UNKNOWN_ATTRIBUTE)
+        peer = _required(message, XOR_PEER_ADDRESS)
+        data = _required(message, DATA)
+        relay = allocation.relays.get(_IPV6 if peer.is_ipv6 else _IPV4)
+        permission = None if relay is None else relay.permissions.get(peer.host)
+        if relay is None or permission is None or (permission.is_own and not self._may_reach(peer)):
+            raise DecodeError(DropReason.NO_PERMISSION)
+        path = allocation.path
+        # Between UDP and UDP with IPv6 on either side it is ignored (RFC 8656 13).
+        return relay, peer, data, whole and (path.transport.is_stream or not (path.remote.is_ipv6 or peer.is_ipv6))
+
+    def _from_channel(self, allocation: Allocation | None, data: bytes, sent: _Sent) -> None:
+        """ChannelData that is not just as it should be, but might do (RFC 8656 12.6)."""
+        if allocation is None:
+            self._drop(None, DropReason.NO_ALLOCATION)
+            return
+        channel = allocation.channels.get(data[:2])
+        length = int.from_bytes(data[2:4])
+        if channel is None:
+            self._drop(allocation, DropReason.NO_CHANNEL)
+        elif len(data) < CHANNEL_HEADER_LENGTH + length:
+            self._drop(allocation, DropReason.BAD_LENGTH)
+        elif channel.is_own and not self._may_reach(channel.peer):
+            self._drop(allocation, DropReason.NO_PERMISSION)
+        else:
+            end = CHANNEL_HEADER_LENGTH + length
+            sent.setdefault(channel.relay, []).append((channel.peer, data[CHANNEL_HEADER_LENGTH:end]))
+
+    def _to_peers(self, sent: _Sent, outputs: list[_Output], now: float) -> None:
+        """Send what the bandwidth allows: the batch of each relay as one."""
+        stats = self._stats
+        for relay, items in sent.items():
+            allocation = relay.allocation
+            size = sum([len(data) for _, data in items])
+            if not allocation.user.may_relay(size, now):
+                items = [item for item in items if self._affords(allocation, len(item[1]), now)]
+                size = sum([len(data) for _, data in items])
+            count = len(items)
+            allocation.received_packets += count
+            allocation.received_bytes += size
+            stats.received_packets += count
+            stats.received_bytes += size
+            if count == 1:
+                outputs.append(SendDatagram(relay.socket, *items[0]))
+            elif count:
+                outputs.append(SendDatagrams(relay.socket, tuple(items)))
+        sent.clear()
+
+    # ------------------------------------------------------------- from peers
+
+    def from_peer(self, relay: Relay, batch: Sequence[tuple[Address, bytes]], outputs: list[_Output], *, now: float) -> None:
+        """Relay what arrived at a relayed address (RFC 8656 11.3, 12.7)."""
+        allocation = relay.allocation
+        permissions, channels = relay.permissions, relay.channels
+        found: list[_Found] = []
+        size = 0
+        for source, data in batch:
+            permission = permissions.get(source[0])
+            if permission is None or (permission.is_own and not self._may_reach(source)):
+                self._drop(allocation, DropReason.NO_PERMISSION)
+            elif len(data) > _MAX_DATA:
+                self._drop(allocation, DropReason.LIMIT)
+            else:
+                found.append((source, data, channels.get(source)))
+                size += len(data)
+        if not allocation.user.may_relay(size, now):
+            found = [one for one in found if self._affords(allocation, len(one[1]), now)]
+            size = sum([len(data) for _, data, _ in found])
+        if allocation.path.transport.is_stream:
+            found = self._that_fit(allocation, found)
+            size = sum([len(data) for _, data, _ in found])
+        if found:
+            count = len(found)
+            allocation.sent_packets += count
+            allocation.sent_bytes += size
+            self._stats.sent_packets += count
+            self._stats.sent_bytes += size
+            self._to_client(allocation, self._messages(found), outputs)
+
+    def from_icmp(self, relay: Relay, peer: Address, error: IcmpError, outputs: list[_Output]) -> None:
+        """Tell the client of an ICMP error that a datagram to ``peer`` has caused (RFC 8656 11.5).
+
+        The permission that counts is the peer's; who reported the error is nobody that the client knows.
+        """
+        allocation = relay.allocation
+        permission = relay.permissions.get(peer.host)
+        if error.type not in _RELAYED_ICMP[error.ipv6]:
+            self._drop(allocation, DropReason.BAD_ICMP)
+        elif permission is None or (permission.is_own and not self._may_reach(peer)):
+            self._drop(allocation, DropReason.NO_PERMISSION)
+        else:
+            mtu = error.mtu if (error.type, error.code) == _TOO_BIG[error.ipv6] else 0
+            message = self._indication(peer, ICMP, Icmp(error.type, error.code, mtu))
+            self._to_client(allocation, [message], outputs)
+
+    def _that_fit(self, allocation: Allocation, found: list[_Found]) -> list[_Found]:
+        """What may be queued on the stream of a client that perhaps does not read."""
+        room = self._config.max_unsent - allocation.unsent
+        fitting: list[_Found] = []
+        for one in found:
+            room -= len(one[1])
+            if room >= 0:
+                fitting.append(one)
+            else:
+                self._drop(allocation, DropReason.QUEUE_FULL)
+        return fitting
+
+    def _messages(self, found: list[_Found]) -> list[bytes]:
+        """What the client is to be sent, a message each: ChannelData where there is a channel, and nothing else then."""
+        messages: list[bytes] = []
+        for source, data, channel in found:
+            if channel is not None:
+                messages.append(channel_header(channel.header, len(data)) + data)
+            else:
+                messages.append(self._indication(source, DATA, data))
+        return messages
+
+    def _indication(self, peer: Address, attribute: Attribute[T], value: T) -> bytes:
+        transaction_id = new_transaction_id(self._entropy)
+        return encode(_DATA_METHOD, _INDICATION, transaction_id, ((XOR_PEER_ADDRESS, peer), (attribute, value)))
+
+    def _to_client(self, allocation: Allocation, messages: list[bytes], outputs: list[_Output]) -> None:
+        path = allocation.path
+        if path.transport.is_stream:
+            data = b"".join([message + PADDING[len(message) & 3] for message in messages])  # RFC 8656 12.5
+            outputs.append(SendStream(path.socket, data))
+        elif len(messages) == 1:
+            outputs.append(SendDatagram(path.socket, path.remote, messages[0]))
+        else:
+            remote = path.remote
+            outputs.append(SendDatagrams(path.socket, tuple([(remote, message) for message in messages])))
+
+    # ------------------------------------------------------------- what is not relayed
+
+    def _affords(self, allocation: Allocation, size: int, now: float) -> bool:
+        if allocation.user.may_relay(size, now):
+            return True
+        self._drop(allocation, DropReason.BANDWIDTH)
+        return False
+
+    def _drop(self, allocation: Allocation | None, reason: DropReason, count: int = 1) -> None:
+        self._stats.drop(reason, count)
+        if allocation is not None:
+            allocation.dropped += count
+
+
+def _required(message: Message, attribute: Attribute[T]) -> T:
+    """The value of an attribute without which the message means nothing.
+
+    Raises:
+        DecodeError: it is missing, or malformed.
+    """
+    value = message.get(attribute)
+    if value is None:
+        raise DecodeError(DropReason.MISSING_ATTRIBUTE, attribute.name)
+    return value
