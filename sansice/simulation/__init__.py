@@ -18,6 +18,7 @@ from ._exploration._trial import Breach as Breach, Run as Run
 from ._library._library import scene as scene, scenes as scenes
 from ._library._matrix import (
     MATRIX_KINDS as MATRIX_KINDS,
+    MATRIX_TURNS as MATRIX_TURNS,
     MatrixCell as MatrixCell,
     matrix as matrix,
     matrix_scene as matrix_scene,
@@ -103,6 +104,7 @@ from ._scene._parts import (
     TrafficSpec as TrafficSpec,
 )
 from ._scene._program import Program as Program
+from ._scene._relays import RelayCallSpec as RelayCallSpec, TurnServerSpec as TurnServerSpec
 from ._scene._scene import Scene as Scene
 from ._scene._scene_run import SceneRun as SceneRun
 from ._scene._scene_world import SceneWorld as SceneWorld

@@ -82,9 +82,10 @@ def test_no_run_is_no_matrix():
         matrix(runs=0)
 
 
-def test_relay_is_refused_until_agents_can_use_one():
-    with pytest.raises(ValueError, match=r"^turn: 'udp', and agents can only do without a relay so far"):
-        matrix(turn="udp")
+@pytest.mark.parametrize("made", [matrix, lambda turn: matrix_scene("open", "open", turn)])
+def test_relay_over_another_transport_is_refused(made):
+    with pytest.raises(ValueError, match=r"^turn: 'sctp' is none of none, udp, tcp, tls"):
+        made(turn="sctp")
 
 
 def test_kind_that_is_no_preset_is_refused():

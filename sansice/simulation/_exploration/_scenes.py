@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sansice.simulation._scene._scene import Scene
-from sansice.simulation._scene._scene_world import SceneWorld
+from sansice.simulation._world._node import Node
 
 from ._arena import Arena
 
@@ -26,12 +26,13 @@ def scene_arena(scene: Scene, *, seed: int | str = 0) -> Arena:
     world = scene.build(seed=seed)
     agents = tuple(world.agents.values())
     faults = {f"{name} reboots": nat.forget for name, nat in world.nats.items()}
-    faults.update({f"{name} is killed": node.stop for name, node in world.nodes.items()})
+    nodes = {name: program.node for name, program in world.programs.items()}
+    faults.update({f"{name} is killed": node.stop for name, node in nodes.items()})
     return Arena(
         world.network,
-        dict(world.nodes),
+        nodes,
         faults=faults,
-        places=dict(_places(scene, world)),
+        places=dict(_places(scene, nodes)),
         sound=scene.expect.connected and not scene.changes,
         begins=lambda: any(agent.remote_candidates for agent in agents),
         until=TRIED,
@@ -39,12 +40,12 @@ def scene_arena(scene: Scene, *, seed: int | str = 0) -> Arena:
     )
 
 
-def _places(scene: Scene, world: SceneWorld) -> Iterator[tuple[str, str]]:
+def _places(scene: Scene, nodes: Mapping[str, Node]) -> Iterator[tuple[str, str]]:
     """The outer addresses of each NAT that has a single agent behind it, as that agent's."""
     behind = {barrier.name: barrier.behind for barrier in scene.barriers}
     for nat in scene.nats:
         inside: list[str] = []
-        for name, node in world.nodes.items():
+        for name, node in nodes.items():
             host = next(host for host in scene.hosts if host.name == node.host.name)
             if any(nat.name in _outwards(interface.behind, behind) for interface in host.all_interfaces):
                 inside.append(name)

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 import attrs
 
 from sansice.simulation._scene._parts import Expectation, HostSpec, NatSpec
+from sansice.simulation._scene._relays import RelayCallSpec
 from sansice.simulation._scene._scene import Scene
 from sansice.simulation._scene._simulate import simulate
 from sansice.simulation._world._link import Link
 
 from ._cast import STUN, couple
+from ._relays import TURN
 
 MATRIX_KINDS = ("open", "full-cone", "restricted-cone", "port-restricted", "symmetric")
+MATRIX_TURNS = ("none", "udp", "tcp", "tls")
 
 # Neither a symmetric NAT's next port can be guessed, nor does the other end let in packets from a port that it has not
 # sent to; every other couple has one end that a packet reaches first, or that knows the other's port.
@@ -29,9 +32,11 @@ class MatrixCell:
     Attributes:
         a, b: presets of `NatSpec`, or ``"open"`` for no NAT at all; the agent behind ``a`` controls.
         family: ``"ipv4"``.
-        turn: over which transport a relay could be reached; ``"none"`` if there was none.
+        turn: over which transport the end behind ``a`` reached a relay, through which it talked with the other end;
+            ``"none"``: the two were ICE agents, and there was no relay.
         connected: whether all runs connected.
-        pair_types: that were selected, as ``local-remote`` seen from ``a``, sorted.
+        pair_types: that were selected, as ``local-remote`` seen from ``a``, sorted; with a relay, ``relay`` and how ``a``
+            saw the other end.
         median_setup_ms: of the runs that connected, virtual milliseconds; ``None`` if none did.
         runs: how many there were.
     """
@@ -47,26 +52,35 @@ class MatrixCell:
 
 
 @functools.cache
-def matrix_scene(a: str, b: str) -> Scene:
-    """The scene of one cell: one host behind each kind of NAT, and a STUN server.
+def matrix_scene(a: str, b: str, turn: str = "none") -> Scene:
+    """The scene of one cell: one host behind each kind of NAT, and a STUN or a TURN server.
+
+    Args:
+        a, b: the kinds, see `MatrixCell`.
+        turn: one of `MATRIX_TURNS`.
 
     Raises:
-        ValueError: a kind that is no preset.
+        ValueError: a kind that is no preset, or a transport that is none of these.
     """
+    if turn not in MATRIX_TURNS:
+        raise ValueError(f"turn: {turn!r} is none of {', '.join(MATRIX_TURNS)}")
     ends = (("alice", "192.168.1.2", "A", "203.0.113.1", a), ("bob", "192.168.178.20", "B", "198.51.100.1", b))
     translated = [end for end in ends if end[4] != "open"]
+    relayed = turn != "none"
     return Scene(
-        name=f"{a}-{b}",
-        about=f"One end is {_words(a)}, the other {_words(b)}.",
+        name=f"{a}-{b}-{turn}" if relayed else f"{a}-{b}",
+        about=f"One end is {_words(a)}, the other {_words(b)}." + (f" A relay is reached over {turn}." if relayed else ""),
         internet=Link(latency=0.02, jitter=0.01),
         nats=tuple(NatSpec(nat, outer, kind) for _, _, nat, outer, kind in translated),
         hosts=tuple(
             HostSpec(host, outer) if kind == "open" else HostSpec(host, inner, behind=nat)
             for host, inner, nat, outer, kind in ends
         ),
-        servers=(STUN,),
-        agents=couple(),
-        expect=Expectation(connected=(a, b) not in _HOPELESS),
+        servers=() if relayed else (STUN,),
+        turn_servers=(TURN,) if relayed else (),
+        agents=() if relayed else couple(),
+        calls=(RelayCallSpec("alice", "bob", transport=turn),) if relayed else (),
+        expect=Expectation(connected=relayed or (a, b) not in _HOPELESS),
     )
 
 
@@ -80,23 +94,24 @@ def matrix(*, runs: int = 1, first_seed: int = 0, turn: str = "none") -> Iterato
     Args:
         runs: seeds of each cell, at least 1.
         first_seed: the first of them.
-        turn: only ``"none"``: agents cannot use relays yet.
+        turn: one of `MATRIX_TURNS`. Where it is not ``"none"``, one end is a client of TURN and the other sends to its
+            relayed address; agents have no relayed candidates so far.
 
     Raises:
-        ValueError: no run at all, or a relay.
+        ValueError: no run at all, or a transport that is none of these.
     """
     if runs < 1:
         raise ValueError(f"runs: {runs!r} is below 1")
-    if turn != "none":
-        raise ValueError(f"turn: {turn!r}, and agents can only do without a relay so far")
-    return (_cell(a, b, range(first_seed, first_seed + runs)) for a in MATRIX_KINDS for b in MATRIX_KINDS)
+    if turn not in MATRIX_TURNS:
+        raise ValueError(f"turn: {turn!r} is none of {', '.join(MATRIX_TURNS)}")
+    return (_cell(a, b, turn, range(first_seed, first_seed + runs)) for a in MATRIX_KINDS for b in MATRIX_KINDS)
 
 
-def _cell(a: str, b: str, seeds: range) -> MatrixCell:
+def _cell(a: str, b: str, turn: str, seeds: range) -> MatrixCell:
     times: list[float] = []
     pair_types: set[str] = set()
     for seed in seeds:  # one at a time, because a run holds on to its world
-        run = simulate(matrix_scene(a, b), seed=seed)
+        run = simulate(matrix_scene(a, b, turn), seed=seed)
         pair_types.update(run.pair_types)
         if run.setup_ms is not None:
             times.append(run.setup_ms)
@@ -104,7 +119,7 @@ def _cell(a: str, b: str, seeds: range) -> MatrixCell:
         a=a,
         b=b,
         family="ipv4",
-        turn="none",
+        turn=turn,
         connected=len(times) == len(seeds),
         pair_types=tuple(sorted(pair_types)),
         median_setup_ms=statistics.median(times) if times else None,

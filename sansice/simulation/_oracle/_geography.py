@@ -34,10 +34,8 @@ class Geography:
         for host in scene.hosts:
             up = [interface for interface in host.all_interfaces if interface.up]
             self.addresses[host.name] = {interface.address: interface.behind for interface in up}
-        for server in scene.servers:
-            self.addresses[server.name] = dict.fromkeys(server.addresses, server.behind)
-        for proxy in scene.proxies:
-            self.addresses[proxy.name] = dict.fromkeys(proxy.addresses, proxy.behind)
+        for service in scene.services:
+            self.addresses[service.name] = dict.fromkeys(service.addresses, service.behind)
         self._dead = [where for where, link in links(scene) if link.loss == 1.0]
         self._owners: dict[tuple[str, str], str] = {}
         for nat in scene.nats:

@@ -31,7 +31,8 @@ def predict(scene: Scene) -> Prediction:
     open and names the rule.
 
     Taken for granted: nothing is lost, no mapping expires, ports are equal only where something makes them so, and agents
-    behave as RFC 8445 has it and like their addresses in the order in which a host has them.
+    behave as RFC 8445 has it and like their addresses in the order in which a host has them. Of calls through relays it says
+    nothing.
 
     Args:
         scene: what to judge.
@@ -42,7 +43,7 @@ def predict(scene: Scene) -> Prediction:
         seen.append(spec.name)
         if scene.peer_of(spec) not in seen:
             couples.append(_Couple(scene, spec.name, scene.peer_of(spec)).predict())
-    return Prediction(tuple(couples), tuple(ignored(scene)))
+    return Prediction(tuple(couples), tuple(ignored(scene)), tuple(call.name for call in scene.calls))
 
 
 class _Couple:

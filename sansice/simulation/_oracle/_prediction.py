@@ -111,15 +111,17 @@ class Prediction:
         couples: the agents two by two, in the scene's order.
         ignored: what the scene has and the oracle does not judge, a sentence each: loss, changes, lifetimes. A prediction
             holds as far as these do not matter.
+        calls: through relays, by name, of which it says nothing.
     """
 
     couples: tuple[PredictedCouple, ...]
     ignored: tuple[str, ...]
+    calls: tuple[str, ...] = ()
 
     @property
     def connected(self) -> bool | None:
         """Whether all agents must connect; ``None``: they may."""
-        verdicts = [couple.connected for couple in self.couples]
+        verdicts = [*(couple.connected for couple in self.couples), *(None for _ in self.calls)]
         if not verdicts or False in verdicts:
             return False
         return None if None in verdicts else True

@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Iterator
 
 from sansice.ice import CandidateType, IceServer, usable_addresses
-from sansice.simulation._scene._parts import AgentSpec
+from sansice.simulation._scene._parts import AgentSpec, StunServerSpec
+from sansice.simulation._scene._relays import TurnServerSpec
 from sansice.simulation._scene._scene import Scene
 from sansice.simulation._world._packets import Fate
 from sansice.stun import ServerUri
@@ -137,7 +138,8 @@ def _ask(scene: Scene, walk: Walk, socket: Socket, server: Endpoint) -> Endpoint
     out = walk.send(socket, server)
     if not isinstance(out, Arrival):
         return None
-    listening = {(spec.name, Endpoint(address, spec.port)): spec.behind for spec in scene.servers for address in spec.addresses}
+    servers: tuple[StunServerSpec | TurnServerSpec, ...] = (*scene.servers, *scene.turn_servers)
+    listening = {(spec.name, Endpoint(address, spec.port)): spec.behind for spec in servers for address in spec.addresses}
     place = listening.get((out.host, out.local))
     if place is None:
         return REFUSED

@@ -48,6 +48,7 @@ def build(scene: Scene, *, seed: int | str, trace: int) -> SceneWorld:
     for traffic in scene.traffic:
         _add_traffic(world, traffic)
     _add_agents(world)
+    _add_calls(world)
     for at in scene.changes:
         world.network.at(at.time, partial(befall, world, at.change))
     return world
@@ -145,3 +146,14 @@ def _add_agents(world: SceneWorld) -> None:
         if peer is not None:
             peer.pair_up(program)
         world.network.at(spec.start, program.begin)
+
+
+def _add_calls(world: SceneWorld) -> None:
+    servers = {spec.name: spec for spec in world.scene.turn_servers}
+    for spec in world.scene.calls:
+        from ._relay_call import RelayCall  # only scenes with relays load a TURN client
+
+        hosts = world.hosts[spec.host], world.hosts[spec.to]
+        call = RelayCall(spec, servers[spec.server], hosts, world.network, world.scene.signalling, world.scene.payload)
+        world.calls[spec.name] = call
+        world.network.at(spec.start, call.begin)

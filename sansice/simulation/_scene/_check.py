@@ -44,13 +44,14 @@ def check_scene(scene: Scene) -> None:
     _check_routes(scene)
     _check_traffic(scene)
     _check_agents(scene)
+    _check_calls(scene)
     for index, at in enumerate(scene.changes):
         _check_change(scene, f"changes[{index}]", at)
 
 
 def _named(scene: Scene) -> Iterator[tuple[str, str]]:
     """Where each name of the one space of names is given, and the name."""
-    for field in ("segments", "routers", "nats", "firewalls", "hosts", "servers", "proxies"):
+    for field in ("segments", "routers", "nats", "firewalls", "hosts", "servers", "turn_servers", "proxies"):
         for index, part in enumerate(getattr(scene, field)):
             yield f"{field}[{index}] {part.name!r}", part.name
 
@@ -104,7 +105,7 @@ def _attached(scene: Scene) -> Iterator[tuple[str, str, str]]:
     for index, host in enumerate(scene.hosts):
         for interface in host.all_interfaces:
             yield f"hosts[{index}] {host.name!r}", interface.address, interface.behind
-    for field in ("servers", "proxies"):
+    for field in ("servers", "turn_servers", "proxies"):
         for index, server in enumerate(getattr(scene, field)):
             for address in server.addresses:
                 yield f"{field}[{index}] {server.name!r}", address, server.behind
@@ -202,6 +203,28 @@ def _check_servers(where: str, agent: AgentSpec) -> None:
                 raise ValueError(f"{where}: ICE server {error}") from None
             if uri.scheme != "stun":
                 raise ValueError(f"{where}: ICE server {url!r}: agents can only use stun: so far")
+
+
+def _check_calls(scene: Scene) -> None:
+    hosts = {host.name: [interface.address for interface in host.all_interfaces] for host in scene.hosts}
+    servers = {spec.name: list(spec.addresses) for spec in scene.turn_servers}
+    taken = {agent.name: f"agents[{index}]" for index, agent in enumerate(scene.agents)}
+    for index, call in enumerate(scene.calls):
+        where = f"calls[{index}] {call.name!r}"
+        for name in (call.host, call.to):
+            _require(where, "host", name, list(hosts))
+        if call.host == call.to:
+            raise ValueError(f"{where}: {call.host!r} calls itself")
+        _require(where, "TURN server", call.server, list(servers))
+        if taken.setdefault(call.name, f"calls[{index}]") != f"calls[{index}]":
+            raise ValueError(f"{where}: {taken[call.name]} has this name; give one of them a name of its own")
+        for name in (call.host, call.to):
+            if not _families(hosts[name]) & _families(servers[call.server]):
+                raise ValueError(f"{where}: {name!r} and {call.server!r} have no family of addresses in common")
+
+
+def _families(addresses: list[str]) -> set[bool]:
+    return {":" in address for address in addresses}
 
 
 def _check_change(scene: Scene, where: str, at: At) -> None:

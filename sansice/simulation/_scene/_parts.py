@@ -26,7 +26,8 @@ def as_texts(texts: str | Iterable[str]) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
-def _as_addresses(texts: str | Iterable[str]) -> tuple[str, ...]:
+def as_addresses(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """One literal or several, as a tuple of canonical ones."""
     return tuple(_as_address(text) for text in as_texts(texts))
 
 
@@ -82,7 +83,8 @@ def _as_prefixes(texts: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(str(prefix_of(text)) for text in as_texts(texts))
 
 
-def _a_port(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+def check_port(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    """Refuse what is no port; a validator of attrs."""
     if not 0 < value < 65536:
         raise ValueError(f"{attribute.name}: {value!r} is outside 1..65535")
 
@@ -143,7 +145,7 @@ class NatSpec:
     """
 
     name: str = attrs.field(validator=a_name)
-    outside: tuple[str, ...] = attrs.field(converter=_as_addresses)
+    outside: tuple[str, ...] = attrs.field(converter=as_addresses)
     preset: str = "port-restricted"
     kind: NatKind | None = attrs.field(default=None, kw_only=True)
     mapping: Mapping | None = attrs.field(default=None, kw_only=True)
@@ -249,7 +251,7 @@ class HostSpec:
     """
 
     name: str = attrs.field(validator=a_name)
-    addresses: tuple[str, ...] = attrs.field(default=(), converter=_as_addresses)
+    addresses: tuple[str, ...] = attrs.field(default=(), converter=as_addresses)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
     link: Link | None = attrs.field(default=None, kw_only=True)
     interfaces: tuple[InterfaceSpec, ...] = attrs.field(default=(), validator=parts_of(InterfaceSpec), kw_only=True)
@@ -272,8 +274,8 @@ class StunServerSpec:
     """
 
     name: str = attrs.field(validator=a_name)
-    addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
-    port: int = attrs.field(default=3478, validator=_a_port, kw_only=True)
+    addresses: tuple[str, ...] = attrs.field(converter=as_addresses)
+    port: int = attrs.field(default=3478, validator=check_port, kw_only=True)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
 
 
@@ -290,8 +292,8 @@ class ProxySpec:
     """
 
     name: str = attrs.field(validator=a_name)
-    addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
-    port: int = attrs.field(default=3128, validator=_a_port, kw_only=True)
+    addresses: tuple[str, ...] = attrs.field(converter=as_addresses)
+    port: int = attrs.field(default=3128, validator=check_port, kw_only=True)
     ports: tuple[int, ...] = attrs.field(default=(443,), kw_only=True)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
 
@@ -339,7 +341,7 @@ class NameSpec:
     """
 
     name: str = attrs.field(validator=a_name)
-    addresses: tuple[str, ...] = attrs.field(converter=_as_addresses)
+    addresses: tuple[str, ...] = attrs.field(converter=as_addresses)
 
 
 @attrs.frozen

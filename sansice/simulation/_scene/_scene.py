@@ -28,6 +28,7 @@ from ._parts import (
     check_seconds,
     parts_of,
 )
+from ._relays import RelayCallSpec, TurnServerSpec
 from ._scene_world import SceneWorld
 
 SIGNALLING = 0.05  # s: what a web socket to a server in the same country takes
@@ -64,10 +65,11 @@ class Scene:
         internet: how the Internet, the place ``"internet"``, treats packets between two public addresses.
         segments, routers, nats, firewalls: what is between the hosts and the Internet. Everything that stands ``behind``
             something names it.
-        hosts, servers, proxies: who is there.
+        hosts, servers, turn_servers, proxies: who is there.
         names: what the name service answers.
         traffic: what else is on the lines.
         agents: who connects with whom.
+        calls: who calls whom through a relay.
         signalling: seconds that a description takes from one agent to the other.
         payload: bytes in each datagram of the application's, 160 of voice if left out.
         changes: what happens while it runs.
@@ -87,10 +89,12 @@ class Scene:
     firewalls: tuple[FirewallSpec, ...] = attrs.field(default=(), validator=parts_of(FirewallSpec))
     hosts: tuple[HostSpec, ...] = attrs.field(default=(), validator=parts_of(HostSpec))
     servers: tuple[StunServerSpec, ...] = attrs.field(default=(), validator=parts_of(StunServerSpec))
+    turn_servers: tuple[TurnServerSpec, ...] = attrs.field(default=(), validator=parts_of(TurnServerSpec))
     proxies: tuple[ProxySpec, ...] = attrs.field(default=(), validator=parts_of(ProxySpec))
     names: tuple[NameSpec, ...] = attrs.field(default=(), validator=parts_of(NameSpec))
     traffic: tuple[TrafficSpec, ...] = attrs.field(default=(), validator=parts_of(TrafficSpec))
     agents: tuple[AgentSpec, ...] = attrs.field(default=(), validator=parts_of(AgentSpec))
+    calls: tuple[RelayCallSpec, ...] = attrs.field(default=(), validator=parts_of(RelayCallSpec))
     signalling: float = attrs.field(default=SIGNALLING, validator=check_seconds)
     payload: int = attrs.field(default=VOICE, validator=a_payload)
     changes: tuple[At, ...] = attrs.field(default=(), validator=parts_of(At))
@@ -112,9 +116,14 @@ class Scene:
         return (*self.segments, *self.routers, *self.barriers)
 
     @property
-    def services(self) -> tuple[StunServerSpec | ProxySpec, ...]:
-        """The hosts that serve: STUN servers and proxies."""
-        return (*self.servers, *self.proxies)
+    def services(self) -> tuple[StunServerSpec | TurnServerSpec | ProxySpec, ...]:
+        """The hosts that serve: STUN and TURN servers, and proxies."""
+        return (*self.servers, *self.turn_servers, *self.proxies)
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """When its agents and its calls begin, seconds."""
+        return (*(agent.start for agent in self.agents), *(call.start for call in self.calls))
 
     def peer_of(self, agent: AgentSpec) -> str:
         """The name of the agent with which ``agent`` connects; "" if nothing says so."""

@@ -14,6 +14,7 @@ from sansice.simulation._network import Network
 from ._program import Program
 
 if TYPE_CHECKING:
+    from ._relay_call import RelayCall
     from ._scene import Scene
     from ._scene_world import SceneWorld
 
@@ -24,10 +25,12 @@ class SceneRun:
 
     Attributes:
         scene, seed: what ran.
-        connected: whether all agents selected the same pair as their peers, at some time.
-        lasted: whether all pairs selected are still in use at the end.
+        connected: whether all agents selected the same pair as their peers, and data came back through all relays, at some
+            time.
+        lasted: whether all pairs selected are still in use at the end, and data still goes through relays.
         setup_ms: virtual milliseconds from the first agent's start until the last couple agreed; ``None`` if one never did.
-        pair_types: of the last pair of each couple that agreed, as ``local-remote`` seen from the agent that comes first.
+        pair_types: of the last pair of each couple that agreed, as ``local-remote`` seen from the agent that comes first; of a
+            call, ``relay`` and how its client sees the far end.
         packets: how many packets left hosts, those of servers too.
         sent, echoed: how many datagrams of the application's left, and how many of them came back.
         events: what the agents told, as (virtual time, the agent's name, event), in order.
@@ -65,19 +68,26 @@ class SceneRun:
 def report(world: SceneWorld, packets: int) -> SceneRun:
     """What became of a scene by now, whose hosts sent so many packets."""
     callers = world.callers
-    agreed_at = [caller.agreed_at for caller in callers if caller.agreed_at is not None]
-    connected = len(agreed_at) == len(callers) > 0
-    started = min((agent.start for agent in world.scene.agents), default=0.0)
+    calls = list(world.calls.values())
+    both: list[Program | RelayCall] = [*callers, *calls]
+    agreed_at = [one.agreed_at for one in both if one.agreed_at is not None]
+    connected = len(agreed_at) == len(both) > 0
+    started = min(world.scene.starts, default=0.0)
     return SceneRun(
         scene=world.scene,
         seed=world.network.seed,
         connected=connected,
-        lasted=connected and all(_is_up(caller) and _is_up(caller.peer) for caller in callers),
+        lasted=connected
+        and all(_is_up(caller) and _is_up(caller.peer) for caller in callers)
+        and all(call.is_up for call in calls),
         setup_ms=round(1000 * (max(agreed_at) - started), 3) if connected else None,
-        pair_types=tuple(_pair_type(pair) for caller in callers if (pair := caller.agreed_on) is not None),
+        pair_types=(
+            *(_pair_type(pair) for caller in callers if (pair := caller.agreed_on) is not None),
+            *(call.pair_type for call in calls if call.agreed_at is not None),
+        ),
         packets=packets,
-        sent=sum(caller.sent for caller in callers),
-        echoed=sum(caller.echoed for caller in callers),
+        sent=sum(one.sent for one in both),
+        echoed=sum(one.echoed for one in both),
         events=tuple(_events(world)),
         world=world,
     )
@@ -92,7 +102,7 @@ def _pair_type(pair: CandidatePair) -> str:
 
 
 def _events(world: SceneWorld) -> list[tuple[float, str, Event]]:
-    events = [(time, name, event) for name, program in world.programs.items() for time, event in program.node.events]
+    events = [(time, name, event) for name, node in world.nodes.items() for time, event in node.events]
     events.sort(key=lambda line: line[0])
     return events
 

@@ -21,9 +21,11 @@ from sansice.simulation._world._segment import Place
 
 from ._parts import INTERNET, ProxySpec
 from ._program import PROBES, ROUND, ROUNDS, Program
+from ._relays import TurnServerSpec
 from ._scene_run import SceneRun, report
 
 if TYPE_CHECKING:
+    from ._relay_call import RelayCall
     from ._scene import Scene
 
 SETTLING = 60.0  # s from the last start: 3 gathering, 39.5 patience (RFC 8863 4), 10 for a check that ended it
@@ -43,9 +45,22 @@ class SceneWorld:
         interfaces: of these hosts, by the host's name and the address that the interface has at present.
         servers: what runs on the hosts of servers and proxies, by name.
         programs: what runs the agents, by the agent's name, in their order.
+        calls: what runs both ends of the calls through relays, by their names.
     """
 
-    __slots__ = ("firewalls", "hosts", "interfaces", "nats", "network", "places", "programs", "routers", "scene", "servers")
+    __slots__ = (
+        "calls",
+        "firewalls",
+        "hosts",
+        "interfaces",
+        "nats",
+        "network",
+        "places",
+        "programs",
+        "routers",
+        "scene",
+        "servers",
+    )
 
     def __init__(self, scene: Scene, network: Network) -> None:
         self.scene: Scene = scene
@@ -57,6 +72,7 @@ class SceneWorld:
         self.hosts: dict[str, Host] = {}
         self.servers: dict[str, Node] = {}
         self.programs: dict[str, Program] = {}
+        self.calls: dict[str, RelayCall] = {}
         self.interfaces: dict[tuple[str, str], HostInterface] = {}
 
     @property
@@ -66,8 +82,11 @@ class SceneWorld:
 
     @property
     def nodes(self) -> Mapping[str, Node]:
-        """What runs the agents, by name."""
-        return MappingProxyType({name: program.node for name, program in self.programs.items()})
+        """What runs the agents, by name, and the two ends of calls through relays, by the call's name."""
+        agents = {name: program.node for name, program in self.programs.items()}
+        clients = {name: call.node for name, call in self.calls.items()}
+        peers = {f"{name}'s peer": call.peer_node for name, call in self.calls.items()}
+        return MappingProxyType(agents | clients | peers)
 
     @property
     def callers(self) -> list[Program]:
@@ -80,13 +99,17 @@ class SceneWorld:
         spec = next(spec for spec in self.scene.services if spec.name == name)
         if isinstance(spec, ProxySpec):
             self.servers[name] = host.run(ForwardProxy(host.addresses, spec.port, ports=spec.ports))
+        elif isinstance(spec, TurnServerSpec):
+            from ._relay_server import run_turn_server  # only scenes with relays load a TURN server
+
+            self.servers[name] = run_turn_server(spec, host, self.scene.names)
         else:
             self.servers[name] = host.run(BindingResponder(host.addresses, spec.port))
 
     @property
     def settled(self) -> bool:
         """Whether every couple has agreed and has its echoes, or waits for them no more, or has failed at both ends."""
-        return all(map(_is_settled, self.callers))
+        return all(map(_is_settled, self.callers)) and all(call.is_settled for call in self.calls.values())
 
     def run(self, *, until: float | None = None) -> SceneRun:
         """Let time pass, and report: what `simulate` does, for a world in which a test has changed something before.
@@ -99,7 +122,7 @@ class SceneWorld:
         """
         sent = _SentCounter()
         self.network.watch(sent)
-        starts = max((agent.start for agent in self.scene.agents), default=0.0) + SETTLING
+        starts = max(self.scene.starts, default=0.0) + SETTLING
         if until is None and (self.scene.changes or self.scene.duration):
             until = max(self.scene.duration, starts, *(at.ends + AFTERMATH for at in self.scene.changes))
         if until is not None:
