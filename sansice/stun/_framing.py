@@ -32,17 +32,22 @@ class StreamFramer:
         error: why nothing more can be read, or ``None``. A stream that is out of step cannot be repaired: close it.
             `DropReason.NOT_STUN` for a wrong first byte, `DropReason.BAD_LENGTH` for a length that is no multiple of 4,
             `DropReason.LIMIT` for a frame over ``max_length``, `DropReason.BAD_COOKIE`.
+        halted: a message of ``last`` has come. What comes behind it is kept as it is, up to ``max_length``, for whoever takes
+            the stream over (`unread`), or for `resume`.
 
     Args:
         channel_data: ChannelData messages may come, padded to a multiple of 4 bytes (RFC 8656 12.5).
         max_length: of a frame in bytes, header included. By default `MAX_STUN_FRAME`, and with ``channel_data``
             `MAX_TURN_FRAME`, which no legal frame exceeds.
+        last: first bytes of messages behind which there may be something else: ConnectionBind (RFC 6062 4.5, 5.4).
     """
 
-    __slots__ = ("_buffer", "_channel_data", "_max_length", "_needed", "error")
+    __slots__ = ("_buffer", "_channel_data", "_last", "_max_length", "_needed", "error", "halted")
 
-    def __init__(self, *, channel_data: bool = False, max_length: int | None = None) -> None:
+    def __init__(self, *, channel_data: bool = False, max_length: int | None = None, last: tuple[bytes, ...] = ()) -> None:
         self._channel_data = channel_data
+        self._last = last
+        self.halted: bool = False
         self._max_length = max_length if max_length is not None else MAX_TURN_FRAME if channel_data else MAX_STUN_FRAME
         self._buffer = bytearray()
         self._needed = 1  # bytes in the buffer that decide the next question
@@ -50,7 +55,7 @@ class StreamFramer:
 
     @property
     def pending(self) -> int:
-        """Bytes of an unfinished frame, padding included."""
+        """Bytes of an unfinished frame, padding included; of a halted stream, all that is kept."""
         return len(self._buffer)
 
     @property
@@ -66,6 +71,11 @@ class StreamFramer:
         """
         if self.error is not None:
             return []
+        if self.halted:
+            self._buffer += data
+            if len(self._buffer) > self._max_length:
+                self.error = DropReason.LIMIT
+            return []
         if self._buffer:
             self._buffer += data
             if len(self._buffer) < self._needed:
@@ -74,16 +84,28 @@ class StreamFramer:
             self._buffer.clear()
         frames: list[bytes] = []
         start = 0
-        while len(data) - start >= self._needed:
+        while not self.halted and len(data) - start >= self._needed:
             length = self._inspect(data, start)
             if self.error is not None:
                 return frames
             if length:
                 frames.append(data[start : start + length])
+                self.halted = frames[-1].startswith(self._last)
                 start += length + -length % 4
                 self._needed = 1
         self._buffer += data[start:]
         return frames
+
+    def resume(self) -> list[bytes]:
+        """Go on behind a message that was not the last: it came to nothing.
+
+        Returns:
+            The frames that are whole now; after these the stream may be halted again.
+        """
+        self.halted = False
+        kept = bytes(self._buffer)
+        self._buffer.clear()
+        return self.feed(kept)
 
     def _inspect(self, data: bytes, start: int) -> int:
         """Look as far into the frame at ``start`` as it has arrived; sets `error`, or how many bytes to wait for.

@@ -230,3 +230,42 @@ def test_a_packet_that_fits_no_frame_is_refused():
     assert Rfc4571Framer().feed(frame_rfc4571(bytes(MAX_RFC4571_FRAME))) == [bytes(MAX_RFC4571_FRAME)]
     with pytest.raises(ValueError, match="65536 bytes"):
         frame_rfc4571(bytes(MAX_RFC4571_FRAME + 1))
+
+
+CONNECTION_BIND = encode(Method.CONNECTION_BIND, MessageClass.REQUEST, TID)
+LAST = (CONNECTION_BIND[:2],)
+
+
+@pytest.mark.req("RFC6062-008")
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_what_comes_behind_the_last_message_is_kept_as_it_is(size):
+    framer = StreamFramer(last=LAST)
+    assert fed(framer, REQUEST + CONNECTION_BIND + b"\xffraw" + REQUEST, size) == [REQUEST, CONNECTION_BIND]
+    assert (framer.halted, framer.error) == (True, None)
+    assert framer.unread == b"\xffraw" + REQUEST
+    assert framer.pending == 4 + len(REQUEST)
+
+
+def test_what_comes_behind_a_message_that_was_not_the_last_is_cut_after_all():
+    framer = StreamFramer(last=LAST)
+    assert framer.feed(CONNECTION_BIND + REQUEST + CONNECTION_BIND + REQUEST[:5]) == [CONNECTION_BIND]
+    assert framer.resume() == [REQUEST, CONNECTION_BIND]
+    assert framer.halted
+    assert framer.resume() == []
+    assert not framer.halted
+    assert framer.feed(REQUEST[5:]) == [REQUEST]
+
+
+def test_what_is_kept_behind_the_last_message_is_bounded():
+    framer = StreamFramer(last=LAST, max_length=100)
+    assert framer.feed(CONNECTION_BIND) == [CONNECTION_BIND]
+    assert framer.feed(bytes(100)) == []
+    assert framer.error is None
+    assert framer.feed(b"x") == []
+    assert framer.error is DropReason.LIMIT
+
+
+def test_without_a_last_message_there_is_no_end():
+    framer = StreamFramer()
+    assert framer.feed(CONNECTION_BIND + REQUEST) == [CONNECTION_BIND, REQUEST]
+    assert not framer.halted

@@ -303,3 +303,69 @@ def test_a_request_that_is_not_answered_in_time_is_answered_with_500_and_words(r
     (_, sent), (_, end) = relaying.at(1100.0)
     assert decode_untrusted(sent.data).get(ERROR_CODE) == ErrorCode(500, "Server Error")
     assert end == CloseSocket(stream, CloseMode.FLUSH)
+
+
+# ------------------------------------------------------------------- a stream that the parent takes over
+
+
+def connection_bind(id=ID):
+    return encode(Method.CONNECTION_BIND, MessageClass.REQUEST, id)
+
+
+@pytest.fixture
+def binding_connections():
+    return Serving(methods=[Method.CONNECTION_BIND, Method.REFRESH], channel_data=True)
+
+
+@pytest.mark.req("RFC6062-008")
+def test_what_comes_behind_a_connection_bind_is_the_parents_if_that_succeeds(binding_connections):
+    serving = binding_connections
+    stream = serving.accept()
+    (received,) = serving.write(stream, connection_bind() + b"\xffraw")
+    serving.write(stream, b" bytes")
+    _, (answer,) = serving.call(serving.server.respond, received)
+    assert decode_untrusted(answer.data).message_class is MessageClass.SUCCESS
+    assert serving.call(serving.server.release_stream, stream) == (b"\xffraw bytes", [])
+    assert serving.write(stream, b"more") == []
+    assert (serving.stats.connections, serving.server.deadline()) == (0, math.inf)
+
+
+def test_what_comes_behind_a_connection_bind_that_is_refused_is_read_as_messages(binding_connections):
+    serving = binding_connections
+    stream = serving.accept()
+    first, *rest = serving.write(stream, connection_bind() + refresh(b"2" * 12) + connection_bind(b"3" * 12) + b"\xff")
+    assert rest == []
+    _, (answer, second, third) = serving.call(serving.server.respond, first, error=ErrorCode(400, "Bad Request"))
+    assert decode_untrusted(answer.data).get(ERROR_CODE).code == 400
+    assert [one.message.transaction_id for one in (second, third)] == [b"2" * 12, b"3" * 12]
+    assert closed(serving.call(serving.server.respond, second)[1]) == []
+    outputs = serving.call(serving.server.respond, third, error=ErrorCode(400, "Bad Request"))[1]
+    assert closed(outputs) == [stream]
+    assert serving.stats.dropped == {DropReason.NOT_STUN: 1}
+
+
+def test_a_connection_bind_of_nobody_stops_nothing():
+    serving = Serving(methods=[Method.REFRESH])
+    stream = serving.accept()
+    (received,) = serving.write(stream, connection_bind() + refresh())
+    assert received.message.method is Method.REFRESH
+    assert serving.stats.dropped == {DropReason.UNKNOWN_METHOD: 1}
+
+
+def test_a_stream_that_ends_while_its_connection_bind_waits_is_not_released(binding_connections):
+    serving = binding_connections
+    stream = serving.accept()
+    (received,) = serving.write(stream, connection_bind() + refresh(b"2" * 12))
+    serving.write(stream, b"")
+    _, outputs = serving.call(serving.server.respond, received)
+    assert closed(outputs) == [stream]
+    assert serving.call(serving.server.release_stream, stream) == (None, [])
+
+
+def test_too_much_behind_a_connection_bind_that_waits_closes_the_stream(binding_connections):
+    serving = binding_connections
+    stream = serving.accept()
+    (received,) = serving.write(stream, connection_bind())
+    assert serving.write(stream, bytes(100_000)) == [SetReading(stream, False)]
+    _, outputs = serving.call(serving.server.respond, received, error=ErrorCode(400, "Bad Request"))
+    assert closed(outputs) == [stream]

@@ -12,6 +12,8 @@ from sansice.stun._paths import Path
 
 from ._rate_limit import Allowance, prefix_of
 
+_CONNECTION_BIND = (b"\x00\x0b",)  # as a request; what follows it is the peer's, where it succeeds (RFC 6062 5.4)
+
 
 class Connection:
     """One accepted stream.
@@ -26,14 +28,16 @@ class Connection:
         paused: the client does not read its answers, so its requests are not read either.
         vouched: the parent knows the client: no prefix's share and no idle time is asked about.
         allowance: of requests, once it is vouched for.
+        bound: a ConnectionBind has succeeded; the parent takes the stream over.
     """
 
-    __slots__ = ("allowance", "ended", "framer", "listener", "owed", "path", "paused", "spoken", "vouched")
+    __slots__ = ("allowance", "bound", "ended", "framer", "listener", "owed", "path", "paused", "spoken", "vouched")
 
     def __init__(self, path: Path, listener: SocketId, *, channel_data: bool) -> None:
         self.path = path
         self.listener = listener
-        self.framer = StreamFramer(channel_data=channel_data)
+        self.framer = StreamFramer(channel_data=channel_data, last=_CONNECTION_BIND)
+        self.bound = False
         self.vouched = False
         self.allowance = Allowance()
         self.owed = 0
@@ -121,6 +125,15 @@ class Connections:
             connection.spoken = True
         if frames or (connection.spoken and not was_under_way):
             self._arm(connection, now)
+        return frames
+
+    def resume(self, connection: Connection, now: float) -> list[bytes]:
+        """The messages behind a ConnectionBind that was refused (RFC 6062 5.4)."""
+        halted = connection.framer.halted and not connection.owed and not connection.ended and not connection.bound
+        if not halted:
+            return []
+        frames = connection.framer.resume()
+        self._arm(connection, now)
         return frames
 
     def vouch(self, connection: Connection, vouched: bool, now: float) -> None:

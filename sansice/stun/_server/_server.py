@@ -280,6 +280,9 @@ class StunServer(Machine):
         self._pending.remove(id)
         self._count_answer(0 if error is None else error.code)
         self._send_answer(exchange, answer, now)
+        connection = self._connections.get(exchange.path.socket)
+        if connection is not None and error is None and exchange.request.method is Method.CONNECTION_BIND:
+            connection.bound = True
         if remember and not exchange.path.reliable:
             self._memory.put(exchange.transaction, answer, now)
         self._settle(exchange, now)
@@ -327,7 +330,8 @@ class StunServer(Machine):
         """Give a stream up without closing it: from now on it is the parent's (RFC 6062 5.4).
 
         Returns:
-            What has been read of it and was no whole message yet; ``None`` where it is gone, or ends.
+            What has been read of it and was no whole message yet, or came behind a ConnectionBind; ``None`` where it is gone,
+            or ends.
         """
         connection = self._connections.get(socket)
         if connection is None or connection.ended:
@@ -455,15 +459,7 @@ class StunServer(Machine):
         if not data:
             self._end(connection)
             return
-        for frame in self._connections.read(connection, data, now):
-            if frame[0] >= _CHANNEL_DATA:
-                self._outputs.append(FrameReceived(connection.path, frame))
-            else:
-                self._handle_frame(connection, frame, now)
-        error = connection.framer.error
-        if error is not None:
-            self.stats.drop(error)
-            self._end(connection)
+        self._handle_frames(connection, self._connections.read(connection, data, now), now)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
         """A client that does not read its answers is not read either, until it has read most of them."""
@@ -474,6 +470,19 @@ class StunServer(Machine):
         if (unsent > limit and not connection.paused) or (unsent <= limit // 2 and connection.paused):
             connection.paused = not connection.paused
             self._outputs.append(SetReading(socket, not connection.paused))
+
+    def _handle_frames(self, connection: Connection, frames: list[bytes], now: float) -> None:
+        while frames:
+            for frame in frames:
+                if frame[0] >= _CHANNEL_DATA:
+                    self._outputs.append(FrameReceived(connection.path, frame))
+                else:
+                    self._handle_frame(connection, frame, now)
+            frames = self._connections.resume(connection, now)
+        error = connection.framer.error
+        if error is not None and not connection.ended:
+            self.stats.drop(error)
+            self._end(connection)
 
     def _handle_frame(self, connection: Connection, frame: bytes, now: float) -> None:
         path = connection.path
@@ -617,6 +626,8 @@ class StunServer(Machine):
             connection.owed -= 1
             if connection.ended and not connection.owed:
                 self._end(connection)
+            else:
+                self._handle_frames(connection, self._connections.resume(connection, now), now)
         self._finish_draining(now)
 
     # ------------------------------------------------------------- answers
