@@ -574,6 +574,29 @@ def test_a_server_without_free_ports_is_not_asked_again(scene):
     assert scene.outcomes() == [TransactionFailed(id, 508, "no", FailureCause.ERROR_RESPONSE, (), scene.outcomes()[0].response)]
 
 
+@pytest.mark.parametrize("code", [401, 500, 300])
+def test_a_request_that_is_to_be_concluded_is_not_asked_again(code):
+    scene = Scene(LONG, alternate_servers=True)
+    id = scene.ask(scene.path(), Method.ALLOCATE)
+    assert scene.client.conclude(id, now=0.0)
+    scene.refuse(code, (REALM, "realm"), (NONCE, "one"), (ALTERNATE_SERVER, B), now=0.1)
+    scene.run(until=10.0)
+    assert scene.times == [0.0]
+    assert [(event.id, event.code) for event in scene.outcomes()] == [(id, code)]
+
+
+def test_to_conclude_a_request_that_waits_is_to_cancel_it(scene):
+    path = scene.path()
+    paused = scene.ask(path)
+    scene.refuse(500)
+    waiting = scene.ask(scene.path(opened=False))
+    for id in (paused, waiting, bytes(12)):
+        assert not scene.client.conclude(id, now=0.1)
+    scene.run()
+    assert scene.times == [0.0]
+    assert not scene.outcomes()
+
+
 def test_challenges_are_counted_until_a_request_is_over():
     scene = Scene(LONG)
     scene.path()

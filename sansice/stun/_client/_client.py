@@ -309,6 +309,21 @@ class StunClient(Machine):
             self._forget(exchange)
             self._start_next(exchange.path.remote, now)
 
+    def conclude(self, transaction_id: TransactionId, *, now: float) -> bool:
+        """Ask no further for a request: the end of the transaction under way is its outcome, whatever it says.
+
+        For what nobody needs any more and the server may yet do: its answer says whether it has.
+
+        Returns:
+            Whether there will be an outcome. Where no transaction is under way the request is cancelled.
+        """
+        exchange = self._exchanges.get(transaction_id)
+        if exchange is None or exchange.state is not ExchangeState.RUNNING:
+            self.cancel(transaction_id, now=now)
+            return False
+        exchange.concluding = True
+        return True
+
     def challenges(self, transaction_id: TransactionId) -> int:
         """How often the server has wanted other proof for this request so far (401, 438); 0 for a finished or unknown one.
 
@@ -407,7 +422,10 @@ class StunClient(Machine):
         if isinstance(outcome, TransactionTimedOut):
             return False
         protection = cast(Protection, exchange.protection)
-        if exchange.authentication.handle_response(outcome, protection) is Verdict.RETRY:
+        verdict = exchange.authentication.handle_response(outcome, protection)
+        if exchange.concluding:
+            return False
+        if verdict is Verdict.RETRY:
             exchange.challenges += 1
             if exchange.challenges <= _MAX_CHALLENGES:
                 exchange.move(ExchangeInput.AGAIN)

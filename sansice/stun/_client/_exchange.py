@@ -65,6 +65,7 @@ class Exchange:
         protection: how that one was protected.
         asked: the servers that were asked, and when.
         challenges, resends, redirections: so far.
+        concluding: the transaction under way is the last.
     """
 
     id: TransactionId
@@ -80,6 +81,7 @@ class Exchange:
     challenges: int = 0
     resends: int = 0
     redirections: int = 0
+    concluding: bool = False
 
     def move(self, step: ExchangeInput) -> None:
         """Change the state."""
