@@ -167,20 +167,21 @@ class ServerAuthentication:
             before RFC 8489 are refused.
         userhash: clients may hide their names; ``lookup_key`` finds users by USERHASH.
         nonce_lifetime: seconds.
+        nonce_keys: shared with other servers, see `NonceIssuer`.
         keys_per_user: how many sets of keys a user may have: that many are tried for everybody. Without it, what
             ``lookup_key.keys_per_user`` says, or else 1.
         entropy: where keys come from, of nonces, and one that no user has.
 
     Raises:
         ValueError: RFC 8265 forbids the realm, or it is too long; no algorithm, or one that is not supported; a
-            lifetime that is not positive.
+            lifetime that is not positive; a nonce key that is too short.
         PrecisRequiredError: the realm is not ASCII, and precis-i18n is not installed.
     """
 
     covers_indications = False
     """Whether indications are authenticated as well."""
 
-    __slots__ = ("_algorithms", "_choices", "_list", "_lookup_key", "_matcher", "_nonces", "_userhash", "realm")
+    __slots__ = ("_algorithms", "_choices", "_list", "_lookup_key", "_matcher", "_nonce_keys", "_nonces", "_userhash", "realm")
 
     realm: str
     """The text of REALM."""
@@ -193,6 +194,7 @@ class ServerAuthentication:
         algorithms: Sequence[PasswordAlgorithm] = (PASSWORD_SHA256, PASSWORD_MD5),
         userhash: bool = False,
         nonce_lifetime: float = NONCE_LIFETIME,
+        nonce_keys: Sequence[bytes | IntegrityKey] = (),
         keys_per_user: int | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
@@ -208,7 +210,9 @@ class ServerAuthentication:
         features = SecurityFeatures.PASSWORD_ALGORITHMS
         if userhash:
             features |= SecurityFeatures.USERNAME_ANONYMITY
-        self._nonces = NonceIssuer(features=features, lifetime=nonce_lifetime, entropy=entropy)
+        self._nonce_keys = tuple(key if isinstance(key, IntegrityKey) else IntegrityKey(key) for key in nonce_keys)
+        secrets = [key.secret for key in self._nonce_keys]
+        self._nonces = NonceIssuer(features=features, lifetime=nonce_lifetime, keys=secrets, entropy=entropy)
         self._matcher = _Matcher(lookup_key, keys_per_user, entropy)
 
     @property
@@ -224,6 +228,7 @@ class ServerAuthentication:
             "algorithms": self._algorithms,
             "userhash": self._userhash,
             "nonce_lifetime": self._nonces.lifetime,
+            "nonce_keys": self._nonce_keys,
             "keys_per_user": self._matcher.tries,
         }
 
