@@ -75,6 +75,25 @@ class Message:
         except (ValueError, struct.error) as error:
             raise DecodeError(DropReason.BAD_ATTRIBUTE, f"{attribute.name}: {error}") from None
 
+    def get_all(self, attribute: Attribute[T]) -> tuple[T, ...]:
+        """The values of every protected ``attribute``, in order, for those that may come more than once (RFC 8656 10.1).
+
+        Raises:
+            DecodeError: one of them is malformed (`DropReason.BAD_ATTRIBUTE`).
+        """
+        data = self.data
+        values: list[T] = []
+        offset = HEADER_LENGTH
+        while offset < self._covered:
+            code, length = _read_tag(data, offset)
+            if code == attribute.code:
+                try:
+                    values.append(attribute.unpack(data[offset + 4 : offset + 4 + length], self.transaction_id))
+                except (ValueError, struct.error) as error:
+                    raise DecodeError(DropReason.BAD_ATTRIBUTE, f"{attribute.name}: {error}") from None
+            offset += 4 + length + -length % 4
+        return tuple(values)
+
     def __contains__(self, attribute: Attribute[Any]) -> bool:
         offset = self._offsets.get(attribute.code)
         return offset is not None and (offset <= self._covered or attribute.code in (_SHA256, _FINGERPRINT))

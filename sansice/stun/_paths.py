@@ -65,11 +65,13 @@ class RequestReceived(Event):
         path: how it came; an answer goes back the same way.
         message: the request, unverified unless ``username`` says who was authenticated.
         username: whom the receiver has authenticated; ``None`` for nobody.
+        local: where it arrived, at a server.
     """
 
     path: Path
     message: Message
     username: str | None = None
+    local: Address | None = None
 
 
 @attrs.frozen

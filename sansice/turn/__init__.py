@@ -13,8 +13,21 @@ if TYPE_CHECKING:
         encode_channel_data as encode_channel_data,
         read_channel_data_untrusted as read_channel_data_untrusted,
     )
+    from ._connection import (
+        MAX_TURN_EVENTS as MAX_TURN_EVENTS,
+        TURN_EVENTS as TURN_EVENTS,
+        TurnConnectionBase as TurnConnectionBase,
+        TurnCredentials as TurnCredentials,
+        TurnPeerBase as TurnPeerBase,
+        turn_credentials as turn_credentials,
+    )
     from ._embedded_addresses import (
         is_tunnelled as is_tunnelled,
+    )
+    from ._inbox import (
+        MAX_QUEUED as MAX_QUEUED,
+        MAX_QUEUED_BYTES as MAX_QUEUED_BYTES,
+        Inbox as Inbox,
     )
     from ._peer_policy import (
         ANY_PEER as ANY_PEER,
@@ -47,8 +60,18 @@ if TYPE_CHECKING:
     from ._server._limits import (
         TurnLimits as TurnLimits,
     )
+    from ._server._server import (
+        TurnServer as TurnServer,
+    )
     from ._server._stats import (
         TurnServerStats as TurnServerStats,
+    )
+    from ._service import (
+        DEFAULT_REALM as DEFAULT_REALM,
+        SERVICE_EVENTS as SERVICE_EVENTS,
+        TurnServiceBase as TurnServiceBase,
+        Users as Users,
+        server_authentication as server_authentication,
     )
 
 # Loaded when first asked for: a client needs nothing of the server, and the other way round.
@@ -60,7 +83,20 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "encode_channel_data",
         "read_channel_data_untrusted",
     ),
+    "_connection": (
+        "MAX_TURN_EVENTS",
+        "TURN_EVENTS",
+        "TurnConnectionBase",
+        "TurnCredentials",
+        "TurnPeerBase",
+        "turn_credentials",
+    ),
     "_embedded_addresses": ("is_tunnelled",),
+    "_inbox": (
+        "MAX_QUEUED",
+        "MAX_QUEUED_BYTES",
+        "Inbox",
+    ),
     "_peer_policy": (
         "ANY_PEER",
         "DEFAULT_PEER_POLICY",
@@ -88,7 +124,15 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "TurnServerState",
     ),
     "_server._limits": ("TurnLimits",),
+    "_server._server": ("TurnServer",),
     "_server._stats": ("TurnServerStats",),
+    "_service": (
+        "DEFAULT_REALM",
+        "SERVICE_EVENTS",
+        "TurnServiceBase",
+        "Users",
+        "server_authentication",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 

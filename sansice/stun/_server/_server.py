@@ -271,10 +271,10 @@ class StunServer(Machine):
         Raises:
             LocalProtocolError: a value that its attribute cannot hold.
         """
-        id = self._pending.find((received.path.socket, received.path.remote, received.message.transaction_id))
-        exchange = None if id is None else self._pending.get(id, authenticated=True)
-        if id is None or exchange is None:
+        found = self._find_pending(received)
+        if found is None:
             return False
+        id, exchange = found
         listed = tuple(attributes) if error is None else ((ERROR_CODE, error), *attributes)
         answer = encode_answer(self._config, exchange, _SUCCESS if error is None else _ERROR, listed)
         self._pending.remove(id)
@@ -287,6 +287,15 @@ class StunServer(Machine):
             self._memory.put(exchange.transaction, answer, now)
         self._settle(exchange, now)
         return True
+
+    def awaits(self, received: RequestReceived) -> bool:
+        """Whether a `RequestReceived` still waits for `respond`: it does not for ever, and its stream may be gone."""
+        return self._find_pending(received) is not None
+
+    def _find_pending(self, received: RequestReceived) -> tuple[RequestId, Exchange] | None:
+        id = self._pending.find((received.path.socket, received.path.remote, received.message.transaction_id))
+        exchange = None if id is None else self._pending.get(id, authenticated=True)
+        return None if id is None or exchange is None else (id, exchange)
 
     def replace_authentication(self, authentication: Authentication | Authentications | None, *, now: float) -> None:
         """Use other credentials from now on, for requests that wait for their keys as well.
@@ -606,7 +615,7 @@ class StunServer(Machine):
             self.stats.retransmissions += 1
             self._send_answer(exchange, answer, now)
         elif self._wait(exchange, now, authenticated=True) is not None:
-            self._outputs.append(RequestReceived(exchange.path, exchange.request, exchange.username))
+            self._outputs.append(RequestReceived(exchange.path, exchange.request, exchange.username, exchange.local))
 
     def _wait(self, exchange: Exchange, now: float, *, authenticated: bool) -> RequestId | None:
         id = self._pending.add(exchange, now, authenticated=authenticated)

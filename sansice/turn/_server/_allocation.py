@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NewType
 
 from sansice.machine import Address, SocketId
-from sansice.stun import AddressFamily, Path, TransactionId
+from sansice.stun import AddressErrorCode, AddressFamily, Allowance, Path, TransactionId
 
 if TYPE_CHECKING:
     from ._limits import User
@@ -38,22 +38,24 @@ class Allocation:
         sent_packets, sent_bytes: data relayed from peers to the client.
         dropped: packets of either direction that were not relayed.
         unsent: bytes that wait on the client's stream.
-        requests_full_at: when the client may send a whole burst of requests again, see `RequestRate`.
-        is_mobile: the client has a mobility ticket (RFC 8016).
-        token: of the port that was reserved along with this allocation, to repeat it (RFC 8656 7.2).
+        allowance: of requests; ``None`` before the first one.
+        mobile: where the client is, if it may move (RFC 8016).
+        token: of the port that was reserved along with this allocation.
+        failed: the family that a dual request did not get. This and the token are kept to repeat the answer (RFC 8656 7.2).
     """
 
     __slots__ = (
+        "allowance",
         "channels",
         "dropped",
+        "failed",
         "id",
-        "is_mobile",
+        "mobile",
         "path",
         "protocol",
         "received_bytes",
         "received_packets",
         "relays",
-        "requests_full_at",
         "sent_bytes",
         "sent_packets",
         "token",
@@ -87,9 +89,34 @@ class Allocation:
         self.sent_bytes = 0
         self.dropped = 0
         self.unsent = 0
-        self.requests_full_at = 0.0
-        self.is_mobile = False
+        self.allowance: Allowance | None = None
+        self.mobile: Mobile | None = None
         self.token: bytes | None = None
+        self.failed: AddressErrorCode | None = None
+
+
+class Mobile:
+    """What an allocation has that its client can take along to another address (RFC 8016 3).
+
+    Attributes:
+        allocation: whose.
+        ticket: the one that is good now, and was told last.
+        serial: which one that is.
+        old_until: so long the one before it is known as a repeated request's, from ``moved_to``.
+        moved_to: whoever showed that; ``None`` while no ticket has been shown.
+        arriving: where the client is going, but has sent no data from; ``None`` where it is nowhere else than at the
+            allocation's ``path``.
+    """
+
+    __slots__ = ("allocation", "arriving", "moved_to", "old_until", "serial", "ticket")
+
+    def __init__(self, allocation: Allocation, ticket: bytes) -> None:
+        self.allocation = allocation
+        self.ticket = ticket
+        self.serial = 0
+        self.old_until = 0.0
+        self.moved_to: Path | None = None
+        self.arriving: Path | None = None
 
 
 class Relay:

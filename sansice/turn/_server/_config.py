@@ -10,12 +10,14 @@ import attrs
 from sansice.machine import ANY_IPV4, ANY_IPV6, Address
 from sansice.stun import StunServerConfig
 
+from ._tickets import MAX_WORKERS, TICKET_KEY
+
 DEFAULT_LIFETIME = 600  # seconds; RFC 8656 3.2
 MAX_LIFETIME = 3600  # seconds; RFC 8656 7.2 recommends no more
 PERMISSION_LIFETIME = 300.0  # seconds; RFC 8656 9: neither more nor less
 CHANNEL_LIFETIME = 600.0  # seconds; RFC 8656 12: 10 minutes
 RESERVATION_LIFETIME = 30.0  # seconds; RFC 8656 7.2: at least 30
-LOWEST_RELAY_PORT, HIGHEST_RELAY_PORT = 49152, 65535  # RFC 8656 7.2 recommends these
+LOWEST_RELAY_PORT, HIGHEST_RELAY_PORT = 49152, 65535  # RFC 8656 7.2 recommends the dynamic ports of RFC 6335
 _LOWEST_ALLOWED_PORT = 1024  # RFC 8656 7.2: never a well-known port
 
 
@@ -61,13 +63,19 @@ def _relay_addresses(values: Iterable[RelayAddress | str]) -> tuple[RelayAddress
     return tuple(value if isinstance(value, RelayAddress) else RelayAddress(value) for value in values)
 
 
+# A stream of a TURN client lasts as long as its calls, and whole offices come from one address.
+_STUN = StunServerConfig(max_connections=10_000, max_connections_per_prefix=1000)
+
+
 @attrs.frozen(kw_only=True)
 class TurnServerConfig:
     """Policy and timers of a TURN server; times in seconds.
 
     Attributes:
-        stun: what the STUN server underneath does with requests, streams and sources that ask too often. Its
-            ``alternates`` and ``behavior`` have no place here: this class has alternates of its own.
+        stun: what the STUN server underneath does with requests, streams and sources that ask too often. Clients that have
+            an allocation have its ``vouched_rate``, so that a crowd behind one address cannot starve those who are let in.
+            Its ``alternates`` and ``behavior`` have no place here: this class has alternates of its own. ``classic``,
+            ``alpn``, ``max_unsent`` and ``authenticate_binding`` are overridden.
         anonymous: serve everybody. A server without ``authentication`` refuses to be made otherwise.
         relay_addresses: where relayed addresses are made; texts are literals. By default each address that is listened at.
         relay_ports: the lowest and the highest port of relayed addresses.
@@ -80,35 +88,34 @@ class TurnServerConfig:
         mobility: clients may move to another address (RFC 8016).
         alternates: servers that take new allocations in the place of this one, while it drains, and from ``redirect_from`` on.
         redirect_from: allocations from which on new ones are sent to the alternates; ``None``: only while draining.
-        request_rate, request_burst: requests a second, and at once, that are answered for one allocation. They are not
-            counted against its source prefix, so that a crowd behind one address cannot starve those who are let in.
         max_unsent: bytes that may wait on the stream of a client that reads too slowly, before relayed data is dropped.
         authenticate_binding: ask for credentials for Binding requests as well.
-        worker, workers: which one of several processes this is that share the listeners.
+        drain_grace: `TurnServer.drain` ends the allocations that are left after this, where it is not told another time.
+        worker: the number of this process among those that share the listeners: it is in each token that it hands out.
+        ticket_key: what these processes, or hosts, have in common to read each other's mobility tickets; ``None`` draws one.
 
     Raises:
         ValueError: a value that makes no sense; the text names it.
     """
 
-    stun: StunServerConfig = StunServerConfig(alpn=("stun.turn",), max_connections=10_000, max_connections_per_prefix=1000)
+    stun: StunServerConfig = _STUN
     anonymous: bool = False
     relay_addresses: tuple[RelayAddress, ...] = attrs.field(default=(), converter=_relay_addresses)
     relay_ports: tuple[int, int] = (LOWEST_RELAY_PORT, HIGHEST_RELAY_PORT)
     default_lifetime: int = DEFAULT_LIFETIME
     max_lifetime: int = MAX_LIFETIME
     reservation_lifetime: float = RESERVATION_LIFETIME
-    open_attempts: int = 10
+    open_attempts: int = 8
     dont_fragment: bool = True
     tcp_relay: bool = False
     mobility: bool = False
     alternates: tuple[Address, ...] = attrs.field(default=(), converter=tuple)
     redirect_from: int | None = None
-    request_rate: float = 50.0
-    request_burst: int = 200
     max_unsent: int = 2**18
     authenticate_binding: bool = False
+    drain_grace: float = 3600.0
     worker: int = 0
-    workers: int = 1
+    ticket_key: bytes | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         lowest, highest = self.relay_ports
@@ -118,13 +125,15 @@ class TurnServerConfig:
             raise ValueError(f"default_lifetime: {self.default_lifetime} is not above 0, or above max_lifetime")
         if not RESERVATION_LIFETIME <= self.reservation_lifetime < math.inf:
             raise ValueError(f"reservation_lifetime: {self.reservation_lifetime} is below 30 seconds (RFC 8656 7.2)")
-        for name in ("open_attempts", "request_burst", "max_unsent", "workers"):
+        for name in ("open_attempts", "max_unsent"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is below 1")
-        if not 0 < self.request_rate < math.inf:
-            raise ValueError(f"request_rate: {self.request_rate!r} is not a number of requests a second above 0")
-        if not 0 <= self.worker < self.workers:
-            raise ValueError(f"worker: {self.worker} is not one of {self.workers}")
+        if not 0 < self.drain_grace < math.inf:
+            raise ValueError(f"drain_grace: {self.drain_grace!r} is not a number of seconds above 0")
+        if not 0 <= self.worker < MAX_WORKERS:
+            raise ValueError(f"worker: {self.worker} is not a number from 0 to {MAX_WORKERS - 1}")
+        if self.ticket_key is not None and len(self.ticket_key) != TICKET_KEY:
+            raise ValueError(f"ticket_key: {len(self.ticket_key)} bytes: {TICKET_KEY} are needed")
         if self.redirect_from is not None and (self.redirect_from < 0 or not self.alternates):
             raise ValueError("redirect_from: it needs alternates, and a number of allocations from 0 on")
         if self.stun.alternates or self.stun.behavior:
