@@ -1,0 +1,323 @@
+"""An allocation as the client sees it: kept alive, given back, or lost (RFC 8656 6, 8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import attrs
+
+from sansice._enums import IdentityEnum
+from sansice._timers import FewTimers
+from sansice.machine import Action, Address, DecodeError, Entropy, Event, IcmpError, LocalProtocolError, SendDatagram, SendStream
+from sansice.stun import (
+    LIFETIME,
+    REQUESTED_ADDRESS_FAMILY,
+    AddressFamily,
+    Attribute,
+    Method,
+    Path,
+    ServerTarget,
+    StunClient,
+    TransactionFailed,
+    TransactionSucceeded,
+)
+
+from ._channels import Channels
+from ._config import TurnClientConfig
+from ._events import AllocationLost, AllocationRefreshed, PeerUnreachable, PermissionCreated, PermissionFailed
+from ._grant import Grant, family_of
+from ._permissions import Permissions
+from ._requests import Outcome, Requests, refusal
+from ._routes import Routes
+from ._stats import TurnClientStats
+from ._wish import MAX_LIFETIME, AllocateWish
+
+MISMATCH = 437
+_MARGIN = 60.0  # seconds; RFC 8656 8: about one minute before it expires
+_SHORT_LIFE = 240.0  # ours: of shorter lives three quarters pass before the refresh
+_MIN_INTERVAL = 1.0  # ours: however short a life a server grants, it is not asked more often
+_FAMILIES = {4: AddressFamily.IPV4, 6: AddressFamily.IPV6}
+
+
+class _Timer(IdentityEnum):
+    REFRESH = "time for a Refresh"
+    EXPIRY = "the server forgets the allocation"
+    KEEPALIVE = "time for a sign of life"
+
+
+@attrs.frozen
+class Origin:
+    """Where an allocation came from.
+
+    Attributes:
+        target: the server.
+        path: the way to it.
+        local: what the socket is bound to.
+        wish: what was asked for in the end.
+    """
+
+    target: ServerTarget
+    path: Path
+    local: Address
+    wish: AllocateWish
+
+
+class ClientAllocation:
+    """One allocation and what belongs to it; it ends by itself when the server has forgotten it.
+
+    Args:
+        origin: where it came from.
+        grant: what the server said.
+        asked: when the request left that was granted, or earlier.
+        stun: sends the requests.
+        config, entropy, stats: of the client.
+        put: takes actions and events.
+        now: the present.
+
+    Attributes:
+        relayed: addresses that it has left.
+        lifetime: seconds, as the server said last.
+        expires: when the server may forget it, at the earliest.
+        lost: why it has ended, once it has.
+        unsent: bytes that a stream to the server has not taken yet.
+    """
+
+    __slots__ = (
+        "_activity",
+        "_config",
+        "_put",
+        "_stats",
+        "_stun",
+        "_timers",
+        "_wanted",
+        "channels",
+        "expires",
+        "grant",
+        "lifetime",
+        "lost",
+        "origin",
+        "path",
+        "permissions",
+        "relayed",
+        "requests",
+        "routes",
+        "unsent",
+    )
+
+    def __init__(
+        self,
+        origin: Origin,
+        grant: Grant,
+        asked: float,
+        *,
+        stun: StunClient,
+        config: TurnClientConfig,
+        entropy: Entropy,
+        stats: TurnClientStats,
+        put: Callable[[Action | Event], None],
+        now: float,
+    ) -> None:
+        self.origin = origin
+        self.grant = grant
+        self.path: Path = origin.path
+        self.relayed: tuple[Address, ...] = grant.relayed
+        self.lifetime: int = grant.lifetime
+        self.expires: float = asked + grant.lifetime
+        self.lost: AllocationLost | None = None
+        self.unsent: int = 0
+        self._config = config
+        self._put = put
+        self._stats = stats
+        self._stun = stun
+        self._timers: FewTimers[_Timer] = FewTimers()
+        self._activity = -1
+        self._wanted = origin.wish.lifetime
+        self.requests = Requests(stun)
+        self.permissions = Permissions(config, self.requests, self._tell)
+        self.routes = Routes(config, self.permissions, padded=origin.path.reliable, entropy=entropy, stats=stats)
+        self.channels = Channels(config, self.requests, self.permissions, self.routes, self._tell)
+        self._live(asked, now)
+        self._rest(now)
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """Which of 4 and 6 it has an address of."""
+        return tuple(family_of(address) for address in self.relayed)
+
+    # ------------------------------------------------------------- life
+
+    def check_refresh(self, lifetime: int | None, family: int | None) -> None:
+        """Refuse a Refresh that means nothing, or the end (RFC 8656 8.1).
+
+        Raises:
+            LocalProtocolError: says why.
+        """
+        if lifetime is not None and not 0 <= lifetime <= MAX_LIFETIME:
+            raise LocalProtocolError(f"a lifetime of {lifetime} s is outside 0..{MAX_LIFETIME}")
+        if family is None:
+            if lifetime == 0:
+                raise LocalProtocolError("a lifetime of 0 deletes the allocation: close() does that")
+        elif lifetime != 0:
+            raise LocalProtocolError("one family alone is deleted, with a lifetime of 0; otherwise both live equally long")
+        elif family not in self.families or len(self.families) == 1:
+            words = " and ".join(f"IPv{one}" for one in self.families)
+            raise LocalProtocolError(f"the allocation is one of {words}: IPv{family} cannot be deleted from it")
+
+    def refresh(self, lifetime: int | None, family: int | None, now: float) -> None:
+        """Send a Refresh (RFC 8656 8.1).
+
+        Raises:
+            LocalProtocolError: as `StunClient.request` does.
+        """
+        if family is None:
+            self._wanted = lifetime
+        attributes: list[tuple[Attribute[Any], Any]] = []
+        if lifetime is not None:
+            attributes.append((LIFETIME, lifetime))
+        if family is not None:
+            attributes.append((REQUESTED_ADDRESS_FAMILY, _FAMILIES[family]))
+        self.requests.ask(Method.REFRESH, attributes, self.path, partial(self._refreshed, family, now), now=now)
+
+    def settle(self, outcome: Outcome, now: float) -> bool:
+        """Take the outcome of one of its requests; whether it was one."""
+        if outcome.id not in self.requests:
+            return False
+        if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH:
+            self.end("the server does not know the allocation any more", MISMATCH)  # RFC 8656 5
+            return True
+        self.requests.settle(outcome, now)
+        if self.channels.broken is not None:
+            self.end(self.channels.broken, 400)
+        else:
+            self.pump(now)
+        return True
+
+    def pump(self, now: float) -> None:
+        """Send what waits for its turn."""
+        while len(self.requests) < self._config.max_in_flight and self.lost is None:
+            if not self.permissions.ask_next(self.path, now) and not self.channels.ask_next(self.path, now):
+                return
+
+    def end(self, reason: str, code: int | None = None) -> None:
+        """It is gone; the first reason counts."""
+        if self.lost is None:
+            self.lost = AllocationLost(reason, code)
+
+    def handle_timer(self, now: float) -> None:
+        """Refresh, renew, or notice that it is too late."""
+        while self.lost is None and (timer := self._timers.pop_due(now)) is not None:
+            if timer is _Timer.EXPIRY:
+                self.end("it expired before the server answered a refresh")
+            elif timer is _Timer.REFRESH:
+                self._refresh_again(now)
+            else:
+                self._keep_alive(now)
+        if self.lost is None:
+            self.permissions.handle_timer(now)
+            self.channels.handle_timer(now)
+            self.pump(now)
+
+    def deadline(self) -> float:
+        """When something is due next."""
+        return min(self._timers.earliest, self.permissions.deadline(), self.channels.deadline())
+
+    def _refresh_again(self, now: float) -> None:
+        try:
+            self.refresh(self._wanted, None, now)
+        except LocalProtocolError:  # too much waits for this server
+            self._timers.set(_Timer.REFRESH, now + self._config.retry_delay)
+
+    def _live(self, asked: float, now: float) -> None:
+        """It lives for another `lifetime` since ``asked``."""
+        self.expires = asked + self.lifetime
+        early = _MARGIN if self.lifetime >= _SHORT_LIFE else self.lifetime / 4
+        self._timers.set(_Timer.EXPIRY, self.expires)
+        self._timers.set(_Timer.REFRESH, max(self.expires - early, now + _MIN_INTERVAL))
+
+    def _refreshed(self, family: int | None, asked: float, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, TransactionSucceeded):
+            self._take_lifetime(family, asked if outcome.rtt is None else now - outcome.rtt, outcome, now)
+            return
+        code, reason = refusal(outcome)
+        if code is None or code >= 500:
+            self._timers.set(_Timer.REFRESH, now + self._config.retry_delay)
+        elif family is None:
+            self.end(reason, code)
+
+    def _take_lifetime(self, family: int | None, asked: float, outcome: TransactionSucceeded, now: float) -> None:
+        try:
+            lifetime = outcome.response.get(LIFETIME)
+        except DecodeError:
+            lifetime = None
+        if family is not None:
+            ipv6 = family == 6
+            self.relayed = tuple(address for address in self.relayed if address.is_ipv6 is not ipv6)
+            self.channels.forget_family(ipv6=ipv6, now=now)
+            self.permissions.forget_family(ipv6=ipv6)
+        else:
+            # A server that does not say how long it lives now is taken to mean as long as before.
+            self.lifetime = lifetime or self.lifetime
+            self._live(asked, now)
+        self._put(AllocationRefreshed(self.lifetime, self.relayed))
+
+    # ------------------------------------------------------------- data
+
+    def check_peer(self, peer: Address) -> None:
+        """Refuse a peer that the relayed addresses cannot reach (RFC 8656 10.1, 12.1).
+
+        Raises:
+            LocalProtocolError: names them.
+        """
+        if family_of(peer) not in self.families:
+            relayed = " and ".join(str(address) for address in self.relayed)
+            raise LocalProtocolError(f"{peer} cannot be reached from {relayed}: another family (RFC 8656 10.1)")
+
+    def send(self, peer: Address, data: bytes, *, dont_fragment: bool) -> None:
+        """Send a datagram, or count it where that cannot be."""
+        path = self.path
+        if path.reliable and self.unsent > self._config.max_unsent:
+            self._stats.unsent += 1
+            return
+        message = self.routes.indication(peer, data, dont_fragment=True) if dont_fragment else self.routes.wrap(peer, data)
+        if message is None:
+            self._stats.unsent += 1
+        elif path.reliable:
+            self._put(SendStream(path.socket, message))
+        else:
+            self._put(SendDatagram(path.socket, path.remote, message))
+
+    def take_stray(self, data: bytes) -> None:
+        """A message about data that has none for the application: dropped, or the news of an ICMP error (RFC 8656 11.6)."""
+        try:
+            peer, icmp = self.routes.read_stray(data)
+        except DecodeError as error:
+            self._stats.dropped[error.reason] += 1
+        else:
+            self._put(PeerUnreachable(peer, IcmpError(icmp.type, icmp.code, peer.is_ipv6, icmp.data)))
+
+    def _tell(self, event: Event) -> None:
+        """An event; what waited for a permission follows it."""
+        self._put(event)
+        if isinstance(event, PermissionCreated):
+            for one in self.routes.take_waiting(event.hosts):
+                self.send(one.peer, one.data, dont_fragment=one.dont_fragment)
+        elif isinstance(event, PermissionFailed):
+            self._stats.unsent += len(self.routes.take_waiting(event.hosts))
+
+    # ------------------------------------------------------------- NATs on the way
+
+    def _rest(self, now: float) -> None:
+        if not self.path.reliable and self._config.keepalive < math.inf:
+            # Seen twice as often: what has been silent since the last look was so for less than twice the time.
+            self._timers.set(_Timer.KEEPALIVE, now + self._config.keepalive / 2)
+
+    def _keep_alive(self, now: float) -> None:
+        """Tell the server something, if nothing has left since the last time: it is NATs that are meant to see it."""
+        activity = self._stats.sent_packets + self._stun.stats.requests
+        if activity == self._activity:
+            self._stun.indicate(Method.BINDING, path=self.path, now=now)
+        self._activity = activity
+        self._rest(now)

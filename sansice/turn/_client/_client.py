@@ -1,0 +1,678 @@
+"""A TURN client: one allocation at a server, kept alive, with its permissions, channels and data (RFC 8656)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import cast
+
+from sansice._enums import IdentityEnum
+from sansice._timers import FewTimers
+from sansice.machine import (
+    Action,
+    Address,
+    CloseSocket,
+    DropReason,
+    Entropy,
+    Event,
+    IcmpError,
+    Ids,
+    LocalProtocolError,
+    Machine,
+    QueryId,
+    Record,
+    ResolveError,
+    SocketError,
+    SocketErrorKind,
+    SocketId,
+    Transport,
+)
+from sansice.stun import (
+    FailureCause,
+    LongTermCredentials,
+    Path,
+    PathClosed,
+    PathOpened,
+    Redirected,
+    ResolutionFailed,
+    ServerResolution,
+    ServerResolved,
+    ServerTarget,
+    ServerUri,
+    StreamFramer,
+    StunClient,
+    TransactionFailed,
+    TransactionSucceeded,
+    TransactionTimedOut,
+    strongest_supported,
+)
+from sansice.turn._errors import TurnStep
+
+from ._allocation import ClientAllocation, Origin
+from ._config import TurnClientConfig
+from ._events import (
+    AllocationCreated,
+    AllocationFailed,
+    AllocationLost,
+    Closed,
+    DataReceived,
+)
+from ._explain import explain
+from ._farewells import Farewells
+from ._grant import family_of
+from ._memory import TurnServerMemory
+from ._race import AllocateRace, Won
+from ._requests import Outcome
+from ._routes import check_data, check_port, is_data
+from ._states import TURN_CLIENT_TRANSITIONS, HoldState, TurnClientInput, TurnClientState
+from ._stats import TurnClientStats
+from ._wish import AllocateWish, Family
+
+_DEFAULT_CONFIG = TurnClientConfig()
+_TRY_ALTERNATE = 300
+_BAD_REQUEST = 400
+
+
+class _Timer(IdentityEnum):
+    CLOSE = "the server has had time enough to confirm the deletion"
+
+
+class TurnClient(Machine):
+    """A relayed address for peers that cannot be reached directly.
+
+    `allocate` asks for it; `AllocationCreated` tells it, `AllocationFailed` why there is none. The client refreshes it until
+    `close`, or until `AllocationLost`, after which `allocate` may be called again. Peers are let in by `create_permission`,
+    for a shorter way of data by `bind_channel`; `send` takes data for them, `DataReceived` brings theirs.
+
+    Other events: `AllocationRefreshed`, `PermissionCreated`, `PermissionFailed`, `ChannelBound`, `ChannelFailed`,
+    `PeerUnreachable`, and `Closed`, the last.
+
+    Who moves much data does without an event for each packet: `wrap` and `unwrap` are the way between data and messages, and
+    `take_datagrams` and `take_stream` do what `handle_datagrams` and `handle_stream_data` do and return the data.
+
+    Args:
+        server: a ``turn:`` or ``turns:`` URI, which is looked up by each `allocate`, or an address.
+        credentials: what the server knows the user by; ``None`` for a server that wants none.
+        config: what may be tuned.
+        transports: towards the server, in order of preference, where the URI leaves a choice; by default all that it allows,
+            UDP first.
+        local: what to bind to, if not the address by which the system routes to the server. Port 0 is any port; with another
+            one, the server's addresses are tried one after the other.
+        verify_name: what certificates must say, instead of the URI's host.
+        memory: who is to be left alone; several clients may share one.
+        ids: the counter of the machine that this one is part of.
+        entropy: makes transaction ids, and orders SRV records of one priority.
+
+    Attributes:
+        stats: counters.
+        memory: as given, or a new one.
+
+    Raises:
+        ValueError: ``server`` is no URI of a TURN server.
+        LocalProtocolError: ``verify_name`` is no host name.
+    """
+
+    __slots__ = (
+        "_allocation",
+        "_config",
+        "_entropy",
+        "_farewells",
+        "_framers",
+        "_ids",
+        "_last",
+        "_local",
+        "_race",
+        "_resolution",
+        "_server",
+        "_state",
+        "_stun",
+        "_timers",
+        "_transports",
+        "_username",
+        "_verify_name",
+        "_wish",
+        "memory",
+        "stats",
+    )
+
+    def __init__(
+        self,
+        server: ServerTarget | ServerUri | str,
+        *,
+        credentials: LongTermCredentials | None = None,
+        config: TurnClientConfig = _DEFAULT_CONFIG,
+        transports: Sequence[Transport] | None = None,
+        local: Address | None = None,
+        verify_name: str | None = None,
+        memory: TurnServerMemory | None = None,
+        ids: Ids | None = None,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        super().__init__()
+        self._server = ServerUri.parse(server) if isinstance(server, str) else server
+        if isinstance(self._server, ServerUri) and not self._server.is_turn:
+            raise ValueError(f"{self._server} is not a TURN server's: turn: or turns:")
+        self.stats: TurnClientStats = TurnClientStats()
+        self.memory: TurnServerMemory = memory if memory is not None else TurnServerMemory()
+        self._config = config
+        self._entropy = entropy
+        self._ids = ids if ids is not None else Ids()
+        self._local = local
+        self._transports = tuple(transports) if transports is not None else None
+        self._username = credentials.username if credentials is not None else None
+        self._verify_name = verify_name
+        self._stun = StunClient(
+            credentials=credentials, choose=strongest_supported, config=config.stun, ids=self._ids, entropy=entropy
+        )
+        self._farewells = Farewells(self._stun)
+        self._allocation: ClientAllocation | None = None
+        self._framers: dict[SocketId, StreamFramer] = {}
+        self._last: AllocationFailed | AllocationLost | None = None
+        self._race: AllocateRace | None = None
+        self._resolution: ServerResolution | None = None
+        self._state = TurnClientState.IDLE
+        self._timers: FewTimers[_Timer] = FewTimers()
+        self._wish = AllocateWish()
+        if isinstance(self._server, ServerUri):
+            self._make_resolution(self._server)  # so that a wrong name is refused here
+
+    # ------------------------------------------------------------- what it has
+
+    @property
+    def state(self) -> TurnClientState:
+        """Where it is."""
+        return self._state
+
+    @property
+    def relayed(self) -> tuple[Address, ...]:
+        """The addresses that peers send to, IPv4 first; none without an allocation."""
+        return self._allocation.relayed if self._allocation is not None else ()
+
+    @property
+    def mapped(self) -> Address | None:
+        """How the server sees this client."""
+        return self._allocation.grant.mapped if self._allocation is not None else None
+
+    @property
+    def local(self) -> Address | None:
+        """What the socket towards the server is bound to."""
+        return self._allocation.origin.local if self._allocation is not None else None
+
+    @property
+    def path(self) -> Path | None:
+        """The way to the server: only what comes from its ``remote`` on its ``socket`` may be given to `unwrap`."""
+        return self._allocation.path if self._allocation is not None else None
+
+    @property
+    def lifetime(self) -> int:
+        """Seconds that the server grants from one refresh to the next; 0 without an allocation."""
+        return self._allocation.lifetime if self._allocation is not None else 0
+
+    def is_permitted(self, host: str) -> bool:
+        """Whether datagrams go to and come from this IP address, as far as is known."""
+        permission = self._allocation.permissions.get(host) if self._allocation is not None else None
+        return permission is not None and permission.active
+
+    def channel(self, peer: Address) -> int | None:
+        """The number of the channel that is bound to this peer, if one is."""
+        channel = self._allocation.channels.get(peer) if self._allocation is not None else None
+        return channel.number if channel is not None and channel.bound else None
+
+    def explain(self, *, now: float) -> str:
+        """Where it stands and why, in several lines for a person."""
+        server = self._server.address if isinstance(self._server, ServerTarget) else self._server
+        return explain(str(server), self._state, self._allocation, self._last, self.stats, now)
+
+    # ------------------------------------------------------------- commands
+
+    def allocate(
+        self,
+        *,
+        transport: Transport = Transport.UDP,
+        family: Family | None = None,
+        even_port: bool = False,
+        reserve_next: bool = False,
+        reservation_token: bytes | None = None,
+        dont_fragment: bool = False,
+        lifetime: int | None = None,
+        mobility: bool = False,
+        now: float,
+    ) -> None:
+        """Ask for a relayed address: ends in `AllocationCreated` or `AllocationFailed`, possibly before this returns.
+
+        Args:
+            transport: between relay and peers.
+            family: of the relayed address, 4 or 6; ``"both"`` for one of each, where the server has both. By default what the
+                server takes nothing said for, which is IPv4.
+            even_port: a relayed address with an even port.
+            reserve_next: and have the next port reserved, for who knows `AllocationCreated.reservation_token`.
+            reservation_token: take the port that is reserved under it.
+            dont_fragment: `send` may ask for it later.
+            lifetime: seconds from one refresh to the next; the server has the last word.
+            mobility: an allocation that can be taken along to another local address (RFC 8016).
+
+        Raises:
+            LocalProtocolError: there is an allocation, or one is on its way, or the client is closed; or the options exclude
+                each other (RFC 8656 7.1).
+        """
+        if self._state is not TurnClientState.IDLE:
+            raise LocalProtocolError(f"one allocation at a time; the client is in state: {self._state.value}")
+        wish = AllocateWish(
+            transport=transport,
+            family=family,
+            even_port=even_port,
+            reserve_next=reserve_next,
+            reservation_token=reservation_token,
+            dont_fragment=dont_fragment,
+            lifetime=lifetime,
+            mobility=mobility,
+        )
+        self._wish = wish
+        self._move(TurnClientInput.ALLOCATE)
+        if isinstance(self._server, ServerTarget):
+            self._ask_servers((self._server,), now)
+        else:
+            self._resolution = self._make_resolution(self._server)
+            self._resolution.start(now=now)
+        self._absorb(now)
+
+    def create_permission(self, *peers: Address, now: float) -> None:
+        """Let hosts in, whatever their ports: `PermissionCreated` or `PermissionFailed` follows; renewed by itself.
+
+        Raises:
+            LocalProtocolError: no allocation, a peer of a family without a relayed address (RFC 8656 10.1), or too many.
+        """
+        allocation = self._get_allocation()
+        for peer in peers:
+            allocation.check_peer(peer)
+        allocation.permissions.want(peers)
+        allocation.pump(now)
+        self._absorb(now)
+
+    def bind_channel(self, peer: Address, *, now: float) -> int:
+        """Ask for a permission and a channel: `ChannelBound` or `ChannelFailed` follows; renewed by itself.
+
+        Returns:
+            The number that the channel is to have.
+
+        Raises:
+            LocalProtocolError: as for `create_permission`; port 0.
+        """
+        allocation = self._get_allocation()
+        allocation.check_peer(peer)
+        check_port(peer)
+        allocation.channels.check_room(peer)
+        allocation.permissions.want((peer,))
+        number = allocation.channels.want(peer)
+        allocation.pump(now)
+        self._absorb(now)
+        return number
+
+    def forget(self, *peers: Address, now: float) -> None:
+        """Renew nothing for these hosts any more, and take nothing from them: permission and channels expire at the server."""
+        if self._allocation is not None:
+            for peer in peers:
+                self._allocation.permissions.forget(peer.host)
+                self._allocation.channels.forget_host(peer.host, now)
+
+    def send(self, peer: Address, data: bytes, *, dont_fragment: bool = False, now: float) -> None:
+        """Send a datagram from the relayed address: by the peer's channel if it has one, otherwise in an indication.
+
+        While the permission is asked for it waits, among at most ``max_waiting``. It may be lost like any datagram; those that
+        are known to be, because the permission was refused for example, count in ``stats.unsent``.
+
+        Args:
+            peer: transport address, for whose host a permission was asked for.
+            data: up to `MAX_DATA` bytes, none included.
+            dont_fragment: the relay is to send it in one piece or not at all; always in an indication.
+
+        Raises:
+            LocalProtocolError: no allocation; no permission was asked for; the allocation is one without DONT-FRAGMENT; too
+                much data; port 0.
+        """
+        allocation = self._get_allocation()
+        if dont_fragment and not allocation.origin.wish.dont_fragment:
+            raise LocalProtocolError("DONT-FRAGMENT was not asked for by allocate(), or refused by the server (RFC 8656 7.1)")
+        permission = allocation.permissions.get(peer.host)
+        if permission is None:
+            raise LocalProtocolError(f"no permission for {peer.host}: create_permission() comes first (RFC 8656 11.1)")
+        check_port(peer)
+        check_data(data)
+        if permission.state is HoldState.ASKING:
+            allocation.routes.wait(peer, data, dont_fragment=dont_fragment)
+        else:
+            allocation.send(peer, data, dont_fragment=dont_fragment)
+
+    def refresh(self, *, lifetime: int | None = None, family: int | None = None, now: float) -> None:
+        """Refresh now, with another lifetime, or give one family of two back: `AllocationRefreshed` follows (RFC 8656 8.1).
+
+        Args:
+            lifetime: seconds, also from the next refresh on; the server has the last word. 0 only with ``family``.
+            family: 4 or 6, to delete its address, permissions and channels, and leave the other's alone.
+
+        Raises:
+            LocalProtocolError: no allocation; a lifetime of 0 for all of it, which is what `close` does; a family that it
+                does not have, or that is its last.
+        """
+        allocation = self._get_allocation()
+        allocation.check_refresh(lifetime, family)
+        allocation.refresh(lifetime, family, now)
+        self._absorb(now)
+
+    def close(self, *, now: float) -> None:
+        """Give everything back (RFC 8656 8): `Closed` follows, when the server has confirmed it or had time to.
+
+        The program should go on feeding the machine until then, or for a second at least: a lost deletion leaves the
+        allocation at the server until it expires. After the first call a no-op.
+        """
+        if self._state in (TurnClientState.CLOSING, TurnClientState.CLOSED):
+            return
+        self._move(TurnClientInput.CLOSE)
+        self._timers.set(_Timer.CLOSE, now + self._config.close_timeout)
+        if self._resolution is not None:
+            self._resolution.cancel(now=now)
+        if self._race is not None:
+            self._race.stop(now)
+            self._race = None
+        if self._allocation is not None:
+            self._allocation.requests.forget(now=now)
+            self._farewells.delete(self._allocation.path, now)
+            self._allocation = None
+        self._absorb(now)
+
+    # ------------------------------------------------------------- data without events
+
+    def wrap(self, peer: Address, data: bytes) -> bytes | None:
+        """The message that has the server send ``data`` to ``peer``: to be sent on `path`, by whoever called.
+
+        Returns:
+            ``None`` where nothing can be sent to this peer now: it has no permission, or there is no allocation.
+
+        Raises:
+            LocalProtocolError: more than `MAX_DATA` bytes.
+        """
+        return self._allocation.routes.wrap(peer, data) if self._allocation is not None else None
+
+    def unwrap(self, data: bytes) -> tuple[Address, bytes] | None:
+        """The peer and its data in a message that came from the server on `path`.
+
+        Returns:
+            ``None`` where it is something else, which `handle_datagrams` or, over a stream, `handle_stream_data` must have.
+        """
+        return self._allocation.routes.unwrap(data) if self._allocation is not None else None
+
+    def take_datagrams(
+        self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float
+    ) -> list[tuple[Address, bytes]]:
+        """As `handle_datagrams`, but data of peers is returned, in order: (peer, data)."""
+        found: list[tuple[Address, bytes]] = []
+        for source, data in batch:
+            allocation = self._allocation
+            if allocation is not None and socket == allocation.path.socket and source == allocation.path.remote:
+                if (one := allocation.routes.unwrap(data)) is not None:
+                    found.append(one)
+                    continue
+                if is_data(data):
+                    allocation.take_stray(data)
+                    continue
+            self._stun.handle_datagrams(socket, ((source, data),), now=now)
+            self._absorb(now)
+        return found
+
+    def take_stream(self, socket: SocketId, data: bytes, *, now: float) -> list[tuple[Address, bytes]]:
+        """As `handle_stream_data`, but data of peers is returned, in order: (peer, data)."""
+        found: list[tuple[Address, bytes]] = []
+        if not data:
+            self._framers.pop(socket, None)
+            self._stun.handle_stream_data(socket, data, now=now)
+            self._absorb(now)
+            return found
+        framer = self._framers.get(socket)
+        if framer is None:
+            framer = self._framers[socket] = StreamFramer(channel_data=True)
+        for frame in framer.feed(data):
+            allocation = self._allocation
+            if not is_data(frame):
+                self._stun.handle_stream_data(socket, frame, now=now)
+                self._absorb(now)
+            elif allocation is None or socket != allocation.path.socket:
+                self.stats.dropped[DropReason.NO_ALLOCATION] += 1
+            elif (one := allocation.routes.unwrap(frame)) is not None:
+                found.append(one)
+            else:
+                allocation.take_stray(frame)
+        if framer.error is not None:
+            self.stats.dropped[framer.error] += 1
+            error = SocketError(SocketErrorKind.OTHER, f"what arrived is no TURN: {framer.error.value}")
+            self._stun.handle_socket_failed(socket, error, now=now)
+            self._absorb(now)
+        return found
+
+    # ------------------------------------------------------------- what the world says
+
+    def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
+        """Answers, data of peers, and what is to be dropped."""
+        self._outputs += [DataReceived(peer, data) for peer, data in self.take_datagrams(socket, batch, now=now)]
+
+    def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
+        """The same, cut from a stream; its end is the end of the allocation."""
+        self._outputs += [DataReceived(peer, data) for peer, data in self.take_stream(socket, data, now=now)]
+
+    def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
+        """How much the server still has to read: data over ``max_unsent`` is dropped."""
+        if self._allocation is not None and socket == self._allocation.path.socket:
+            self._allocation.unsent = unsent
+
+    def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
+        """What waits for it leaves."""
+        self._stun.handle_socket_opened(socket, local, now=now)
+        self._absorb(now)
+
+    def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
+        """Another server's turn, or the end of the allocation."""
+        self._stun.handle_socket_failed(socket, error, now=now)
+        self._absorb(now)
+
+    def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
+        """A hard error ends requests to that server; an allocation goes on until a refresh tells more."""
+        self._stun.handle_icmp(socket, destination, error, now=now)
+        self._absorb(now)
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
+        """For the resolution."""
+        if self._resolution is not None:
+            self._resolution.handle_resolved(query, answer, now=now)
+            self._absorb(now)
+
+    def handle_timer(self, *, now: float) -> None:
+        """Retransmit, try the next server, refresh, renew, or give up."""
+        if self._resolution is not None:
+            self._resolution.handle_timer(now=now)
+        self._stun.handle_timer(now=now)
+        self._absorb(now)  # an answer, or its absence, comes before what it would make needless
+        if self._race is not None:
+            self._race.handle_timer(now)
+        if self._allocation is not None:
+            self._allocation.handle_timer(now)
+        self._absorb(now)
+        if self._timers.pop_due(now) is not None:
+            self._end(now)
+
+    def deadline(self) -> float:
+        """The earliest of all these."""
+        earliest = min(self._timers.earliest, self._stun.deadline())
+        if self._resolution is not None:
+            earliest = min(earliest, self._resolution.deadline())
+        if self._race is not None:
+            earliest = min(earliest, self._race.deadline())
+        if self._allocation is not None:
+            earliest = min(earliest, self._allocation.deadline())
+        return earliest
+
+    # ------------------------------------------------------------- inside
+
+    def _move(self, step: TurnClientInput) -> None:
+        self._state = TURN_CLIENT_TRANSITIONS[self._state, step]
+
+    def _make_resolution(self, uri: ServerUri) -> ServerResolution:
+        local = self._local
+        families = self._config.families if local is None else (family_of(local),)
+        return ServerResolution(
+            uri,
+            transports=self._transports,
+            verify_name=self._verify_name,
+            families=families,
+            ids=self._ids,
+            entropy=self._entropy,
+        )
+
+    def _absorb(self, now: float) -> None:
+        """Take what the children have put out, until they are done."""
+        while outputs := self._take_outputs_of_children():
+            for output in outputs:
+                if not isinstance(output, Action):
+                    self._take(output, now)
+                    continue
+                if type(output) is CloseSocket:
+                    self._framers.pop(output.socket, None)
+                self._outputs.append(output)
+            if self._race is not None:
+                self._race.check(now)
+            self._conclude(now)
+        self._conclude(now)
+        if self._state is TurnClientState.CLOSING and not self._farewells:
+            self._end(now)
+
+    def _take_outputs_of_children(self) -> list[Action | Event]:
+        outputs = self._stun.take_outputs()
+        return [*self._resolution.take_outputs(), *outputs] if self._resolution is not None else outputs
+
+    def _take(self, event: Event, now: float) -> None:
+        match event:
+            case TransactionSucceeded() | TransactionFailed() | TransactionTimedOut():
+                self._settle(event, now)
+            case ServerResolved(targets):
+                self._resolution = None
+                self._ask_servers(targets, now)
+            case ResolutionFailed(reason):
+                self._resolution = None
+                self._fail(AllocationFailed(TurnStep.RESOLVE, reason))
+            case PathOpened(path, local):
+                if self._race is not None:
+                    self._race.opened(path, local, now)
+            case PathClosed(path, error):
+                self._framers.pop(path.socket, None)
+                if self._allocation is not None and path.socket == self._allocation.path.socket:
+                    self._allocation.end("the server closed the connection" if error is None else error.text or error.kind.value)
+            case Redirected():
+                self._follow(event, now)
+            case _:  # servers ask nothing, and what they tell beside data concerns nobody
+                pass
+
+    def _settle(self, outcome: Outcome, now: float) -> None:
+        if self._race is not None and self._race.requests.settle(outcome, now):
+            return
+        if self._allocation is not None and self._allocation.settle(outcome, now):
+            return
+        self._farewells.requests.settle(outcome, now)
+
+    def _follow(self, event: Redirected, now: float) -> None:
+        """A 300: an Allocate goes on elsewhere; of what is about an allocation nobody else knows anything."""
+        apart = event.new.socket != event.old.socket
+        if self._race is not None and event.id in self._race.requests:
+            self._race.redirected(event.id, event.new, event.server_hostname)
+            if apart:
+                self._stun.release(event.old, now=now)
+            return
+        self._stun.cancel(event.id, now=now)
+        if apart:
+            self._stun.release(event.new, now=now)
+        self._settle(TransactionFailed(event.id, _TRY_ALTERNATE, "redirected", FailureCause.ERROR_RESPONSE), now)
+
+    def _ask_servers(self, targets: Sequence[ServerTarget], now: float) -> None:
+        self._move(TurnClientInput.RESOLVED)
+        self._race = AllocateRace(
+            targets,
+            self._wish,
+            stun=self._stun,
+            farewells=self._farewells,
+            memory=self.memory,
+            config=self._config,
+            local=self._local,
+            username=self._username,
+        )
+        self._race.start(now)
+
+    def _conclude(self, now: float) -> None:
+        """See whether the race or the allocation has ended."""
+        if self._race is not None and self._race.end is not None:
+            end, self._race = self._race.end, None
+            if isinstance(end, Won):
+                self._begin(end, now)
+            else:
+                self._fail(end)
+        if self._allocation is not None and self._allocation.lost is not None:
+            self._lose(self._allocation, self._allocation.lost, now)
+
+    def _begin(self, won: Won, now: float) -> None:
+        attempt, grant = won.attempt, won.grant
+        self._move(TurnClientInput.GRANTED)
+        self._last = None
+        self.stats.allocations += 1
+        local = cast(Address, attempt.local)  # who has answered was asked through an open socket
+        origin = Origin(attempt.target, attempt.path, local, attempt.wish)
+        self._allocation = ClientAllocation(
+            origin,
+            grant,
+            attempt.asked,
+            stun=self._stun,
+            config=self._config,
+            entropy=self._entropy,
+            stats=self.stats,
+            put=self._put,
+            now=now,
+        )
+        self._outputs.append(
+            AllocationCreated(
+                grant.relayed,
+                grant.mapped,
+                grant.lifetime,
+                grant.reservation_token,
+                attempt.target,
+                local,
+                attempt.wish.dont_fragment,
+                grant.refused,
+            )
+        )
+
+    def _fail(self, event: AllocationFailed) -> None:
+        self._move(TurnClientInput.FAILED)
+        self._last = event
+        self._outputs.append(event)
+
+    def _lose(self, allocation: ClientAllocation, event: AllocationLost, now: float) -> None:
+        self._move(TurnClientInput.LOST)
+        self._allocation = None
+        self._last = event
+        allocation.requests.forget(now=now)
+        if event.code == _BAD_REQUEST:  # RFC 8656 12.3: the server has it still
+            self._farewells.delete(allocation.path, now)
+        else:
+            self._stun.release(allocation.path, now=now)
+        self._outputs.append(event)
+
+    def _end(self, now: float) -> None:
+        self._move(TurnClientInput.END)
+        self._timers.clear()
+        self._framers.clear()
+        self._stun.close(now=now)
+        self._outputs += [output for output in self._stun.take_outputs() if isinstance(output, Action)]
+        self._outputs.append(Closed())
+
+    def _put(self, output: Action | Event) -> None:
+        self._outputs.append(output)
+
+    def _get_allocation(self) -> ClientAllocation:
+        if self._allocation is None:
+            raise LocalProtocolError(f"there is no allocation; the client is in state: {self._state.value}")
+        return self._allocation

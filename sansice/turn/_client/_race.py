@@ -1,0 +1,374 @@
+"""From servers to an allocation: the addresses raced, each refusal handled by its rule (RFC 8656 3.9, 7.3, 7.4; RFC 8305 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import attrs
+
+from sansice._enums import IdentityEnum
+from sansice._timers import FewTimers
+from sansice.machine import Address, LocalProtocolError, Transport
+from sansice.stun import (
+    Method,
+    Path,
+    ServerTarget,
+    StunClient,
+    TransactionFailed,
+    TransactionId,
+    TransactionSucceeded,
+)
+from sansice.turn._errors import TurnStep
+
+from ._config import TurnClientConfig
+from ._events import AllocateAttempt, AllocationFailed
+from ._farewells import Farewells
+from ._grant import Grant, Misfit, read_grant
+from ._memory import TurnServerMemory
+from ._requests import Outcome, Requests, refusal
+from ._wish import AllocateWish
+
+MAX_ADDRESSES = 3  # RFC 8656 7.4: local addresses tried after 437
+
+_MISMATCH = 437
+# RFC 8656 7.4: not repeated before a person has changed something, and the other addresses are most likely the same server's.
+_FINAL = (400, 401, 403, 420, 440, 441, 442)
+_UNAUTHENTICATED = (401, 438)
+_STEPS = (TurnStep.WAIT, TurnStep.OPEN, TurnStep.AUTHENTICATE, TurnStep.ALLOCATE)  # by how far they are from the start
+
+
+class _Timer(IdentityEnum):
+    NEXT = "the next server's turn"
+    TIMEOUT = "the whole search"
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """An Allocate request to one server.
+
+    Attributes:
+        target: whom.
+        path: the way there.
+        wish: what is asked for.
+        id: of the request.
+        asked: when it was made.
+        addresses: local addresses used so far, this one included.
+        local: what the socket is bound to, once it is open.
+        challenged: whether the server has wanted credentials, and so exists.
+    """
+
+    target: ServerTarget
+    path: Path
+    wish: AllocateWish
+    id: TransactionId
+    asked: float
+    addresses: int = 1
+    local: Address | None = None
+    challenged: bool = False
+
+
+@attrs.frozen
+class Won:
+    """The end of a race, with an allocation."""
+
+    attempt: Attempt
+    grant: Grant
+
+
+class AllocateRace:
+    """Asks servers in order, each some time after the one before or at once when one has failed, until one allocates.
+
+    Over UDP the first that wants credentials, or allocates without, is the one; over TCP, TLS and DTLS the first that a
+    connection is open to (RFC 8656 3.9). The others are abandoned, and tried after all if that one refuses.
+
+    Args:
+        targets: the servers, in the order to try.
+        wish: what to ask for.
+        stun: sends the requests.
+        farewells: takes what is abandoned.
+        memory: whom to leave alone.
+        config: of the client.
+        local: what to bind to, if not whatever the system chooses.
+        username: who asks.
+
+    Attributes:
+        end: how it ended, once it has.
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_config",
+        "_decided",
+        "_failed",
+        "_farewells",
+        "_local",
+        "_memory",
+        "_stun",
+        "_targets",
+        "_timers",
+        "_username",
+        "_waits",
+        "_wish",
+        "end",
+        "requests",
+    )
+
+    def __init__(
+        self,
+        targets: Sequence[ServerTarget],
+        wish: AllocateWish,
+        *,
+        stun: StunClient,
+        farewells: Farewells,
+        memory: TurnServerMemory,
+        config: TurnClientConfig,
+        local: Address | None,
+        username: str | None,
+    ) -> None:
+        self._targets = list(targets)
+        self._wish = wish
+        self._stun = stun
+        self._farewells = farewells
+        self._memory = memory
+        self._config = config
+        self._local = local
+        self._username = username
+        self._attempts: dict[TransactionId, Attempt] = {}
+        self._decided: Attempt | None = None
+        self._failed: list[AllocateAttempt] = []
+        self._waits: list[float] = []  # until when each server wants to be left alone
+        self._timers: FewTimers[_Timer] = FewTimers()
+        self.requests = Requests(stun)
+        self.end: Won | AllocationFailed | None = None
+
+    def start(self, now: float) -> None:
+        """Ask the first server."""
+        self._timers.set(_Timer.TIMEOUT, now + self._config.allocate_timeout)
+        self._start_next(now)
+
+    def stop(self, now: float) -> None:
+        """Ask nobody any more; what is under way is seen to."""
+        self._timers.clear()
+        self._targets.clear()
+        for attempt in tuple(self._attempts.values()):
+            self._abandon(attempt, now)
+
+    # ------------------------------------------------------------- what happens
+
+    def opened(self, path: Path, local: Address, now: float) -> None:
+        """A socket is open."""
+        for attempt in tuple(self._attempts.values()):
+            if attempt.path.socket == path.socket:
+                attempt.local = local
+                if path.transport is not Transport.UDP:
+                    self._decide(attempt, now)
+
+    def redirected(self, transaction_id: TransactionId, path: Path, hostname: str | None) -> None:
+        """A request goes on at another server (RFC 8656 7.4, 300)."""
+        attempt = self._attempts[transaction_id]
+        attempt.path = path
+        attempt.target = ServerTarget(path.transport, path.remote, hostname)
+
+    def check(self, now: float) -> None:
+        """Look who has been challenged: a server that wants credentials is there, and is the one (RFC 8656 3.9)."""
+        for attempt in tuple(self._attempts.values()):
+            if not attempt.challenged and self._stun.challenges(attempt.id):
+                attempt.challenged = True
+                if self._decided is None:
+                    self._decide(attempt, now)
+
+    def handle_timer(self, now: float) -> None:
+        """Ask the next server, or give up."""
+        while (timer := self._timers.pop_due(now)) is not None:
+            if timer is _Timer.NEXT:
+                self._start_next(now)
+            else:
+                self._give_up(now)
+
+    def deadline(self) -> float:
+        """When one of these is due."""
+        return self._timers.earliest
+
+    # ------------------------------------------------------------- asking
+
+    def _start_next(self, now: float) -> None:
+        while self._targets:
+            target = self._targets.pop(0)
+            wish = self._wish_for(target, now)
+            if wish is not None and self._start(target, wish, 1, now):
+                if self._targets and not self._is_sequential:
+                    same = self._targets[0].transport is target.transport
+                    delay = self._config.attempt_delay if same else self._config.transport_delay
+                    self._timers.set(_Timer.NEXT, now + delay)
+                return
+        if not self._attempts:
+            self._fail(now)
+
+    @property
+    def _is_sequential(self) -> bool:
+        """Whether two servers cannot be asked at a time: both sockets would be bound to the same port."""
+        return self._local is not None and self._local.port != 0
+
+    def _wish_for(self, target: ServerTarget, now: float) -> AllocateWish | None:
+        """What to ask this server for; ``None`` where it wants to be left alone."""
+        wish, server = self._wish, target.address
+        wait = self._memory.wait(server, families=wish.families, username=self._username, now=now)
+        if wait is not None:
+            self._waits.append(wait.until)
+            self._note(target, TurnStep.WAIT, f"left alone, because it said: {wait.reason}", wait.code)
+            return None
+        if wish.family == "both":
+            if self._memory.is_family_refused(server, 6, now=now):
+                return attrs.evolve(wish, family=4)
+            if self._memory.is_family_refused(server, 4, now=now):
+                return attrs.evolve(wish, family=6)
+        return wish
+
+    def _start(self, target: ServerTarget, wish: AllocateWish, addresses: int, now: float) -> bool:
+        local = self._local
+        if local is not None and addresses > 1:
+            local = Address(local.host, 0)  # RFC 8656 7.4: another address, after 437
+        try:
+            path = self._stun.open(target, local=local, alpn=self._alpn(target), now=now)
+        except LocalProtocolError as error:
+            self._note(target, TurnStep.OPEN, str(error))
+            return False
+        return self._ask(target, path, wish, addresses, None, now)
+
+    def _alpn(self, target: ServerTarget) -> tuple[str, ...]:
+        return self._config.alpn if target.transport.is_secure else ()
+
+    def _ask(
+        self, target: ServerTarget, path: Path, wish: AllocateWish, addresses: int, before: Attempt | None, now: float
+    ) -> bool:
+        try:
+            transaction_id = self.requests.ask(Method.ALLOCATE, wish.attributes(), path, self._answered, now=now)
+        except LocalProtocolError as error:  # too long for this transport
+            self._note(target, TurnStep.OPEN, str(error))
+            self._stun.release(path, now=now)
+            return False
+        attempt = Attempt(target, path, wish, transaction_id, now, addresses)
+        if before is not None:
+            attempt.local, attempt.challenged = before.local, before.challenged
+            if self._decided is before:
+                self._decided = attempt
+        self._attempts[transaction_id] = attempt
+        return True
+
+    # ------------------------------------------------------------- who it is
+
+    def _decide(self, attempt: Attempt, now: float) -> None:
+        """This is the server; the others come after it, should it refuse."""
+        if self._decided is not None:
+            return
+        self._decided = attempt
+        self._timers.cancel(_Timer.NEXT)
+        others = [other for other in self._attempts.values() if other is not attempt]
+        self._targets[:0] = [other.target for other in others]
+        for other in others:
+            self._abandon(other, now)
+
+    def _abandon(self, attempt: Attempt, now: float) -> None:
+        del self._attempts[attempt.id]
+        self.requests.release(attempt.id)
+        self._farewells.abandon(attempt.id, attempt.path, now)
+
+    # ------------------------------------------------------------- answers
+
+    def _answered(self, outcome: Outcome, now: float) -> None:
+        attempt = self._attempts.pop(outcome.id)
+        if isinstance(outcome, TransactionSucceeded):
+            self._take(attempt, outcome, now)
+        elif not self._repeats(attempt, outcome, now):
+            self._refused(attempt, outcome, now)
+
+    def _take(self, attempt: Attempt, outcome: TransactionSucceeded, now: float) -> None:
+        server = attempt.path.remote
+        grant = read_grant(outcome.response, attempt.wish, self._config.understood)
+        if isinstance(grant, Misfit):
+            if grant.family:
+                self._memory.misfit(server, grant.reason)
+                self._waits.append(math.inf)
+            self._note(attempt.target, TurnStep.ALLOCATE, grant.reason)
+            self._farewells.delete(attempt.path, now)  # RFC 8656 7.3
+            self._next_after(attempt, now)
+            return
+        if grant.refused is not None:
+            family = 6 if grant.refused.family == 2 else 4
+            self._memory.refused_family(server, family, grant.refused.code, now=now)
+        if outcome.rtt is not None:
+            attempt.asked = now - outcome.rtt
+        self.end = Won(attempt, grant)
+        self.stop(now)
+
+    def _repeats(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
+        """Ask the same server again, where a rule says so."""
+        if not isinstance(outcome, TransactionFailed):
+            return False
+        wish = attempt.wish.relaxed(outcome.code, outcome.unknown_attributes) if self._config.relax else None
+        if wish is not None:
+            return self._ask(attempt.target, attempt.path, wish, attempt.addresses, attempt, now)
+        if outcome.code == _MISMATCH and attempt.addresses < MAX_ADDRESSES:
+            self._stun.release(attempt.path, now=now)
+            if self._decided is attempt:
+                self._decided = None
+            return self._start(attempt.target, attempt.wish, attempt.addresses + 1, now)
+        return False
+
+    def _refused(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        code, reason = refusal(outcome) if not isinstance(outcome, TransactionSucceeded) else (None, "")
+        step = _step_of(code) if attempt.local is not None else TurnStep.OPEN
+        self._note(attempt.target, step, reason, code)
+        server, families = attempt.path.remote, attempt.wish.families
+        if code is not None:
+            self._memory.refused(server, code, reason, families=families, username=self._username, now=now)
+            wait = self._memory.wait(server, families=families, username=self._username, now=now)
+            if wait is not None:
+                self._waits.append(wait.until)
+        if code is None and attempt.challenged:
+            # The server has heard the credentials and perhaps allocated: it was the answer that was lost.
+            self._farewells.delete(attempt.path, now)
+        else:
+            self._stun.release(attempt.path, now=now)
+        if code in _FINAL:
+            self._targets.clear()
+            self.stop(now)
+            self._fail(now)
+        else:
+            self._next_after(attempt, now)
+
+    def _next_after(self, attempt: Attempt, now: float) -> None:
+        if self._decided is attempt:
+            self._decided = None
+        if self._decided is None:
+            self._timers.cancel(_Timer.NEXT)
+            self._start_next(now)
+
+    # ------------------------------------------------------------- giving up
+
+    def _give_up(self, now: float) -> None:
+        for attempt in self._attempts.values():
+            if attempt.local is None:
+                self._note(attempt.target, TurnStep.OPEN, "not connected in time")
+            else:
+                self._note(attempt.target, TurnStep.ALLOCATE, "no answer in time")
+        self.stop(now)
+        self._fail(now)
+
+    def _note(self, target: ServerTarget, step: TurnStep, reason: str, code: int | None = None) -> None:
+        self._failed.append(AllocateAttempt(target, step, reason, code))
+
+    def _fail(self, now: float) -> None:
+        if self.end is not None:
+            return
+        self._timers.clear()
+        step = max((one.step for one in self._failed), key=_STEPS.index)
+        codes = [one.code for one in self._failed if one.step is step and one.code is not None]
+        words = "; ".join(f"{one.target.address} ({one.target.transport.value}): {one.reason}" for one in self._failed)
+        retry = max(0.0, min(self._waits) - now) if len(self._waits) == len(self._failed) else 0.0
+        self.end = AllocationFailed(step, words, codes[-1] if codes else None, tuple(self._failed), retry)
+
+
+def _step_of(code: int | None) -> TurnStep:
+    return TurnStep.AUTHENTICATE if code in _UNAUTHENTICATED else TurnStep.ALLOCATE

@@ -1,0 +1,87 @@
+"""Requests under way, each with what is to be done with its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from sansice.stun import (
+    Attribute,
+    Method,
+    Path,
+    StunClient,
+    TransactionFailed,
+    TransactionId,
+    TransactionSucceeded,
+    TransactionTimedOut,
+)
+
+Outcome: TypeAlias = TransactionSucceeded | TransactionFailed | TransactionTimedOut
+Then: TypeAlias = Callable[[Outcome, float], None]
+"""Told of the outcome, with ``now``."""
+
+
+class Requests:
+    """The requests of one owner.
+
+    Args:
+        stun: who sends them.
+    """
+
+    __slots__ = ("_stun", "_waiting")
+
+    def __init__(self, stun: StunClient) -> None:
+        self._stun = stun
+        self._waiting: dict[TransactionId, Then] = {}
+
+    def ask(
+        self, method: Method, attributes: Iterable[tuple[Attribute[Any], Any]], path: Path, then: Then, *, now: float
+    ) -> TransactionId:
+        """Ask; ``then`` is told, once, unless `forget` comes before.
+
+        Raises:
+            LocalProtocolError: as `StunClient.request` does.
+        """
+        transaction_id = self._stun.request(method, attributes, path=path, now=now)
+        self._waiting[transaction_id] = then
+        return transaction_id
+
+    def adopt(self, transaction_id: TransactionId, then: Then) -> None:
+        """Take over a request that is under way already, or another interest in one."""
+        self._waiting[transaction_id] = then
+
+    def cancel(self, transaction_id: TransactionId, *, now: float) -> None:
+        """Nobody wants to know about this one any more."""
+        if self._waiting.pop(transaction_id, None) is not None:
+            self._stun.cancel(transaction_id, now=now)
+
+    def release(self, transaction_id: TransactionId) -> None:
+        """Somebody else adopts this one."""
+        self._waiting.pop(transaction_id, None)
+
+    def settle(self, outcome: Outcome, now: float) -> bool:
+        """Hand an outcome to whom it belongs; whether it was one of these requests."""
+        then = self._waiting.pop(outcome.id, None)
+        if then is None:
+            return False
+        then(outcome, now)
+        return True
+
+    def forget(self, *, now: float) -> None:
+        """Nobody wants to know any more."""
+        for transaction_id in tuple(self._waiting):
+            self._stun.cancel(transaction_id, now=now)
+        self._waiting.clear()
+
+    def __contains__(self, transaction_id: object) -> bool:
+        return transaction_id in self._waiting
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+def refusal(outcome: TransactionFailed | TransactionTimedOut) -> tuple[int | None, str]:
+    """The code, if any, and words for a person."""
+    if isinstance(outcome, TransactionTimedOut):
+        return None, "the server does not answer"
+    return outcome.code, outcome.reason or "the server refuses"
