@@ -13,6 +13,43 @@ if TYPE_CHECKING:
         encode_channel_data as encode_channel_data,
         read_channel_data_untrusted as read_channel_data_untrusted,
     )
+    from ._client._client import (
+        TurnClient as TurnClient,
+    )
+    from ._client._config import (
+        TurnClientConfig as TurnClientConfig,
+    )
+    from ._client._events import (
+        AllocateAttempt as AllocateAttempt,
+        AllocationCreated as AllocationCreated,
+        AllocationFailed as AllocationFailed,
+        AllocationLost as AllocationLost,
+        AllocationRefreshed as AllocationRefreshed,
+        ChannelBound as ChannelBound,
+        ChannelFailed as ChannelFailed,
+        Closed as Closed,
+        DataReceived as DataReceived,
+        PeerUnreachable as PeerUnreachable,
+        PermissionCreated as PermissionCreated,
+        PermissionFailed as PermissionFailed,
+    )
+    from ._client._memory import (
+        ServerWait as ServerWait,
+        TurnServerMemory as TurnServerMemory,
+    )
+    from ._client._routes import (
+        MAX_DATA as MAX_DATA,
+    )
+    from ._client._states import (
+        TurnClientState as TurnClientState,
+    )
+    from ._client._stats import (
+        TurnClientStats as TurnClientStats,
+    )
+    from ._client._wish import (
+        AllocateWish as AllocateWish,
+        Family as Family,
+    )
     from ._connection import (
         MAX_TURN_EVENTS as MAX_TURN_EVENTS,
         TURN_EVENTS as TURN_EVENTS,
@@ -82,6 +119,33 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ChannelData",
         "encode_channel_data",
         "read_channel_data_untrusted",
+    ),
+    "_client._client": ("TurnClient",),
+    "_client._config": ("TurnClientConfig",),
+    "_client._events": (
+        "AllocateAttempt",
+        "AllocationCreated",
+        "AllocationFailed",
+        "AllocationLost",
+        "AllocationRefreshed",
+        "ChannelBound",
+        "ChannelFailed",
+        "Closed",
+        "DataReceived",
+        "PeerUnreachable",
+        "PermissionCreated",
+        "PermissionFailed",
+    ),
+    "_client._memory": (
+        "ServerWait",
+        "TurnServerMemory",
+    ),
+    "_client._routes": ("MAX_DATA",),
+    "_client._states": ("TurnClientState",),
+    "_client._stats": ("TurnClientStats",),
+    "_client._wish": (
+        "AllocateWish",
+        "Family",
     ),
     "_connection": (
         "MAX_TURN_EVENTS",
