@@ -35,6 +35,7 @@ from sansice.stun import (
     Message,
     MessageClass,
     Method,
+    Path,
     decode_untrusted,
     encode,
     new_transaction_id,
@@ -72,6 +73,7 @@ class DataPath:
 
     Attributes:
         clients: allocations by the socket and the address of the client.
+        arriving: the same for clients on the move, at the address that they have sent no data from yet (RFC 8016 3.2.2).
         relays: by their socket.
 
     Args:
@@ -79,38 +81,54 @@ class DataPath:
         stats: where packets, bytes and drops are counted.
         entropy: for the transaction ids of Data indications.
         may_reach: whether data may be exchanged with an address at a host of this server, see `Permission.is_own`.
+        arrive: makes the address that a client has just sent data from the only one of its allocation.
     """
 
-    __slots__ = ("_config", "_entropy", "_may_reach", "_stats", "clients", "relays")
+    __slots__ = ("_arrive", "_config", "_entropy", "_may_reach", "_stats", "arriving", "clients", "relays")
 
     def __init__(
-        self, config: TurnServerConfig, stats: TurnServerStats, *, entropy: Entropy, may_reach: Callable[[Address], bool]
+        self,
+        config: TurnServerConfig,
+        stats: TurnServerStats,
+        *,
+        entropy: Entropy,
+        may_reach: Callable[[Address], bool],
+        arrive: Callable[[Allocation, float], None] = lambda allocation, now: None,
     ) -> None:
         self._config = config
         self._stats = stats
         self._entropy = entropy
         self._may_reach = may_reach
+        self._arrive = arrive
         self.clients: dict[SocketId, dict[Address, Allocation]] = {}
+        self.arriving: dict[SocketId, dict[Address, Allocation]] = {}
         self.relays: dict[SocketId, Relay] = {}
 
     # ------------------------------------------------------------- who there is
 
     def add(self, allocation: Allocation) -> None:
         """Relay for a client from now on."""
-        path = allocation.path
-        self.clients.setdefault(path.socket, {})[path.remote] = allocation
+        _put(self.clients, allocation.path, allocation)
 
     def remove(self, allocation: Allocation) -> None:
         """Relay for it no more: what it sends is a stranger's."""
-        path = allocation.path
-        clients = self.clients[path.socket]
-        del clients[path.remote]
-        if not clients:
-            del self.clients[path.socket]
+        _take(self.clients, allocation.path)
+        mobile = allocation.mobile
+        if mobile is not None and mobile.arriving is not None:
+            _take(self.arriving, mobile.arriving)
+
+    def expect(self, allocation: Allocation, path: Path) -> None:
+        """A client may come from ``path``, too."""
+        _put(self.arriving, path, allocation)
+
+    def expect_no_more(self, path: Path) -> None:
+        """Nobody comes from there."""
+        _take(self.arriving, path)
 
     def find(self, socket: SocketId, remote: Address) -> Allocation | None:
-        """The allocation of a client."""
-        return self.clients.get(socket, _NOBODY).get(remote)
+        """The allocation of a client, also where that has not arrived."""
+        found = self.clients.get(socket, _NOBODY).get(remote)
+        return self.arriving.get(socket, _NOBODY).get(remote) if found is None and self.arriving else found
 
     # ------------------------------------------------------------- from clients
 
@@ -140,6 +158,9 @@ class DataPath:
                     sent[relay].append(item)
                 else:
                     sent[relay] = [item]
+            elif allocation is None and (data[:1] >= _CHANNELS or data[:2] == _SEND) and self._arrives(socket, source, now):
+                clients = self.clients[socket]
+                continue
             elif data[:1] >= _CHANNELS:
                 self._from_channel(allocation, data, sent)
             elif data[:2] == _SEND:
@@ -154,6 +175,14 @@ class DataPath:
         while at < end and batch[at][1][:1] < _CHANNELS and batch[at][1][:2] != _SEND:
             at += 1
         return first, at
+
+    def _arrives(self, socket: SocketId, source: Address, now: float) -> bool:
+        """Whether this is the first data of a client on the move."""
+        arriving = self.arriving.get(socket, _NOBODY).get(source)
+        if arriving is None:
+            return False
+        self._arrive(arriving, now)
+        return True
 
     def from_stream(self, allocation: Allocation, frame: bytes, outputs: list[_Output], *, now: float) -> None:
         """Relay ChannelData that was cut from a client's stream; padding behind it is ignored."""
@@ -339,6 +368,17 @@ class DataPath:
         self._stats.drop(reason, count)
         if allocation is not None:
             allocation.dropped += count
+
+
+def _put(table: dict[SocketId, dict[Address, Allocation]], path: Path, allocation: Allocation) -> None:
+    table.setdefault(path.socket, {})[path.remote] = allocation
+
+
+def _take(table: dict[SocketId, dict[Address, Allocation]], path: Path) -> None:
+    clients = table[path.socket]
+    del clients[path.remote]
+    if not clients:
+        del table[path.socket]
 
 
 def _required(message: Message, attribute: Attribute[T]) -> T:
