@@ -1,9 +1,13 @@
 """sansice on trio.
 
-`open_ice` connects two programs; `stun_binding`, `discover_nat` and `serve_stun` are STUN alone; `open_driver` runs
-any machine, the user's own included. Every exception is one of `sansice.ice` (`IceError`), `sansice.stun.StunError` or
-`sansice.LocalProtocolError`; exception groups pass through.
+`open_ice` connects two programs; `stun_binding`, `discover_nat` and `serve_stun` are STUN alone; `open_turn` has a
+server relay, and `serve_turn` is one; `open_driver` runs any machine, the user's own included. Every exception is one
+of `sansice.ice` (`IceError`), `sansice.stun.StunError`, `sansice.turn.TurnError` or `sansice.LocalProtocolError`;
+exception groups pass through.
 """
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 try:
     import ifaddr as _ifaddr  # noqa: F401 - which listing interfaces needs; better missed now than then
@@ -22,3 +26,26 @@ except ModuleNotFoundError as _error:
     if _error.name in ("trio", "ifaddr"):  # what the extra `trio` installs
         _error.msg = f"sansice_trio needs {_error.name}; install it with: pip install 'sansice[trio]'"
     raise
+
+if TYPE_CHECKING:
+    from ._turn import TurnConnection as TurnConnection, TurnPeer as TurnPeer, open_turn as open_turn
+    from ._turn_service import TurnService as TurnService, serve_turn as serve_turn
+
+# Loaded when first asked for: most programs need no relay of their own, and no server at all.
+_LAZY = {
+    "_turn": ("TurnConnection", "TurnPeer", "open_turn"),
+    "_turn_service": ("TurnService", "serve_turn"),
+}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        module = _MODULE_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(_import_module(f".{module}", __name__), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULE_OF})

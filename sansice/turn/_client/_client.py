@@ -208,6 +208,11 @@ class TurnClient(Machine):
         """Seconds that the server grants from one refresh to the next; 0 without an allocation."""
         return self._allocation.lifetime if self._allocation is not None else 0
 
+    @property
+    def lingers(self) -> bool:
+        """Whether it is closed and waits for the server to confirm the deletion: worth a moment of its driver's time."""
+        return self._state is TurnClientState.CLOSING
+
     def is_permitted(self, host: str) -> bool:
         """Whether datagrams go to and come from this IP address, as far as is known."""
         permission = self._allocation.permissions.get(host) if self._allocation is not None else None

@@ -10,6 +10,8 @@ import sansice_blocking
 import sansice_trio
 from adapters.conformance._runtimes import RUNTIMES
 
+CLASSES = ["Candidates", "Driver", "EventQueue", "IceConnection", "StunService", "TurnConnection", "TurnPeer", "TurnService"]
+
 OTHERS = [runtime for runtime in RUNTIMES if runtime.adapter is not sansice_trio]
 TRIO = RUNTIMES[0]
 
@@ -21,8 +23,9 @@ OF_TRIO = {"_fallback.py", "_custom.py"}
 
 def names(runtime):
     """The public names of an adapter, its driver under one name for all."""
-    own = {name: value for name, value in vars(runtime.adapter).items() if not inspect.ismodule(value)}
-    return {"Driver" if name == runtime.driver.__name__ else name for name in own if not name.startswith("_")}
+    found = {name for name in dir(runtime.adapter) if not name.startswith("_") and name != "TYPE_CHECKING"}
+    own = {name for name in found if not inspect.ismodule(getattr(runtime.adapter, name))}
+    return {"Driver" if name == runtime.driver.__name__ else name for name in own}
 
 
 def thing(runtime, name):
@@ -64,7 +67,9 @@ def test_functions_take_the_same_arguments(other, name):
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=repr)
-@pytest.mark.parametrize("name", ["Candidates", "Driver", "EventQueue", "IceConnection", "StunService"])
+@pytest.mark.parametrize(
+    "name", ["Candidates", "Driver", "EventQueue", "IceConnection", "StunService", "TurnConnection", "TurnPeer", "TurnService"]
+)
 def test_classes_have_the_same_members_with_the_same_arguments(other, name):
     ours, theirs = members(thing(other, name)), members(thing(TRIO, name))
     assert set(ours) - OF_THREADS == set(theirs)

@@ -1,0 +1,273 @@
+"""TURN for an application: a relayed address, and datagrams through it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Self
+
+import trio
+
+from sansice import Address, Entropy, Transport
+from sansice.sockets import TlsConfig
+from sansice.stun import ServerTarget, ServerUri
+from sansice.turn import (
+    MAX_QUEUED,
+    MAX_QUEUED_BYTES,
+    MAX_TURN_EVENTS,
+    TURN_EVENTS,
+    DataReceived,
+    Family,
+    Inbox,
+    TurnClient,
+    TurnClientConfig,
+    TurnClosed,
+    TurnConnectionBase,
+    TurnCredentials,
+    TurnPeerBase,
+    turn_credentials,
+)
+
+from ._driver import EventQueue, TrioDriver
+from ._recording import RecordTo, open_recorder
+
+_DEFAULT_CONFIG = TurnClientConfig()
+
+
+@contextlib.asynccontextmanager
+async def open_turn(
+    uri: ServerTarget | ServerUri | str,
+    username: str | None = None,
+    credential: TurnCredentials | str | None = None,
+    *,
+    transport: Transport = Transport.UDP,
+    family: Family | None = None,
+    even_port: bool = False,
+    reserve_next: bool = False,
+    reservation_token: bytes | None = None,
+    dont_fragment: bool = False,
+    lifetime: int | None = None,
+    mobility: bool = False,
+    transports: Sequence[Transport] | None = None,
+    local: Address | None = None,
+    verify_name: str | None = None,
+    tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
+    config: TurnClientConfig = _DEFAULT_CONFIG,
+    max_queued: int = MAX_QUEUED,
+    max_queued_bytes: int = MAX_QUEUED_BYTES,
+    entropy: Entropy = os.urandom,
+    record: RecordTo = None,
+) -> AsyncIterator[TurnConnection]:
+    """Have a TURN server relay: an ``async with`` block that yields a `TurnConnection` once there is a relayed address.
+
+    ``async with open_turn("turn:turn.example.org", "alice", "password") as turn``. The allocation, its permissions and its
+    channels are refreshed meanwhile. Leaving the block deletes it, for which the server gets a second at most. An exception
+    of the body comes out as it is.
+
+    Args:
+        uri: ``turn:`` or ``turns:``, whose name is resolved by RFC 5928; or where exactly the server is.
+        username: for servers that ask for credentials, which most do.
+        credential: the password; or what else `TurnClient` takes for credentials, and then without ``username``.
+        transport: between the relayed address and peers: UDP; or TCP (RFC 6062), for `TurnConnection.connect`.
+        family: of the relayed address: 4, 6 or ``"both"``; ``None`` leaves it to the server, which gives IPv4.
+        even_port, reserve_next, reservation_token, dont_fragment, lifetime, mobility: see `TurnClient.allocate`.
+        transports: towards the server, in order of preference, where the URI leaves a choice.
+        local: what to bind to towards the server. Port 0 is any port.
+        verify_name: the name that certificates must carry instead of the URI's host.
+        tls: authorities to trust, where the system's are not the right ones. DTLS needs ``sansice[tls]``.
+        config: timers and bounds of the client.
+        max_queued, max_queued_bytes: received data that may wait, of each `TurnConnection.peer`, and of all others together;
+            over either the oldest datagram is dropped, and counted as ``DropReason.QUEUE_FULL`` in `TurnConnection.stats`.
+        entropy: the only source of randomness.
+        record: a file that the client's life is written to, secrets and data included; see `open_ice`.
+
+    Raises:
+        TurnError: no server gave an address; it says how far it came, with which code, and why.
+        ValueError: not a URI of these schemes.
+        LocalProtocolError: what `TurnClient` or `TurnClient.allocate` refuses.
+    """
+    wish = {
+        "transport": transport,
+        "family": family,
+        "even_port": even_port,
+        "reserve_next": reserve_next,
+        "reservation_token": reservation_token,
+        "dont_fragment": dont_fragment,
+        "lifetime": lifetime,
+        "mobility": mobility,
+    }
+    credentials = turn_credentials(username, credential)
+    with contextlib.closing(open_recorder(record)) as recorder:
+        client = recorder.make(
+            TurnClient,
+            uri,
+            credentials=credentials,
+            config=config,
+            transports=transports,
+            local=local,
+            verify_name=verify_name,
+            entropy=entropy,
+        )
+        turn = TurnConnection(
+            client,
+            str(uri),
+            wish,
+            lambda machine, deliver: TrioDriver(machine, deliver, tls=tls),
+            lambda driver: _News(),
+            EventQueue(TURN_EVENTS, MAX_TURN_EVENTS),
+            max_queued=max_queued,
+            max_queued_bytes=max_queued_bytes,
+        )
+        try:
+            async with turn._driver:
+                await turn.allocate()
+                yield turn
+        finally:
+            turn._end()
+
+
+class _News:
+    """What tasks wait for."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: trio.Event | None = None
+
+    def wake(self) -> None:
+        """Have everybody who waits look again."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        """Wait until there is something new. Cancelling is safe."""
+        if self._event is None:  # made when somebody waits: who is idle has none
+            self._event = trio.Event()
+        await self._event.wait()
+
+
+class TurnPeer(TurnPeerBase[_News]):
+    """Somebody who is reached through the relay; `TurnConnection.peer` makes it.
+
+    Everything that waits raises `TurnError` where the server has refused the permission, `TurnLost` once the allocation is
+    lost, and `TurnClosed` once the connection is closed. What has arrived before is given out first.
+    """
+
+    __slots__ = ()
+
+    async def ready(self) -> None:
+        """Wait until the server lets datagrams pass in both directions. Cancelling is safe.
+
+        Nobody has to wait for it: what is sent earlier waits in the client.
+        """
+        await trio.lowlevel.checkpoint()
+        while not self._is_ready():
+            await self._inbox.news.wait()
+
+    async def send(self, data: bytes, *, dont_fragment: bool = False) -> None:
+        """Send a datagram, as `send_nowait` does. Cancelling is safe: then it was not sent."""
+        await trio.lowlevel.checkpoint()
+        self.send_nowait(data, dont_fragment=dont_fragment)
+
+    async def receive(self) -> bytes:
+        """Wait for a datagram. Cancelling is safe: no data is lost."""
+        if len(self._inbox):
+            await trio.lowlevel.checkpoint()
+        while (data := self._take()) is None:
+            await self._inbox.news.wait()
+        return data
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """As `receive`; iteration ends where the connection is closed, and raises where anything failed."""
+        try:
+            return await self.receive()
+        except TurnClosed:
+            raise StopAsyncIteration from None
+
+
+class TurnConnection(TurnConnectionBase[TrioDriver, EventQueue, _News, TurnPeer]):
+    """A relay at work; `open_turn` makes it.
+
+    Everything that waits raises `TurnLost` once the allocation is lost, `TurnError` where an attempt to get another one has
+    failed, and `TurnClosed` once the connection is closed. What has arrived before is given out first.
+    """
+
+    __slots__ = ()
+
+    async def allocate(self) -> tuple[Address, ...]:
+        """Wait for the relayed addresses; where the allocation is lost, ask for a new one, with which all peers go on.
+
+        Cancelling is safe: the client goes on asking, and a second call waits for the same answer.
+
+        Raises:
+            TurnError: no server gave one; where it says that it wants to be left alone, a further call fails at once.
+        """
+        self._start_allocating()
+        await trio.lowlevel.checkpoint()
+        while not self._is_allocated():
+            await self._news.wait()
+        return self.relayed
+
+    async def permit(self, *peers: Address | str) -> None:
+        """Have the server let these hosts send to the relayed address, whatever their ports, and wait until it does.
+
+        Permissions are renewed until the end. Cancelling is safe: what was asked for goes on.
+
+        Args:
+            peers: `Address` values, or texts: ``"192.0.2.1:5000"``, or ``"192.0.2.1"``, as no port matters.
+
+        Raises:
+            TurnError: the server refuses one of them; the others may have their permission.
+            LocalProtocolError: text that names no address; or more than the client's configuration allows.
+        """
+        hosts = self._start_permitting(peers)
+        await trio.lowlevel.checkpoint()
+        while not self._are_permitted(hosts):
+            await self._news.wait()
+
+    def peer(self, address: Address | str, *, channel: bool = True) -> TurnPeer:
+        """Datagrams to and from one peer; the same object for the same address. The server is asked for what it takes.
+
+        Args:
+            address: an `Address`, or text: ``"192.0.2.1:5000"``.
+            channel: bind one, which spares 32 bytes and more a datagram; otherwise there is only a permission.
+
+        Raises:
+            TurnError: there is no allocation.
+            LocalProtocolError: text that names no address, or more than the client's configuration allows.
+        """
+        return self._peer(address, channel=channel)
+
+    async def send(self, peer: Address | str, data: bytes) -> None:
+        """Send a datagram, as `send_nowait` does. Cancelling is safe: then it was not sent."""
+        await trio.lowlevel.checkpoint()
+        self.send_nowait(peer, data)
+
+    async def receive(self) -> DataReceived:
+        """Wait for a datagram of anybody whom `peer` was not asked for: ``peer, data = await turn.receive()``.
+
+        Only those come through whose host was permitted. Cancelling is safe: no data is lost.
+        """
+        if len(self._inbox):
+            await trio.lowlevel.checkpoint()
+        while (received := self._take()) is None:
+            await self._inbox.news.wait()
+        return received
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> DataReceived:
+        """As `receive`; iteration ends where the connection is closed, and raises where the allocation is lost."""
+        try:
+            return await self.receive()
+        except TurnClosed:
+            raise StopAsyncIteration from None
+
+    def _new_peer(self, address: Address, inbox: Inbox[bytes, _News], *, wants_channel: bool) -> TurnPeer:
+        return TurnPeer(self, address, inbox, wants_channel=wants_channel)

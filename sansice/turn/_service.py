@@ -1,0 +1,184 @@
+"""What the ``serve_turn`` of the adapters does without a runtime: whom to ask for credentials, and a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from sansice.driver import EventQueueBase
+from sansice.machine import Address, Event, LocalProtocolError, Transport
+from sansice.stun import (
+    Authentication,
+    Authentications,
+    CredentialRequested,
+    Found,
+    ListenerFailed,
+    LookupKey,
+    RequestId,
+    ServerAuthentication,
+    ServerDrained,
+    ServerReady,
+    StaticUsers,
+)
+
+from ._errors import TurnError, TurnStep
+from ._server._allocation import AllocationId
+from ._server._events import AllocationClosed, AllocationInfo, AllocationOpened, ResourcesExhausted
+from ._server._limits import TurnLimits
+from ._server._server import TurnServer
+from ._server._stats import TurnServerStats
+
+R = TypeVar("R")
+
+DEFAULT_REALM = "sansice"
+
+SERVICE_EVENTS: tuple[type[Event], ...] = (
+    AllocationClosed,
+    AllocationOpened,
+    CredentialRequested,
+    ListenerFailed,
+    ResourcesExhausted,
+)
+"""What waits in ``events`` of a service, up to `sansice.driver.MAX_DATA_EVENTS` of them; then the oldest gives way."""
+
+Users: TypeAlias = Mapping[str, str] | LookupKey
+"""Passwords by name; or a function that finds keys, such as `sansice.stun.TimeLimitedSecrets`."""
+
+
+def server_authentication(
+    users: Users | None, realm: str, authentication: Authentication | Authentications | None
+) -> Authentication | Authentications | None:
+    """What the arguments of ``serve_turn`` come to.
+
+    Raises:
+        LocalProtocolError: ``users`` and ``authentication`` both.
+        ValueError: RFC 8265 forbids the realm, a name or a password.
+    """
+    if users is None:
+        return authentication
+    if authentication is not None:
+        raise LocalProtocolError("serve_turn(): users and authentication are two ways to say the same")
+    return ServerAuthentication(realm=realm, lookup_key=StaticUsers(users, realm) if isinstance(users, Mapping) else users)
+
+
+class TurnServiceDriver(Protocol):
+    """What a service needs of the driver that runs its server."""
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """How many datagrams were not sent, by reason."""
+        ...
+
+    def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
+        """Run a command of the server's with ``now`` filled in, and perform what it wants."""
+        ...
+
+
+D = TypeVar("D", bound=TurnServiceDriver)
+Q = TypeVar("Q", bound=EventQueueBase)
+
+MakeTurnServiceDriver: TypeAlias = Callable[[TurnServer, Callable[[Event], None]], D]
+"""``make(server, deliver)``: a driver that is not running yet."""
+
+
+class TurnServiceBase(Generic[D, Q]):
+    """The part of an adapter's ``TurnService`` that never waits. Applications use that, not this.
+
+    Args:
+        server: not started yet.
+        make_driver: given the server, and where to deliver its events.
+        steps: a queue of the runtime's for the events that the service itself waits for: `ServerReady`, `ServerDrained`.
+        events: a queue for `SERVICE_EVENTS`.
+
+    Attributes:
+        server: the machine.
+        events: what the server tells the application: allocations that begin and end, `CredentialRequested`, `ListenerFailed`
+            where a listener dies, `ResourcesExhausted`. They need no reader.
+    """
+
+    __slots__ = ("_driver", "_failed", "_steps", "events", "server")
+
+    def __init__(self, server: TurnServer, make_driver: MakeTurnServiceDriver[D], steps: Q, events: Q) -> None:
+        self.server: TurnServer = server
+        self.events: Q = events
+        self._steps = steps
+        self._failed: list[ListenerFailed] = []
+        self._driver: D = make_driver(server, self._deliver)
+
+    # ------------------------------------------------------------- what a runtime supplies
+
+    def _look(self, read: Callable[[], R]) -> R:
+        """Read more than one thing of the server. A runtime with threads keeps them out meanwhile."""
+        return read()
+
+    # ------------------------------------------------------------- what may be read
+
+    @property
+    def listening(self) -> tuple[tuple[Transport, Address], ...]:
+        """Transport and address of the listeners that are open, with the real ports where 0 was asked for."""
+        return self._look(lambda: self.server.addresses)
+
+    @property
+    def stats(self) -> TurnServerStats:
+        """The server's counters, which go on counting."""
+        return self.server.stats
+
+    @property
+    def limits(self) -> TurnLimits:
+        """The bounds, as `set_limits` left them."""
+        return self.server.limits
+
+    @property
+    def lost(self) -> Mapping[str, int]:
+        """How many datagrams the system refused to send, by reason."""
+        return self._driver.lost
+
+    def allocations(self) -> tuple[AllocationInfo, ...]:
+        """What clients have, oldest first. Costs time in proportion."""
+        return self._look(self.server.allocations)
+
+    # ------------------------------------------------------------- commands that never wait
+
+    def set_limits(self, limits: TurnLimits) -> None:
+        """Use other bounds from now on. See `TurnServer.set_limits`."""
+        self._driver.call(self.server.set_limits, limits)
+
+    def close_allocation(self, id: AllocationId) -> bool:
+        """End an allocation; whether it still existed. See `TurnServer.close_allocation`."""
+        return self._driver.call(self.server.close_allocation, id)
+
+    def provide_key(self, id: RequestId, keys: Found) -> bool:
+        """Answer a `CredentialRequested`. See `TurnServer.provide_key`."""
+        return self._driver.call(self.server.provide_key, id, keys)
+
+    def replace_authentication(self, authentication: Authentication | Authentications | None) -> None:
+        """Use other credentials from now on. See `TurnServer.replace_authentication`."""
+        self._driver.call(self.server.replace_authentication, authentication)
+
+    # ------------------------------------------------------------- inside
+
+    def _check_listeners(self) -> None:
+        """Refuse to serve at only some of the places.
+
+        Raises:
+            TurnError: with what failed where.
+        """
+        if self._failed:
+            reason = "; ".join(f"{one.listener}: {one.error.text or one.error.kind.value}" for one in self._failed)
+            raise TurnError("serve_turn()", TurnStep.OPEN, f"cannot listen at {reason}")
+
+    def _deliver(self, event: Event) -> None:
+        match event:
+            case ServerReady():
+                self._steps.put(event)
+            case ServerDrained():
+                self._steps.close()
+            case _ if isinstance(event, SERVICE_EVENTS):
+                if isinstance(event, ListenerFailed):
+                    self._failed.append(event)
+                self.events.put(event)
+
+    def _end(self) -> None:
+        """The block is left, or its driver has failed."""
+        self._steps.close()
+        self.events.close()
