@@ -16,9 +16,10 @@ MAX_STUN_FRAME = 8192
 MAX_TURN_FRAME = 65_600
 MAX_RFC4571_FRAME = 65_535  # what the length field can say
 
-_CHANNEL = 0x40  # RFC 8656 12: channel numbers are 0x4000..0x4FFF
-_CHANNEL_MASK = 0xF0
-_STUN_MASK = 0xC0  # RFC 8489 5: the most significant two bits are zero
+# RFC 8489 5: the most significant two bits of STUN are zero; of ChannelData they are 01, as RFC 5766 11 had it. Of these
+# numbers, RFC 8656 12 reserves 0x5000 to 0x7FFF, and 12.6 wants their messages discarded: not the stream with them.
+_KIND = 0xC0
+_CHANNEL = 0x40
 
 
 class StreamFramer:
@@ -114,8 +115,8 @@ class StreamFramer:
             The length of the frame without its padding once all of it is there, until then 0.
         """
         first = data[start]
-        is_stun = not first & _STUN_MASK
-        if not is_stun and not (self._channel_data and first & _CHANNEL_MASK == _CHANNEL):
+        is_stun = not first & _KIND
+        if not is_stun and not (self._channel_data and first & _KIND == _CHANNEL):
             self.error = DropReason.NOT_STUN
             return 0
         available = len(data) - start

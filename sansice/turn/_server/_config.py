@@ -9,6 +9,7 @@ import attrs
 
 from sansice.machine import ANY_IPV4, ANY_IPV6, Address
 from sansice.stun import StunServerConfig
+from sansice.turn._channel_data import LAST_CHANNEL
 
 from ._tickets import MAX_WORKERS, TICKET_KEY
 
@@ -19,6 +20,8 @@ CHANNEL_LIFETIME = 600.0  # seconds; RFC 8656 12: 10 minutes
 RESERVATION_LIFETIME = 30.0  # seconds; RFC 8656 7.2: at least 30
 LOWEST_RELAY_PORT, HIGHEST_RELAY_PORT = 49152, 65535  # RFC 8656 7.2 recommends the dynamic ports of RFC 6335
 _LOWEST_ALLOWED_PORT = 1024  # RFC 8656 7.2: never a well-known port
+
+_LAST_RFC5766_CHANNEL = 0x7FFF  # RFC 5766 11
 
 
 @attrs.frozen
@@ -86,6 +89,8 @@ class TurnServerConfig:
         dont_fragment: DONT-FRAGMENT is understood; otherwise a request that has it is answered with 420 (RFC 8656 7.2).
         tcp_relay: peers may be reached over TCP (RFC 6062).
         mobility: clients may move to another address (RFC 8016).
+        wide_channels: take channel numbers up to 0x7FFF, which RFC 5766 had and RFC 8656 reserves, for clients of that time: the
+            tools of coturn 4.6 are among them.
         alternates: servers that take new allocations in the place of this one, while it drains, and from ``redirect_from`` on.
         redirect_from: allocations from which on new ones are sent to the alternates; ``None``: only while draining.
         max_unsent: bytes that may wait on the stream of a client that reads too slowly, before relayed data is dropped.
@@ -109,6 +114,7 @@ class TurnServerConfig:
     dont_fragment: bool = True
     tcp_relay: bool = False
     mobility: bool = False
+    wide_channels: bool = False
     alternates: tuple[Address, ...] = attrs.field(default=(), converter=tuple)
     redirect_from: int | None = None
     max_unsent: int = 2**18
@@ -138,6 +144,11 @@ class TurnServerConfig:
             raise ValueError("redirect_from: it needs alternates, and a number of allocations from 0 on")
         if self.stun.alternates or self.stun.behavior:
             raise ValueError("stun: alternates and behavior have no place under a TURN server")
+
+    @property
+    def last_channel(self) -> int:
+        """The highest number that a channel may have."""
+        return _LAST_RFC5766_CHANNEL if self.wide_channels else LAST_CHANNEL
 
 
 DEFAULT_TURN_CONFIG = TurnServerConfig()

@@ -56,20 +56,23 @@ def judge_permissions(
     return [(relay, host) for host, relay in wanted.items()]
 
 
-def judge_bind(request: Message, allocation: Allocation, may_reach: Callable[[Address], bool]) -> BindWish | Refusal:
+def judge_bind(
+    request: Message, allocation: Allocation, may_reach: Callable[[Address], bool], last_channel: int = LAST_CHANNEL
+) -> BindWish | Refusal:
     """The channel that a ChannelBind request wants, or what is wrong with it.
 
     Args:
         request: authenticated.
         allocation: of its 5-tuple.
         may_reach: whether an address may be a peer at all.
+        last_channel: the highest number that a channel may have.
     """
     try:
         number, peer = request.get(CHANNEL_NUMBER), request.get(XOR_PEER_ADDRESS)
     except DecodeError:
         return BAD_REQUEST
     # Nobody has the port 0: data for it would be lost without a word.
-    if number is None or peer is None or not FIRST_CHANNEL <= number <= LAST_CHANNEL or not peer.port:
+    if number is None or peer is None or not FIRST_CHANNEL <= number <= last_channel or not peer.port:
         return BAD_REQUEST
     relay = allocation.relays.get(family_of(peer.host))
     if relay is None:

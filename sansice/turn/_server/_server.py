@@ -456,7 +456,7 @@ class TurnServer(Machine):
         allocation = self._allocation_of(received, now)
         if allocation is None:
             return
-        wish = judge_bind(received.message, allocation, self._own.may_reach)
+        wish = judge_bind(received.message, allocation, self._own.may_reach, self._config.last_channel)
         if isinstance(wish, Refusal):
             refuse(self._stun, received, wish, now)
         elif self._allocations.bind(wish, now=now):
