@@ -369,3 +369,28 @@ def test_too_much_behind_a_connection_bind_that_waits_closes_the_stream(binding_
     assert serving.write(stream, bytes(100_000)) == [SetReading(stream, False)]
     _, outputs = serving.call(serving.server.respond, received, error=ErrorCode(400, "Bad Request"))
     assert closed(outputs) == [stream]
+
+
+def test_a_request_that_is_postponed_is_answered_later_and_the_others_are_not(relaying):
+    stream = relaying.accept()
+    first, second = relaying.write(stream, refresh(b"1" * 12) + refresh(b"2" * 12))
+    relaying.call(relaying.server.postpone, first, 40.0)
+    (due, told_second) = relaying.at(relaying.now + 39.0)[0]
+    assert (due, decode_untrusted(told_second.data).transaction_id) == (1005.0, b"2" * 12)
+    assert relaying.server.awaits(first)
+    assert not relaying.server.awaits(second)
+    _, (answer,) = relaying.call(relaying.server.respond, first)
+    assert decode_untrusted(answer.data).message_class is MessageClass.SUCCESS
+
+
+def test_a_request_that_is_postponed_has_an_end_and_goes_with_its_stream(relaying):
+    stream, other = relaying.accept(), relaying.accept()
+    (first,) = relaying.write(stream, refresh(b"1" * 12))
+    (second,) = relaying.write(other, refresh(b"2" * 12))
+    for received in (first, second):
+        relaying.call(relaying.server.postpone, received, 40.0)
+    relaying.server.handle_socket_failed(other, RESET, now=relaying.now)
+    assert not relaying.server.awaits(second)
+    ((due, sent),) = relaying.at(relaying.now + 50.0)
+    assert (due, decode_untrusted(sent.data).get(ERROR_CODE).code) == (1040.0, 500)
+    assert relaying.call(relaying.server.postpone, first, 40.0) == (None, [])

@@ -49,6 +49,8 @@ class Exchange(NamedTuple):
 class PendingRequests:
     """Requests that wait for the application: bounded, each for the same time, hence the oldest ends first.
 
+    Those that are postponed have more time, all of them the same, too; how many there are is the application's business.
+
     Args:
         limit: requests at once.
         timeout: seconds that each may wait.
@@ -57,17 +59,18 @@ class PendingRequests:
         last: the last id handed out; 0 before the first.
     """
 
-    __slots__ = ("_limit", "_timeout", "_transactions", "_waiting", "last")
+    __slots__ = ("_limit", "_postponed", "_timeout", "_transactions", "_waiting", "last")
 
     def __init__(self, limit: int, timeout: float) -> None:
         self._limit = limit
         self._timeout = timeout
         self._waiting: dict[RequestId, tuple[float, Exchange, bool]] = {}
+        self._postponed: dict[RequestId, tuple[float, Exchange, bool]] = {}
         self._transactions: dict[TransactionKey, RequestId] = {}
         self.last = RequestId(0)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._postponed)
 
     def find(self, transaction: TransactionKey) -> RequestId | None:
         """The id of the request of that transaction, if it waits."""
@@ -84,32 +87,46 @@ class PendingRequests:
 
     def get(self, id: RequestId, *, authenticated: bool) -> Exchange | None:
         """A request that waits, for its keys or (``authenticated``) for its answer; ``None`` where it does not any more."""
-        entry = self._waiting.get(id)
+        entry = self._waiting.get(id) or self._postponed.get(id)
         return None if entry is None or entry[2] is not authenticated else entry[1]
 
     def remove(self, id: RequestId) -> Exchange:
         """Take out a request that waits."""
-        _, exchange, _ = self._waiting.pop(id)
+        _, exchange, _ = (self._waiting if id in self._waiting else self._postponed).pop(id)
         del self._transactions[exchange.transaction]
         return exchange
 
+    def postpone(self, id: RequestId, deadline: float) -> None:
+        """Let a request wait until then, which is no earlier than for any that was postponed before."""
+        _, exchange, authenticated = self._waiting.pop(id)
+        self._postponed[id] = deadline, exchange, authenticated
+
     def pop_due(self, now: float) -> Exchange | None:
         """Take out the next request that has waited for too long."""
-        return self.remove(next(iter(self._waiting))) if self.deadline() <= now else None
+        for requests in (self._waiting, self._postponed):
+            if requests and _oldest(requests) <= now:
+                return self.remove(next(iter(requests)))
+        return None
 
     def discard_stream(self, socket: SocketId) -> None:
         """Forget the requests of a stream that is gone: nobody opens one towards a client (RFC 8489 6.2.2)."""
-        for id in [id for id, (_, exchange, _) in self._waiting.items() if exchange.path.socket == socket]:
-            self.remove(id)
+        for requests in (self._waiting, self._postponed):
+            for id in [id for id, (_, exchange, _) in requests.items() if exchange.path.socket == socket]:
+                self.remove(id)
 
     def clear(self) -> None:
         """Forget everything."""
         self._waiting.clear()
+        self._postponed.clear()
         self._transactions.clear()
 
     def deadline(self) -> float:
-        """When the oldest has waited for too long, or `math.inf`."""
-        return next(iter(self._waiting.values()))[0] if self._waiting else math.inf
+        """When the first has waited for too long, or `math.inf`."""
+        return min(_oldest(self._waiting), _oldest(self._postponed))
+
+
+def _oldest(requests: dict[RequestId, tuple[float, Exchange, bool]]) -> float:
+    return next(iter(requests.values()))[0] if requests else math.inf
 
 
 class AnswerMemory:

@@ -292,6 +292,12 @@ class StunServer(Machine):
         """Whether a `RequestReceived` still waits for `respond`: it does not for ever, and its stream may be gone."""
         return self._find_pending(received) is not None
 
+    def postpone(self, received: RequestReceived, seconds: float, *, now: float) -> None:
+        """Give the parent more time for an answer than ``pending_timeout``; the same each time. It bounds how many there are."""
+        found = self._find_pending(received)
+        if found is not None:
+            self._pending.postpone(found[0], now + seconds)
+
     def _find_pending(self, received: RequestReceived) -> tuple[RequestId, Exchange] | None:
         id = self._pending.find((received.path.socket, received.path.remote, received.message.transaction_id))
         exchange = None if id is None else self._pending.get(id, authenticated=True)
