@@ -34,9 +34,6 @@ from sansice.stun import (
     PathClosed,
     PathOpened,
     Redirected,
-    ResolutionFailed,
-    ServerResolution,
-    ServerResolved,
     ServerTarget,
     ServerUri,
     StreamFramer,
@@ -46,7 +43,6 @@ from sansice.stun import (
     TransactionTimedOut,
     strongest_supported,
 )
-from sansice.turn._errors import TurnStep
 
 from ._allocation import ClientAllocation, Origin
 from ._config import TurnClientConfig
@@ -59,11 +55,11 @@ from ._events import (
 )
 from ._explain import explain
 from ._farewells import Farewells
-from ._grant import family_of
 from ._memory import TurnServerMemory
-from ._race import AllocateRace, Won
+from ._race import Won
 from ._requests import Outcome
 from ._routes import check_data, check_port, is_data
+from ._search import AllocateSearch
 from ._states import TURN_CLIENT_TRANSITIONS, HoldState, TurnClientInput, TurnClientState
 from ._stats import TurnClientStats
 from ._wish import AllocateWish, Family
@@ -113,27 +109,9 @@ class TurnClient(Machine):
     """
 
     __slots__ = (
-        "_allocation",
-        "_config",
-        "_entropy",
-        "_farewells",
-        "_framers",
-        "_ids",
-        "_last",
-        "_local",
-        "_race",
-        "_resolution",
-        "_server",
-        "_state",
-        "_stun",
-        "_timers",
-        "_transports",
-        "_username",
-        "_verify_name",
-        "_wish",
-        "memory",
-        "stats",
-    )
+        "_allocation", "_config", "_entropy", "_farewells", "_framers", "_ids", "_last", "_local", "_search", "_server", "_state",
+        "_stun", "_timers", "_transports", "_username", "_verify_name", "memory", "stats",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -168,13 +146,10 @@ class TurnClient(Machine):
         self._allocation: ClientAllocation | None = None
         self._framers: dict[SocketId, StreamFramer] = {}
         self._last: AllocationFailed | AllocationLost | None = None
-        self._race: AllocateRace | None = None
-        self._resolution: ServerResolution | None = None
+        self._search: AllocateSearch | None = None
         self._state = TurnClientState.IDLE
         self._timers: FewTimers[_Timer] = FewTimers()
-        self._wish = AllocateWish()
-        if isinstance(self._server, ServerUri):
-            self._make_resolution(self._server)  # so that a wrong name is refused here
+        self._make_search(AllocateWish())  # so that a wrong name is refused here
 
     # ------------------------------------------------------------- what it has
 
@@ -272,13 +247,9 @@ class TurnClient(Machine):
             lifetime=lifetime,
             mobility=mobility,
         )
-        self._wish = wish
         self._move(TurnClientInput.ALLOCATE)
-        if isinstance(self._server, ServerTarget):
-            self._ask_servers((self._server,), now)
-        else:
-            self._resolution = self._make_resolution(self._server)
-            self._resolution.start(now=now)
+        self._search = self._make_search(wish)
+        self._search.start(now)
         self._absorb(now)
 
     def create_permission(self, *peers: Address, now: float) -> None:
@@ -374,11 +345,9 @@ class TurnClient(Machine):
             return
         self._move(TurnClientInput.CLOSE)
         self._timers.set(_Timer.CLOSE, now + self._config.close_timeout)
-        if self._resolution is not None:
-            self._resolution.cancel(now=now)
-        if self._race is not None:
-            self._race.stop(now)
-            self._race = None
+        if self._search is not None:
+            self._search.stop(now)
+            self._search = None
         if self._allocation is not None:
             self._allocation.requests.forget(now=now)
             self._farewells.delete(self._allocation.path, now)
@@ -485,18 +454,16 @@ class TurnClient(Machine):
 
     def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
         """For the resolution."""
-        if self._resolution is not None:
-            self._resolution.handle_resolved(query, answer, now=now)
+        if self._search is not None:
+            self._search.handle_resolved(query, answer, now)
             self._absorb(now)
 
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, try the next server, refresh, renew, or give up."""
-        if self._resolution is not None:
-            self._resolution.handle_timer(now=now)
         self._stun.handle_timer(now=now)
         self._absorb(now)  # an answer, or its absence, comes before what it would make needless
-        if self._race is not None:
-            self._race.handle_timer(now)
+        if self._search is not None:
+            self._search.handle_timer(now)
         if self._allocation is not None:
             self._allocation.handle_timer(now)
         self._absorb(now)
@@ -506,10 +473,8 @@ class TurnClient(Machine):
     def deadline(self) -> float:
         """The earliest of all these."""
         earliest = min(self._timers.earliest, self._stun.deadline())
-        if self._resolution is not None:
-            earliest = min(earliest, self._resolution.deadline())
-        if self._race is not None:
-            earliest = min(earliest, self._race.deadline())
+        if self._search is not None:
+            earliest = min(earliest, self._search.deadline())
         if self._allocation is not None:
             earliest = min(earliest, self._allocation.deadline())
         return earliest
@@ -519,21 +484,25 @@ class TurnClient(Machine):
     def _move(self, step: TurnClientInput) -> None:
         self._state = TURN_CLIENT_TRANSITIONS[self._state, step]
 
-    def _make_resolution(self, uri: ServerUri) -> ServerResolution:
-        local = self._local
-        families = self._config.families if local is None else (family_of(local),)
-        return ServerResolution(
-            uri,
+    def _make_search(self, wish: AllocateWish) -> AllocateSearch:
+        return AllocateSearch(
+            self._server,
+            wish,
             transports=self._transports,
             verify_name=self._verify_name,
-            families=families,
             ids=self._ids,
             entropy=self._entropy,
+            stun=self._stun,
+            farewells=self._farewells,
+            memory=self.memory,
+            config=self._config,
+            local=self._local,
+            username=self._username,
         )
 
     def _absorb(self, now: float) -> None:
         """Take what the children have put out, until they are done."""
-        while outputs := self._take_outputs_of_children():
+        while outputs := self._take_outputs_of_children(now):
             for output in outputs:
                 if not isinstance(output, Action):
                     self._take(output, now)
@@ -541,30 +510,25 @@ class TurnClient(Machine):
                 if type(output) is CloseSocket:
                     self._framers.pop(output.socket, None)
                 self._outputs.append(output)
-            if self._race is not None:
-                self._race.check(now)
+            if self._search is not None:
+                self._search.check(now)
             self._conclude(now)
         self._conclude(now)
         if self._state is TurnClientState.CLOSING and not self._farewells:
             self._end(now)
 
-    def _take_outputs_of_children(self) -> list[Action | Event]:
-        outputs = self._stun.take_outputs()
-        return [*self._resolution.take_outputs(), *outputs] if self._resolution is not None else outputs
+    def _take_outputs_of_children(self, now: float) -> list[Action | Event]:
+        if self._search is None:
+            return self._stun.take_outputs()
+        return [*self._search.take_actions(now), *self._stun.take_outputs()]
 
     def _take(self, event: Event, now: float) -> None:
         match event:
             case TransactionSucceeded() | TransactionFailed() | TransactionTimedOut():
                 self._settle(event, now)
-            case ServerResolved(targets):
-                self._resolution = None
-                self._ask_servers(targets, now)
-            case ResolutionFailed(reason):
-                self._resolution = None
-                self._fail(AllocationFailed(TurnStep.RESOLVE, reason))
             case PathOpened(path, local):
-                if self._race is not None:
-                    self._race.opened(path, local, now)
+                if self._search is not None:
+                    self._search.opened(path, local, now)
             case PathClosed(path, error):
                 self._framers.pop(path.socket, None)
                 if self._allocation is not None and path.socket == self._allocation.path.socket:
@@ -575,7 +539,7 @@ class TurnClient(Machine):
                 pass
 
     def _settle(self, outcome: Outcome, now: float) -> None:
-        if self._race is not None and self._race.requests.settle(outcome, now):
+        if self._search is not None and self._search.settle(outcome, now):
             return
         if self._allocation is not None and self._allocation.settle(outcome, now):
             return
@@ -584,8 +548,7 @@ class TurnClient(Machine):
     def _follow(self, event: Redirected, now: float) -> None:
         """A 300: an Allocate goes on elsewhere; of what is about an allocation nobody else knows anything."""
         apart = event.new.socket != event.old.socket
-        if self._race is not None and event.id in self._race.requests:
-            self._race.redirected(event.id, event.new, event.server_hostname)
+        if self._search is not None and self._search.redirected(event):
             if apart:
                 self._stun.release(event.old, now=now)
             return
@@ -594,30 +557,23 @@ class TurnClient(Machine):
             self._stun.release(event.new, now=now)
         self._settle(TransactionFailed(event.id, _TRY_ALTERNATE, "redirected", FailureCause.ERROR_RESPONSE), now)
 
-    def _ask_servers(self, targets: Sequence[ServerTarget], now: float) -> None:
-        self._move(TurnClientInput.RESOLVED)
-        self._race = AllocateRace(
-            targets,
-            self._wish,
-            stun=self._stun,
-            farewells=self._farewells,
-            memory=self.memory,
-            config=self._config,
-            local=self._local,
-            username=self._username,
-        )
-        self._race.start(now)
-
     def _conclude(self, now: float) -> None:
-        """See whether the race or the allocation has ended."""
-        if self._race is not None and self._race.end is not None:
-            end, self._race = self._race.end, None
+        """See whether the servers are known, and whether the search or the allocation has ended."""
+        if self._search is not None:
+            self._follow_search(self._search, now)
+        if self._allocation is not None and self._allocation.lost is not None:
+            self._lose(self._allocation, self._allocation.lost, now)
+
+    def _follow_search(self, search: AllocateSearch, now: float) -> None:
+        if search.race is not None and self._state is TurnClientState.RESOLVING:
+            self._move(TurnClientInput.RESOLVED)
+        end = search.end
+        if end is not None:
+            self._search = None
             if isinstance(end, Won):
                 self._begin(end, now)
             else:
                 self._fail(end)
-        if self._allocation is not None and self._allocation.lost is not None:
-            self._lose(self._allocation, self._allocation.lost, now)
 
     def _begin(self, won: Won, now: float) -> None:
         attempt, grant = won.attempt, won.grant
@@ -637,18 +593,8 @@ class TurnClient(Machine):
             put=self._put,
             now=now,
         )
-        self._outputs.append(
-            AllocationCreated(
-                grant.relayed,
-                grant.mapped,
-                grant.lifetime,
-                grant.reservation_token,
-                attempt.target,
-                local,
-                attempt.wish.dont_fragment,
-                grant.refused,
-            )
-        )
+        told = (grant.relayed, grant.mapped, grant.lifetime, grant.reservation_token, attempt.target, local)
+        self._outputs.append(AllocationCreated(*told, dont_fragment=attempt.wish.dont_fragment, refused=grant.refused))
 
     def _fail(self, event: AllocationFailed) -> None:
         self._move(TurnClientInput.FAILED)

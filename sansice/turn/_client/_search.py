@@ -1,0 +1,180 @@
+"""From a server's name to an allocation: its addresses looked up, then raced (RFC 8656 4.1, RFC 5928)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sansice.machine import Action, Address, Entropy, Ids, QueryId, Record, ResolveError, Transport
+from sansice.stun import (
+    Path,
+    Redirected,
+    ResolutionFailed,
+    ServerResolution,
+    ServerResolved,
+    ServerTarget,
+    ServerUri,
+    StunClient,
+)
+from sansice.turn._errors import TurnStep
+
+from ._config import TurnClientConfig
+from ._events import AllocationFailed
+from ._farewells import Farewells
+from ._grant import family_of
+from ._memory import TurnServerMemory
+from ._race import AllocateRace, Won
+from ._requests import Outcome
+from ._wish import AllocateWish
+
+
+class AllocateSearch:
+    """One search for an allocation.
+
+    Args:
+        server: a name to look up, or an address.
+        wish: what to ask for.
+        transports, verify_name, entropy: as for `ServerResolution`.
+        ids: of the tree of machines.
+        stun, farewells, memory, config, local, username: as for `AllocateRace`.
+
+    Attributes:
+        race: among the servers, once these are known.
+    """
+
+    __slots__ = (
+        "_config",
+        "_failure",
+        "_farewells",
+        "_local",
+        "_memory",
+        "_resolution",
+        "_server",
+        "_stun",
+        "_username",
+        "_wish",
+        "race",
+    )
+
+    def __init__(
+        self,
+        server: ServerTarget | ServerUri,
+        wish: AllocateWish,
+        *,
+        transports: Sequence[Transport] | None,
+        verify_name: str | None,
+        ids: Ids,
+        entropy: Entropy,
+        stun: StunClient,
+        farewells: Farewells,
+        memory: TurnServerMemory,
+        config: TurnClientConfig,
+        local: Address | None,
+        username: str | None,
+    ) -> None:
+        self._server = server
+        self._wish = wish
+        self._stun = stun
+        self._farewells = farewells
+        self._memory = memory
+        self._config = config
+        self._local = local
+        self._username = username
+        self._failure: AllocationFailed | None = None
+        self._resolution: ServerResolution | None = None
+        self.race: AllocateRace | None = None
+        if isinstance(server, ServerUri):
+            self._resolution = ServerResolution(
+                server,
+                transports=transports,
+                verify_name=verify_name,
+                families=config.families if local is None else (family_of(local),),
+                ids=ids,
+                entropy=entropy,
+            )
+
+    @property
+    def end(self) -> Won | AllocationFailed | None:
+        """How it ended, once it has."""
+        return self._failure if self.race is None else self.race.end
+
+    def start(self, now: float) -> None:
+        """Look the server up, or ask it."""
+        if self._resolution is not None:
+            self._resolution.start(now=now)
+        elif isinstance(self._server, ServerTarget):
+            self._ask((self._server,), now)
+
+    def stop(self, now: float) -> None:
+        """Ask nobody any more; what is under way is seen to."""
+        if self.race is not None:
+            self.race.stop(now)
+        elif self._resolution is not None:
+            self._resolution.cancel(now=now)
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, now: float) -> None:
+        """For the resolution."""
+        if self._resolution is not None:
+            self._resolution.handle_resolved(query, answer, now=now)
+
+    def handle_timer(self, now: float) -> None:
+        """Ask the next server, or give up."""
+        if self.race is not None:
+            self.race.handle_timer(now)
+        elif self._resolution is not None:
+            self._resolution.handle_timer(now=now)
+
+    def deadline(self) -> float:
+        """When one of these is due."""
+        if self.race is not None:
+            return self.race.deadline()
+        return self._resolution.deadline() if self._resolution is not None else math.inf
+
+    def take_actions(self, now: float) -> list[Action]:
+        """What the resolution wants; its end begins the race."""
+        actions: list[Action] = []
+        for output in self._resolution.take_outputs() if self._resolution is not None else ():
+            match output:
+                case Action():
+                    actions.append(output)
+                case ServerResolved(targets):
+                    self._ask(targets, now)
+                case ResolutionFailed(reason):
+                    self._failure = AllocationFailed(TurnStep.RESOLVE, reason)
+        return actions
+
+    # ------------------------------------------------------------- what the race hears
+
+    def opened(self, path: Path, local: Address, now: float) -> None:
+        """A socket is open."""
+        if self.race is not None:
+            self.race.opened(path, local, now)
+
+    def redirected(self, event: Redirected) -> bool:
+        """A request goes on elsewhere; whether it was one of these."""
+        if self.race is None or event.id not in self.race.requests:
+            return False
+        self.race.redirected(event.id, event.new, event.server_hostname)
+        return True
+
+    def settle(self, outcome: Outcome, now: float) -> bool:
+        """Take the outcome of a request; whether it was one of these."""
+        return self.race is not None and self.race.requests.settle(outcome, now)
+
+    def check(self, now: float) -> None:
+        """Look who has been challenged."""
+        if self.race is not None:
+            self.race.check(now)
+
+    def _ask(self, targets: Sequence[ServerTarget], now: float) -> None:
+        self.race = AllocateRace(
+            targets,
+            self._wish,
+            stun=self._stun,
+            farewells=self._farewells,
+            memory=self._memory,
+            config=self._config,
+            local=self._local,
+            username=self._username,
+        )
+        self.race.start(now)
