@@ -6,6 +6,7 @@ import math
 
 from sansice.machine import Address, CloseMode, CloseSocket, Entropy, Ids, SocketError, SocketErrorKind, SocketId
 from sansice.stun import ALTERNATE_SERVER, AddressErrorCode, ErrorCode, RequestReceived, StunServer
+from sansice.turn._embedded_addresses import is_tunnelled
 
 from ._allocate import AllocateWish, PortWish, judge_allocate
 from ._allocate_answer import allocate_answer
@@ -16,7 +17,7 @@ from ._events import ResourcesExhausted
 from ._limits import Exceeded, Quotas, Resource, User
 from ._openings import Opening, Openings
 from ._places import OpenRelay, Places
-from ._refusal import MISMATCH, NO_CAPACITY, QUOTA_REACHED, Refusal
+from ._refusal import FORBIDDEN, MISMATCH, NO_CAPACITY, QUOTA_REACHED, Refusal
 from ._relay import DataPath
 from ._reservations import Reservations
 from ._tickets import Tokens
@@ -98,13 +99,7 @@ class Allocator:
             else:
                 refuse(self._stun, received, MISMATCH, now)
             return
-        wish: AllocateWish | Refusal
-        if self._openings.find(path.socket, path.remote) is not None:
-            wish = MISMATCH
-        else:
-            wish = self._redirection(path.remote, is_draining=is_draining) or judge_allocate(
-                message, path.transport, self._places.families(), self._config
-            )
+        wish = self._judge(received, is_draining=is_draining)
         if isinstance(wish, Refusal):
             refuse(self._stun, received, wish, now)
             return
@@ -121,6 +116,15 @@ class Allocator:
         # Where there is a choice, the relayed address is at the host by which the client knows the server.
         self._openings.begin(opening, "" if received.local is None else received.local.host, outputs, now=now)
         self._finish_if_done(opening, outputs, now)
+
+    def _judge(self, received: RequestReceived, *, is_draining: bool) -> AllocateWish | Refusal:
+        path = received.path
+        if self._openings.find(path.socket, path.remote) is not None:
+            return MISMATCH
+        if is_tunnelled(path.remote.host):  # RFC 8656 21.4
+            return FORBIDDEN
+        elsewhere = self._redirection(path.remote, is_draining=is_draining)
+        return elsewhere or judge_allocate(received.message, path.transport, self._places.families(), self._config)
 
     def _redirection(self, client: Address, *, is_draining: bool) -> Refusal | None:
         """Why a new allocation is somebody else's business; ``None`` where it is welcome."""
