@@ -61,6 +61,13 @@ if TYPE_CHECKING:
     from ._embedded_addresses import (
         is_tunnelled as is_tunnelled,
     )
+    from ._errors import (
+        TurnClosed as TurnClosed,
+        TurnError as TurnError,
+        TurnLost as TurnLost,
+        TurnStep as TurnStep,
+        TurnWouldBlock as TurnWouldBlock,
+    )
     from ._inbox import (
         MAX_QUEUED as MAX_QUEUED,
         MAX_QUEUED_BYTES as MAX_QUEUED_BYTES,
@@ -70,13 +77,6 @@ if TYPE_CHECKING:
         ANY_PEER as ANY_PEER,
         DEFAULT_PEER_POLICY as DEFAULT_PEER_POLICY,
         PeerPolicy as PeerPolicy,
-    )
-    from ._errors import (
-        TurnClosed as TurnClosed,
-        TurnError as TurnError,
-        TurnLost as TurnLost,
-        TurnStep as TurnStep,
-        TurnWouldBlock as TurnWouldBlock,
     )
     from ._server._allocation import (
         AllocationId as AllocationId,
@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from ._server._events import (
         AllocationClosed as AllocationClosed,
         AllocationInfo as AllocationInfo,
+        AllocationMoved as AllocationMoved,
         AllocationOpened as AllocationOpened,
         AllocationStats as AllocationStats,
         CloseReason as CloseReason,
@@ -181,6 +182,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
     "_server._events": (
         "AllocationClosed",
         "AllocationInfo",
+        "AllocationMoved",
         "AllocationOpened",
         "AllocationStats",
         "CloseReason",

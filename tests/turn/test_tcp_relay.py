@@ -1,5 +1,4 @@
 import math
-from collections import Counter
 
 import pytest
 
@@ -33,6 +32,7 @@ from sansice.stun import (
 from sansice.turn._server._allocation import TCP_PROTOCOL, Allocation, AllocationId, Relay
 from sansice.turn._server._limits import Quotas, Resource, TurnLimits
 from sansice.turn._server._peer_connection import PEER_TRANSITIONS, PeerState
+from sansice.turn._server._stats import TurnServerStats
 from sansice.turn._server._tcp_relay import BIND_TIMEOUT, CONNECT_TIMEOUT, CROWDED, MAX_HELD, ConnectFinished, TcpRelay
 from sansice.turn._server._tickets import Tokens, worker_of_connection
 
@@ -51,9 +51,10 @@ class World:
     def __init__(self, worker=0, draws=None, **limits):
         self.quotas = Quotas(TurnLimits())
         self.quotas.set_limits(TurnLimits(**limits), now=0.0)
-        self.dropped = Counter()
+        self.stats = TurnServerStats()
+        self.dropped = self.stats.dropped
         entropy = Draws() if draws is None else draws
-        self.tcp = TcpRelay(self.quotas, Tokens(worker, entropy=entropy), self.dropped, ids=Ids(), entropy=entropy)
+        self.tcp = TcpRelay(self.quotas, Tokens(worker, entropy=entropy), self.stats, ids=Ids(), entropy=entropy)
         self.requests = 0
 
     def relay(self, username="alice", socket=LISTENING):
@@ -94,7 +95,8 @@ class World:
     def is_empty(self):
         tcp = self.tcp
         counted = [self.quotas.total(resource) for resource in Resource]
-        return tcp.deadline() == math.inf and not any((tcp._by_id, tcp._by_relay, tcp._legs, *counted))
+        kept = self.stats.tcp_connections, tcp._by_id, tcp._by_relay, tcp._legs, *counted
+        return tcp.deadline() == math.inf and not any(kept)
 
 
 class Draws:
@@ -282,6 +284,14 @@ def test_nobody_claims_an_unknown_a_connecting_a_bound_or_another_users_connecti
     assert world.tcp.claim(connecting.id, "alice") is None
 
 
+def test_a_client_that_ends_while_it_binds_ends_the_peer():
+    world = World()
+    socket, id = world.connected(world.relay())
+    world.tcp.drop(world.tcp.claim(id, "alice"))
+    assert world.outputs() == [CloseSocket(socket, CloseMode.RESET)]
+    assert world.is_empty()
+
+
 @pytest.mark.req("RFC6062-014")
 def test_what_the_peer_sent_before_the_bind_comes_first_then_its_end():
     world = World()
@@ -346,7 +356,8 @@ def test_bytes_are_relayed_as_they_are_and_counted_both_ways():
     world.tcp.handle_stream_data(DATA, binding, now=1.0)
     world.tcp.handle_stream_data(socket, b"\x40\0\0\4data", now=1.0)
     assert world.outputs() == [SendStream(socket, binding), SendStream(DATA, b"\x40\0\0\4data")]
-    assert (relay.allocation.received_bytes, relay.allocation.sent_bytes) == (len(binding), 8)
+    for counted in (relay.allocation, world.stats):
+        assert (counted.received_bytes, counted.sent_bytes) == (len(binding), 8)
 
 
 @pytest.mark.req("RFC6062-017")
@@ -378,7 +389,7 @@ def test_the_end_of_a_relayed_address_closes_its_connections_whatever_their_stat
     connecting = world.connecting(relay, Address("198.51.100.9", 1))
     kept = world.connecting(other)
     assert (world.tcp.connections(relay), world.tcp.connections(other)) == (3, 1)
-    world.tcp.close_relay(relay, now=1.0)
+    world.tcp.close_relay(relay)
     outputs = world.outputs()
     (finished,) = [output for output in outputs if isinstance(output, ConnectFinished)]
     assert finished.error.code == 437
@@ -503,7 +514,7 @@ def test_sockets_of_nobody_and_inputs_out_of_time_change_nothing():
     tcp.handle_socket_opened(connecting, LOCAL, now=0.0)
     assert len(world.outputs()) == 2
     tcp.handle_socket_opened(connecting, LOCAL, now=0.0)
-    tcp.close_relay(world.relay(socket=SocketId(97)), now=0.0)
+    tcp.close_relay(world.relay(socket=SocketId(97)))
     assert world.outputs() == []
 
 

@@ -16,6 +16,7 @@ from sansice.stun import (
     REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT,
     RESERVATION_TOKEN,
+    SSODA_ADDRESS_FAMILY,
     AddressErrorCode,
     AddressFamily,
     Message,
@@ -53,6 +54,7 @@ class AllocateWish:
         port: which ports will do.
         token: of a reserved port.
         lifetime: seconds that will be granted.
+        mobile: a ticket, to come back from elsewhere (RFC 8016); judged by `Mobility`.
     """
 
     protocol: int = UDP_PROTOCOL
@@ -61,6 +63,7 @@ class AllocateWish:
     port: PortWish = PortWish.ANY
     token: bytes | None = attrs.field(default=None, repr=False)
     lifetime: int = 0
+    mobile: bool = False
 
 
 def judge_allocate(
@@ -94,7 +97,7 @@ def _judge(
     token = request.get(RESERVATION_TOKEN)
     even_port = request.get(EVEN_PORT)
     family = request.get(REQUESTED_ADDRESS_FAMILY)
-    additional = request.get(ADDITIONAL_ADDRESS_FAMILY)
+    additional = request.get(ADDITIONAL_ADDRESS_FAMILY) or request.get(SSODA_ADDRESS_FAMILY)
     is_tcp = protocol == TCP_PROTOCOL
     # RFC 6062 5.1: only over a stream, and without what is about datagrams and their ports.
     if is_tcp and (not transport.is_stream or DONT_FRAGMENT in request or even_port is not None or token is not None):

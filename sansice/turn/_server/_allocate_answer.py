@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from sansice.stun import (
     ADDRESS_ERROR_CODE,
     LIFETIME,
+    MOBILITY_TICKET,
     RESERVATION_TOKEN,
     XOR_MAPPED_ADDRESS,
     XOR_RELAYED_ADDRESS,
@@ -33,5 +34,6 @@ def allocate_answer(allocation: Allocation, *, now: float) -> Attributes:
         (LIFETIME, lifetime),
         *(() if allocation.token is None else ((RESERVATION_TOKEN, allocation.token),)),
         (XOR_MAPPED_ADDRESS, allocation.path.remote),
+        *(() if allocation.mobile is None else ((MOBILITY_TICKET, allocation.mobile.ticket),)),
         *(() if allocation.failed is None else ((ADDRESS_ERROR_CODE, allocation.failed),)),
     )

@@ -106,9 +106,10 @@ class Mobile:
         moved_to: whoever showed that; ``None`` while no ticket has been shown.
         arriving: where the client is going, but has sent no data from; ``None`` where it is nowhere else than at the
             allocation's ``path``.
+        has_left: the stream of that path is closed, and no other has come yet.
     """
 
-    __slots__ = ("allocation", "arriving", "moved_to", "old_until", "serial", "ticket")
+    __slots__ = ("allocation", "arriving", "has_left", "moved_to", "old_until", "serial", "ticket")
 
     def __init__(self, allocation: Allocation, ticket: bytes) -> None:
         self.allocation = allocation
@@ -117,6 +118,7 @@ class Mobile:
         self.old_until = 0.0
         self.moved_to: Path | None = None
         self.arriving: Path | None = None
+        self.has_left = False
 
 
 class Relay:

@@ -17,6 +17,7 @@ from ._peers import BindWish, family_of
 from ._places import OpenRelay, Places
 from ._relay import DataPath
 from ._stats import TurnServerStats
+from ._tcp_relay import TcpRelay
 
 Outputs = list[Action | Event]
 
@@ -34,17 +35,21 @@ class Allocations:
         own: knows the relayed addresses.
         places: gives ports, and takes them back.
         quotas: of the users.
+        tcp: has the connections of relayed addresses.
         stats: the server's.
     """
 
-    __slots__ = ("_by_id", "_data", "_last", "_own", "_places", "_quotas", "_stats", "_timers")
+    __slots__ = ("_by_id", "_data", "_last", "_own", "_places", "_quotas", "_stats", "_tcp", "_timers")
 
-    def __init__(self, data: DataPath, own: OwnAddresses, places: Places, quotas: Quotas, stats: TurnServerStats) -> None:
+    def __init__(
+        self, data: DataPath, own: OwnAddresses, places: Places, quotas: Quotas, tcp: TcpRelay, stats: TurnServerStats
+    ) -> None:
         self._data = data
         self._own = own
         self._places = places
         self._quotas = quotas
         self._stats = stats
+        self._tcp = tcp
         self._timers: Timers[Relay | Permission | Channel] = Timers()
         self._by_id: dict[AllocationId, Allocation] = {}
         self._last = 0
@@ -119,6 +124,7 @@ class Allocations:
             self._remove_channel(channel)
         for permission in list(relay.permissions.values()):
             self._remove_permission(permission)
+        self._tcp.close_relay(relay)
         self._timers.cancel(relay)
         del allocation.relays[relay.family]
         del self._data.relays[relay.socket]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import attrs
+
 from sansice.machine import Address, CloseMode, CloseSocket, Entropy, Ids, SocketError, SocketErrorKind, SocketId
 from sansice.stun import ALTERNATE_SERVER, AddressErrorCode, ErrorCode, RequestReceived, StunServer
 from sansice.turn._embedded_addresses import is_tunnelled
@@ -15,6 +17,7 @@ from ._answering import answer, refuse
 from ._config import TurnServerConfig
 from ._events import ResourcesExhausted
 from ._limits import Exceeded, Quotas, Resource, User
+from ._mobility import Mobility
 from ._openings import Opening, Openings
 from ._places import OpenRelay, Places
 from ._refusal import FORBIDDEN, MISMATCH, NO_CAPACITY, QUOTA_REACHED, Refusal
@@ -36,6 +39,7 @@ class Allocator:
         allocations: where new ones go.
         places: where there are ports.
         quotas: of the users.
+        mobility: gives tickets.
         ids: names the sockets.
         entropy: tokens, and which alternate.
     """
@@ -47,6 +51,7 @@ class Allocator:
         "_entropy",
         "_exhausted_at",
         "_held",
+        "_mobility",
         "_openings",
         "_places",
         "_quotas",
@@ -63,6 +68,7 @@ class Allocator:
         allocations: Allocations,
         places: Places,
         quotas: Quotas,
+        mobility: Mobility,
         *,
         ids: Ids,
         entropy: Entropy,
@@ -73,6 +79,7 @@ class Allocator:
         self._allocations = allocations
         self._places = places
         self._quotas = quotas
+        self._mobility = mobility
         self._entropy = entropy
         self._openings = Openings(places, config.open_attempts, ids)
         tokens = Tokens(config.worker, entropy=entropy)
@@ -100,6 +107,9 @@ class Allocator:
                 refuse(self._stun, received, MISMATCH, now)
             return
         wish = self._judge(received, is_draining=is_draining)
+        mobile = self._mobility.judge_allocate(message, path, authenticated=received.username is not None)
+        if isinstance(mobile, Refusal) and not isinstance(wish, Refusal):
+            wish = mobile
         if isinstance(wish, Refusal):
             refuse(self._stun, received, wish, now)
             return
@@ -109,7 +119,7 @@ class Allocator:
         if refusal is not None:
             refuse(self._stun, received, refusal, now)
             return
-        opening = Opening(received, received.username or "", user, wish)
+        opening = Opening(received, received.username or "", user, attrs.evolve(wish, mobile=mobile is True))
         if wish.token is not None:
             self._redeem(opening, wish.token, outputs, now)
             return
@@ -260,6 +270,8 @@ class Allocator:
             now=now,
         )
         allocation.failed = wish.unavailable
+        if wish.mobile:
+            self._mobility.enroll(allocation)
         for seat in opening.seats:
             second = seat.relays()[1:]
             if second:

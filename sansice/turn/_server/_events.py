@@ -121,6 +121,22 @@ class AllocationClosed(Event):
 
 
 @attrs.frozen
+class AllocationMoved(Event):
+    """A client has taken its allocation along to another address (RFC 8016).
+
+    Attributes:
+        id, username: as in `AllocationOpened`.
+        left: how the client was reached before.
+        client: how it is reached now.
+    """
+
+    id: AllocationId
+    username: str
+    left: Path
+    client: Path
+
+
+@attrs.frozen
 class ResourcesExhausted(Event):
     """The system has no socket left for a relayed address: clients are told 508, and those already here are served.
 

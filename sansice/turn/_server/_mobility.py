@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sansice.machine import DecodeError
+from sansice.machine import DecodeError, SocketId
 from sansice.stun import MOBILITY_TICKET, Message, Path
 
 from ._allocation import TCP_PROTOCOL, Allocation, AllocationId, Mobile
@@ -131,6 +131,7 @@ class Mobility:
         left = allocation.path
         self._data.remove(allocation)
         mobile.arriving = None
+        mobile.has_left = False
         allocation.path = path
         allocation.unsent = 0
         self._data.add(allocation)
@@ -142,6 +143,12 @@ class Mobility:
         if path is not None:
             self._data.expect_no_more(path)
 
+    def cancel_all(self, socket: SocketId) -> None:
+        """Nobody arrives at a listener that is gone."""
+        for allocation in list(self._data.arriving.get(socket, {}).values()):
+            if allocation.mobile is not None:
+                self.cancel(allocation.mobile)
+
     def leave(self, allocation: Allocation, path: Path) -> bool:
         """A stream of a client has closed; whether its allocation stays, because there is or will be another way to it."""
         mobile = allocation.mobile
@@ -150,8 +157,15 @@ class Mobility:
         if path == mobile.arriving:
             self.cancel(mobile)
         elif mobile.arriving is None:
+            mobile.has_left = True
             allocation.unsent = NOBODY_READS
         return True
+
+
+def paths_of(allocation: Allocation) -> tuple[Path, ...]:
+    """Where the client of an allocation is, or may be."""
+    mobile = allocation.mobile
+    return (allocation.path,) if mobile is None or mobile.arriving is None else (allocation.path, mobile.arriving)
 
 
 def _ticket_of(request: Message) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ from sansice.stun import (
     ALPN_NAT_DISCOVERY,
     ALPN_TURN,
     LIFETIME,
+    MOBILITY_TICKET,
     Allowance,
     Authentication,
     Authentications,
@@ -36,6 +38,7 @@ from sansice.stun import (
     ListenerFailed,
     ListenerOpened,
     Method,
+    Path,
     RequestId,
     RequestReceived,
     ServerDrained,
@@ -44,7 +47,8 @@ from sansice.stun import (
 )
 from sansice.turn._peer_policy import DEFAULT_PEER_POLICY, PeerPolicy
 
-from ._allocation import Allocation, AllocationId
+from ._allocate_answer import Attributes
+from ._allocation import Allocation, AllocationId, Mobile
 from ._allocations import Allocations, describe
 from ._allocator import Allocator
 from ._answering import answer, refuse
@@ -52,11 +56,13 @@ from ._config import DEFAULT_TURN_CONFIG, TurnServerConfig
 from ._events import (
     TURN_SERVER_TRANSITIONS,
     AllocationInfo,
+    AllocationMoved,
     CloseReason,
     TurnServerInput,
     TurnServerState,
 )
 from ._limits import Quotas, TurnLimits, same_account
+from ._mobility import Mobility, paths_of
 from ._own import OwnAddresses
 from ._peers import judge_bind, judge_permissions
 from ._places import Places
@@ -64,6 +70,9 @@ from ._refresh import judge_refresh
 from ._refusal import BAD_REQUEST, MISMATCH, NO_CAPACITY, WRONG_CREDENTIALS, Refusal
 from ._relay import DataPath
 from ._stats import TurnServerStats
+from ._tcp_relay import ConnectFinished, TcpRelay
+from ._tcp_requests import TcpRequests, read_connection_id
+from ._tickets import Ticket, Tickets, Tokens
 
 _Handler: TypeAlias = "Callable[[TurnServer, RequestReceived, float], None]"
 
@@ -111,11 +120,14 @@ class TurnServer(Machine):
         "_data",
         "_drain_at",
         "_listeners",
+        "_mobility",
         "_own",
         "_places",
         "_quotas",
         "_state",
         "_stun",
+        "_tcp",
+        "_tcp_requests",
         "stats",
     )
 
@@ -150,10 +162,23 @@ class TurnServer(Machine):
         self._quotas.set_limits(limits, now=0.0)
         self._own = OwnAddresses(peer_policy)
         self._places = Places(config, entropy=entropy)
-        self._data = DataPath(config, self.stats, entropy=entropy, may_reach=self._own.may_reach)
-        self._allocations = Allocations(self._data, self._own, self._places, self._quotas, self.stats)
+        self._data = DataPath(config, self.stats, entropy=entropy, may_reach=self._own.may_reach, arrive=self._arrive)
+        tokens = Tokens(config.worker, entropy=entropy)
+        self._tcp = TcpRelay(self._quotas, tokens, self.stats, ids=ids, entropy=entropy)
+        self._tcp_requests = TcpRequests(self._stun, self._tcp, self._own)
+        self._allocations = Allocations(self._data, self._own, self._places, self._quotas, self._tcp, self.stats)
+        tickets = Tickets(config.ticket_key, worker=config.worker, entropy=entropy)
+        self._mobility = Mobility(tickets, self._allocations, self._data, enabled=config.mobility)
         self._allocator = Allocator(
-            self._stun, config, self._data, self._allocations, self._places, self._quotas, ids=ids, entropy=entropy
+            self._stun,
+            config,
+            self._data,
+            self._allocations,
+            self._places,
+            self._quotas,
+            self._mobility,
+            ids=ids,
+            entropy=entropy,
         )
         self._listeners: dict[Listener, Address] = {}
         self._drain_at = math.inf
@@ -303,20 +328,30 @@ class TurnServer(Machine):
         return allocation.allowance.take(self._config.stun.vouched_rate, self._config.stun.vouched_burst, now)
 
     def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
-        """A client has opened a stream."""
-        self._stun.handle_accepted(listener, socket, remote, now=now)
+        """A client has opened a stream, or a peer has connected to a relayed address."""
+        relay = self._data.relays.get(listener)
+        if relay is None:
+            self._stun.handle_accepted(listener, socket, remote, now=now)
+        else:
+            self._tcp_requests.accept(relay, socket, remote, now=now)
         self._absorb(now)
 
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
-        """Bytes of a client, cut anywhere; ``b""`` when it will send no more, which ends its allocation."""
-        self._stun.handle_stream_data(socket, data, now=now)
+        """Bytes of a client, cut anywhere; ``b""`` when it will send no more, which ends its allocation unless it is mobile."""
+        if self._tcp.owns(socket):
+            self._tcp.handle_stream_data(socket, data, now=now)
+        else:
+            self._stun.handle_stream_data(socket, data, now=now)
         self._absorb(now)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
         """What waits for a client that reads too slowly: beyond a bound its relayed data is dropped."""
-        for allocation in self._allocations.of_socket(socket):
-            allocation.unsent = unsent
-        self._stun.handle_stream_sent(socket, unsent, now=now)
+        if self._tcp.owns(socket):
+            self._tcp.handle_stream_sent(socket, unsent, now=now)
+        else:
+            for allocation in self._allocations.of_socket(socket):
+                allocation.unsent = unsent
+            self._stun.handle_stream_sent(socket, unsent, now=now)
         self._absorb(now)
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
@@ -328,28 +363,34 @@ class TurnServer(Machine):
     # ------------------------------------------------------------- sockets and time
 
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
-        """A listener is open, or a relayed address."""
-        if not self._allocator.opened(socket, local, self._outputs, now=now):
+        """A listener is open, a relayed address, or a connection to a peer."""
+        if self._tcp.owns(socket):
+            self._tcp.handle_socket_opened(socket, local, now=now)
+        elif not self._allocator.opened(socket, local, self._outputs, now=now):
             self._stun.handle_socket_opened(socket, local, now=now)
         self._absorb(now)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
-        """A socket could not be opened, or died: a relayed address, a listener, or a client's stream."""
+        """A socket could not be opened, or died: a relayed address, a listener, a client's stream or a peer's."""
         relay = self._data.relays.get(socket)
-        if relay is not None:
+        if self._tcp.owns(socket):
+            self._tcp.handle_socket_failed(socket, error, now=now)
+        elif relay is not None:
             self._allocations.close_relay(relay, CloseReason.RELAY_FAILED, self._outputs)
             self._forget_stream_of(relay.allocation, now)
         elif not self._allocator.failed(socket, error, self._outputs, now=now):
             self._stun.handle_socket_failed(socket, error, now=now)
             self._absorb(now)
-            self._end_of_socket(socket, CloseReason.LISTENER_FAILED, now)
+            self._end_of_listener(socket, now)
         self._absorb(now)
         self._finish_draining(now)
 
-    def _end_of_socket(self, socket: SocketId, reason: CloseReason, now: float) -> None:
-        """A listener or a stream is gone, and whoever came by it."""
+    def _end_of_listener(self, socket: SocketId, now: float) -> None:
+        """A listener is gone, and whoever came by it."""
         for allocation in self._allocations.of_socket(socket):
-            self._end(allocation, reason, now)
+            if not allocation.path.reliable:  # otherwise it was a stream, whose end has been told already
+                self._end(allocation, CloseReason.LISTENER_FAILED, now)
+        self._mobility.cancel_all(socket)
         self._allocator.abandon_socket(socket, self._outputs)
 
     def handle_wall_clock(self, unix: float, *, now: float) -> None:
@@ -360,6 +401,7 @@ class TurnServer(Machine):
         """End what has expired."""
         for allocation in self._allocations.expire(self._outputs, now=now):
             self._forget_stream_of(allocation, now)
+        self._tcp.handle_timer(now=now)
         self._allocator.expire(self._outputs, now=now)
         self._stun.handle_timer(now=now)
         self._absorb(now)
@@ -367,12 +409,14 @@ class TurnServer(Machine):
 
     def deadline(self) -> float:
         """When the next thing expires."""
-        return min(self._allocations.deadline(), self._stun.deadline(), self._allocator.deadline(), self._drain_at)
+        allocated = min(self._allocations.deadline(), self._allocator.deadline(), self._tcp.deadline())
+        return min(allocated, self._stun.deadline(), self._drain_at)
 
     # ------------------------------------------------------------- what the STUN server says
 
     def _absorb(self, now: float) -> None:
-        outputs = self._stun.take_outputs()
+        # An answer leaves before what may follow it on the same stream (RFC 6062 5.4).
+        outputs = self._stun.take_outputs() or self._tcp.take_outputs()
         while outputs:
             for output in outputs:
                 kind = type(output)
@@ -381,22 +425,31 @@ class TurnServer(Machine):
                     self._outputs.append(output)
                 else:
                     handle(self, output, now)
-            outputs = self._stun.take_outputs()
+            outputs = self._stun.take_outputs() or self._tcp.take_outputs()
 
     def _handle_frame(self, frame: FrameReceived, now: float) -> None:
         allocation = self._data.find(frame.path.socket, frame.path.remote)
         if allocation is None:
             self.stats.drop(DropReason.NO_ALLOCATION)
         else:
+            self._note_data(allocation, frame.path, now)
             self._data.from_stream(allocation, frame.data, self._outputs, now=now)
 
     def _handle_indication(self, received: IndicationReceived, now: float) -> None:
         """A Send indication that came on a stream (RFC 8656 11.2)."""
         allocation = self._data.find(received.path.socket, received.path.remote)
+        if allocation is not None:
+            self._note_data(allocation, received.path, now)
         self._data.from_indication(allocation, received.message, self._outputs, now=now)
 
     def _handle_stream_closed(self, event: StreamClosed, now: float) -> None:
-        self._end_of_socket(event.path.socket, CloseReason.STREAM_CLOSED, now)
+        path = event.path
+        allocation = self._data.find(path.socket, path.remote)
+        if allocation is not None and self._mobility.leave(allocation, path):
+            self._arrive(allocation, now)
+        elif allocation is not None:
+            self._end(allocation, CloseReason.STREAM_CLOSED, now)
+        self._allocator.abandon_socket(path.socket, self._outputs)
         self._finish_draining(now)
 
     def _handle_listener_opened(self, event: ListenerOpened, now: float) -> None:
@@ -424,14 +477,20 @@ class TurnServer(Machine):
         self._allocator.allocate(received, self._outputs, is_draining=self._state is TurnServerState.DRAINING, now=now)
 
     def _refresh(self, received: RequestReceived, now: float) -> None:
-        allocation = self._allocation_of(received, now)
+        ticket = self._mobility.read(received.message)
+        find = self._allocation_of if ticket is None else partial(self._allocation_of_ticket, ticket)
+        allocation = find(received, now)
         if allocation is None:
             return
         wish = judge_refresh(received.message, allocation.relays, self._config)
         if isinstance(wish, Refusal):
             refuse(self._stun, received, wish, now)
             return
-        answer(self._stun, received, ((LIFETIME, wish.lifetime),), now)
+        attributes: Attributes = ((LIFETIME, wish.lifetime),)
+        if isinstance(ticket, Ticket) and allocation.mobile is not None and wish.lifetime:
+            self._move(allocation.mobile, ticket, received.path, now)
+            attributes = (*attributes, (MOBILITY_TICKET, allocation.mobile.ticket))
+        answer(self._stun, received, attributes, now)
         if wish.lifetime:
             self._allocations.refresh(wish.relays, wish.lifetime, now=now)
             return
@@ -464,10 +523,22 @@ class TurnServer(Machine):
         else:
             refuse(self._stun, received, NO_CAPACITY, now)
 
-    def _decline(self, received: RequestReceived, now: float) -> None:
-        """A method that only TCP allocations know (RFC 6062)."""
-        if self._allocation_of(received, now) is not None:
-            refuse(self._stun, received, BAD_REQUEST, now)
+    def _connect(self, received: RequestReceived, now: float) -> None:
+        allocation = self._allocation_of(received, now)
+        if allocation is not None:
+            self._tcp_requests.connect(received, allocation, now=now)
+
+    def _connection_bind(self, received: RequestReceived, now: float) -> None:
+        path = received.path
+        connection = read_connection_id(received)
+        if isinstance(connection, Refusal) or self._data.find(path.socket, path.remote) is not None:
+            refuse(self._stun, received, BAD_REQUEST, now)  # also on a control connection, which is never a data connection
+        else:
+            self._allocator.abandon_socket(path.socket, self._outputs)
+            self._tcp_requests.bind(received, connection, now=now)
+
+    def _handle_connected(self, event: ConnectFinished, now: float) -> None:
+        self._tcp_requests.finish(event, now=now)
 
     def _allocation_of(self, received: RequestReceived, now: float) -> Allocation | None:
         """The allocation that a request is about; where there is none, or it is another user's, it is refused (RFC 8656 5)."""
@@ -480,6 +551,40 @@ class TurnServer(Machine):
         else:
             return allocation
         return None
+
+    # ------------------------------------------------------------- clients that move
+
+    def _allocation_of_ticket(self, ticket: Ticket | Refusal, received: RequestReceived, now: float) -> Allocation | None:
+        """The allocation of a client that has moved; where it may not have it, it is refused (RFC 8016 3.2.2)."""
+        found = (
+            ticket
+            if isinstance(ticket, Refusal)
+            else self._mobility.judge_refresh(ticket, received.path, received.username or "", now=now)
+        )
+        if isinstance(found, Refusal):
+            refuse(self._stun, received, found, now)
+            return None
+        return found.allocation
+
+    def _move(self, mobile: Mobile, ticket: Ticket, path: Path, now: float) -> None:
+        before = mobile.arriving
+        self._mobility.move(mobile, ticket, path, now=now)
+        if before is not None and before != mobile.arriving:
+            self._stun.vouch_for_stream(before.socket, False, now=now)
+        self._stun.vouch_for_stream(path.socket, True, now=now)
+        if mobile.has_left:
+            self._arrive(mobile.allocation, now)
+
+    def _note_data(self, allocation: Allocation, path: Path, now: float) -> None:
+        """Data has come on a stream: on the new one of a client on the move it is what that waited for."""
+        if path != allocation.path:
+            self._arrive(allocation, now)
+
+    def _arrive(self, allocation: Allocation, now: float) -> None:
+        left = None if allocation.mobile is None else self._mobility.arrive(allocation.mobile)
+        if left is not None:
+            self._stun.vouch_for_stream(left.socket, False, now=now)
+            self._outputs.append(AllocationMoved(allocation.id, allocation.username, left, allocation.path))
 
     # ------------------------------------------------------------- the server's own life
 
@@ -501,8 +606,9 @@ class TurnServer(Machine):
 
     def _forget_stream_of(self, allocation: Allocation, now: float) -> None:
         """The stream of a client that has no allocation any more is like any other: it may not be idle for ever."""
-        if not allocation.relays and allocation.path.transport.is_stream:
-            self._stun.vouch_for_stream(allocation.path.socket, False, now=now)
+        if not allocation.relays:
+            for path in paths_of(allocation):
+                self._stun.vouch_for_stream(path.socket, False, now=now)
 
     def _finish_draining(self, now: float) -> None:
         """Go on to the end of a drain, where nobody is left or the time is over."""
@@ -536,8 +642,8 @@ _HANDLERS: Mapping[Method, _Handler] = MappingProxyType(
         Method.REFRESH: TurnServer._refresh,
         Method.CREATE_PERMISSION: TurnServer._create_permission,
         Method.CHANNEL_BIND: TurnServer._channel_bind,
-        Method.CONNECT: TurnServer._decline,
-        Method.CONNECTION_BIND: TurnServer._decline,
+        Method.CONNECT: TurnServer._connect,
+        Method.CONNECTION_BIND: TurnServer._connection_bind,
     }
 )
 """What serves the requests of each method."""
@@ -551,6 +657,7 @@ _ABSORBED: Mapping[type, Callable[[TurnServer, Any, float], None]] = MappingProx
         ListenerOpened: TurnServer._handle_listener_opened,
         ListenerFailed: TurnServer._handle_listener_failed,
         ServerDrained: TurnServer._handle_drained,
+        ConnectFinished: TurnServer._handle_connected,
     }
 )
 """What the STUN server says to its parent; everything else is for the driver, or for the application."""

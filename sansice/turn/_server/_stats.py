@@ -19,6 +19,7 @@ class TurnServerStats:
         dropped: what arrived and was not served or relayed, by reason; the same counter as ``stun.dropped``.
         allocations: allocations that exist now.
         opened: allocations made so far.
+        tcp_connections: connections with peers that exist now (RFC 6062).
         received_packets, received_bytes: data relayed from clients to peers.
         sent_packets, sent_bytes: data relayed from peers to clients.
     """
@@ -26,6 +27,7 @@ class TurnServerStats:
     stun: StunServerStats = attrs.field(factory=StunServerStats)
     allocations: int = 0
     opened: int = 0
+    tcp_connections: int = 0
     received_packets: int = 0
     received_bytes: int = 0
     sent_packets: int = 0

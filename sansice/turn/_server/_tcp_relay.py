@@ -7,7 +7,6 @@ ConnectionBind on. What is said on control connections is the server's, except f
 from __future__ import annotations
 
 import os
-from collections import Counter
 
 import attrs
 
@@ -43,6 +42,7 @@ from sansice.stun import (
 from ._allocation import Relay
 from ._limits import Quotas, Resource, User
 from ._peer_connection import Leg, PeerConnection, PeerInput, PeerState
+from ._stats import TurnServerStats
 from ._tickets import Tokens
 
 CONNECT_TIMEOUT = 30.0  # seconds; RFC 6062 5.2: at least 30
@@ -80,18 +80,18 @@ class TcpRelay(Machine):
     Args:
         quotas: the server's.
         tokens: makes CONNECTION-IDs.
-        dropped: the server's counter of what was refused.
+        stats: the server's.
         ids: the server's.
         entropy: transaction ids of indications.
     """
 
-    __slots__ = ("_by_id", "_by_relay", "_dropped", "_entropy", "_ids", "_legs", "_quotas", "_timers", "_tokens")
+    __slots__ = ("_by_id", "_by_relay", "_entropy", "_ids", "_legs", "_quotas", "_stats", "_timers", "_tokens")
 
     def __init__(
         self,
         quotas: Quotas,
         tokens: Tokens,
-        dropped: Counter[DropReason],
+        stats: TurnServerStats,
         *,
         ids: Ids | None = None,
         entropy: Entropy = os.urandom,
@@ -99,7 +99,7 @@ class TcpRelay(Machine):
         super().__init__()
         self._quotas = quotas
         self._tokens = tokens
-        self._dropped = dropped
+        self._stats = stats
         self._ids = ids if ids is not None else Ids()
         self._entropy = entropy
         self._by_id: dict[int, PeerConnection] = {}
@@ -114,8 +114,8 @@ class TcpRelay(Machine):
         """Begin a connection, of which `ConnectFinished` tells what became; or say why not (RFC 6062 5.2)."""
         if peer in self._by_relay.get(relay.socket, ()):
             return ErrorCode(446, "Connection Already Exists")
-        if not self._take_room(relay.allocation.user, now):
-            self._dropped[DropReason.LIMIT] += 1
+        if not self._take_room(relay.allocation.user):
+            self._stats.drop(DropReason.LIMIT)
             return ErrorCode(508, "Insufficient Capacity")
         socket = self._ids.socket()
         self._begin(relay, peer, socket, request, now + CONNECT_TIMEOUT)
@@ -150,15 +150,19 @@ class TcpRelay(Machine):
             self._relay(far, near, bytes(connection.held), now)
             connection.held.clear()
         if connection.is_ended:
-            self._end(connection, now)
+            self._end(connection)
         else:
             self._watch(far)
             self._watch(near)
 
-    def close_relay(self, relay: Relay, *, now: float) -> None:
+    def drop(self, connection: PeerConnection) -> None:
+        """End a connection that `claim` gave: the client's stream ended while it was being bound."""
+        self._end(connection)
+
+    def close_relay(self, relay: Relay) -> None:
         """A relayed address ends, and with it its connections (RFC 6062 5.5)."""
         for connection in list(self._by_relay.get(relay.socket, {}).values()):
-            self._end(connection, now, error=ErrorCode(437, "Allocation Mismatch"))
+            self._end(connection, error=ErrorCode(437, "Allocation Mismatch"))
 
     def connections(self, relay: Relay) -> int:
         """How many connections a relayed address has."""
@@ -174,7 +178,7 @@ class TcpRelay(Machine):
         """A peer has connected to a relayed address (RFC 6062 5.3)."""
         if not permitted:
             self._refuse(socket, DropReason.NO_PERMISSION)
-        elif peer in self._by_relay.get(relay.socket, ()) or not self._take_room(relay.allocation.user, now):
+        elif peer in self._by_relay.get(relay.socket, ()) or not self._take_room(relay.allocation.user):
             self._refuse(socket, DropReason.LIMIT)
         else:
             connection = self._begin(relay, peer, socket, None, now + BIND_TIMEOUT)
@@ -195,7 +199,7 @@ class TcpRelay(Machine):
         """A peer cannot be reached, or a stream is lost."""
         leg = self._legs.get(socket)
         if leg is not None:
-            self._end(leg.connection, now, lost=socket)
+            self._end(leg.connection, lost=socket)
 
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
         """Bytes for the other side, as they are; ``b""`` closes both."""
@@ -204,7 +208,7 @@ class TcpRelay(Machine):
             return
         sink = leg.connection.opposite(leg)
         if sink is None:
-            self._hold(leg.connection, data, now)
+            self._hold(leg.connection, data)
         else:
             self._relay(leg, sink, data, now)
 
@@ -214,7 +218,7 @@ class TcpRelay(Machine):
         source = None if leg is None else leg.connection.opposite(leg)
         if leg is None or source is None:
             return
-        limit = CROWDED if self._count_queued(leg, unsent, now) else 0
+        limit = CROWDED if self._count_queued(leg, unsent) else 0
         leg.crowded = unsent > (limit // 2 if leg.crowded else limit)
         self._watch(source)
 
@@ -226,7 +230,7 @@ class TcpRelay(Machine):
                 leg.throttled = False
                 self._watch(leg)
             else:
-                self._end(leg.connection, now)
+                self._end(leg.connection)
 
     def deadline(self) -> float:
         """When the next of these is due."""
@@ -240,6 +244,7 @@ class TcpRelay(Machine):
         id = self._tokens.connection()
         while id in self._by_id:  # there are 2**24, and far fewer are taken, see `TurnLimits.tcp_connections`
             id = self._tokens.connection()
+        self._stats.tcp_connections += 1
         connection = self._by_id[id] = PeerConnection(id, relay, peer, socket, request)
         self._by_relay.setdefault(relay.socket, {})[peer] = connection
         self._legs[socket] = connection.far
@@ -254,7 +259,7 @@ class TcpRelay(Machine):
 
     def _refuse(self, socket: SocketId, reason: DropReason) -> None:
         """Close at once, and keep nothing of it: not even what a slow close would."""
-        self._dropped[reason] += 1
+        self._stats.drop(reason)
         self._outputs.append(CloseSocket(socket, CloseMode.RESET))
 
     def _answer(self, connection: PeerConnection, error: ErrorCode | None) -> None:
@@ -262,14 +267,11 @@ class TcpRelay(Machine):
         if request is not None:
             self._outputs.append(ConnectFinished(request, connection.id, error))
 
-    def _end(
-        self, connection: PeerConnection, now: float, *, error: ErrorCode = _UNREACHABLE, lost: SocketId | None = None
-    ) -> None:
+    def _end(self, connection: PeerConnection, *, error: ErrorCode = _UNREACHABLE, lost: SocketId | None = None) -> None:
         """Close both sides, after what they are owed (RFC 6062 5.5).
 
         Args:
             connection: what ends.
-            now: monotonic seconds.
             error: the answer to a Connect that still waits.
             lost: the side that is closed already.
         """
@@ -277,6 +279,7 @@ class TcpRelay(Machine):
         connection.move(PeerInput.END)
         user = connection.relay.allocation.user
         del self._by_id[connection.id]
+        self._stats.tcp_connections -= 1
         peers = self._by_relay[connection.relay.socket]
         del peers[connection.peer]
         if not peers:
@@ -295,26 +298,28 @@ class TcpRelay(Machine):
 
     # ------------------------------------------------------------- data
 
-    def _hold(self, connection: PeerConnection, data: bytes, now: float) -> None:
+    def _hold(self, connection: PeerConnection, data: bytes) -> None:
         """Keep what came although the peer was not read, and that no more will come (RFC 6062 5.3)."""
         connection.held += data
         connection.is_ended = not data
         if len(connection.held) > MAX_HELD:
-            self._dropped[DropReason.LIMIT] += 1
-            self._end(connection, now)
+            self._stats.drop(DropReason.LIMIT)
+            self._end(connection)
         elif not connection.held:
-            self._end(connection, now)
+            self._end(connection)
 
     def _relay(self, source: Leg, sink: Leg, data: bytes, now: float) -> None:
         connection = source.connection
         if not data:
-            self._end(connection, now)
+            self._end(connection)
             return
         allocation = connection.relay.allocation
         if sink is connection.far:
             allocation.received_bytes += len(data)
+            self._stats.received_bytes += len(data)
         else:
             allocation.sent_bytes += len(data)
+            self._stats.sent_bytes += len(data)
         self._outputs.append(SendStream(sink.socket, data))
         wait = allocation.user.relay_stream(len(data), now)
         if wait > 0:  # nothing of a stream may be dropped, so it is read later
@@ -332,7 +337,7 @@ class TcpRelay(Machine):
 
     # ------------------------------------------------------------- bounds
 
-    def _take_room(self, user: User, now: float) -> bool:
+    def _take_room(self, user: User) -> bool:
         quotas = self._quotas
         if quotas.take(user, _TCP_CONNECTIONS) is not None:
             return False
@@ -341,7 +346,7 @@ class TcpRelay(Machine):
             return False
         return True
 
-    def _count_queued(self, leg: Leg, unsent: int, now: float) -> bool:
+    def _count_queued(self, leg: Leg, unsent: int) -> bool:
         """Count what waits for a reader; ``False`` where that is over a bound, as far as it is not counted then.
 
         Who is over it is not read while anything waits: so the bound is exceeded by one read of each stream at most.
