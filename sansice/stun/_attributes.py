@@ -155,6 +155,8 @@ REQUESTED_TRANSPORT: Attribute[int] = _known(0x0019, "REQUESTED-TRANSPORT", UINT
 DONT_FRAGMENT: Attribute[None] = _known(0x001A, "DONT-FRAGMENT", FLAG)
 RESERVATION_TOKEN: Attribute[bytes] = _known(0x0022, "RESERVATION-TOKEN", opaque(8, 8))
 ADDITIONAL_ADDRESS_FAMILY: Attribute[int] = _known(0x8000, "ADDITIONAL-ADDRESS-FAMILY", UINT8)
+# As draft-ietf-tram-turn-ipv6 numbered it before RFC 8656 did; coturn up to 4.6 knows no other. IANA never gave it to anybody.
+SSODA_ADDRESS_FAMILY: Attribute[int] = _known(0x8032, "SSODA-ADDRESS-FAMILY", UINT8)
 ADDRESS_ERROR_CODE: Attribute[AddressErrorCode] = _known(0x8001, "ADDRESS-ERROR-CODE", ADDRESS_ERROR)
 ICMP: Attribute[Icmp] = _known(0x8004, "ICMP", ICMP_ERROR)
 

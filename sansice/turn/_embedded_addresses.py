@@ -11,6 +11,7 @@ _TEREDO = int(IPv6Address("2001::")) >> 96
 _6TO4 = int(IPv6Address("2002::")) >> 112
 _LOCAL_NAT64 = int(IPv6Address("64:ff9b:1::")) >> 80
 _LAST_32 = 0xFFFFFFFF
+_LOOPBACK = 1
 
 # The last 32 bits are an IPv4 address, by the 96 before them.
 _LAST_BY_PREFIX: Final = {
@@ -43,7 +44,7 @@ def embedded_addresses(address: IPv6Address) -> Iterator[tuple[IPv4Address, str]
     number = int(address)
     last = number & _LAST_32
     rule = _LAST_BY_PREFIX.get(number >> 32)
-    if rule is not None:
+    if rule is not None and number > _LOOPBACK:  # nor is the unspecified address an IPv4-compatible one (RFC 4291 2.5.2, 2.5.3)
         yield IPv4Address(last), rule
     if number >> 80 == _LOCAL_NAT64:  # RFC 8215 leaves open how long the prefixes within are
         for length in (48, 56, 64, 96):

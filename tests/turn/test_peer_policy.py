@@ -210,3 +210,10 @@ def test_policies_of_the_same_rules_are_equal_and_readable():
 def test_a_name_is_no_host():
     with pytest.raises(ValueError, match="localhost"):
         DEFAULT_PEER_POLICY.allows("localhost")
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_loopback_and_unspecified_of_ipv6_are_no_ipv4_compatible_addresses(host):
+    """They can be allowed by their own network alone; RFC 4291 2.5.2 and 2.5.3 name them before 2.5.5.1 does its own."""
+    assert PeerPolicy(allow=[f"{host}/128"]).allows(host)
+    assert not PeerPolicy(allow=[f"{host}/128"]).allows("::127.0.0.1")

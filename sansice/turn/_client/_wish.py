@@ -16,6 +16,7 @@ from sansice.stun import (
     REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT,
     RESERVATION_TOKEN,
+    SSODA_ADDRESS_FAMILY,
     AddressFamily,
     Attribute,
 )
@@ -82,7 +83,8 @@ class AllocateWish:
         """What the request carries beside its authentication."""
         asked: list[tuple[Attribute[Any], Any]] = [(REQUESTED_TRANSPORT, _PROTOCOLS[self.transport])]
         if self.family == "both":
-            asked.append((ADDITIONAL_ADDRESS_FAMILY, AddressFamily.IPV6))  # RFC 8656 7.1: never IPv4
+            # RFC 8656 7.1: never IPv4. A server that knows neither number ignores it.
+            asked += [(ADDITIONAL_ADDRESS_FAMILY, AddressFamily.IPV6), (SSODA_ADDRESS_FAMILY, AddressFamily.IPV6)]
         elif self.family is not None:
             asked.append((REQUESTED_ADDRESS_FAMILY, _FAMILIES[self.family]))
         if self.even_port:
