@@ -97,7 +97,7 @@ def _judge(
     token = request.get(RESERVATION_TOKEN)
     even_port = request.get(EVEN_PORT)
     family = request.get(REQUESTED_ADDRESS_FAMILY)
-    additional = request.get(ADDITIONAL_ADDRESS_FAMILY) or request.get(SSODA_ADDRESS_FAMILY)
+    additional = request.get(ADDITIONAL_ADDRESS_FAMILY if ADDITIONAL_ADDRESS_FAMILY in request else SSODA_ADDRESS_FAMILY)
     is_tcp = protocol == TCP_PROTOCOL
     # RFC 6062 5.1: only over a stream, and without what is about datagrams and their ports.
     if is_tcp and (not transport.is_stream or DONT_FRAGMENT in request or even_port is not None or token is not None):

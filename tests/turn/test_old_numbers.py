@@ -1,13 +1,16 @@
-"""Channel numbers of RFC 5766, which RFC 8656 reserves: refused unless the configuration says otherwise."""
+"""Numbers that older RFCs and drafts had: channels of RFC 5766, and the attribute for a second family before RFC 8656."""
 
 import pytest
 
 from sansice import Address, SendDatagram, SendDatagrams, SendStream, SocketId, Transport
 from sansice.stun import (
+    ADDITIONAL_ADDRESS_FAMILY,
     CHANNEL_NUMBER,
     ERROR_CODE,
     REQUESTED_TRANSPORT,
+    SSODA_ADDRESS_FAMILY,
     XOR_PEER_ADDRESS,
+    AddressFamily,
     Listener,
     MessageClass,
     Method,
@@ -104,3 +107,20 @@ def test_data_on_a_reserved_channel_is_dropped_and_the_client_is_served_on(trans
     assert client.relayed() == ([], [])
     assert sum(client.server.stats.dropped.values()) == 1
     assert client.bind(0x4000) == 0
+
+
+# ------------------------------------------------------------- the draft's ADDITIONAL-ADDRESS-FAMILY
+
+
+@pytest.mark.parametrize("attribute", [ADDITIONAL_ADDRESS_FAMILY, SSODA_ADDRESS_FAMILY], ids=lambda attribute: attribute.name)
+def test_second_family_may_be_asked_for_by_the_number_of_the_draft(attribute):
+    config = TurnServerConfig(anonymous=True, relay_addresses=("198.51.100.1", "2001:db8::1"))
+    server = TurnServer(authentication=None, config=config, entropy=lambda count: bytes(range(count)))
+    server.start([Listener(Transport.UDP, HOST)], now=0.0)
+    [listener] = server.take_outputs()
+    server.handle_socket_opened(listener.socket, HOST, now=0.0)
+    server.take_outputs()
+    attributes = [(REQUESTED_TRANSPORT, 17), (attribute, AddressFamily.IPV6)]
+    request = encode(Method.ALLOCATE, MessageClass.REQUEST, TransactionId(bytes(12)), attributes)
+    server.handle_datagrams(listener.socket, [(CLIENT, request)], now=0.0)
+    assert [opening.bind.host for opening in server.take_outputs()] == ["198.51.100.1", "2001:db8::1"]
