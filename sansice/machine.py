@@ -54,6 +54,7 @@ class DropReason(enum.Enum):
     BAD_USERNAME = "missing or wrong USERNAME"
     STALE_NONCE = "nonce too old, or another client's"
     BID_DOWN = "algorithms withheld or altered that the nonce promises"
+    BAD_TOKEN = "access token expired, or not for this server"
     MISSING_ATTRIBUTE = "required attribute missing"
     UNVALIDATED_SOURCE = "data from an address without an authenticated check"
     UNKNOWN_SOCKET = "socket unknown or closed"

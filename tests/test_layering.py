@@ -42,6 +42,7 @@ CORE_EXTRA = {
 }
 # Imported only by the call that needs it, so that nobody else has to install it.
 CORE_LAZY = {"sansice/simulation": {"hypothesis"}, "sansice/stun/_opaque_string.py": {"precis_i18n"}}
+CORE_LAZY |= {"sansice/stun/_authentication/_token_cipher.py": {"cryptography"}}
 CORE_LAZY |= {"sansice/sockets": {"OpenSSL", "dns", "ifaddr", "ssl"}}
 # Private modules of the ground that a package may use, beside those that all may use.
 GROUND = {"sansice._timers", "sansice._enums"}

@@ -51,9 +51,9 @@ from ._attributes import (
     RESPONSE_ADDRESS as RESPONSE_ADDRESS,
     RESPONSE_ORIGIN as RESPONSE_ORIGIN,
     RESPONSE_PORT as RESPONSE_PORT,
-    SSODA_ADDRESS_FAMILY as SSODA_ADDRESS_FAMILY,
     SOFTWARE as SOFTWARE,
     SOURCE_ADDRESS as SOURCE_ADDRESS,
+    SSODA_ADDRESS_FAMILY as SSODA_ADDRESS_FAMILY,
     THIRD_PARTY_AUTHORIZATION as THIRD_PARTY_AUTHORIZATION,
     TRANSACTION_TRANSMIT_COUNTER as TRANSACTION_TRANSMIT_COUNTER,
     UNKNOWN_ATTRIBUTES as UNKNOWN_ATTRIBUTES,
@@ -151,6 +151,8 @@ if TYPE_CHECKING:
         Verdict as Verdict,
     )
     from ._authentication._credentials import (
+        AccessToken as AccessToken,
+        Credentials as Credentials,
         LongTermCredentials as LongTermCredentials,
         ShortTermCredentials as ShortTermCredentials,
     )
@@ -167,6 +169,24 @@ if TYPE_CHECKING:
         Rejected as Rejected,
         ServerAuthentication as ServerAuthentication,
         ShortTermServerAuthentication as ShortTermServerAuthentication,
+    )
+    from ._authentication._session import (
+        Session as Session,
+    )
+    from ._authentication._third_party import (
+        ThirdPartyServerAuthentication as ThirdPartyServerAuthentication,
+    )
+    from ._authentication._token import (
+        TOKEN_DELTA as TOKEN_DELTA,
+        TokenContents as TokenContents,
+        TokenKey as TokenKey,
+        decode_token_untrusted as decode_token_untrusted,
+        encode_token as encode_token,
+    )
+    from ._authentication._token_cipher import (
+        CryptographyRequiredError as CryptographyRequiredError,
+        TokenAlgorithm as TokenAlgorithm,
+        TokenCipher as TokenCipher,
     )
     from ._authentication._user_keys import (
         PENDING as PENDING,
@@ -342,6 +362,8 @@ _LAZY: dict[str, tuple[str, ...]] = {
     ),
     "_client._config": ("StunClientConfig",),
     "_authentication._credentials": (
+        "AccessToken",
+        "Credentials",
         "LongTermCredentials",
         "ShortTermCredentials",
     ),
@@ -441,6 +463,20 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "parse_listeners",
     ),
     "_sizes": ("size_budget",),
+    "_authentication._session": ("Session",),
+    "_authentication._third_party": ("ThirdPartyServerAuthentication",),
+    "_authentication._token": (
+        "TOKEN_DELTA",
+        "TokenContents",
+        "TokenKey",
+        "decode_token_untrusted",
+        "encode_token",
+    ),
+    "_authentication._token_cipher": (
+        "CryptographyRequiredError",
+        "TokenAlgorithm",
+        "TokenCipher",
+    ),
     "_authentication._user_keys": (
         "PENDING",
         "Found",

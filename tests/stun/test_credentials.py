@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from sansice.stun import IntegrityAlgorithm, LongTermCredentials, ShortTermCredentials
+from sansice.stun import AccessToken, IntegrityAlgorithm, LongTermCredentials, ShortTermCredentials
 
 
 @pytest.mark.req("RFC8489-123")
@@ -29,3 +31,25 @@ def test_a_name_of_508_bytes_can_be_sent_and_not_one_more(kind, name):
 def test_what_opaque_string_forbids_is_refused(kind, name, password):
     with pytest.raises(ValueError, match=r"empty|not allowed"):
         kind(name, password)
+
+
+def test_an_access_token_is_read_from_what_the_authorization_server_answers():
+    first_party = LongTermCredentials("user", "pass")
+    answer = {"access_token": "dG9rZW4=", "token_type": "pop", "expires_in": 1800, "kid": "22BIjxU93h/IgwEb", "key": "a2V5"}
+    token = AccessToken.parse(json.dumps(answer), first_party=first_party)
+    assert token == AccessToken("22BIjxU93h/IgwEb", b"token", b"key", first_party)
+    assert "token=" not in repr(token) and "key" not in repr(token)
+
+
+@pytest.mark.parametrize("name", ["access_token", "key", "kid"])
+def test_an_answer_without_a_token_is_refused_by_the_name_of_what_is_missing(name):
+    answer = {"access_token": "dG9rZW4=", "kid": "north", "key": "a2V5"}
+    del answer[name]
+    with pytest.raises(ValueError, match=name):
+        AccessToken.parse(json.dumps(answer))
+
+
+@pytest.mark.parametrize(("token", "key"), [(b"", b"key"), (b"token", b"")])
+def test_a_token_is_not_empty_and_nor_is_its_key(token, key):
+    with pytest.raises(ValueError, match="access token needs"):
+        AccessToken("north", token, key)

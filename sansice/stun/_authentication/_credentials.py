@@ -1,12 +1,16 @@
-"""What a client proves itself with (RFC 8489 9.1, 9.2)."""
+"""What a client proves itself with (RFC 8489 9.1, 9.2, RFC 7635 5)."""
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import attrs
 
 from sansice.stun._integrity import IntegrityAlgorithm
 from sansice.stun._opaque_string import opaque_string
 from sansice.stun.shapes import USERNAME_BYTES
+
+from ._token import read_base64, read_object, read_text
 
 
 def _prepared_name(username: str) -> str:
@@ -53,3 +57,45 @@ class LongTermCredentials:
 
     username: str = attrs.field(converter=_prepared_name)
     password: str = attrs.field(converter=opaque_string, repr=False)
+
+
+@attrs.frozen
+class AccessToken:
+    """What an authorization server gave to this client, to enter a STUN or TURN server with (RFC 7635 5).
+
+    It is shown to a server that asks for tokens (THIRD-PARTY-AUTHORIZATION), with precedence over a password; a server that
+    does not ask never sees it.
+
+    Attributes:
+        kid: the name of the key that the token was made with; sent as USERNAME.
+        token: opaque to the client; sent as ACCESS-TOKEN.
+        mac_key: the session key, which is inside the token, too; requests are protected with it.
+        first_party: what to show to servers that take no tokens; ``None``: nothing.
+
+    Raises:
+        ValueError: no token or no session key; RFC 8265 forbids the name, or it is longer than 508 bytes.
+        PrecisRequiredError: the name is not ASCII, and precis-i18n is not installed.
+    """
+
+    kid: str = attrs.field(converter=_prepared_name)
+    token: bytes = attrs.field(repr=False)
+    mac_key: bytes = attrs.field(repr=False)
+    first_party: LongTermCredentials | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not self.token or not self.mac_key:
+            raise ValueError("an access token needs the token itself, and the session key that it was given with")
+
+    @classmethod
+    def parse(cls, text: str, *, first_party: LongTermCredentials | None = None) -> AccessToken:
+        """Read the answer of an authorization server: JSON with ``access_token``, ``key`` and ``kid`` (RFC 7635 B).
+
+        Raises:
+            ValueError: it is something else; no secret is shown.
+        """
+        fields = read_object(text)
+        return cls(read_text(fields, "kid"), read_base64(fields, "access_token"), read_base64(fields, "key"), first_party)
+
+
+Credentials: TypeAlias = ShortTermCredentials | LongTermCredentials | AccessToken
+"""What a client may prove itself with."""

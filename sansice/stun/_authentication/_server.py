@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import attrs
 
 from sansice.machine import Address, DecodeError, DropReason, Entropy
-from sansice.stun._attributes import NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS, REALM, USERHASH, USERNAME, Attribute
+from sansice.stun._attributes import (
+    ACCESS_TOKEN,
+    NONCE,
+    PASSWORD_ALGORITHM,
+    PASSWORD_ALGORITHMS,
+    REALM,
+    UNKNOWN_ATTRIBUTES,
+    USERHASH,
+    USERNAME,
+    Attribute,
+)
 from sansice.stun._header import MessageClass
 from sansice.stun._integrity import IntegrityAlgorithm, IntegrityKey
 from sansice.stun._message import Message
@@ -23,6 +33,7 @@ from sansice.stun._values import PasswordAlgorithm
 from sansice.stun.shapes import OPAQUE
 
 from ._nonce import NONCE_LIFETIME, NonceIssuer, NonceState
+from ._session import Session
 from ._user_keys import PENDING, Found, LookupKey, Pending, UserKeys
 
 T = TypeVar("T")
@@ -38,11 +49,13 @@ class Authenticated:
         username: the user's name, also where the request had only its hash.
         key: protects the response (RFC 8489 6.3.1.1).
         algorithm: the one integrity attribute that the response carries.
+        session: the access token that the request had, or an earlier one of its 5-tuple (RFC 7635).
     """
 
     username: str
     key: IntegrityKey = attrs.field(repr=False)
     algorithm: IntegrityAlgorithm
+    session: Session | None = None
 
 
 @attrs.frozen
@@ -50,9 +63,10 @@ class Rejected:
     """The request is answered with an error, without integrity, USERNAME and USERHASH (RFC 8489 9.1.3, 9.2.4).
 
     Attributes:
-        code: 400, 401 or 438.
+        code: 400, 401, 420 or 438.
         reason: the RFC's words for it.
-        attributes: what the error response must have beside ERROR-CODE: REALM, NONCE and PASSWORD-ALGORITHMS, or nothing.
+        attributes: what the error response must have beside ERROR-CODE: REALM, NONCE and PASSWORD-ALGORITHMS, and
+            THIRD-PARTY-AUTHORIZATION where tokens are taken; UNKNOWN-ATTRIBUTES of a 420; or nothing.
         drop: what to count it as.
     """
 
@@ -84,6 +98,15 @@ class Awaiting:
 
     username: str | bytes
     realm: str
+
+
+class Asker(NamedTuple):
+    """Who sent a request, when, and to where."""
+
+    source: Address
+    now: float
+    unix: float
+    at: str
 
 
 AuthenticationResult: TypeAlias = Authenticated | Rejected | Ignored | Awaiting
@@ -119,23 +142,31 @@ class ShortTermServerAuthentication:
         return {"keys_per_user": self._matcher.tries}
 
     def authenticate(
-        self, request: Message, source: Address, *, now: float, unix: float, found: Found | Pending = PENDING
+        self,
+        request: Message,
+        source: Address,
+        *,
+        now: float,
+        unix: float,
+        found: Found | Pending = PENDING,
+        at: str = "",
+        session: Session | None = None,
     ) -> AuthenticationResult:
         """Judge a request or an indication; never raises because of what is in it.
 
         Args:
             request: what arrived.
-            source: who sent it; the short-term mechanism does not look at it.
+            source, at, session: of no interest to the short-term mechanism.
             now: monotonic seconds.
             unix: seconds of the wall clock, for ``lookup_key``.
             found: what was found after an `Awaiting`.
         """
         try:
-            username = _required(request, USERNAME)
+            username = required(request, USERNAME)
         except DecodeError as error:
-            return _unless_indication(request, _bad_request(error.reason))
+            return _unless_indication(request, bad_request(error.reason))
         if not request.has_integrity:
-            return _unless_indication(request, _bad_request(DropReason.MISSING_ATTRIBUTE))
+            return _unless_indication(request, bad_request(DropReason.MISSING_ATTRIBUTE))
         if found is PENDING:
             found = self._lookup_key(username, "", unix)
             if found is PENDING:
@@ -233,7 +264,15 @@ class ServerAuthentication:
         }
 
     def authenticate(
-        self, request: Message, source: Address, *, now: float, unix: float, found: Found | Pending = PENDING
+        self,
+        request: Message,
+        source: Address,
+        *,
+        now: float,
+        unix: float,
+        found: Found | Pending = PENDING,
+        at: str = "",
+        session: Session | None = None,
     ) -> AuthenticationResult:
         """Judge a request; never raises because of what is in it.
 
@@ -243,29 +282,50 @@ class ServerAuthentication:
             now: monotonic seconds.
             unix: seconds of the wall clock, for ``lookup_key``.
             found: what was found after an `Awaiting`.
+            at: where it arrived, in any form: nonces are good there only.
+            session: of no interest without access tokens.
         """
+        if ACCESS_TOKEN in request:  # nobody has asked for one (RFC 7635 7)
+            unknown = ((UNKNOWN_ATTRIBUTES, (ACCESS_TOKEN.code,)),)
+            return _unless_indication(request, Rejected(420, "Unknown Attribute", unknown, DropReason.UNKNOWN_ATTRIBUTE))
+        return self.authenticate_password(request, Asker(source, now, unix, at), found)
+
+    def authenticate_password(self, request: Message, asker: Asker, found: Found | Pending) -> AuthenticationResult:
+        """The same, of a request that shows no token."""
         if request.message_class is not MessageClass.REQUEST:
             return Ignored(DropReason.BAD_CLASS)
         if not request.has_integrity:
-            return self._challenge(401, DropReason.MISSING_ATTRIBUTE, source, now)
+            return self.challenge(401, DropReason.MISSING_ATTRIBUTE, asker)
         try:
-            username = _required(request, USERNAME) if USERNAME in request else _required(request, USERHASH)
-            _required(request, REALM)  # Which one it is, tells the key.
-            nonce = _required(request, NONCE)
+            username = required(request, USERNAME) if USERNAME in request else required(request, USERHASH)
+            required(request, REALM)  # Which one it is, tells the key.
+            nonce = required(request, NONCE)
             algorithm = self._algorithm(request, nonce)
         except DecodeError as error:
-            return _bad_request(error.reason)
+            return bad_request(error.reason)
         if found is PENDING:
-            found = self._find(username, unix)
+            found = self._find(username, asker.unix)
             if found is PENDING:
                 return Awaiting(username, self.realm)
         users = _users(found)
         match = self._matcher.match(request, users, [self._key(user, algorithm or PASSWORD_MD5) for user in users])
         if match is None:
-            return self._challenge(401, DropReason.BAD_INTEGRITY if users else DropReason.BAD_USERNAME, source, now)
-        if self._nonces.check(nonce, source, now=now) is not _FRESH:
-            return self._challenge(438, DropReason.STALE_NONCE, source, now)
+            return self.challenge(401, DropReason.BAD_INTEGRITY if users else DropReason.BAD_USERNAME, asker)
+        if not self.knows(nonce, asker):
+            return self.challenge(438, DropReason.STALE_NONCE, asker)
         return Authenticated(*match, _SHA1 if algorithm is None else _SHA256)
+
+    def knows(self, nonce: str, asker: Asker) -> bool:
+        """Whether a nonce was made for who shows it, not too long ago."""
+        source, now, unix, at = asker
+        return self._nonces.check(nonce, source, now=now, unix=unix, at=at) is _FRESH
+
+    def challenge(self, code: int, drop: DropReason, asker: Asker) -> Rejected:
+        """An error that tells the client what to try again with."""
+        source, now, unix, at = asker
+        nonce = self._nonces.issue(source, now=now, unix=unix, at=at)
+        reason = _UNAUTHENTICATED if code == 401 else "Stale Nonce"
+        return Rejected(code, reason, ((REALM, self.realm), (NONCE, nonce), (PASSWORD_ALGORITHMS, self._algorithms)), drop)
 
     def _algorithm(self, request: Message, nonce: str) -> PasswordAlgorithm | None:
         """The algorithm of the request's key; ``None``: it comes from a time when there was but one, MD5.
@@ -291,12 +351,6 @@ class ServerAuthentication:
         if algorithm not in self._algorithms:
             return None
         return user.sha256 if algorithm == PASSWORD_SHA256 else user.md5
-
-    def _challenge(self, code: int, drop: DropReason, source: Address, now: float) -> Rejected:
-        """An error that tells the client what to try again with."""
-        nonce = self._nonces.issue(source, now=now)
-        reason = _UNAUTHENTICATED if code == 401 else "Stale Nonce"
-        return Rejected(code, reason, ((REALM, self.realm), (NONCE, nonce), (PASSWORD_ALGORITHMS, self._algorithms)), drop)
 
 
 class _Matcher:
@@ -333,7 +387,7 @@ _SHA1, _SHA256 = IntegrityAlgorithm.SHA1, IntegrityAlgorithm.SHA256
 _FRESH = NonceState.FRESH
 
 
-def _required(request: Message, attribute: Attribute[T]) -> T:
+def required(request: Message, attribute: Attribute[T]) -> T:
     """The value of an attribute; missing is as bad as malformed.
 
     Raises:
@@ -351,7 +405,7 @@ def _users(found: Found) -> tuple[UserKeys, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
-def _bad_request(drop: DropReason) -> Rejected:
+def bad_request(drop: DropReason) -> Rejected:
     return Rejected(400, "Bad Request", (), drop)
 
 
