@@ -118,7 +118,7 @@ def test_version_is_that_of_the_distribution():
 
 def test_help_names_every_command_and_none_of_the_exit_codes_is_a_secret():
     names = re.findall(r"^  (\w+) +\S", sansice("--help").stdout.partition("Commands:")[2], re.MULTILINE)
-    assert names == ["credentials", "decode", "demo", "nat", "replay", "serve", "simulate", "stun"]
+    assert names == ["credentials", "decode", "demo", "nat", "replay", "serve", "simulate", "stun", "turn"]
     for name in names:
         words = " ".join(sansice(name, "--help").stdout.split())
         assert re.search(r"Exit codes: 0 .+; 1 .+; 2 usage; 130 interrupted\.", words)

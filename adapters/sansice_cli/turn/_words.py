@@ -1,0 +1,33 @@
+"""What may be done about a relay that does not work."""
+
+from __future__ import annotations
+
+from sansice.turn import TurnStep
+
+_BY_CODE = {
+    "300": "The server sends its clients elsewhere, and that led nowhere: ask its operator which address to use.",
+    "401": "The name or the password is wrong, or its time is over. Time-limited ones are issued by: sansice credentials",
+    "403": "The server refuses this on purpose. Most refuse private and loopback addresses as peers, and themselves.",
+    "420": "The server does not know something that was asked for: it may be older than RFC 8656.",
+    "437": "The server has forgotten the allocation: it was restarted, or a NAT on the way has moved this client.",
+    "440": "The server has no relayed addresses of this family: try the other one with --family.",
+    "441": "Another user has an allocation from this address and port.",
+    "442": "The server does not relay UDP.",
+    "443": "The peer is of another family than the relayed address: see --family.",
+    "486": "This user has as many allocations as the server allows. Those left behind by others end within ten minutes.",
+    "508": "The server has no free ports or no room: it is full, or draining.",
+}
+
+_BY_STEP = {
+    TurnStep.RESOLVE: "Check the name, or give the server's address.",
+    TurnStep.WAIT: "The server has asked for some time without requests.",
+    TurnStep.OPEN: "Check the port, and that a firewall lets it pass; try --transport tcp, or turns: for TLS.",
+    TurnStep.ALLOCATE: "Check the port. Where a firewall drops UDP, --transport tcp or a turns: URI may pass.",
+    TurnStep.DATA: "The allocation works, but no data came back. With --peer: does something answer there what it gets, as "
+    "RFC 862 says? Otherwise a firewall may drop what goes to and from the server's relayed ports.",
+}
+
+
+def advice(step: TurnStep, error: str) -> str:
+    """A sentence on what to look at; empty where the error says it all."""
+    return _BY_CODE.get(error[:3]) or _BY_STEP.get(step, "")
