@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sansice import ice, stun
+from sansice import ice, stun, turn
 from sansice.machine import LocalProtocolError, Machine
 
 from ._step import Made
@@ -13,10 +13,17 @@ from ._tap import Tap
 from ._values import class_name, from_json
 
 # By name, and looked for when needed: a recording chooses among these, and nothing else is ever called. Most of STUN's
-# machines are not loaded before.
+# machines, and TURN's, are not loaded before.
 _OWN: Mapping[str, tuple[Any, str]] = {
     f"{module.__name__}:{name}": (module, name)
-    for module, name in ((ice, "IceAgent"), (stun, "StunServer"), (stun, "BindingLookup"), (stun, "BehaviorDiscovery"))
+    for module, name in (
+        (ice, "IceAgent"),
+        (stun, "StunServer"),
+        (stun, "BindingLookup"),
+        (stun, "BehaviorDiscovery"),
+        (turn, "TurnClient"),
+        (turn, "TurnServer"),
+    )
 }
 
 
