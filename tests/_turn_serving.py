@@ -127,6 +127,10 @@ class TurnServing:
         self.server.handle_datagrams(socket, items, now=self.now)
         return self.take()
 
+    def allocations(self) -> tuple:
+        """What there is."""
+        return self.server.allocations(now=self.now)
+
     def at(self, now: float) -> list:
         """What the timer does until ``now``: (time, output), everything at its own time."""
         outputs = []
@@ -210,8 +214,12 @@ class TurnUser:
         return decode_untrusted(answer)
 
     def ask(self, method: Method, *attributes, **options) -> Message:
-        """The answer to a request with credentials."""
-        return self.answer(self.request(method, *attributes, **options))
+        """The answer to a request with credentials; with a new nonce where the old one is."""
+        answer = self.answer(self.request(method, *attributes, **options))
+        if code_of(answer) == 438:
+            self.nonce = answer.get(NONCE)
+            answer = self.answer(self.request(method, *attributes, **options))
+        return answer
 
     def code(self, method: Method, *attributes, **options) -> int:
         """The error code of the answer; 0 for success."""

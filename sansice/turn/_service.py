@@ -135,7 +135,7 @@ class TurnServiceBase(Generic[D, Q]):
 
     def allocations(self) -> tuple[AllocationInfo, ...]:
         """What clients have, oldest first. Costs time in proportion."""
-        return self._look(self.server.allocations)
+        return self._driver.call(self.server.allocations)
 
     # ------------------------------------------------------------- commands that never wait
 

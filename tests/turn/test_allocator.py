@@ -72,7 +72,7 @@ class TestOneAllocation:
         outputs = serving.client().send(encode(ALLOCATE, MessageClass.REQUEST, ID, [UDP_RELAY]))
         assert [type(output) for output in outputs] == [SendDatagram]
         assert code_of(decode_untrusted(outputs[0].data)) == 401
-        assert serving.server.allocations() == ()
+        assert serving.allocations() == ()
         assert list(serving.opened) == list(range(1, len(LISTENERS) + 1))
 
     @pytest.mark.req("RFC8656-012")
@@ -82,7 +82,7 @@ class TestOneAllocation:
         request = user.request(ALLOCATE, UDP_RELAY, PAIR, id=ID)
         first = user.answer(request)
         assert user.answer(request).data == first.data
-        assert len(serving.server.allocations()) == 1
+        assert len(serving.allocations()) == 1
 
     @pytest.mark.req("RFC8656-012")
     def test_a_late_repetition_is_told_the_lifetime_that_is_left(self):
@@ -142,7 +142,7 @@ class TestOneAllocation:
         serving = TurnServing()
         serving.client().allocate()
         serving.stream().allocate()
-        assert len(serving.server.allocations()) == 2
+        assert len(serving.allocations()) == 2
 
     @pytest.mark.req("RFC8656-014")
     def test_relayed_addresses_are_all_different(self):
@@ -196,7 +196,7 @@ class TestSockets:
         serving.refused = {Address(HOST, port): IN_USE for port in range(49152, 65536)}
         assert serving.client().code(ALLOCATE, UDP_RELAY) == 508
         assert len(serving.opened) == len(LISTENERS) + 3
-        assert serving.server.allocations() == ()
+        assert serving.allocations() == ()
 
     @pytest.mark.req("RFC8656-032")
     def test_ports_that_are_all_taken_are_a_matter_of_capacity(self):
@@ -205,7 +205,7 @@ class TestSockets:
         other = serving.client(OTHER_CLIENT)
         assert other.code(ALLOCATE, UDP_RELAY) == 508
         assert other.code(ALLOCATE, UDP_RELAY, PAIR) == 508
-        (info,) = serving.server.allocations()
+        (info,) = serving.allocations()
         serving.call(serving.server.close_allocation, info.id)
         assert other.code(ALLOCATE, UDP_RELAY) == 0
 
@@ -260,7 +260,7 @@ class TestSockets:
         assert code_of(decode_untrusted(refusal.data)) == 500
         serving.open(asked)
         assert closed(serving.take()) == [asked.socket]
-        assert serving.server.allocations() == ()
+        assert serving.allocations() == ()
 
     def test_a_client_whose_stream_ends_meanwhile_leaves_nothing_behind(self):
         serving = TurnServing()
@@ -272,7 +272,7 @@ class TestSockets:
         assert closed(serving.take()) == [asked.socket]
         serving.open(asked)
         assert told(serving.take()) == []
-        assert serving.server.allocations() == ()
+        assert serving.allocations() == ()
 
     def test_a_socket_that_dies_while_the_other_family_opens_is_replaced(self):
         serving = TurnServing()
@@ -417,7 +417,7 @@ class TestQuotas:
         serving.client().allocate()
         serving.call(serving.server.set_limits, TurnLimits(allocations_per_user=0))
         assert serving.client(OTHER_CLIENT).code(ALLOCATE, UDP_RELAY) == 486
-        assert len(serving.server.allocations()) == 1
+        assert len(serving.allocations()) == 1
         assert serving.server.limits.allocations_per_user == 0
 
     def test_what_was_refused_is_not_counted(self):
@@ -442,7 +442,7 @@ class TestQuotas:
         assert code(CLIENT) == 0
         assert code(OTHER_CLIENT) == 486
         assert code(Address("203.0.113.77", 5)) == 0
-        assert [info.username for info in serving.server.allocations()] == ["", ""]
+        assert [info.username for info in serving.allocations()] == ["", ""]
 
 
 class TestRedirection:
@@ -498,4 +498,4 @@ def test_a_request_that_asks_for_a_family_by_itself_is_counted_once():
     serving = TurnServing(limits=TurnLimits(allocations_per_user=1), policy={"stun": StunServerConfig(rate=None)})
     user = serving.client(user=next(iter(USERS)))
     user.allocate((REQUESTED_ADDRESS_FAMILY, 2))
-    assert [info.relayed[0].host for info in serving.server.allocations()] == [HOST6]
+    assert [info.relayed[0].host for info in serving.allocations()] == [HOST6]

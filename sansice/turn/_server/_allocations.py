@@ -224,7 +224,7 @@ def _stats_of(allocation: Allocation) -> AllocationStats:
     )
 
 
-def describe(allocation: Allocation) -> AllocationInfo:
+def describe(allocation: Allocation, *, now: float) -> AllocationInfo:
     """An allocation, for whoever asks what there is."""
     relays = allocation.relays.values()
     return AllocationInfo(
@@ -233,7 +233,7 @@ def describe(allocation: Allocation) -> AllocationInfo:
         allocation.path,
         allocation.protocol,
         tuple(relay.address for relay in relays),
-        max(relay.expires for relay in relays),
+        max(relay.expires for relay in relays) - now,
         _permissions_of(allocation),
         len(allocation.channels),
         _stats_of(allocation),

@@ -202,9 +202,9 @@ class TurnServer(Machine):
         """The bounds, as `set_limits` left them."""
         return self._quotas.limits
 
-    def allocations(self) -> tuple[AllocationInfo, ...]:
+    def allocations(self, *, now: float) -> tuple[AllocationInfo, ...]:
         """What there is, oldest first. Costs time in proportion."""
-        return tuple(describe(allocation) for allocation in self._allocations.all())
+        return tuple(describe(allocation, now=now) for allocation in self._allocations.all())
 
     def start(self, listeners: Iterable[Listener], *, now: float) -> None:
         """Open the listeners. Each answers with ListenerOpened or ListenerFailed, then comes one ServerReady.
@@ -285,6 +285,7 @@ class TurnServer(Machine):
         if allocation is None:
             return False
         self._end(allocation, CloseReason.KILLED, now)
+        self._absorb(now)
         self._finish_draining(now)
         return True
 
