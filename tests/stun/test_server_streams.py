@@ -394,3 +394,19 @@ def test_a_request_that_is_postponed_has_an_end_and_goes_with_its_stream(relayin
     ((due, sent),) = relaying.at(relaying.now + 50.0)
     assert (due, decode_untrusted(sent.data).get(ERROR_CODE).code) == (1040.0, 500)
     assert relaying.call(relaying.server.postpone, first, 40.0) == (None, [])
+
+
+@pytest.mark.parametrize("first", ["end", "postponed"])
+def test_a_stream_is_not_kept_open_for_what_is_postponed(relaying, first):
+    stream = relaying.accept()
+    (received,) = relaying.write(stream, refresh())
+    if first == "end":
+        assert relaying.write(stream, b"") == [SetReading(stream, False)]
+        outputs = relaying.call(relaying.server.postpone, received, 40.0)[1]
+    else:
+        relaying.call(relaying.server.postpone, received, 40.0)
+        relaying.call(relaying.server.postpone, received, 40.0)
+        outputs = relaying.write(stream, b"")
+    assert closed(outputs) == [stream]
+    assert not relaying.server.awaits(received)
+    assert relaying.server.deadline() == math.inf

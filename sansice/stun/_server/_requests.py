@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple, TypeAlias
 
 from sansice.machine import Address, SocketId
+from sansice.stun._authentication._session import Session
 from sansice.stun._header import TransactionId
 from sansice.stun._integrity import IntegrityAlgorithm, IntegrityKey
 from sansice.stun._message import Message
@@ -29,6 +30,8 @@ class Exchange(NamedTuple):
         request: the message.
         key, algorithm: what protects the answer, once the request is authenticated.
         username: as authenticated.
+        session: the access token that proved it, if one did.
+        postponed: it may take long, so that its stream is not kept open for its answer alone.
     """
 
     path: Path
@@ -39,6 +42,8 @@ class Exchange(NamedTuple):
     key: IntegrityKey | None = None
     algorithm: IntegrityAlgorithm = IntegrityAlgorithm.SHA1
     username: str | None = None
+    session: Session | None = None
+    postponed: bool = False
 
     @property
     def transaction(self) -> TransactionKey:
@@ -99,7 +104,7 @@ class PendingRequests:
     def postpone(self, id: RequestId, deadline: float) -> None:
         """Let a request wait until then, which is no earlier than for any that was postponed before."""
         _, exchange, authenticated = self._waiting.pop(id)
-        self._postponed[id] = deadline, exchange, authenticated
+        self._postponed[id] = deadline, exchange._replace(postponed=True), authenticated
 
     def pop_due(self, now: float) -> Exchange | None:
         """Take out the next request that has waited for too long."""

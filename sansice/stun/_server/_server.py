@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from sansice.machine import (
@@ -30,6 +30,7 @@ from sansice.stun._authentication._server import (
     Awaiting,
     Rejected,
 )
+from sansice.stun._authentication._session import Session
 from sansice.stun._authentication._user_keys import PENDING, Found, Pending
 from sansice.stun._header import MessageClass, Method
 from sansice.stun._message import Message, decode_untrusted
@@ -81,6 +82,10 @@ _RATE_LIMITED = DropReason.RATE_LIMITED
 _make = tuple.__new__
 
 
+def _no_session(path: Path) -> None:
+    """Of a server without a parent."""
+
+
 class StunServer(Machine):
     """Answers Binding requests, and hands requests of other methods to the application.
 
@@ -102,6 +107,7 @@ class StunServer(Machine):
             indications `IndicationReceived`.
         channel_data: streams carry ChannelData between messages (RFC 8656 12.5): for a parent machine that is a TURN server.
             It is told `FrameReceived`, and `StreamClosed`.
+        session_of: what a parent machine knows of who asks on a path: the access token of its allocation (RFC 7635 9).
         ids: the counter of a parent machine.
         entropy: gives the key that spreads prefixes over the rate limiter's table.
 
@@ -127,6 +133,7 @@ class StunServer(Machine):
         "_pending",
         "_plain",
         "_ready",
+        "_session_of",
         "_state",
         "_unix_offset",
         "stats",
@@ -139,6 +146,7 @@ class StunServer(Machine):
         authentication: Authentication | Authentications | None = None,
         methods: Iterable[Method] = (),
         channel_data: bool = False,
+        session_of: Callable[[Path], Session | None] = _no_session,
         ids: Ids | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
@@ -150,6 +158,7 @@ class StunServer(Machine):
         self._config = config
         self._authentication = authentication
         self._channel_data = channel_data
+        self._session_of = session_of
         self.stats: StunServerStats = StunServerStats()
         self._state = ServerState.NEW
         self._ids = ids if ids is not None else Ids()
@@ -293,10 +302,14 @@ class StunServer(Machine):
         return self._find_pending(received) is not None
 
     def postpone(self, received: RequestReceived, seconds: float, *, now: float) -> None:
-        """Give the parent more time for an answer than ``pending_timeout``; the same each time. It bounds how many there are."""
+        """Give the parent more time for an answer than ``pending_timeout``, the same each time. It bounds how many there are.
+
+        A stream whose client has said all it had to is not kept open for it.
+        """
         found = self._find_pending(received)
-        if found is not None:
+        if found is not None and not found[1].postponed:
             self._pending.postpone(found[0], now + seconds)
+            self._settle(found[1], now)
 
     def _find_pending(self, received: RequestReceived) -> tuple[RequestId, Exchange] | None:
         id = self._pending.find((received.path.socket, received.path.remote, received.message.transaction_id))
@@ -361,7 +374,7 @@ class StunServer(Machine):
         one = self._listening.get(socket)
         if one is None or one.local is not None:
             return
-        one.local = local
+        one.open(local)
         self._outputs.append(ListenerOpened(one.listener, local))
         self._listeners_changed()
 
@@ -585,9 +598,14 @@ class StunServer(Machine):
             self._serve(exchange, now)
             return
         unix = now + self._unix_offset
-        result = authentication.authenticate(exchange.request, exchange.path.remote, now=now, unix=unix, found=found)
+        path, at = exchange.path, exchange.listening.at
+        result = authentication.authenticate(
+            exchange.request, path.remote, now=now, unix=unix, found=found, at=at, session=self._session_of(path)
+        )
         if isinstance(result, Authenticated):
-            authenticated = exchange._replace(key=result.key, algorithm=result.algorithm, username=result.username)
+            authenticated = exchange._replace(
+                key=result.key, algorithm=result.algorithm, username=result.username, session=result.session
+            )
             self._serve(authenticated, now)
         elif isinstance(result, Awaiting):
             id = self._wait(exchange, now, authenticated=False)
@@ -601,7 +619,8 @@ class StunServer(Machine):
     def _serve(self, exchange: Exchange, now: float) -> None:
         """Answer a request that is authenticated, where that is asked for."""
         request = exchange.request
-        unknown = request.unknown_required(understood(self._config, exchange.path.transport, exchange.corner))
+        known = understood(self._config, exchange.path.transport, exchange.corner, exchange.session)
+        unknown = request.unknown_required(known)
         if unknown:  # RFC 8489 6.3.1; the list names all of them and still is shorter than they were
             self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
             self._refuse(exchange, 420, "Unknown Attribute", now, [(UNKNOWN_ATTRIBUTES, unknown)])
@@ -621,7 +640,8 @@ class StunServer(Machine):
             self.stats.retransmissions += 1
             self._send_answer(exchange, answer, now)
         elif self._wait(exchange, now, authenticated=True) is not None:
-            self._outputs.append(RequestReceived(exchange.path, exchange.request, exchange.username, exchange.local))
+            path, request = exchange.path, exchange.request
+            self._outputs.append(RequestReceived(path, request, exchange.username, exchange.local, exchange.session))
 
     def _wait(self, exchange: Exchange, now: float, *, authenticated: bool) -> RequestId | None:
         id = self._pending.add(exchange, now, authenticated=authenticated)
@@ -637,7 +657,7 @@ class StunServer(Machine):
     def _settle(self, exchange: Exchange, now: float) -> None:
         """A request waits no more: close what was only waiting for that."""
         connection = self._connections.get(exchange.path.socket)
-        if connection is not None:
+        if connection is not None and not exchange.postponed:
             connection.owed -= 1
             if connection.ended and not connection.owed:
                 self._end(connection)
