@@ -6,6 +6,7 @@ import attrs
 
 from sansice.machine import Address, Event, SocketError, SocketId, Transport
 
+from ._authentication._session import Session
 from ._message import Message
 
 
@@ -66,12 +67,14 @@ class RequestReceived(Event):
         message: the request, unverified unless ``username`` says who was authenticated.
         username: whom the receiver has authenticated; ``None`` for nobody.
         local: where it arrived, at a server.
+        session: the access token that proved who asks (RFC 7635), at a server that takes them.
     """
 
     path: Path
     message: Message
     username: str | None = None
     local: Address | None = None
+    session: Session | None = None
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from sansice.machine import Address, DecodeError, DropReason, Transport
 from sansice.stun._attributes import (
+    ACCESS_TOKEN,
     ALTERNATE_DOMAIN,
     ALTERNATE_SERVER,
     CHANGE_REQUEST,
@@ -21,6 +22,7 @@ from sansice.stun._attributes import (
     XOR_MAPPED_ADDRESS,
     Attribute,
 )
+from sansice.stun._authentication._session import Session
 from sansice.stun._encoding import encode
 from sansice.stun._header import MessageClass
 from sansice.stun._integrity import IntegrityAlgorithm
@@ -37,16 +39,21 @@ Attributes: TypeAlias = Sequence[tuple[Attribute[Any], Any]]
 MAX_PADDING: Final = 1500
 
 # RESPONSE-ADDRESS would make a reflector of any server (RFC 5389 12.2); the others are for servers with RFC 5780 on.
-_BASIC = frozenset(REGISTRY) - {code.code for code in (RESPONSE_ADDRESS, CHANGE_REQUEST, RESPONSE_PORT, PADDING)}
+# An access token that nobody has asked for is unknown (RFC 7635 7).
+_REFUSED = (RESPONSE_ADDRESS, CHANGE_REQUEST, RESPONSE_PORT, PADDING, ACCESS_TOKEN)
+_BASIC = frozenset(REGISTRY) - {attribute.code for attribute in _REFUSED}
+_WITH_TOKEN = _BASIC | {ACCESS_TOKEN.code}
 _PADDED = _BASIC | {PADDING.code}
 _ONE_ADDRESS = _PADDED | {RESPONSE_PORT.code}
 _WITH_ALTERNATES = _ONE_ADDRESS | {CHANGE_REQUEST.code}
 
 
-def understood(config: StunServerConfig, transport: Transport, corner: Corner | None) -> frozenset[int]:
+def understood(
+    config: StunServerConfig, transport: Transport, corner: Corner | None, session: Session | None = None
+) -> frozenset[int]:
     """The attributes that a request may have without being answered with 420 (RFC 8489 6.3.1, RFC 5780 6)."""
     if not config.behavior:
-        return _BASIC
+        return _BASIC if session is None else _WITH_TOKEN
     if transport is not Transport.UDP:  # an answer can only take the stream, or the DTLS session, that the request took
         return _PADDED
     return _ONE_ADDRESS if corner is None else _WITH_ALTERNATES

@@ -7,11 +7,12 @@ from typing import TypeAlias
 
 from sansice.machine import Address, LocalProtocolError, OpenSocket, SocketId, SocketOptions, TlsOptions
 from sansice.stun._authentication._server import ServerAuthentication, ShortTermServerAuthentication
+from sansice.stun._authentication._third_party import ThirdPartyServerAuthentication
 
 from ._behavior import Corner, check_behavior_listeners
 from ._config import Listener, StunServerConfig
 
-Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication
+Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication | ThirdPartyServerAuthentication
 Authentications: TypeAlias = Mapping[Listener, Authentication | None]
 
 
@@ -22,16 +23,23 @@ class Listening:
         listener: as given.
         authentication: of requests that arrive there.
         local: the address, once it is open.
+        at: that address and the transport, to which nonces are bound.
         corner: the alternates of that address, where RFC 5780 is on and there are any.
     """
 
-    __slots__ = ("authentication", "corner", "listener", "local")
+    __slots__ = ("at", "authentication", "corner", "listener", "local")
 
     def __init__(self, listener: Listener, authentication: Authentication | None) -> None:
         self.listener = listener
         self.authentication = authentication
         self.local: Address | None = None
+        self.at = ""
         self.corner: Corner | None = None
+
+    def open(self, local: Address) -> None:
+        """The socket is open."""
+        self.local = local
+        self.at = f"{self.listener.transport.value} {local}"
 
 
 def check_authentication(config: StunServerConfig, authentication: Authentication | Authentications | None) -> None:
