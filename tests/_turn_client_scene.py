@@ -1,5 +1,6 @@
 """A TURN client, what it sent and what it told, and words for what a server does."""
 
+import itertools
 import math
 
 from sansice.machine import (
@@ -26,6 +27,7 @@ from sansice.stun import (
     MessageClass,
     Method,
     ServerTarget,
+    StunClientConfig,
     decode_untrusted,
     encode,
     long_term_key,
@@ -45,6 +47,7 @@ PEER = Address("198.51.100.9", 5000)
 PEER6 = Address("2001:db8:9::9", 5000)
 CREDENTIALS = LongTermCredentials("user", "password")
 KEY = long_term_key("user", "realm", "password")
+STUN = StunClientConfig(alternate_servers=True, least_rto=0.5)  # the schedule of RFC 8489 whatever was measured
 SENDS = [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]  # RFC 8489 6.2.1
 GRANT = ((XOR_RELAYED_ADDRESS, RELAYED), (XOR_MAPPED_ADDRESS, MAPPED), (LIFETIME, 600))
 SUCCESS, ERROR = MessageClass.SUCCESS, MessageClass.ERROR
@@ -66,7 +69,7 @@ class Scene:
 
     def __init__(self, server=None, *, credentials=CREDENTIALS, config=None, options=None, transport=UDP, **settings):
         server = server or ServerTarget(transport, SERVER, "turn.example" if transport in (TLS, DTLS) else None)
-        config = config or TurnClientConfig(**{"keepalive": math.inf, **settings})
+        config = config or TurnClientConfig(**{"keepalive": math.inf, "stun": STUN, **settings})
         self.client = TurnClient(server, credentials=credentials, config=config, entropy=Counting(), **(options or {}))
         self.now = 0.0
         self.sent = []  # messages of STUN: (time, action, decoded)
@@ -126,8 +129,9 @@ class Scene:
         self.do("handle_socket_failed", self.opened()[index].socket, SocketError(kind, text))
 
     def find(self, method=None, index=-1):
-        found = [(action, message) for _, action, message in self.sent if method in (None, message.method)]
-        return found[index]
+        sent = self.sent if index >= 0 else reversed(self.sent)
+        found = ((action, message) for _, action, message in sent if method in (None, message.method))
+        return next(itertools.islice(found, index if index >= 0 else -1 - index, None))
 
     def answer(self, *attributes, to=None, index=-1, kind=SUCCESS, key=KEY, **options):
         """Answer the newest request, or the newest of method ``to``, or which of these."""
@@ -172,7 +176,8 @@ class Scene:
 
     def bind(self, peer=PEER):
         """Permission and channel, both granted."""
+        sent = len(self.sent)
         number = self.do("bind_channel", peer)
-        for index in (-2, -1) if self.sent[-2][2].method is Method.CREATE_PERMISSION else (-1,):
+        for index in range(sent, len(self.sent)):
             self.answer(index=index)
         return number

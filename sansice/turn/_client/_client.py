@@ -130,7 +130,6 @@ class TurnClient(Machine):
         self._server = ServerUri.parse(server) if isinstance(server, str) else server
         if isinstance(self._server, ServerUri) and not self._server.is_turn:
             raise ValueError(f"{self._server} is not a TURN server's: turn: or turns:")
-        self.stats: TurnClientStats = TurnClientStats()
         self.memory: TurnServerMemory = memory if memory is not None else TurnServerMemory()
         self._config = config
         self._entropy = entropy
@@ -142,6 +141,7 @@ class TurnClient(Machine):
         self._stun = StunClient(
             credentials=credentials, choose=strongest_supported, config=config.stun, ids=self._ids, entropy=entropy
         )
+        self.stats: TurnClientStats = TurnClientStats(dropped=self._stun.stats.dropped)
         self._farewells = Farewells(self._stun)
         self._allocation: ClientAllocation | None = None
         self._framers: dict[SocketId, StreamFramer] = {}

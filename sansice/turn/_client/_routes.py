@@ -26,8 +26,8 @@ from ._permissions import Permissions
 from ._states import HoldState
 from ._stats import TurnClientStats
 
-# The largest UDP payload, 65,507 bytes, less what a Send indication for an IPv6 peer adds: header 20, XOR-PEER-ADDRESS 24,
-# DATA's 4 and 3 of padding, DONT-FRAGMENT 4, FINGERPRINT 8.
+# The largest UDP payload, 65,507 bytes, less what a Send indication for an IPv6 peer adds: header 20, XOR-PEER-ADDRESS 24, DATA's
+# own 4, DONT-FRAGMENT 4, FINGERPRINT 8; and a multiple of 4, to which it would be padded.
 MAX_DATA = 65_444
 
 DATA_INDICATION = b"\x00\x17"  # RFC 8656 17: method 7, class indication

@@ -1,0 +1,277 @@
+import pytest
+
+from _turn_client_scene import GRANT, PEER, PEER6, RELAYED6, SENDS, Scene
+from sansice.machine import Address, IcmpError, LocalProtocolError
+from sansice.stun import DATA, LIFETIME, XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS, MessageClass, Method, encode
+from sansice.turn import AllocationLost, ChannelBound, DataReceived, PermissionCreated, PermissionFailed
+
+CREATE = Method.CREATE_PERMISSION
+OTHER_PEER = Address("198.51.100.10", 6000)
+HOST = PEER.host
+
+
+def many(count):
+    return [Address(f"198.51.{100 + number // 250}.{1 + number % 250}", 5000) for number in range(count)]
+
+
+def peers_of(message):
+    """All the peers of a request, of which `Message.get` shows the first."""
+    codes = [value for code, value in message.attributes() if code == XOR_PEER_ADDRESS.code]
+    return [XOR_PEER_ADDRESS.unpack(value, message.transaction_id) for value in codes]
+
+
+@pytest.fixture
+def scene():
+    scene = Scene()
+    scene.allocate()
+    scene.events.clear()
+    return scene
+
+
+@pytest.mark.req("RFC8656-070")
+def test_a_permission_is_asked_for_by_address_and_told_when_it_is_granted(scene):
+    scene.do("create_permission", PEER)
+    assert peers_of(scene.find()[1]) == [PEER]
+    assert scene.find()[1].has_integrity
+    assert not scene.client.is_permitted(HOST)
+    scene.answer()
+    assert scene.events == [(0.0, PermissionCreated((HOST,)))]
+    assert scene.client.is_permitted(HOST)
+
+
+@pytest.mark.req("RFC8656-070")
+def test_a_peer_of_a_family_without_a_relayed_address_is_refused_here(scene):
+    with pytest.raises(LocalProtocolError, match="another family"):
+        scene.do("create_permission", PEER, PEER6)
+    with pytest.raises(LocalProtocolError, match="another family"):
+        scene.do("bind_channel", PEER6)
+    assert len(scene.asked(CREATE)) == 0
+    both = Scene()
+    both.allocate(((XOR_RELAYED_ADDRESS, RELAYED6), *GRANT), family="both")
+    both.permit(PEER, PEER6)
+    assert peers_of(both.find()[1]) == [PEER, PEER6]
+
+
+def test_hosts_share_requests_and_repeated_ones_are_asked_for_once(scene):
+    scene.do("create_permission", *many(20), *many(20))
+    assert [len(peers_of(message)) for _, message in scene.asked(CREATE)] == [8, 8, 4]
+
+
+def test_requests_for_permissions_leave_room_for_a_refresh(scene):
+    scene.do("create_permission", *many(200))
+    assert len(scene.asked(CREATE)) == 8
+    for _ in range(25 - 8):
+        scene.answer(to=CREATE, index=len(scene.asked(CREATE)) - 8)
+    assert len(scene.asked(CREATE)) == 25
+    for index in range(-8, 0):
+        scene.answer(to=CREATE, index=index)
+    assert sum(len(event.hosts) for event in scene.told(PermissionCreated)) == 200
+
+
+def test_what_has_a_permission_is_told_so_again_without_asking(scene):
+    scene.permit(PEER)
+    scene.do("create_permission", PEER, OTHER_PEER)
+    assert scene.events[-1][1] == PermissionCreated((HOST,))
+    assert peers_of(scene.find()[1]) == [OTHER_PEER]
+
+
+def test_a_permission_is_renewed_a_minute_early_as_long_as_it_is_wanted(scene):
+    scene.permit(PEER)
+    for start in (240.0, 480.0):
+        scene.run(start - 0.1)
+        asked = len(scene.asked(CREATE))
+        scene.run(start)
+        assert len(scene.asked(CREATE)) == asked + 1
+        scene.answer(to=CREATE)
+    assert scene.told(PermissionCreated) == [PermissionCreated((HOST,))]
+
+
+def test_permissions_that_were_granted_within_ten_seconds_are_renewed_together(scene):
+    scene.permit(PEER)
+    scene.run(7.0)
+    scene.permit(OTHER_PEER)
+    scene.run(240.0)
+    assert peers_of(scene.find(CREATE)[1]) == [PEER, OTHER_PEER]
+
+
+def test_one_bad_peer_spoils_no_others(scene):
+    bad, *good = many(3)
+    scene.do("create_permission", bad, *good)
+    scene.refuse(403)
+    assert [peers_of(message) for _, message in scene.asked(CREATE)[1:]] == [[bad], [good[0]], [good[1]]]
+    scene.refuse(403, index=-3)
+    scene.answer(index=-2)
+    scene.answer(index=-1)
+    assert [event for _, event in scene.events] == [
+        PermissionFailed((bad.host,), 403, "no"),
+        PermissionCreated((good[0].host,)),
+        PermissionCreated((good[1].host,)),
+    ]
+
+
+@pytest.mark.parametrize("code", [400, 403, 441, 443, 486, 508])
+def test_a_refusal_is_told_and_not_repeated_until_the_application_asks_again(scene, code):
+    scene.do("create_permission", PEER)
+    scene.refuse(code)
+    assert scene.events == [(0.0, PermissionFailed((HOST,), code, "no"))]
+    scene.run(230.0)
+    assert len(scene.asked(CREATE)) == 1
+    scene.permit(PEER)
+    assert scene.events[-1][1] == PermissionCreated((HOST,))
+
+
+def test_silence_is_a_refusal_at_first(scene):
+    scene.do("create_permission", PEER)
+    scene.run(60.0)
+    assert [time for time, _ in scene.asked(CREATE)] == SENDS
+    assert scene.events == [(39.5, PermissionFailed((HOST,), None, "the server does not answer"))]
+
+
+def test_silence_to_a_renewal_is_asked_into_again_until_the_permission_has_expired(scene):
+    scene.permit(PEER)
+    scene.run(400.0)
+    transactions = sorted({message.transaction_id for _, message in scene.asked(CREATE)})
+    assert len(transactions) == 3
+    assert scene.asked(CREATE)[8][0] == 240.0 + 39.5 + 5.0
+    assert scene.events[-1] == (300.0, PermissionFailed((HOST,), None, "it expired before the server answered"))
+    assert not scene.client.is_permitted(HOST)
+
+
+def test_an_icmp_error_to_a_renewal_does_not_end_the_permission(scene):
+    scene.permit(PEER)
+    scene.run(240.0)
+    scene.do("handle_icmp", scene.client.path.socket, scene.client.path.remote, IcmpError(3, 3))
+    assert len(scene.asked(CREATE)) == 2
+    scene.run(245.0)
+    assert len(scene.asked(CREATE)) == 3
+    scene.answer()
+    assert scene.client.is_permitted(HOST)
+
+
+@pytest.mark.parametrize("code", [500, 508])
+def test_a_passing_problem_with_a_renewal_is_waited_out(scene, code):
+    scene.permit(PEER)
+    scene.run(240.0)
+    for _ in range(5 if code == 500 else 1):
+        scene.refuse(code)
+        scene.run(scene.now + 0.5)
+    assert scene.client.is_permitted(HOST)
+    scene.run(scene.now + 5.0)
+    scene.answer()
+    scene.run(310.0)
+    assert scene.client.is_permitted(HOST)
+
+
+def test_a_refused_renewal_ends_the_permission(scene):
+    scene.permit(PEER)
+    scene.run(240.0)
+    scene.refuse(403)
+    assert scene.events[-1] == (240.0, PermissionFailed((HOST,), 403, "no"))
+    assert not scene.client.is_permitted(HOST)
+
+
+def test_after_a_long_sleep_expired_permissions_are_known_as_such():
+    scene = Scene()
+    scene.allocate((*GRANT[:2], (LIFETIME, 3600)))
+    scene.permit(PEER)
+    scene.events.clear()
+    scene.now = 1000.0
+    scene.do("handle_timer")
+    assert scene.events == [(1000.0, PermissionFailed((HOST,), None, "it expired before the server answered"))]
+    assert len(scene.asked(CREATE)) == 1
+
+
+def test_an_answer_after_the_expiry_changes_nothing(scene):
+    scene.permit(PEER)
+    scene.run(299.0)
+    scene.run(300.0)
+    request = scene.find(CREATE)
+    scene.run(301.0)
+    scene.answer(index=scene.sent.index(next(one for one in scene.sent if one[2] is request[1])))
+    assert not scene.client.is_permitted(HOST)
+
+
+@pytest.mark.req("RFC8656-007")
+def test_437_means_that_the_allocation_is_gone(scene):
+    scene.do("create_permission", PEER)
+    scene.refuse(437)
+    assert [event for _, event in scene.events] == [AllocationLost("the server does not know the allocation any more", 437)]
+    assert not scene.opened()
+    scene.allocate()
+
+
+def test_a_stale_nonce_under_many_requests_is_answered_by_each_of_them_once(scene):
+    scene.do("create_permission", *many(60))
+    first = scene.asked(CREATE)
+    assert len(first) == 8
+    start = len(scene.sent) - 8
+    for index in range(start, start + 8):
+        scene.challenge(code=438, nonce="fresh", index=index)
+    again = scene.asked(CREATE)[8:]
+    assert len(again) == 8
+    assert [peers_of(message) for _, message in again] == [peers_of(message) for _, message in first]
+    for index in range(start + 8, start + 16):
+        scene.answer(index=index)
+    assert not scene.told(PermissionFailed)
+    assert sum(len(event.hosts) for event in scene.told(PermissionCreated)) == 60 or len(scene.told(PermissionCreated)) == 8
+
+
+def test_one_host_too_many_is_refused_and_none_of_the_request_is_asked_for():
+    scene = Scene(max_permissions=3)
+    scene.allocate()
+    scene.permit(*many(2))
+    sent = len(scene.sent)
+    with pytest.raises(LocalProtocolError, match="4 permissions: max_permissions is 3"):
+        scene.do("create_permission", *many(4))
+    assert len(scene.sent) == sent
+    scene.permit(*many(3))
+
+
+def test_a_request_that_would_be_too_long_is_a_refusal_told_in_words():
+    scene = Scene(max_batch=100)
+    scene.allocate()
+    scene.do("create_permission", *many(60))
+    (event,) = scene.told(PermissionFailed)
+    assert event.code is None
+    assert "RFC 8489 6.1" in event.reason
+
+
+def test_what_is_forgotten_is_not_renewed_and_nothing_is_taken_from_it(scene):
+    scene.permit(PEER, OTHER_PEER)
+    scene.do("forget", PEER)
+    assert not scene.client.is_permitted(HOST)
+    scene.run(240.0)
+    assert peers_of(scene.find(CREATE)[1]) == [OTHER_PEER]
+    with pytest.raises(LocalProtocolError, match="no permission"):
+        scene.do("send", PEER, b"x")
+
+
+def test_what_is_forgotten_while_it_is_asked_for_stays_forgotten(scene):
+    scene.do("create_permission", PEER, OTHER_PEER)
+    scene.do("forget", PEER)
+    scene.answer()
+    assert scene.events == [(0.0, PermissionCreated((OTHER_PEER.host,)))]
+    waiting = many(100)
+    scene.do("create_permission", *waiting)
+    scene.do("forget", waiting[-1])
+    scene.do("forget", PEER)
+    assert not scene.client.is_permitted(waiting[-1].host)
+
+
+def test_a_channel_brings_a_permission_that_was_refused_before(scene):
+    scene.do("bind_channel", PEER)
+    scene.refuse(508, to=CREATE)
+    scene.answer(to=Method.CHANNEL_BIND)
+    assert [event for _, event in scene.events] == [
+        PermissionFailed((HOST,), 508, "no"),
+        PermissionCreated((HOST,)),
+        ChannelBound(PEER, 0x4000),
+    ]
+    assert scene.client.is_permitted(HOST)
+
+
+def test_data_counts_from_the_moment_a_permission_was_asked_for(scene):
+    scene.do("create_permission", PEER)
+    data = encode(Method.DATA, MessageClass.INDICATION, bytes(12), [(XOR_PEER_ADDRESS, PEER), (DATA, b"early")])
+    scene.give(data)
+    assert scene.events == [(0.0, DataReceived(PEER, b"early"))]
