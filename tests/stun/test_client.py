@@ -428,6 +428,18 @@ def test_coalesced_answers_are_taken_apart(scene):
     assert [event.id for event in scene.outcomes()] == ids
 
 
+def test_a_stream_that_is_released_to_the_caller_stays_open(scene):
+    path = scene.path(TCP)
+    scene.ask(path)
+    scene.client.release_stream(path, now=scene.now)
+    scene.client.release_stream(path, now=scene.now)
+    scene.take()
+    assert scene.actions[1:] == []
+    assert [outcome.cause for outcome in scene.outcomes()] == [FailureCause.CLOSED]
+    scene.client.handle_stream_data(path.socket, b"raw", now=scene.now)
+    assert scene.client.stats.dropped == {DropReason.UNKNOWN_SOCKET: 1}
+
+
 def test_a_stream_that_carries_something_else_is_closed(scene):
     path = scene.path(TCP)
     id = scene.ask(path)

@@ -202,6 +202,13 @@ class StunClient(Machine):
         """
         self._lose(path.socket, "the socket was released", now, mode)
 
+    def release_stream(self, path: Path, *, now: float) -> None:
+        """Let a stream go without closing it: from now on it is the caller's, who closes it (RFC 6062 4.5)."""
+        known = self._sockets.get(path.socket)
+        if known is not None:
+            known.own = False
+            self._lose(path.socket, "the stream was taken over", now, CloseMode.FLUSH)
+
     def close(self, *, now: float) -> None:
         """Release everything. What is still asked fails; nothing can be asked any more."""
         self._closed = True
