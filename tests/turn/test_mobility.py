@@ -16,10 +16,11 @@ from sansice.stun import (
     decode_untrusted,
     encode,
 )
-from sansice.turn import TurnLimits, TurnServerConfig, TurnServerStats
+from sansice.turn import DEFAULT_PEER_POLICY, TurnLimits, TurnServerConfig, TurnServerStats
 from sansice.turn._server._allocation import TCP_PROTOCOL, UDP_PROTOCOL, Allocation, AllocationId, Channel, Permission, Relay
 from sansice.turn._server._limits import Quotas
 from sansice.turn._server._mobility import NOBODY_READS, OLD_TICKET_LIFETIME, Mobility
+from sansice.turn._server._own import OwnAddresses
 from sansice.turn._server._refusal import BAD_REQUEST, MISMATCH, MOBILITY_FORBIDDEN, WRONG_CREDENTIALS
 from sansice.turn._server._relay import DataPath
 from sansice.turn._server._tickets import TICKET_LENGTH, Ticket, Tickets
@@ -52,7 +53,7 @@ class World:
         self.quotas = Quotas(TurnLimits())
         self.left = []
         self.data = DataPath(
-            TurnServerConfig(), TurnServerStats(), entropy=Draws(), may_reach=lambda peer: False, arrive=self.arrive
+            TurnServerConfig(), TurnServerStats(), entropy=Draws(), own=OwnAddresses(DEFAULT_PEER_POLICY), arrive=self.arrive
         )
         self.allocations = {}
         self.tickets = Tickets(entropy=Draws())

@@ -28,9 +28,10 @@ from sansice.stun import (
     decode_untrusted,
     encode,
 )
-from sansice.turn import TurnLimits, TurnServerConfig, TurnServerStats, encode_channel_data
+from sansice.turn import DEFAULT_PEER_POLICY, TurnLimits, TurnServerConfig, TurnServerStats, encode_channel_data
 from sansice.turn._server._allocation import TCP_PROTOCOL, Allocation, AllocationId, Channel, Permission, Relay
 from sansice.turn._server._limits import Quotas
+from sansice.turn._server._own import OwnAddresses
 from sansice.turn._server._relay import DataPath
 
 LISTENER, STREAM = SocketId(1), SocketId(-1)
@@ -64,16 +65,19 @@ class World:
         self.stats = TurnServerStats()
         self.quotas = Quotas(TurnLimits())
         self.quotas.set_limits(limits or TurnLimits(), now=NOW)
+        self.own = OwnAddresses(DEFAULT_PEER_POLICY)
+        self.own.add_host(OWN_RELAY.host, OWN_RELAY.host)
         self.data = DataPath(
             config or TurnServerConfig(),
             self.stats,
             entropy=count_up(),
-            may_reach=lambda peer: peer == OWN_RELAY,
+            own=self.own,
         )
         self.next_socket = 10
         socket = STREAM if transport.is_stream else LISTENER
         self.allocation = self.allocate(client, transport, socket, protocol)
         self.relay, self.relay6 = self.allocation.relays.values()
+        self.own.add_relay(Relay(self.allocation, V4, SocketId(9), OWN_RELAY, OWN_RELAY, NOW + 600))
 
     def allocate(self, client, transport=Transport.UDP, socket=LISTENER, protocol=17):
         user = self.quotas.user(str(client), now=NOW)

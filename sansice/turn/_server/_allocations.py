@@ -98,7 +98,7 @@ class Allocations:
             family = family_of(address.host)
             relay = allocation.relays[family] = Relay(allocation, family, socket, address, local, now + lifetime)
             self._data.relays[socket] = relay
-            self._own.relays[address] = relay
+            self._own.add_relay(relay)
             self._timers.set(relay, relay.expires)
         self._stats.opened += 1
         self._stats.allocations = len(self._by_id)
@@ -128,7 +128,7 @@ class Allocations:
         self._timers.cancel(relay)
         del allocation.relays[relay.family]
         del self._data.relays[relay.socket]
-        del self._own.relays[relay.address]
+        self._own.remove_relay(relay)
         self._places.give_back(relay.local)
         outputs.append(CloseSocket(relay.socket, CloseMode.FLUSH))
         if not allocation.relays:

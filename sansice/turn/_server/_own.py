@@ -7,7 +7,7 @@ from collections import Counter
 from sansice.machine import Address
 from sansice.turn._peer_policy import PeerPolicy
 
-from ._allocation import Relay
+from ._allocation import TCP_PROTOCOL, UDP_PROTOCOL, Relay
 
 
 class OwnAddresses:
@@ -17,33 +17,46 @@ class OwnAddresses:
     that no loop can be made, and no other program, which may trust whoever comes from its own machine. A rule of the policy
     that names the host opens the rest of it, but never a listener.
 
+    Behind a NAT that maps one to one, what clients are told is not what is bound, and such a NAT need not send back what comes
+    from inside. So data between two relayed addresses takes the short way (`inside`), and looks as if it had not (`outside`).
+
     Args:
         policy: which hosts may be peers.
-
-    Attributes:
-        relays: by the address that peers see.
     """
 
-    __slots__ = ("_hosts", "_listeners", "_policy", "relays")
+    __slots__ = ("_bound", "_hosts", "_listeners", "_policy", "_relays")
 
     def __init__(self, policy: PeerPolicy) -> None:
         self._policy = policy
-        self._hosts: Counter[str] = Counter()
+        self._hosts: dict[str, str] = {}  # as bound, by what peers see
         self._listeners: Counter[Address] = Counter()
-        self.relays: dict[Address, Relay] = {}
+        self._relays: dict[int, dict[Address, Relay]] = {UDP_PROTOCOL: {}, TCP_PROTOCOL: {}}
+        self._bound: dict[Address, Relay] = {}  # those whose address is another one outside
 
-    def add_host(self, host: str) -> None:
-        """A host is this server's from now on."""
-        self._hosts[host] += 1
+    def add_host(self, host: str, told: str) -> None:
+        """A host is this server's, and ``told`` is what is seen of it outside."""
+        self._hosts[host] = host
+        self._hosts[told] = host
 
     def add_listener(self, address: Address) -> None:
         """A listener is open; its host is this server's."""
         self._listeners[address] += 1
-        self.add_host(address.host)
+        self._hosts.setdefault(address.host, address.host)
 
     def remove_listener(self, address: Address) -> None:
         """It is closed. The host stays known: it may still have relayed addresses."""
         self._listeners[address] -= 1
+
+    def add_relay(self, relay: Relay) -> None:
+        """There is a relayed address."""
+        self._relays[relay.allocation.protocol][relay.address] = relay
+        if relay.local != relay.address:
+            self._bound[relay.local] = relay
+
+    def remove_relay(self, relay: Relay) -> None:
+        """It is closed."""
+        del self._relays[relay.allocation.protocol][relay.address]
+        self._bound.pop(relay.local, None)
 
     def is_own(self, host: str) -> bool:
         """Whether a peer's host is this server's, so that `may_reach` must be asked about each address there."""
@@ -51,12 +64,24 @@ class OwnAddresses:
 
     def may_permit(self, host: str) -> bool:
         """Whether a host may be a peer at all."""
-        return self.is_own(host) or self._policy.allows(host)
+        return host in self._hosts or self._policy.allows(host)
 
-    def may_reach(self, address: Address) -> bool:
-        """Whether data may be exchanged with an address, as things are now."""
-        if not self.is_own(address.host):
+    def may_reach(self, address: Address, protocol: int = UDP_PROTOCOL) -> bool:
+        """Whether data may be exchanged with an address, as things are now, over UDP or TCP."""
+        bound = self._hosts.get(address.host)
+        if bound is None:
             return self._policy.allows(address.host)
-        if address in self.relays:
+        if address in self._relays[protocol]:
             return True
-        return not self._listeners[address] and self._policy.opens(address.host)
+        is_listener = self._listeners[address] or self._listeners[Address(bound, address.port)]
+        return not is_listener and self._policy.opens(address.host)
+
+    def inside(self, address: Address) -> Address:
+        """Where data for an address goes: for a relayed address of this server to its socket."""
+        relay = self._relays[UDP_PROTOCOL].get(address)
+        return address if relay is None else relay.local
+
+    def outside(self, address: Address) -> Address:
+        """Where data from an address comes from, as peers see it."""
+        relay = self._bound.get(address)
+        return address if relay is None else relay.address

@@ -73,9 +73,9 @@ class Places:
         if not self._config.relay_addresses and host not in self._by_host:
             self._add(RelayAddress(host))
 
-    def hosts(self) -> list[str]:
+    def hosts(self) -> list[tuple[str, str]]:
         """Every host at which there may be relayed addresses: as bound, and as told."""
-        return [host for place in self._by_host.values() for host in dict.fromkeys((place.host, place.told))]
+        return [(place.host, place.told) for place in self._by_host.values()]
 
     def families(self) -> list[AddressFamily]:
         """The families of which there are relayed addresses."""

@@ -44,6 +44,7 @@ from sansice.turn._channel_data import CHANNEL_HEADER_LENGTH, FIRST_CHANNEL, PAD
 
 from ._allocation import UDP_PROTOCOL, Allocation, Channel, Relay
 from ._config import TurnServerConfig
+from ._own import OwnAddresses
 from ._stats import TurnServerStats
 
 T = TypeVar("T")
@@ -80,11 +81,11 @@ class DataPath:
         config: of the server.
         stats: where packets, bytes and drops are counted.
         entropy: for the transaction ids of Data indications.
-        may_reach: whether data may be exchanged with an address at a host of this server, see `Permission.is_own`.
+        own: the addresses of this server, see `Permission.is_own`.
         arrive: makes the address that a client has just sent data from the only one of its allocation.
     """
 
-    __slots__ = ("_arrive", "_config", "_entropy", "_may_reach", "_stats", "arriving", "clients", "relays")
+    __slots__ = ("_arrive", "_config", "_entropy", "_own", "_stats", "arriving", "clients", "relays")
 
     def __init__(
         self,
@@ -92,13 +93,13 @@ class DataPath:
         stats: TurnServerStats,
         *,
         entropy: Entropy,
-        may_reach: Callable[[Address], bool],
+        own: OwnAddresses,
         arrive: Callable[[Allocation, float], None] = lambda allocation, now: None,
     ) -> None:
         self._config = config
         self._stats = stats
         self._entropy = entropy
-        self._may_reach = may_reach
+        self._own = own
         self._arrive = arrive
         self.clients: dict[SocketId, dict[Address, Allocation]] = {}
         self.arriving: dict[SocketId, dict[Address, Allocation]] = {}
@@ -199,7 +200,7 @@ class DataPath:
             return
         if whole:
             outputs.append(SetDontFragment(relay.socket, True))
-        self._to_peers({relay: [(peer, data)]}, outputs, now)
+        self._to_peers({relay: [(self._own.inside(peer), data)]}, outputs, now)
         if whole:
             outputs.append(SetDontFragment(relay.socket, False))
 
@@ -229,7 +230,7 @@ class DataPath:
         data = _required(message, DATA)
         relay = allocation.relays.get(_IPV6 if peer.is_ipv6 else _IPV4)
         permission = None if relay is None else relay.permissions.get(peer.host)
-        if relay is None or permission is None or (permission.is_own and not self._may_reach(peer)):
+        if relay is None or permission is None or (permission.is_own and not self._own.may_reach(peer)):
             raise DecodeError(DropReason.NO_PERMISSION)
         path = allocation.path
         # Between UDP and UDP with IPv6 on either side it is ignored (RFC 8656 13).
@@ -246,11 +247,11 @@ class DataPath:
             self._drop(allocation, DropReason.NO_CHANNEL)
         elif len(data) < CHANNEL_HEADER_LENGTH + length:
             self._drop(allocation, DropReason.BAD_LENGTH)
-        elif channel.is_own and not self._may_reach(channel.peer):
+        elif channel.is_own and not self._own.may_reach(channel.peer):
             self._drop(allocation, DropReason.NO_PERMISSION)
         else:
             end = CHANNEL_HEADER_LENGTH + length
-            sent.setdefault(channel.relay, []).append((channel.peer, data[CHANNEL_HEADER_LENGTH:end]))
+            sent.setdefault(channel.relay, []).append((self._own.inside(channel.peer), data[CHANNEL_HEADER_LENGTH:end]))
 
     def _to_peers(self, sent: _Sent, outputs: list[_Output], now: float) -> None:
         """Send what the bandwidth allows: the batch of each relay as one."""
@@ -280,9 +281,13 @@ class DataPath:
         permissions, channels = relay.permissions, relay.channels
         found: list[_Found] = []
         size = 0
+        outside = self._own.outside
         for source, data in batch:
             permission = permissions.get(source[0])
-            if permission is None or (permission.is_own and not self._may_reach(source)):
+            if permission is None:
+                source = outside(source)
+                permission = permissions.get(source[0])
+            if permission is None or (permission.is_own and not self._own.may_reach(source)):
                 self._drop(allocation, DropReason.NO_PERMISSION)
             elif len(data) > _MAX_DATA:
                 self._drop(allocation, DropReason.LIMIT)
@@ -309,10 +314,11 @@ class DataPath:
         The permission that counts is the peer's; who reported the error is nobody that the client knows.
         """
         allocation = relay.allocation
+        peer = self._own.outside(peer)
         permission = relay.permissions.get(peer.host)
         if error.type not in _RELAYED_ICMP[error.ipv6]:
             self._drop(allocation, DropReason.BAD_ICMP)
-        elif permission is None or (permission.is_own and not self._may_reach(peer)):
+        elif permission is None or (permission.is_own and not self._own.may_reach(peer)):
             self._drop(allocation, DropReason.NO_PERMISSION)
         else:
             mtu = error.mtu if (error.type, error.code) == _TOO_BIG[error.ipv6] else 0

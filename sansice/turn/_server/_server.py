@@ -42,11 +42,13 @@ from sansice.stun import (
     RequestId,
     RequestReceived,
     ServerDrained,
+    Session,
     StreamClosed,
     StunServer,
 )
 from sansice.turn._peer_policy import DEFAULT_PEER_POLICY, PeerPolicy
 
+from ._allocate import within_token
 from ._allocate_answer import Attributes
 from ._allocation import Allocation, AllocationId, Mobile
 from ._allocations import Allocations, describe
@@ -154,7 +156,13 @@ class TurnServer(Machine):
         )
         self._config = config
         self._stun = StunServer(
-            config=stun, authentication=authentication, methods=_METHODS, channel_data=True, ids=ids, entropy=entropy
+            config=stun,
+            authentication=authentication,
+            methods=_METHODS,
+            channel_data=True,
+            session_of=self._session_of,
+            ids=ids,
+            entropy=entropy,
         )
         self.stats: TurnServerStats = TurnServerStats(self._stun.stats)
         self._state = TurnServerState.NEW
@@ -162,7 +170,7 @@ class TurnServer(Machine):
         self._quotas.set_limits(limits, now=0.0)
         self._own = OwnAddresses(peer_policy)
         self._places = Places(config, entropy=entropy)
-        self._data = DataPath(config, self.stats, entropy=entropy, may_reach=self._own.may_reach, arrive=self._arrive)
+        self._data = DataPath(config, self.stats, entropy=entropy, own=self._own, arrive=self._arrive)
         tokens = Tokens(config.worker, entropy=entropy)
         self._tcp = TcpRelay(self._quotas, tokens, self.stats, ids=ids, entropy=entropy)
         self._tcp_requests = TcpRequests(self._stun, self._tcp, self._own)
@@ -182,8 +190,8 @@ class TurnServer(Machine):
         )
         self._listeners: dict[Listener, Address] = {}
         self._drain_at = math.inf
-        for host in self._places.hosts():
-            self._own.add_host(host)
+        for host, told in self._places.hosts():
+            self._own.add_host(host, told)
 
     # ------------------------------------------------------------- commands
 
@@ -487,13 +495,15 @@ class TurnServer(Machine):
         if isinstance(wish, Refusal):
             refuse(self._stun, received, wish, now)
             return
-        attributes: Attributes = ((LIFETIME, wish.lifetime),)
+        lifetime = within_token(wish.lifetime, received.remaining)
+        allocation.session = received.session or allocation.session
+        attributes: Attributes = ((LIFETIME, lifetime),)
         if isinstance(ticket, Ticket) and allocation.mobile is not None and wish.lifetime:
             self._move(allocation.mobile, ticket, received.path, now)
             attributes = (*attributes, (MOBILITY_TICKET, allocation.mobile.ticket))
         answer(self._stun, received, attributes, now)
         if wish.lifetime:
-            self._allocations.refresh(wish.relays, wish.lifetime, now=now)
+            self._allocations.refresh(wish.relays, lifetime, now=now)
             return
         for relay in wish.relays:
             self._allocations.close_relay(relay, CloseReason.DELETED, self._outputs)
@@ -540,6 +550,11 @@ class TurnServer(Machine):
 
     def _handle_connected(self, event: ConnectFinished, now: float) -> None:
         self._tcp_requests.finish(event, now=now)
+
+    def _session_of(self, path: Path) -> Session | None:
+        """The access token by which a client has its allocation: its requests there show none (RFC 7635 9)."""
+        allocation = self._data.find(path.socket, path.remote)
+        return None if allocation is None else allocation.session
 
     def _allocation_of(self, received: RequestReceived, now: float) -> Allocation | None:
         """The allocation that a request is about; where there is none, or it is another user's, it is refused (RFC 8656 5)."""

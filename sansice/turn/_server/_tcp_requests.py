@@ -56,7 +56,7 @@ class TcpRequests:
         relay = allocation.relays.get(family_of(peer.host))
         if relay is None:
             return FAMILY_MISMATCH
-        return (relay, peer) if self._own.may_reach(peer) else FORBIDDEN
+        return (relay, peer) if self._own.may_reach(peer, TCP_PROTOCOL) else FORBIDDEN
 
     def finish(self, event: ConnectFinished, *, now: float) -> None:
         """Answer a Connect request that has been decided."""
@@ -83,7 +83,7 @@ class TcpRequests:
     def accept(self, relay: Relay, socket: SocketId, peer: Address, *, now: float) -> None:
         """A peer has connected to a relayed address (RFC 6062 5.3)."""
         permission = relay.permissions.get(peer.host)
-        permitted = permission is not None and (not permission.is_own or self._own.may_reach(peer))
+        permitted = permission is not None and (not permission.is_own or self._own.may_reach(peer, TCP_PROTOCOL))
         self._tcp.handle_peer(relay, socket, peer, permitted=permitted, now=now)
 
 

@@ -1,0 +1,156 @@
+"""A server's own addresses as peers: nothing but relayed addresses, of others (RFC 8656 21.1.6)."""
+
+import pytest
+
+from _turn_serving import CLIENT, HOST, LISTENERS, TCP_RELAY, UDP, TurnServing, code_of, sent_to_peers
+from sansice.machine import Address, DropReason, IcmpError, SocketError, SocketErrorKind
+from sansice.stun import CHANNEL_NUMBER, ICMP, LIFETIME, XOR_PEER_ADDRESS, Icmp, Listener, Method, decode_untrusted
+from sansice.turn import PeerPolicy, RelayAddress, encode_channel_data
+
+OTHER_CLIENT = CLIENT._replace(port=9)
+LISTENER = Address(HOST, 3478)
+SERVICE = Address(HOST, 22)
+BIND, PERMIT, REFRESH = Method.CHANNEL_BIND, Method.CREATE_PERMISSION, Method.REFRESH
+OPEN = PeerPolicy(allow=[HOST])
+PRIVATE, PUBLIC = "10.0.0.5", "203.0.113.5"
+
+
+def two(**options):
+    """Two clients of one server, allocated."""
+    serving = TurnServing(**options)
+    users = serving.client(), serving.client(OTHER_CLIENT, user="bob")
+    for user in users:
+        user.allocate()
+    return serving, *users
+
+
+def test_data_goes_between_relayed_addresses_of_one_server():
+    _, alice, bob = two()
+    (at_bob,) = bob.relayed
+    assert alice.bind(0x4000, at_bob) == 0
+    outputs = alice.send(encode_channel_data(0x4000, b"hello"))
+    assert sent_to_peers(outputs, alice.relays[0]) == [(at_bob, b"hello")]
+    assert bob.permit(alice.relayed[0]) == 0
+    assert len(bob.hear(alice.relayed[0], b"hello")) == 1
+    assert sent_to_peers(alice.indicate(at_bob, b"too"), alice.relays[0]) == [(at_bob, b"too")]
+
+
+@pytest.mark.parametrize("policy", [PeerPolicy(), OPEN], ids=["default", "opened"])
+def test_no_listener_is_a_peer(policy):
+    serving, alice, _ = two(peer_policy=policy)
+    assert alice.bind(0x4000, LISTENER) == 403
+    alice.permit(LISTENER)
+    assert alice.indicate(LISTENER, b"a request to itself") == []
+    assert serving.stats.dropped[DropReason.NO_PERMISSION] == 1
+    assert alice.hear(LISTENER, b"an answer to itself") == []
+
+
+def test_nothing_else_on_the_host_is_a_peer():
+    serving, alice, _ = two()
+    assert alice.bind(0x4000, SERVICE) == 403
+    assert alice.permit(SERVICE) == 0  # without a port nobody knows which it is about
+    assert alice.indicate(SERVICE, b"SSH-2.0") == []
+    assert alice.hear(SERVICE, b"SSH-2.0") == []
+    assert serving.stats.dropped[DropReason.NO_PERMISSION] == 2
+
+
+def test_but_where_a_rule_says_so():
+    _, alice, _ = two(peer_policy=OPEN)
+    assert alice.bind(0x4000, SERVICE) == 0
+    assert sent_to_peers(alice.send(encode_channel_data(0x4000, b"x")), alice.relays[0]) == [(SERVICE, b"x")]
+
+
+def test_a_listener_that_has_died_is_an_address_like_another():
+    serving, alice, _ = two(peer_policy=OPEN, listeners=[*LISTENERS, Listener(UDP, Address(HOST, 4000))])
+    assert alice.bind(0x4000, Address(HOST, 4000)) == 403
+    dying = next(socket for socket, asked in serving.opened.items() if asked.bind.port == 4000)
+    serving.call(serving.server.handle_socket_failed, dying, SocketError(SocketErrorKind.OTHER))
+    assert alice.bind(0x4000, Address(HOST, 4000)) == 0
+
+
+def test_a_relayed_address_that_has_ended_is_no_peer_any_more():
+    serving, alice, bob = two()
+    alice.bind(0x4000, bob.relayed[0])
+    alice.indicate(bob.relayed[0], b"x")
+    bob.ask(REFRESH, (LIFETIME, 0))
+    assert alice.send(encode_channel_data(0x4000, b"whoever has that port now")) == []
+    assert alice.indicate(bob.relayed[0], b"x") == []
+    assert alice.bind(0x4000, bob.relayed[0]) == 403
+    assert serving.stats.dropped[DropReason.NO_PERMISSION] == 2
+
+
+def test_a_client_may_talk_to_itself():
+    _, alice, _ = two()
+    assert alice.bind(0x4000, alice.relayed[0]) == 0
+
+
+def test_a_tcp_relay_is_no_peer_over_udp():
+    serving = TurnServing(policy={"tcp_relay": True})
+    tcp = serving.stream()
+    answer = tcp.ask(Method.ALLOCATE, TCP_RELAY)
+    assert code_of(answer) == 0
+    (listening,) = (asked.bind for asked in serving.opened.values() if asked.bind.port > 5349)
+    alice = serving.client(OTHER_CLIENT)
+    alice.allocate()
+    assert alice.code(BIND, (CHANNEL_NUMBER, 0x4000), (XOR_PEER_ADDRESS, listening)) == 403
+
+
+class TestBehindANatThatMapsOneToOne:
+    @pytest.fixture
+    def clients(self):
+        listeners = [Listener(UDP, Address(PRIVATE, 3478))]
+        return two(listeners=listeners, policy={"relay_addresses": [RelayAddress(PRIVATE, PUBLIC)]})
+
+    def test_clients_are_told_what_is_seen_outside(self, clients):
+        serving, alice, _ = clients
+        (relayed,) = alice.relayed
+        assert relayed.host == PUBLIC
+        assert Address(PRIVATE, relayed.port) in [asked.bind for asked in serving.opened.values()]
+
+    def relay_of(self, serving, user):
+        (relayed,) = user.relayed
+        return next(socket for socket, asked in serving.opened.items() if asked.bind == Address(PRIVATE, relayed.port))
+
+    def test_data_between_two_relayed_addresses_takes_the_short_way_and_does_not_look_so(self, clients):
+        serving, alice, bob = clients
+        at_alice, at_bob = alice.relayed[0], bob.relayed[0]
+        inside_alice, inside_bob = Address(PRIVATE, at_alice.port), Address(PRIVATE, at_bob.port)
+        from_alice, to_bob = self.relay_of(serving, alice), self.relay_of(serving, bob)
+        assert alice.bind(0x4000, at_bob) == 0
+        sent = sent_to_peers(alice.send(encode_channel_data(0x4000, b"x")), from_alice)
+        sent += sent_to_peers(alice.indicate(at_bob, b"y"), from_alice)
+        assert sent == [(inside_bob, b"x"), (inside_bob, b"y")]
+        bob.permit(at_alice)
+        (heard,) = bob.answers(serving.feed(to_bob, (inside_alice, b"x")))
+        assert decode_untrusted(heard).get(XOR_PEER_ADDRESS) == at_alice
+        bob.bind(0x4001, at_alice)
+        assert bob.answers(serving.feed(to_bob, (inside_alice, b"x"))) == [encode_channel_data(0x4001, b"x")]
+
+    def test_an_icmp_error_of_that_way_is_about_what_is_seen_outside(self, clients):
+        serving, alice, bob = clients
+        alice.permit(bob.relayed[0])
+        inside_bob = Address(PRIVATE, bob.relayed[0].port)
+        serving.server.handle_icmp(self.relay_of(serving, alice), inside_bob, IcmpError(3, 1), now=serving.now)
+        (told,) = alice.answers(serving.take())
+        message = decode_untrusted(told)
+        assert (message.get(XOR_PEER_ADDRESS), message.get(ICMP)) == (bob.relayed[0], Icmp(3, 1, 0))
+
+    def test_neither_side_of_the_nat_shows_anything_else_of_the_host(self, clients):
+        _, alice, _ = clients
+        for host in (PRIVATE, PUBLIC):
+            assert alice.bind(0x4000, Address(host, 3478)) == 403
+            assert alice.bind(0x4000, Address(host, 22)) == 403
+
+    def test_a_rule_that_opens_the_host_opens_no_listener_from_outside(self):
+        listeners = [Listener(UDP, Address(PRIVATE, 3478))]
+        policy = {"relay_addresses": [RelayAddress(PRIVATE, PUBLIC)]}
+        _, alice, _ = two(listeners=listeners, policy=policy, peer_policy=PeerPolicy(allow=[PUBLIC]))
+        assert alice.bind(0x4000, Address(PUBLIC, 3478)) == 403
+        assert alice.bind(0x4000, Address(PUBLIC, 22)) == 0
+
+    def test_what_has_ended_is_forgotten_on_both_sides(self, clients):
+        serving, alice, bob = clients
+        alice.permit(bob.relayed[0])
+        inside_bob = Address(PRIVATE, bob.relayed[0].port)
+        bob.ask(REFRESH, (LIFETIME, 0))
+        assert alice.answers(serving.feed(self.relay_of(serving, alice), (inside_bob, b"x"))) == []
