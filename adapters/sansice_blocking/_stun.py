@@ -14,6 +14,7 @@ from sansice.stun import (
     LOOKUP_TIMEOUT,
     MAPPING_LIFETIME_LIMIT,
     Authentication,
+    Authentications,
     BehaviorConfig,
     BehaviorDiscovery,
     BehaviorTest,
@@ -177,7 +178,7 @@ def serve_stun(
     listen: Iterable[Listener | str],
     *,
     config: StunServerConfig = _DEFAULT_SERVER_CONFIG,
-    authentication: Authentication | None = None,
+    authentication: Authentication | Authentications | None = None,
     tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
     inherited: Sequence[socket.socket] = (),
     entropy: Entropy = os.urandom,
@@ -192,7 +193,7 @@ def serve_stun(
         listen: `Listener` values, or texts: ``"udp:192.0.2.1:3478"``, ``"tls:[2001:db8::1]:5349"``, or
             ``"192.0.2.1:3478"`` for UDP and TCP. Port 0 is any port.
         config: policy and bounds.
-        authentication: ``None`` asks nobody for credentials.
+        authentication: a mechanism, or a mapping that has one for each listener. ``None`` asks nobody for credentials.
         tls: certificates of TLS and DTLS listeners. `TlsConfig.reload` has new connections use renewed files.
         inherited: bound sockets of the process (systemd's, say) to use instead of opening others.
         entropy: the only source of randomness.

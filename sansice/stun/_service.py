@@ -15,7 +15,7 @@ from ._client._lookup import BindingLookupFailed, MappedAddressDiscovered
 from ._errors import LookupStep, StunError
 from ._server._config import Listener
 from ._server._events import ListenerFailed, RequestId, ServerDrained, ServerReady
-from ._server._listening import Authentication
+from ._server._listening import Authentication, Authentications
 from ._server._server import StunServer
 from ._server._stats import StunServerStats
 
@@ -135,7 +135,7 @@ class StunServiceBase(Generic[D, Q]):
         """Answer a `CredentialRequested`. See `StunServer.provide_key`."""
         return self._driver.call(self.server.provide_key, id, keys)
 
-    def replace_authentication(self, authentication: Authentication | None) -> None:
+    def replace_authentication(self, authentication: Authentication | Authentications | None) -> None:
         """Use other credentials from now on. See `StunServer.replace_authentication`."""
         self._driver.call(self.server.replace_authentication, authentication)
 

@@ -1,158 +1,251 @@
-"""The life of a server: all of it opens or nothing does, then signals decide."""
+"""The life of a server: all of it opens or nothing does, then signals and the control socket decide."""
 
 from __future__ import annotations
 
 import json
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
-from socket import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, TypeAlias
 
 import attrs
 import click
 import trio
-from prometheus_client.registry import CollectorRegistry
+from rich.console import Console
 
-from sansice import Address
-from sansice.sockets import TlsConfig
-from sansice.stun import Listener, ListenerFailed, StunError, StunServerConfig
 from sansice_cli._ended import EndedBySignalError
-from sansice_trio import StunService, serve_stun
 
+from ._backend import Backend, ServingError
+from ._control import control_socket
+from ._http import Answer, Route, serve_http
 from ._logs import Log
-from ._metrics import StunCollector, metrics_server
-from ._systemd import notify, notify_reloading
-from ._users import Users
+from ._metrics import metrics_answer
+from ._settings import Settings
+from ._systemd import notify, notify_reloading, watchdog_interval
+from ._table import LiveTable
+from ._users import Material
+from ._values import changed_limits
+
+REDRAW = 1.0  # seconds between two pictures of the table
+
+Open: TypeAlias = Callable[[Settings, Material], AbstractAsyncContextManager[Backend]]
 
 
-@attrs.frozen(kw_only=True)
-class Settings:
-    """All that the command line says.
+class Service:
+    """Runs a backend.
 
-    Attributes:
-        listeners: where to listen.
-        config: of the server.
-        users: who may ask.
-        tls: what TLS and DTLS listeners present.
-        metrics: where counters are served, if anywhere.
-        inherited: sockets of the service manager's.
+    Args:
+        settings: what was asked for.
+        reread: reads the command line and its file again.
+        log: where to tell what happens.
+        console: of the terminal, if a table is to be drawn.
     """
 
-    listeners: Sequence[Listener]
-    config: StunServerConfig
-    users: Users
-    tls: TlsConfig | None
-    metrics: Address | None
-    inherited: Sequence[socket] = ()
-
-
-def serve_until_signal(settings: Settings, log: Log) -> int:
-    """Serve; 0 after SIGTERM, 1 when the last listener has died.
-
-    Raises:
-        click.ClickException: something could not be opened, read or used. Nothing is left open then.
-        EndedBySignalError: SIGINT.
-    """
-    try:
-        return trio.run(_Service(settings, log).run)
-    except StunError as error:
-        raise click.ClickException(error.reason) from None
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-
-
-class _Service:
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, reread: Callable[[], Settings], log: Log, console: Console | None) -> None:
         self._settings = settings
+        self._reread = reread
         self._log = log
+        self._console = console
+        self._limits = settings.limits
         self._is_interrupted = False
+        self._is_draining = False
         self._exit_code = 0
 
-    async def run(self) -> int:
+    async def run(self, open_backend: Open) -> int:
+        """Serve; 0 after SIGTERM, 1 when nothing is left to serve with.
+
+        Raises:
+            ServingError: something cannot be opened, read or used. Nothing is left open then.
+            ValueError: the same, of a file.
+            BrokenPipeError: nobody reads the first line.
+            EndedBySignalError: SIGINT.
+        """
         settings = self._settings
-        if settings.tls is not None:
-            settings.tls.reload()
-        authentication = settings.users.authentication()
+        material = settings.users.read()
+        failures: list[Exception] = []  # kept out of the nurseries below, which would make groups of them
         # Before all else: a signal that comes while sockets are opened must not be lost, nor kill.
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, ExitStack() as stack:
-            registry = CollectorRegistry()
-            metrics = self._open_metrics(registry, stack)
-            async with serve_stun(
-                settings.listeners,
-                config=settings.config,
-                authentication=authentication,
-                tls=settings.tls,
-                inherited=settings.inherited,
-            ) as service:
-                registry.register(StunCollector(service.stats))
-                self._tell_ready(service, metrics)
-                await self._watch(service, signals)
-            self._tell_end(service)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with AsyncExitStack() as stack:
+                self._backend = await stack.enter_async_context(open_backend(settings, material))
+                try:
+                    await self._open_front(stack)
+                except (ServingError, BrokenPipeError) as error:
+                    failures.append(error)
+                else:
+                    await self._live(signals)
+                    self._tell_end(await self._backend.snapshot())
+        if failures:
+            raise failures[0]
         if self._is_interrupted:
             raise EndedBySignalError(signal.SIGINT)
         return self._exit_code
 
-    def _open_metrics(self, registry: CollectorRegistry, stack: ExitStack) -> Address | None:
-        address = self._settings.metrics
-        if address is None:
-            return None
+    # ------------------------------------------------------------- opening
+
+    async def _open_front(self, stack: AsyncExitStack) -> None:
+        places = await self._open_http(stack)
+        await self._open_control(stack)
+        self._tell_ready({"ready": True, "listening": list(self._backend.listening), **places})
+
+    async def _open_http(self, stack: AsyncExitStack) -> dict[str, object]:
+        settings = self._settings
+        routes: dict[Any, dict[str, Route]] = {}
+        for address, path, route in ((settings.metrics, "/metrics", self._metrics), (settings.health, "/health", self._health)):
+            if address is not None:
+                # Two ports that any number will do for are two; a port that is named twice is one.
+                place = (address, path) if not address.port else (address, "")
+                routes.setdefault(place, {})[path] = route
+        found: dict[str, object] = {}
+        for (address, _), served in routes.items():
+            try:
+                local = await stack.enter_async_context(serve_http(address, served))
+            except OSError as error:
+                what = " and ".join(path.removeprefix("/") for path in served)
+                raise ServingError(f"cannot serve {what} at {address}: {_words(error)}") from None
+            found |= {path.removeprefix("/"): f"http://{local}{path}" for path in served}
+        return found
+
+    async def _open_control(self, stack: AsyncExitStack) -> None:
+        path = self._settings.control_socket
+        if path is None:
+            return
+        handlers = {"list": self._list, "kill": self._kill, "drain": self._ask_drain, "limits": self._set_limits}
         try:
-            return stack.enter_context(metrics_server(address, registry))
+            await stack.enter_async_context(control_socket(path, handlers))
         except OSError as error:
-            raise ValueError(f"cannot serve metrics at {address}: {error.strerror or error}") from None
+            raise ServingError(f"--control-socket {path}: {_words(error)}") from None
 
-    def _tell_ready(self, service: StunService, metrics: Address | None) -> None:
-        listening = [f"{transport.value}:{address}" for transport, address in service.listening]
-        found: dict[str, object] = {"ready": True, "listening": listening}
-        if metrics is not None:
-            found["metrics"] = f"http://{metrics}/metrics"
-        click.echo(json.dumps(found))
-        self._log.info("ready", **found)
-        notify("READY=1", f"STATUS=Listening at {', '.join(listening)}")
+    def _tell_ready(self, ready: Mapping[str, Any]) -> None:
+        click.echo(json.dumps(ready))
+        sys.stdout.flush()
+        self._log.info(**{"message": "ready", **ready})
+        notify("READY=1", f"STATUS=Listening at {', '.join(ready['listening'])}")
 
-    def _tell_end(self, service: StunService) -> None:
-        stats = service.stats
-        self._log.info("ended", requests=stats.requests, responses=stats.responses, dropped=stats.dropped.total())
+    def _tell_end(self, snapshot: Mapping[str, Any]) -> None:
+        stun = snapshot["stun"]
+        facts = {"requests": stun["requests"], "responses": stun["responses"], "dropped": sum(stun["dropped"].values())}
+        if "turn" in snapshot:
+            facts["allocations"] = snapshot["turn"]["opened"]
+        self._log.info("ended", **facts)
 
-    async def _watch(self, service: StunService, signals: AsyncIterator[int]) -> None:
+    # ------------------------------------------------------------- living
+
+    async def _live(self, signals: AsyncIterator[int]) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_listeners, service, nursery.cancel_scope)
+            self._nursery = nursery
+            nursery.start_soon(self._wait_failed)
+            if (interval := watchdog_interval()) is not None:
+                nursery.start_soon(_feed_watchdog, interval)
+            if self._console is not None:
+                nursery.start_soon(self._draw, LiveTable(self._backend.listening, self._console))
             async for number in signals:
                 if number == signal.SIGHUP:
-                    self._reload(service)
+                    await self._reload()
                 elif number == signal.SIGINT:
                     self._is_interrupted = True
                     nursery.cancel_scope.cancel()
+                elif self._is_draining:
+                    self._log.warning("told to end a second time: not waiting any longer")
+                    nursery.cancel_scope.cancel()
                 else:
-                    self._log.info("draining")
-                    notify("STOPPING=1")
-                    nursery.start_soon(_drain, service, nursery.cancel_scope)
+                    self._drain(self._settings.drain_timeout)
 
-    async def _watch_listeners(self, service: StunService, scope: trio.CancelScope) -> None:
-        async for event in service.events:
-            if isinstance(event, ListenerFailed):
-                self._log.error("listener failed", listener=str(event.listener), error=event.error.text or event.error.kind.value)
-                if not service.listening:
-                    self._exit_code = 1
-                    scope.cancel()
+    async def _wait_failed(self) -> None:
+        reason = await self._backend.wait_failed()
+        self._log.error("nothing is left to serve with", error=reason)
+        self._exit_code = 1
+        self._nursery.cancel_scope.cancel()
 
-    def _reload(self, service: StunService) -> None:
-        """Read keys, certificates and users anew; what cannot be read or used leaves the old ones in place."""
+    async def _draw(self, table: LiveTable) -> None:
+        with table.live:
+            while True:
+                table.draw(await self._backend.snapshot(), await self._backend.allocations())
+                await trio.sleep(REDRAW)
+
+    def _drain(self, seconds: float) -> None:
+        if self._is_draining:
+            return
+        self._is_draining = True
+        self._log.info("draining", seconds=seconds)
+        notify("STOPPING=1")
+        self._nursery.start_soon(self._drain_and_end, seconds)
+
+    async def _drain_and_end(self, seconds: float) -> None:
+        await self._backend.drain(seconds)
+        self._nursery.cancel_scope.cancel()
+
+    async def _reload(self) -> None:
+        """Read everything anew that may change; what cannot be read or used leaves the old in place."""
         notify_reloading()
-        settings = self._settings
         try:
-            authentication = settings.users.authentication()
-            if settings.tls is not None:
-                settings.tls.reload()  # the last: it takes effect at once
-        except ValueError as error:
-            self._log.error("reload failed, the old keys and users stay", error=str(error))
+            settings = self._reread()
+            await self._backend.reload(settings.users.read(), settings.limits)
+        except (ServingError, ValueError, click.UsageError) as error:
+            reason = error.message if isinstance(error, click.UsageError) else str(error)
+            self._log.error("reload failed, the old keys and users stay", error=reason)
         else:
-            if authentication is not None:
-                service.replace_authentication(authentication)
+            self._limits = settings.limits
+            if ignored := _changed(self._settings, settings):
+                self._log.warning("these need a restart", changed=ignored)
             self._log.info("reloaded")
         notify("READY=1")
 
+    # ------------------------------------------------------------- what is asked over HTTP
 
-async def _drain(service: StunService, scope: trio.CancelScope) -> None:
-    await service.drain()
-    scope.cancel()
+    async def _metrics(self) -> Answer:
+        return metrics_answer(await self._backend.snapshot())
+
+    async def _health(self) -> Answer:
+        await trio.lowlevel.checkpoint()
+        trouble = "draining" if self._is_draining else self._backend.trouble
+        said = {"status": "unavailable", "reason": trouble} if trouble else {"status": "ok"}
+        return Answer(503 if trouble else 200, "application/json", json.dumps(said).encode() + b"\n")
+
+    # ------------------------------------------------------------- what is asked at the control socket
+
+    async def _list(self, request: Mapping[str, Any]) -> dict[str, object]:
+        return {"allocations": await self._backend.allocations()}
+
+    async def _kill(self, request: Mapping[str, Any]) -> dict[str, object]:
+        ids = [str(one) for one in request["ids"]]
+        found = {id: await self._backend.kill(id) for id in ids}
+        self._log.info("allocations killed", ids=[id for id in ids if found[id]])
+        return {"killed": [id for id in found if found[id]], "unknown": [id for id in found if not found[id]]}
+
+    async def _ask_drain(self, request: Mapping[str, Any]) -> dict[str, object]:
+        await trio.lowlevel.checkpoint()
+        seconds = request.get("seconds")
+        self._drain(self._settings.drain_timeout if seconds is None else float(seconds))
+        return {"draining": True}
+
+    async def _set_limits(self, request: Mapping[str, Any]) -> dict[str, object]:
+        changes = [str(one) for one in request["changes"]]
+        if changes:
+            limits = changed_limits(self._limits, changes)
+            await self._backend.set_limits(limits)
+            self._limits = limits
+            self._log.info("limits changed", changes=changes)
+        return {"limits": {name.replace("_", "-"): value for name, value in attrs.asdict(self._limits).items()}}
+
+
+async def _feed_watchdog(interval: float) -> None:
+    while True:
+        notify("WATCHDOG=1")
+        await trio.sleep(interval)
+
+
+# What a reload changes; everything else of the settings is fixed while a server lives.
+_RELOADED = frozenset({"limits", "users"})
+
+
+def _changed(before: Settings, now: Settings) -> list[str]:
+    """What is said otherwise now, and does not count before a restart."""
+    names = [field.name for field in attrs.fields(Settings) if field.name not in _RELOADED]
+    found = [name.replace("_", "-") for name in names if getattr(before, name) != getattr(now, name)]
+    asked = [f"auth-{name}" for name in ("url", "command") if getattr(before.users, name) != getattr(now.users, name)]
+    return found + asked
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -34,6 +34,14 @@ def notify_reloading() -> None:
     notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
+def watchdog_interval() -> float | None:
+    """Seconds between two signs of life, where the manager wants any (sd_watchdog_enabled(3)): half of what it waits for."""
+    text, process = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
+    if not text.isdigit() or not int(text) or process != str(os.getpid()):
+        return None
+    return int(text) / 2e6
+
+
 def inherited_sockets(environ: MutableMapping[str, str]) -> list[tuple[socket.socket, str]]:
     """The sockets that the service manager opened for this process, with their names; the environment is cleared of them.
 

@@ -97,7 +97,7 @@ def serving(start):
 
     @contextlib.contextmanager
     def running(*arguments, **options):
-        with start("serve", "--stun-only", *arguments, **options) as process:
+        with start("serve", "--stun-only", "--log-format", "text", *arguments, **options) as process:
             yield Serving(process)
 
     return running
