@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from sansice import Entropy
 from sansice.sockets import TlsConfig
@@ -20,6 +20,7 @@ from sansice.turn import (
     TurnServerConfig,
     TurnServiceBase,
     Users,
+    same_account,
     server_authentication,
 )
 
@@ -68,6 +69,7 @@ async def serve_turn(
     config: TurnServerConfig = _DEFAULT_CONFIG,
     limits: TurnLimits = _DEFAULT_LIMITS,
     peer_policy: PeerPolicy = DEFAULT_PEER_POLICY,
+    account: Callable[[str], str] = same_account,
     tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
     inherited: Sequence[socket.socket] = (),
     entropy: Entropy = os.urandom,
@@ -88,6 +90,7 @@ async def serve_turn(
         config: policy and timers.
         limits: how much a user, and all of them, may have.
         peer_policy: which peers may be reached.
+        account: whose a user name is, for quotas, where one has many names: a pure function.
         tls: certificates of TLS and DTLS listeners. `TlsConfig.reload` has new connections use renewed files.
         inherited: bound sockets of the process (systemd's, say) to use instead of opening others.
         entropy: the only source of randomness.
@@ -103,7 +106,13 @@ async def serve_turn(
     asked = server_authentication(users, realm, authentication)
     with contextlib.closing(open_recorder(record)) as recorder:
         server = recorder.make(
-            TurnServer, authentication=asked, config=config, limits=limits, peer_policy=peer_policy, entropy=entropy
+            TurnServer,
+            authentication=asked,
+            config=config,
+            limits=limits,
+            peer_policy=peer_policy,
+            account=account,
+            entropy=entropy,
         )
         service = TurnService(
             server,

@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     )
     from ._server._limits import (
         TurnLimits as TurnLimits,
+        same_account as same_account,
     )
     from ._server._server import (
         TurnServer as TurnServer,
@@ -189,7 +190,10 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ResourcesExhausted",
         "TurnServerState",
     ),
-    "_server._limits": ("TurnLimits",),
+    "_server._limits": (
+        "TurnLimits",
+        "same_account",
+    ),
     "_server._server": ("TurnServer",),
     "_server._stats": ("TurnServerStats",),
     "_service": (
