@@ -68,6 +68,7 @@ class RequestReceived(Event):
         username: whom the receiver has authenticated; ``None`` for nobody.
         local: where it arrived, at a server.
         session: the access token that proved who asks (RFC 7635), at a server that takes them.
+        remaining: seconds for which anything may be granted by that token; ``None`` without one.
     """
 
     path: Path
@@ -75,6 +76,7 @@ class RequestReceived(Event):
     username: str | None = None
     local: Address | None = None
     session: Session | None = None
+    remaining: int | None = None
 
 
 @attrs.frozen

@@ -40,6 +40,9 @@ class ThirdPartyServerAuthentication:
     its time is over, for whoever also knows the session key inside. Requests for an allocation that was made with a token
     have none (RFC 7635 9): they are judged by the `Session` that the token made.
 
+    A token names nobody, so its user goes by the server's name; and who made an allocation with one may go on with the next,
+    whichever key that was made with.
+
     Nothing is remembered here. An unknown key, a forged token, one that has expired and a wrong session key are all answered
     with the same 401, and with the same work.
 
@@ -187,7 +190,8 @@ class ThirdPartyServerAuthentication:
         if not self._passwords.knows(nonce, asker):
             return self._passwords.challenge(438, DropReason.STALE_NONCE, asker)
         # RFC 7635 knows MESSAGE-INTEGRITY alone; who sends the newer one is answered with it (RFC 8489 9.2.4).
-        return Authenticated(session.username, session.key, _SHA1 if request.integrity is _SHA1 else _SHA256, session)
+        algorithm = _SHA1 if request.integrity is _SHA1 else _SHA256
+        return Authenticated(self.server_name, session.key, algorithm, session)
 
     def _is_timely(self, key: TokenKey, contents: TokenContents, unix: float) -> bool:
         """Whether neither the token has expired nor the key that it was made with (RFC 7635 7, 4.1.1)."""

@@ -640,8 +640,10 @@ class StunServer(Machine):
             self.stats.retransmissions += 1
             self._send_answer(exchange, answer, now)
         elif self._wait(exchange, now, authenticated=True) is not None:
-            path, request = exchange.path, exchange.request
-            self._outputs.append(RequestReceived(path, request, exchange.username, exchange.local, exchange.session))
+            path, request, session = exchange.path, exchange.request, exchange.session
+            remaining = None if session is None else session.remaining(now + self._unix_offset)
+            received = RequestReceived(path, request, exchange.username, exchange.local, session, remaining)
+            self._outputs.append(received)
 
     def _wait(self, exchange: Exchange, now: float, *, authenticated: bool) -> RequestId | None:
         id = self._pending.add(exchange, now, authenticated=authenticated)

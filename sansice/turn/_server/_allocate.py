@@ -137,3 +137,8 @@ def granted_lifetime(request: Message, config: TurnServerConfig) -> int:
     """
     asked = request.get(LIFETIME)
     return max(config.default_lifetime, min(asked or 0, config.max_lifetime))
+
+
+def within_token(lifetime: int, remaining: int | None) -> int:
+    """No longer than the access token lasts that the request was made with, if there was one (RFC 7635 9)."""
+    return lifetime if remaining is None else min(lifetime, remaining)

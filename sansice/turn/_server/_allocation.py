@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NewType
 
 from sansice.machine import Address, SocketId
-from sansice.stun import AddressErrorCode, AddressFamily, Allowance, Path, TransactionId
+from sansice.stun import AddressErrorCode, AddressFamily, Allowance, Path, Session, TransactionId
 
 if TYPE_CHECKING:
     from ._limits import User
@@ -41,6 +41,7 @@ class Allocation:
         allowance: of requests; ``None`` before the first one.
         mobile: where the client is, if it may move (RFC 8016).
         token: of the port that was reserved along with this allocation.
+        session: the access token that it was made or refreshed with, if it was (RFC 7635).
         failed: the family that a dual request did not get. This and the token are kept to repeat the answer (RFC 8656 7.2).
     """
 
@@ -58,6 +59,7 @@ class Allocation:
         "relays",
         "sent_bytes",
         "sent_packets",
+        "session",
         "token",
         "transaction",
         "unsent",
@@ -92,6 +94,7 @@ class Allocation:
         self.allowance: Allowance | None = None
         self.mobile: Mobile | None = None
         self.token: bytes | None = None
+        self.session: Session | None = None
         self.failed: AddressErrorCode | None = None
 
 

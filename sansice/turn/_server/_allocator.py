@@ -10,7 +10,7 @@ from sansice.machine import Address, CloseMode, CloseSocket, Entropy, Ids, Socke
 from sansice.stun import ALTERNATE_SERVER, AddressErrorCode, ErrorCode, RequestReceived, StunServer
 from sansice.turn._embedded_addresses import is_tunnelled
 
-from ._allocate import AllocateWish, PortWish, judge_allocate
+from ._allocate import AllocateWish, PortWish, judge_allocate, within_token
 from ._allocate_answer import allocate_answer
 from ._allocations import Allocations, Outputs
 from ._answering import answer, refuse
@@ -113,13 +113,13 @@ class Allocator:
         if isinstance(wish, Refusal):
             refuse(self._stun, received, wish, now)
             return
-        # Where nobody is asked for a name, a host is an account: else one of them could use all of them up.
-        user = self._quotas.user(received.username or path.remote.host, now=now)
+        user = self._quotas.user(_account_of(received), now=now)
         refusal = self._take(user, wish)
         if refusal is not None:
             refuse(self._stun, received, refusal, now)
             return
-        opening = Opening(received, received.username or "", user, attrs.evolve(wish, mobile=mobile is True))
+        wish = attrs.evolve(wish, lifetime=within_token(wish.lifetime, received.remaining), mobile=mobile is True)
+        opening = Opening(received, received.username or "", user, wish)
         if wish.token is not None:
             self._redeem(opening, wish.token, outputs, now)
             return
@@ -270,6 +270,7 @@ class Allocator:
             now=now,
         )
         allocation.failed = wish.unavailable
+        allocation.session = request.session
         if wish.mobile:
             self._mobility.enroll(allocation)
         for seat in opening.seats:
@@ -282,3 +283,14 @@ class Allocator:
         if path.reliable:
             self._stun.vouch_for_stream(path.socket, True, now=now)
         answer(self._stun, request, allocate_answer(allocation, now=now), now)
+
+
+def _account_of(received: RequestReceived) -> str:
+    """Whom an allocation is counted for.
+
+    Tokens all have one user, so each is an account of its own. Where nobody is asked for a name, a host is one: else somebody
+    could use up what is there for all.
+    """
+    if received.session is not None:
+        return received.session.account
+    return received.username or received.path.remote.host
