@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import trio
 
@@ -29,7 +29,7 @@ Ask: TypeAlias = Callable[[str, str], Awaitable[Answer]]
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Who answers with another place is asked no further: a question names users."""
 
-    def redirect_request(self, *arguments: object) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
         return None
 
 

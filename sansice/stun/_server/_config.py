@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections.abc import Iterable
 
 import attrs
 
@@ -15,6 +16,10 @@ _MAX_SOFTWARE = 127  # characters; RFC 8489 14.14
 def _listener_address(instance: object, attribute: attrs.Attribute[Address], value: Address) -> None:
     if value.host in (ANY_IPV4, ANY_IPV6):
         raise ValueError(f"{value}: an answer must leave from the address that was asked, so name each address to listen at")
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
 
 
 @attrs.frozen
@@ -37,7 +42,7 @@ class Listener:
     address: Address = attrs.field(validator=_listener_address)
     tls: str = ""
     reuse_port: bool = False
-    trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=_texts)
 
     def __attrs_post_init__(self) -> None:
         if self.trusted_proxies and not self.transport.is_stream:
