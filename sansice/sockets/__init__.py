@@ -26,6 +26,10 @@ from ._addresses import (
     source_address as source_address,
     to_sockaddr as to_sockaddr,
 )
+from ._batching import (
+    Batching as Batching,
+    batching as batching,
+)
 from ._files import private_file as private_file
 from ._interfaces import (
     Interface as Interface,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from sansice._timers import Timers
 from sansice.driver import AcceptedIds, Driver
-from sansice.machine import CloseMode, SocketId
+from sansice.machine import Address, CloseMode, SocketId
 
-from ._addresses import NOTHING_LOST, one_more
+from ._addresses import NOTHING_LOST, one_more, reason_of
 
 if TYPE_CHECKING:
     from ._proxied import Proxied
@@ -87,9 +87,10 @@ class Hub:
         driver: known from the first socket on.
         sockets: by id, and by descriptor above `BY_FD`.
         max_unsent: bytes that may wait in one stream.
+        outbox: while sockets are fed, datagrams that leave at the end of it, by socket; ``None``: they leave at once.
     """
 
-    __slots__ = ("_waiting", "driver", "epoll", "lost", "max_unsent", "sockets")
+    __slots__ = ("_waiting", "driver", "epoll", "lost", "max_unsent", "outbox", "sockets")
 
     driver: Driver
 
@@ -98,6 +99,7 @@ class Hub:
         self.sockets: dict[int, UdpSocket | Managed] = {}
         self.lost: Mapping[str, int] = NOTHING_LOST
         self.max_unsent = max_unsent
+        self.outbox: dict[UdpSocket, list[tuple[Address, bytes]]] | None = None
         self._waiting: Waiting | None = None
 
     @property
@@ -136,3 +138,7 @@ class Hub:
     def count(self, reason: str) -> None:
         """Count something lost."""
         self.lost = one_more(self.lost, reason)
+
+    def lose(self, error: Exception) -> None:
+        """Count a datagram that could not be sent."""
+        self.count(reason_of(error))

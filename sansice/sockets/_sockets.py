@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sansice._tls import TlsStream
 
 _MAX_READY = 64  # sockets served in one round
+_FEW_READY = 8  # readable sockets that are read until they are empty: the next round may be far away
+_MAX_HEARD = 128  # datagrams fed before what comes of them leaves
 
 
 class _Options(NamedTuple):
@@ -109,6 +111,7 @@ class Sockets:
         if sock is None:
             return
         if isinstance(sock, UdpSocket):
+            self._send_collected(sock)
             self._hub.remove(sock)
         else:
             sock.shut(mode)
@@ -117,10 +120,13 @@ class Sockets:
         """Send a datagram, or count it as lost."""
         sock = self._sockets.get(id)
         if type(sock) is UdpSocket:
-            try:
-                sock.transmit(destination, data)
-            except (OSError, ValueError, OverflowError) as error:
-                self._hub.count(reason_of(error))
+            outbox = self._hub.outbox
+            if outbox is None:
+                sock.transmit_or_lose((destination, data), self._hub.lose)
+            elif sock in outbox:
+                outbox[sock].append((destination, data))
+            else:
+                outbox[sock] = [(destination, data)]
         elif isinstance(sock, DtlsSocket):
             sock.send(destination, data)
         else:
@@ -128,8 +134,22 @@ class Sockets:
 
     def send_all(self, id: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
         """Send datagrams in order; each that cannot be sent is counted as lost."""
-        for destination, data in items:
-            self.send(id, destination, data)
+        sock = self._sockets.get(id)
+        if type(sock) is not UdpSocket:
+            for destination, data in items:
+                self.send(id, destination, data)
+        elif (outbox := self._hub.outbox) is None:
+            sock.transmit_all(items, self._hub.lose)
+        elif sock in outbox:
+            outbox[sock] += items
+        else:
+            outbox[sock] = list(items)
+
+    def _send_collected(self, sock: UdpSocket) -> None:
+        """Send what a socket has collected so far; before anything that concerns it otherwise."""
+        items = self._hub.outbox.pop(sock, None) if self._hub.outbox else None
+        if items:
+            sock.transmit_all(items, self._hub.lose)
 
     def send_stream(self, id: SocketId, data: bytes) -> None:
         """Queue bytes on a stream; an unknown one is a no-op.
@@ -154,6 +174,7 @@ class Sockets:
         """
         sock = self._sockets.get(id)
         if type(sock) is UdpSocket:
+            self._send_collected(sock)
             try:
                 set_dont_fragment(sock, sock.ipv6, enabled)
             except OSError as error:
@@ -166,11 +187,31 @@ class Sockets:
         return self._hub.epoll.fileno()
 
     def feed(self, driver: Driver) -> None:
-        """Feed what has arrived on every readable socket: one batch, and one flush, each."""
-        for fd, flags in self._hub.epoll.poll(0, _MAX_READY):
-            sock = self._sockets.get(BY_FD + fd)
-            if sock is not None:  # otherwise closed by what was fed a moment ago
-                sock.feed(flags, driver)
+        """Feed what has arrived on every readable socket: one batch each. Datagrams have one flush in common, at the end."""
+        ready = self._hub.epoll.poll(0, _MAX_READY)
+        sparing = len(ready) > _FEW_READY
+        self._hub.outbox = {}
+        try:
+            heard = 0
+            for fd, flags in ready:
+                sock = self._sockets.get(BY_FD + fd)
+                if type(sock) is UdpSocket:
+                    heard += sock.feed(flags, driver, sparing=sparing)
+                    if heard >= _MAX_HEARD:
+                        driver.flush()
+                        self._send_all_collected()
+                        heard = 0
+                elif sock is not None:  # otherwise closed by what was fed a moment ago
+                    sock.feed(flags, driver)
+            driver.flush()
+        finally:
+            self._send_all_collected()
+            self._hub.outbox = None
+
+    def _send_all_collected(self) -> None:
+        for sock, items in (self._hub.outbox or {}).items():
+            sock.transmit_all(items, self._hub.lose)
+        self._hub.outbox = {}
 
     def deadline(self) -> float:
         """When `timer` wants to be called, on the clock of `Driver.now`; `math.inf` for never."""

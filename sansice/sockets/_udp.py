@@ -7,15 +7,19 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sansice.driver import Driver
 from sansice.machine import Address, IcmpError, SocketId, SocketOptions
 
 from ._addresses import AF_INET, AF_INET6, from_sockaddr, to_sockaddr
+from ._batching import UDP_SEGMENT, batching, receiver, sender
 from ._options import bind_socket, configure
 
 MAX_BATCH = 64  # datagrams read from one socket before the others, and the timer, get their turn
+MANY = 4  # datagrams from which on calls for many at once cost less than calls for one each
+MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of Linux until 6.8; then 128
+MAX_SEGMENTED = 65_507  # bytes of all segments together: what one datagram over IPv4 holds
 _MAX_DATAGRAM = 65535  # more than UDP can carry, so nothing is ever cut short
 
 _make = tuple.__new__
@@ -26,15 +30,19 @@ _IP_RECVERR, _IPV6_RECVERR = 11, 25
 _MSG_ERRQUEUE: int = getattr(socket, "MSG_ERRQUEUE", 0)
 _EXTENDED_ERROR = struct.Struct("=IBBBxII")  # struct sock_extended_err: errno, origin, type, code, info, data
 _ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
+_UINT16 = struct.Struct("=H")
+_NO_DEVICE_FOR_IT = frozenset({errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT})  # EIO: it does not compute checksums
 
 
 class UdpSocket(socket.socket):
     """A bound, non-blocking UDP socket that knows its id, so that no second object has to."""
 
-    __slots__ = ("id", "ipv6")
+    __slots__ = ("_cuts", "_expected", "id", "ipv6")
 
     id: SocketId
     ipv6: bool
+    _expected: int  # datagrams that are probably there when it is readable
+    _cuts: bool  # whether the system may be asked to cut datagrams (UDP_SEGMENT)
 
     @classmethod
     def open(cls, id: SocketId, bind: Address, options: SocketOptions, ports: Sequence[int] | None) -> UdpSocket:
@@ -46,7 +54,7 @@ class UdpSocket(socket.socket):
         ipv6 = ":" in bind.host
         sock = cls(AF_INET6 if ipv6 else AF_INET, socket.SOCK_DGRAM)
         try:
-            sock.id, sock.ipv6 = id, ipv6
+            sock._begin(id, ipv6)
             sock.setblocking(False)
             configure(sock, ipv6, options)
             sock._tell_errors()
@@ -60,20 +68,43 @@ class UdpSocket(socket.socket):
     def adopt(cls, id: SocketId, bound: socket.socket) -> UdpSocket:
         """Take a bound socket over, which is of no use to its holder afterwards."""
         sock = cls(fileno=bound.detach())
-        sock.id, sock.ipv6 = id, sock.family == AF_INET6
+        sock._begin(id, sock.family == AF_INET6)
         sock.setblocking(False)
         sock._tell_errors()
         return sock
+
+    def _begin(self, id: SocketId, ipv6: bool) -> None:
+        self.id, self.ipv6 = id, ipv6
+        self._expected = 1
+        self._cuts = True
 
     def _tell_errors(self) -> None:
         if _LINUX:
             self.setsockopt(*(socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR), 1)
 
-    def read(self) -> list[tuple[Address, bytes]]:
-        """What has arrived: at most `MAX_BATCH` datagrams, in order."""
+    def read(self, *, sparing: bool = False) -> list[tuple[Address, bytes]]:
+        """What has arrived: at most `MAX_BATCH` datagrams, in order.
+
+        Args:
+            sparing: many sockets are readable. Then one that seldom has several datagrams is asked for one only: what it may
+                have beside that waits for the next round, and nobody has to be told that it has nothing more.
+        """
+        expected = self._expected
+        if expected >= MANY and (many := receiver(self.ipv6)) is not None:
+            batch = many.receive(self.fileno(), MAX_BATCH)
+            self._expected = len(batch)
+        elif sparing and expected < MANY:
+            batch = self._read_one_by_one(1)
+            self._expected = expected + len(batch)  # whether it has many can only be found out by asking for them, now and then
+        else:
+            batch = self._read_one_by_one(MAX_BATCH)
+            self._expected = len(batch)
+        return batch
+
+    def _read_one_by_one(self, most: int) -> list[tuple[Address, bytes]]:
         batch: list[tuple[Address, bytes]] = []
         recvfrom = self.recvfrom
-        for _ in range(MAX_BATCH):
+        for _ in range(most):
             try:
                 data, source = recvfrom(_MAX_DATAGRAM)
             except OSError:
@@ -122,13 +153,91 @@ class UdpSocket(socket.socket):
             # not been tried yet. Asking clears it, so the second answer is about this datagram.
             self.sendto(data, target)
 
-    def feed(self, flags: int, driver: Driver) -> None:
-        """Feed what has arrived: ICMP errors one by one, datagrams in one batch."""
+    def transmit_all(self, items: Sequence[tuple[Address, bytes]], lose: Callable[[Exception], None]) -> None:
+        """Send datagrams in order, as many at a time as the system takes.
+
+        Args:
+            items: destinations and data.
+            lose: told of each that could not be sent.
+        """
+        if len(items) == 1:
+            self.transmit_or_lose(items[0], lose)
+            return
+        at, end = 0, len(items)
+        alone = 0  # where those begin that do not leave as segments of one
+        while at < end:
+            after = end_of_run(items, at)
+            if after - at > 1 and self._cuts and batching().segmentation:
+                self._transmit_mixed(items[alone:at], lose)
+                self._transmit_run(items[at:after], lose)
+                alone = after
+            at = after
+        self._transmit_mixed(items[alone:], lose)
+
+    def _transmit_run(self, items: Sequence[tuple[Address, bytes]], lose: Callable[[Exception], None]) -> None:
+        """Send datagrams for one destination, of one size but for the last: the system cuts them (UDP_SEGMENT)."""
+        destination, first = items[0]
+        try:
+            target = to_sockaddr(destination, self.ipv6)
+            size = (socket.IPPROTO_UDP, UDP_SEGMENT, _UINT16.pack(len(first)))
+            self.sendmsg([data for _, data in items], [size], 0, target)
+        except (OSError, ValueError, OverflowError) as error:
+            # All or nothing, so nothing has left. That beyond the MTU nothing is cut is true of this destination, and must
+            # not slow down the others; that a device cannot do it is remembered.
+            if isinstance(error, OSError) and error.errno in _NO_DEVICE_FOR_IT:
+                self._cuts = False
+            self._transmit_mixed(items, lose)
+
+    def _transmit_mixed(self, items: Sequence[tuple[Address, bytes]], lose: Callable[[Exception], None]) -> None:
+        while len(items) >= MANY and (many := sender(self.ipv6)) is not None:
+            try:
+                sent = many.send(self.fileno(), items[:MAX_BATCH])
+            except (OSError, ValueError, OverflowError):
+                break  # one has no destination that could be one: which, is found one by one
+            if sent == 0:  # the first was refused; or it is about an earlier datagram, and then it is asked again
+                self.transmit_or_lose(items[0], lose)
+                sent = 1
+            items = items[sent:]
+        for item in items:
+            self.transmit_or_lose(item, lose)
+
+    def transmit_or_lose(self, item: tuple[Address, bytes], lose: Callable[[Exception], None]) -> None:
+        """Send a datagram, or tell ``lose`` why not."""
+        try:
+            self.transmit(*item)
+        except (OSError, ValueError, OverflowError) as error:
+            lose(error)
+
+    def feed(self, flags: int, driver: Driver, *, sparing: bool = False) -> int:
+        """Feed what has arrived: ICMP errors one by one, datagrams in one batch, of which whoever calls this flushes what comes.
+
+        Returns:
+            How many datagrams.
+        """
         if flags & select.EPOLLERR:
             for destination, error in self.read_errors():
                 if self.fileno() < 0:
                     break  # the machine has closed it
                 driver.icmp(self.id, destination, error)
         # Also after an error: reading is what clears a pending one. A closed socket reads nothing.
-        if batch := self.read():
-            driver.datagrams(self.id, batch)
+        batch = self.read(sparing=sparing)
+        if batch:
+            driver.feed_datagrams(self.id, batch)
+        return len(batch)
+
+
+def end_of_run(items: Sequence[tuple[Address, bytes]], start: int) -> int:
+    """Where those end that may leave as one datagram to be cut: to one destination, of one size, the last perhaps shorter."""
+    destination, first = items[start]
+    size = len(first)
+    after = start + 1
+    room = MAX_SEGMENTED - size
+    for other, data in items[after : start + MAX_SEGMENTS]:
+        length = len(data)
+        room -= length
+        if not 0 < length <= size or room < 0 or other != destination:
+            break
+        after += 1
+        if length < size:
+            break
+    return after

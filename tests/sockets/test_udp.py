@@ -1,15 +1,17 @@
 """UDP sockets, below any runtime."""
 
 import errno
+import random
 import socket
 import sys
 
 import pytest
 
 from sansice import Address, IcmpError, SocketErrorKind, SocketId, SocketOptions
-from sansice.sockets import from_sockaddr, socket_error
-from sansice.sockets._udp import _EXTENDED_ERROR, MAX_BATCH, UdpSocket
-from sockets._bare import DEFAULT, LOOPBACK
+from sansice.driver import Driver
+from sansice.sockets import Batching, _batching, from_sockaddr, socket_error
+from sansice.sockets._udp import _EXTENDED_ERROR, MANY, MAX_BATCH, MAX_SEGMENTED, MAX_SEGMENTS, UdpSocket, end_of_run
+from sockets._bare import DEFAULT, LOOPBACK, PATIENCE
 
 # ---------------------------------------------------------------- opening
 
@@ -233,3 +235,212 @@ def test_nothing_is_fed_from_a_socket_closed_in_the_same_round(bare):
     bare.machine.react["datagram"] = lambda number, *_: bare.sockets.close(SocketId(3 - number))
     bare.feed()
     assert len(bare.heard) == 1
+
+
+# ---------------------------------------------------------------- many at once
+
+
+@pytest.fixture(params=["all", "many", "cut", "none"])
+def able(request, monkeypatch):
+    """A system that can do all of it, some, or nothing."""
+    many, segmentation = request.param in ("all", "many"), request.param in ("all", "cut")
+    found = Batching(many, segmentation)
+    monkeypatch.setattr(_batching, "_of_thread", _batching._OfThread())
+    monkeypatch.setattr(_batching, "batching", lambda: found)
+    monkeypatch.setattr("sansice.sockets._udp.batching", lambda: found)
+    return request.param
+
+
+def receive_all(sock, count):
+    return [sock.recv(70_000) for _ in range(count)]
+
+
+HOSTS = ["127.0.0.1", "::1"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_batch_is_what_its_datagrams_are_one_by_one(able, host):
+    lost = []
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        opened(Address(host, 0)) as sock,
+        socket.socket(family, socket.SOCK_DGRAM) as one,
+        socket.socket(family, socket.SOCK_DGRAM) as two,
+    ):
+        ends = []
+        for end in (one, two):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            end.bind((host, 0))
+            end.settimeout(PATIENCE)
+            ends.append(from_sockaddr(end.getsockname()))
+        draw = random.Random(5)
+        for _ in range(40):
+            items = []
+            for _ in range(draw.randrange(6)):  # runs, and what interrupts them
+                size, end = draw.choice([0, 1, 160, 1200, 9000]), draw.choice(ends)
+                items += [(end, draw.randbytes(size)) for _ in range(draw.randrange(1, 20))]
+            sock.transmit_all(items, lost.append)
+            for end, address in zip((one, two), ends, strict=True):
+                expected = [data for destination, data in items if destination == address]
+                assert receive_all(end, len(expected)) == expected
+    assert lost == []
+
+
+def test_a_batch_longer_than_a_call_leaves_in_several(able):
+    lost = []
+    with opened() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        end.bind(("127.0.0.1", 0))
+        end.settimeout(PATIENCE)
+        there = Address(*end.getsockname())
+        for size in (8, 2):
+            items = [(there, number.to_bytes(size) if number % size else b"?") for number in range(3 * MAX_SEGMENTS)]
+            sock.transmit_all(items, lost.append)
+            assert receive_all(end, len(items)) == [data for _, data in items]
+    assert lost == []
+
+
+def test_what_cannot_be_sent_is_lost_alone_and_the_rest_leaves(able):
+    lost = []
+    with opened() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.bind(("127.0.0.1", 0))
+        end.settimeout(PATIENCE)
+        there, nowhere = Address(*end.getsockname()), Address("name.example", 9)
+        items = [(there, b"1"), (there, bytes(65_508)), (there, b"2"), (nowhere, b"x"), (nowhere, b"y"), (there, b"3")]
+        sock.transmit_all(items, lost.append)
+        assert receive_all(end, 3) == [b"1", b"2", b"3"]
+        assert [type(error) for error in lost] == [OSError] * 3
+        lost.clear()
+        sock.transmit_all([(Address("127.0.0.1", 65_536), b"x")] * 2, lost.append)
+        assert [type(error) for error in lost] == [OverflowError] * 2
+        lost.clear()
+        sock.transmit_all([(there, bytes(65_508)), *[(there, bytes([number])) for number in range(MANY)]], lost.append)
+        assert receive_all(end, MANY) == [bytes([number]) for number in range(MANY)]
+        assert [error.errno for error in lost] == [errno.EMSGSIZE]
+
+
+def test_the_icmp_error_of_an_earlier_batch_costs_no_datagram(able, bare):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.bind(("127.0.0.1", 0))
+        end.settimeout(PATIENCE)
+        there = Address(*end.getsockname())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+            gone.bind(("127.0.0.1", 0))
+            closed = Address(*gone.getsockname())
+        bare.open()
+        for items in (
+            [(there, bytes([number])) for number in range(6)],
+            [(there, bytes(1 + number)) for number in range(6)],
+        ):
+            bare.sockets.send_all(SocketId(1), [(closed, b"x")])
+            bare.sockets.send_all(SocketId(1), items)
+            assert receive_all(end, 6) == [data for _, data in items]
+        bare.until("icmp")
+        assert {what[0] for what in bare.heard} == {"icmp"}
+        assert bare.sockets.lost == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "tries"), [(errno.EMSGSIZE, 3), (errno.EINVAL, 3), (errno.ENOBUFS, 3), (errno.EIO, 1), (errno.EOPNOTSUPP, 1)]
+)
+def test_what_is_not_cut_leaves_uncut_and_where_no_device_cuts_it_is_not_tried_again(monkeypatch, number, tries):
+    tried = []
+
+    def sendmsg(self, buffers, *rest):
+        tried.append(len(buffers[0]))
+        raise OSError(number, "as the test wants it")
+
+    monkeypatch.setattr(UdpSocket, "sendmsg", sendmsg)
+    with opened() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.bind(("127.0.0.1", 0))
+        end.settimeout(PATIENCE)
+        there = Address(*end.getsockname())
+        for size in (1200, 1300, 1000):
+            sock.transmit_all([(there, bytes(size))] * 2, pytest.fail)
+            assert receive_all(end, 2) == [bytes(size)] * 2
+    assert tried == [1200, 1300, 1000][:tries]
+
+
+A, B = Address("192.0.2.1", 1), Address("192.0.2.1", 2)
+
+
+@pytest.mark.parametrize(
+    ("items", "end"),
+    [
+        ([(A, 5)], 1),
+        ([(A, 5), (A, 5), (A, 5)], 3),
+        ([(A, 5), (Address("192.0.2.1", 1), 5)], 2),
+        ([(A, 5), (B, 5)], 1),
+        ([(A, 5), (A, 6)], 1),
+        ([(A, 5), (A, 4), (A, 4)], 2),
+        ([(A, 5), (A, 5), (A, 0)], 2),
+        ([(A, 0), (A, 0)], 1),
+        ([(A, 1)] * 100, MAX_SEGMENTS),
+        ([(A, 30_000)] * 3, 2),
+        ([(A, MAX_SEGMENTED - 1), (A, 1), (A, 1)], 2),
+    ],
+)
+def test_a_run_is_for_one_place_and_of_one_size_but_for_its_last(items, end):
+    items = [(B, b"before"), *((address, bytes(size)) for address, size in items)]
+    assert end_of_run(items, 1) == 1 + end
+
+
+def test_a_socket_that_has_many_is_read_many_at_a_time_and_one_that_has_few_is_spared(able):
+    with opened() as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        there = sock.getsockname()
+
+        def arrive(count):
+            for number in range(count):
+                peer.sendto(bytes([number]), there)
+
+        def read(sparing):
+            return len(sock.read(sparing=sparing))
+
+        arrive(6)
+        assert [read(True), read(True), read(False)] == [1, 1, 4]
+        arrive(10)
+        assert read(True) == 10  # it had many the last time
+        arrive(1)
+        assert [read(True), read(True)] == [1, 0]
+        arrive(10)
+        # Whether it has many again is asked after a few rounds in which it had one.
+        assert [read(True) for _ in range(4)] == [1, 1, 1, 7]
+
+
+def test_a_round_reads_all_sockets_before_anything_leaves_and_sends_in_order(bare):
+    first, second = (bare.open(number)[2] for number in (1, 2))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.settimeout(PATIENCE)
+        peer.bind(("127.0.0.1", 0))
+        there = Address(*peer.getsockname())
+
+        def answer(socket_id, source, data):
+            bare.sockets.send(SocketId(1), there, data + b"1")
+            bare.sockets.send_all(SocketId(1), ((there, data + b"2"), (there, data + b"3")))
+            bare.sockets.send_all(SocketId(2), ((there, data + b"4"),))
+            if data == b"b":
+                bare.sockets.set_dont_fragment(SocketId(2), True)  # what is collected has left before
+                bare.sockets.send(SocketId(2), there, b"b5")
+                bare.sockets.close(SocketId(1))
+
+        bare.machine.react["datagram"] = answer
+        for local, data in ((first, b"a"), (second, b"b")):
+            peer.sendto(data, local)
+        while len(bare.heard) < 2:
+            bare.feed()
+        got = [peer.recvfrom(10) for _ in range(9)]
+    for local, numbers in ((first, b"123123"), (second, b"445")):
+        assert [data[1:] for data, source in got if source == local] == [bytes([number]) for number in numbers]
+    assert bare.sockets.lost == {}
+
+
+def test_a_socket_that_floods_does_not_hold_back_what_the_others_send(bare, monkeypatch):
+    monkeypatch.setattr("sansice.sockets._sockets._MAX_HEARD", 2)
+    locals_ = [bare.open(number)[2] for number in range(1, 4)]
+    flushes = []
+    monkeypatch.setattr(Driver, "flush", lambda driver: flushes.append(len(bare.heard)))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        for local in locals_:
+            peer.sendto(b"x", local)
+        bare.sockets.feed(bare.driver)
+    assert flushes == [2, 3]
