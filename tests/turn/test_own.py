@@ -46,12 +46,20 @@ def test_no_listener_is_a_peer(policy):
 
 
 def test_nothing_else_on_the_host_is_a_peer():
-    serving, alice, _ = two()
+    serving, alice, bob = two()
     assert alice.bind(0x4000, SERVICE) == 403
-    assert alice.permit(SERVICE) == 0  # without a port nobody knows which it is about
+    assert alice.permit(bob.relayed[0]) == 0  # a permission has no port, so that it is for the whole host
     assert alice.indicate(SERVICE, b"SSH-2.0") == []
     assert alice.hear(SERVICE, b"SSH-2.0") == []
     assert serving.stats.dropped[DropReason.NO_PERMISSION] == 2
+
+
+def test_a_host_that_the_policy_refuses_is_permitted_to_who_names_a_relayed_address_there():
+    _, alice, bob = two()
+    assert alice.permit(SERVICE) == 403
+    assert alice.permit(LISTENER) == 403
+    assert alice.permit(bob.relayed[0]) == 0
+    assert alice.permit(bob.relayed[0], SERVICE) == 403
 
 
 def test_but_where_a_rule_says_so():

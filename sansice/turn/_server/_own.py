@@ -62,9 +62,15 @@ class OwnAddresses:
         """Whether a peer's host is this server's, so that `may_reach` must be asked about each address there."""
         return host in self._hosts
 
-    def may_permit(self, host: str) -> bool:
-        """Whether a host may be a peer at all."""
-        return host in self._hosts or self._policy.allows(host)
+    def may_permit(self, address: Address) -> bool:
+        """Whether the host of an address may be a peer at all.
+
+        A permission has no port (RFC 8656 9), but a request for one does. Where the policy refuses a host of this server's,
+        as it does by default with a private or loopback one, only who names a relayed address there gets the permission.
+        """
+        if self._policy.allows(address.host):
+            return True
+        return address.host in self._hosts and any(address in relays for relays in self._relays.values())
 
     def may_reach(self, address: Address, protocol: int = UDP_PROTOCOL) -> bool:
         """Whether data may be exchanged with an address, as things are now, over UDP or TCP."""

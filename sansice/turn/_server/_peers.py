@@ -30,14 +30,14 @@ class BindWish:
 
 
 def judge_permissions(
-    request: Message, relays: Mapping[AddressFamily, Relay], may_permit: Callable[[str], bool]
+    request: Message, relays: Mapping[AddressFamily, Relay], may_permit: Callable[[Address], bool]
 ) -> Sequence[tuple[Relay, str]] | Refusal:
     """The hosts that a CreatePermission request names, each once; or what is wrong with it, and then nothing is installed.
 
     Args:
         request: authenticated, on a 5-tuple with an allocation.
         relays: of the allocation.
-        may_permit: whether a host may be a peer at all.
+        may_permit: whether the host of an address may be a peer at all.
     """
     try:
         peers = request.get_all(XOR_PEER_ADDRESS)
@@ -46,12 +46,12 @@ def judge_permissions(
     if not peers:
         return BAD_REQUEST
     wanted: dict[str, Relay] = {}
-    for host, _ in peers:
-        relay = relays.get(family_of(host))
+    for peer in peers:
+        relay = relays.get(family_of(peer.host))
         if relay is None:
             return FAMILY_MISMATCH
-        wanted[host] = relay
-    if not all(may_permit(host) for host in wanted):
+        wanted[peer.host] = relay
+    if not all(may_permit(peer) for peer in peers):
         return FORBIDDEN
     return [(relay, host) for host, relay in wanted.items()]
 
