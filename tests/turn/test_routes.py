@@ -299,8 +299,9 @@ def test_a_stream_is_cut_where_messages_end_wherever_it_was_split():
         (HEADER + b"\0", DropReason.BAD_LENGTH),
         (HEADER + b"\0\1", DropReason.BAD_LENGTH),
         (HEADER + b"\xff\xff" + bytes(100), DropReason.BAD_LENGTH),
-        (b"\x50\x00\0\1x", DropReason.NOT_STUN),
-        (b"\x7f\xff\0\1x", DropReason.NOT_STUN),
+        (b"\x50\x00\0\1x", DropReason.NO_CHANNEL),
+        (b"\x7f\xff\0\1x", DropReason.NO_CHANNEL),
+        (b"\x80\x00\0\1x", DropReason.NOT_STUN),
     ],
 )
 def test_channel_data_that_belongs_to_no_channel_or_lies_about_its_length_is_dropped(scene, data, reason):
@@ -309,6 +310,16 @@ def test_channel_data_that_belongs_to_no_channel_or_lies_about_its_length_is_dro
     scene.give(data)
     assert not scene.events
     assert scene.client.stats.dropped == {reason: 1}
+
+
+@pytest.mark.req("RFC8656-103")
+def test_a_reserved_channel_on_a_stream_costs_its_message_and_nothing_else():
+    scene = Scene(transport=TCP)
+    scene.allocate()
+    scene.bind(PEER)
+    scene.give(b"\x50\x00\0\1x\0\0\0" + b"\x7f\xff\0\0" + HEADER + b"\0\1y\0\0\0")
+    assert scene.told(DataReceived) == [DataReceived(PEER, b"y")]
+    assert scene.client.stats.dropped == {DropReason.NO_CHANNEL: 2}
 
 
 UNKNOWN = Attribute(0x7FF0, "UNKNOWN", shapes.UINT32)
@@ -428,7 +439,8 @@ def test_data_of_a_stream_is_returned_as_well():
     [
         (b"\x40\0", True),
         (b"\x4f", True),
-        (b"\x50\0", False),
+        (b"\x7f\0", True),
+        (b"\x80\0", False),
         (b"\0\x17", True),
         (b"\0\x16", False),
         (b"\1\x01", False),

@@ -185,6 +185,8 @@ class ClientAllocation:
         """Take the outcome of one of its requests; whether it was one."""
         if outcome.id not in self.requests:
             return False
+        if self.lost is not None:
+            return True
         if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH:
             self.end("the server does not know the allocation any more", MISMATCH)  # RFC 8656 5
             return True
@@ -208,17 +210,17 @@ class ClientAllocation:
 
     def handle_timer(self, now: float) -> None:
         """Refresh, renew, or notice that it is too late."""
-        while self.lost is None and (timer := self._timers.pop_due(now)) is not None:
-            if timer is _Timer.EXPIRY:
-                self.end("it expired before the server answered a refresh")
-            elif timer is _Timer.REFRESH:
+        if now >= self.expires:  # perhaps long ago, where the machine has slept: nothing is asked any more
+            self.end("it expired before the server answered a refresh")
+            return
+        while (timer := self._timers.pop_due(now)) is not None:
+            if timer is _Timer.REFRESH:
                 self._refresh_again(now)
             else:
                 self._keep_alive(now)
-        if self.lost is None:
-            self.permissions.handle_timer(now)
-            self.channels.handle_timer(now)
-            self.pump(now)
+        self.permissions.handle_timer(now)
+        self.channels.handle_timer(now)
+        self.pump(now)
 
     def deadline(self) -> float:
         """When something is due next."""

@@ -460,13 +460,14 @@ class TurnClient(Machine):
 
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, try the next server, refresh, renew, or give up."""
-        self._stun.handle_timer(now=now)
-        self._absorb(now)  # an answer, or its absence, comes before what it would make needless
-        if self._search is not None:
-            self._search.handle_timer(now)
         if self._allocation is not None:
             self._allocation.handle_timer(now)
-        self._absorb(now)
+            self._absorb(now)
+        self._stun.handle_timer(now=now)
+        self._absorb(now)  # the last failure comes before the limit for all of them
+        if self._search is not None:
+            self._search.handle_timer(now)
+            self._absorb(now)
         if self._timers.pop_due(now) is not None:
             self._end(now)
 

@@ -31,7 +31,8 @@ from ._stats import TurnClientStats
 MAX_DATA = 65_444
 
 DATA_INDICATION = b"\x00\x17"  # RFC 8656 17: method 7, class indication
-_CHANNELS = frozenset(bytes((first,)) for first in range(0x40, 0x50))  # RFC 8656 12
+# RFC 8656 12: 0x4000 to 0x4FFF are channels; messages with the numbers of RFC 5766 above them are discarded (12.6), whole.
+_CHANNELS = frozenset(bytes((first,)) for first in range(0x40, 0x80))
 _PREFIX = 4  # RFC 8656 12.4
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length % 4 (RFC 8656 12.5)
 
