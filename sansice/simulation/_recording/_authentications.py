@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any, TypeAlias, TypeGuard
 
 from sansice import stun
@@ -27,10 +28,13 @@ def settings_of(authentication: Authentication) -> Mapping[str, Any]:
 
 
 def tapped(value: Any, tap: Tap) -> Any:
-    """``value``; where it is an authentication, one like it that draws and asks through ``tap``.
+    """``value``; where it is an authentication, one like it that draws and asks through ``tap``; where it is a function, a
+    policy whose answers are recorded.
 
     Its nonces are then not those of the original, which was constructed before anybody recorded.
     """
+    if isinstance(value, FunctionType):
+        return tap.policy(value.__name__, value)
     if not is_authentication(value):
         return value
     return rebuilt(type(value).__name__, value.settings, value.lookup_key, tap)

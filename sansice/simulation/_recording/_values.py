@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping, Set as AbstractSet
 from itertools import accumulate
+from types import FunctionType
 from typing import Any, TypeAlias
 
 import attrs
@@ -32,8 +33,8 @@ def to_json(value: object, *, strict: bool) -> Json:
     """A form of ``value`` that `json.dumps` takes, that is equal for equal values, and that `from_json` reads back.
 
     Knows numbers, text, bytes, tuples, lists, mappings, sets, enums, NamedTuples, attrs classes, and of `sansice.stun`
-    messages, attributes, keys and a server's authentication. What an attrs class leaves out of its repr is a secret, and
-    its form says so.
+    messages, attributes, keys and a server's authentication. A function is a policy, of which only the name is kept. What an
+    attrs class leaves out of its repr is a secret, and its form says so.
 
     Args:
         value: the value.
@@ -77,6 +78,8 @@ def to_json(value: object, *, strict: bool) -> Json:
     if is_authentication(value):
         settings = {name: to_json(setting, strict=strict) for name, setting in settings_of(value).items()}
         return {"authentication": kind.__name__, "settings": settings}
+    if isinstance(value, FunctionType):
+        return {"policy": value.__name__}
     if strict:
         raise Opaque(f"{kind.__module__}:{kind.__qualname__} is not a value that can be recorded")
     return {"opaque": class_name(kind)}
@@ -152,6 +155,8 @@ def from_json(form: Json, tap: Tap | None = None) -> Any:
             found = _class(name)
             if attrs.has(found) and fields.keys() == {field.name for field in attrs.fields(found)}:
                 return _rebuild(found, {field: from_json(item, tap) for field, item in fields.items()})
+        case {"policy": str(name)} if tap is not None:
+            return tap.policy(name, _nobody)
         case {"authentication": str(name), "settings": dict(settings)} if tap is not None:
             return _authentication(name, {one: from_json(item) for one, item in settings.items()}, tap)
     raise ValueError(f"not a recorded value: {form!s:.200}")

@@ -614,7 +614,8 @@ def test_limits_and_counters_are_the_servers(rt):
 
 def test_both_lives_replay_from_their_files(rt, tmp_path, peer):
     async def body(rt):
-        async with serving(rt, record=tmp_path / "server") as service:
+        account = {"alice": "the office"}
+        async with serving(rt, record=tmp_path / "server", account=lambda name: account[name]) as service:
             async with opening(rt, service, record=tmp_path / "client") as turn:
                 there = turn.peer(at(peer))
                 await rt.call(there.send(b"hello"))
