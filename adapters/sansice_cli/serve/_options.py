@@ -129,6 +129,11 @@ _RELAY = (
     click.option("--tcp-relay", is_flag=True, help="Peers may be reached over TCP (RFC 6062)."),
     click.option("--mobility", is_flag=True, help="Clients keep their allocation when their address changes (RFC 8016)."),
     click.option(
+        "--wide-channels",
+        is_flag=True,
+        help="Take channel numbers up to 0x7FFF, as clients of RFC 5766 choose them; coturn's tools do.",
+    ),
+    click.option(
         "--alternate",
         multiple=True,
         metavar="ADDRESS:PORT",

@@ -34,6 +34,7 @@ _OF_TURN = (
     "deny_peer",
     "tcp_relay",
     "mobility",
+    "wide_channels",
     "alternate",
     "quota",
     "total_quota",
@@ -263,6 +264,7 @@ def _turn(given: Mapping[str, Any], listeners: Sequence[Listener]) -> TurnServer
         relay_ports=ports,
         tcp_relay=given["tcp_relay"],
         mobility=given["mobility"],
+        wide_channels=given["wide_channels"],
         alternates=given["alternate"],
     )
 
