@@ -37,6 +37,9 @@ if TYPE_CHECKING:
         ServerWait as ServerWait,
         TurnServerMemory as TurnServerMemory,
     )
+    from ._client._peer_stream import (
+        PeerStreamId as PeerStreamId,
+    )
     from ._client._routes import (
         MAX_DATA as MAX_DATA,
     )
@@ -45,6 +48,14 @@ if TYPE_CHECKING:
     )
     from ._client._stats import (
         TurnClientStats as TurnClientStats,
+    )
+    from ._client._stream_events import (
+        ConnectFailed as ConnectFailed,
+        ConnectionAttempted as ConnectionAttempted,
+        PeerConnected as PeerConnected,
+        StreamLost as StreamLost,
+        StreamReceived as StreamReceived,
+        StreamSent as StreamSent,
     )
     from ._client._wish import (
         AllocateWish as AllocateWish,
@@ -142,9 +153,18 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ServerWait",
         "TurnServerMemory",
     ),
+    "_client._peer_stream": ("PeerStreamId",),
     "_client._routes": ("MAX_DATA",),
     "_client._states": ("TurnClientState",),
     "_client._stats": ("TurnClientStats",),
+    "_client._stream_events": (
+        "ConnectFailed",
+        "ConnectionAttempted",
+        "PeerConnected",
+        "StreamLost",
+        "StreamReceived",
+        "StreamSent",
+    ),
     "_client._wish": (
         "AllocateWish",
         "Family",

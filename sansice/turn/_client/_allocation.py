@@ -188,7 +188,7 @@ class ClientAllocation:
         if self.lost is not None:
             return True
         if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH:
-            self.end("the server does not know the allocation any more", MISMATCH)  # RFC 8656 5
+            self.mismatch()
             return True
         self.requests.settle(outcome, now)
         if self.channels.broken is not None:
@@ -202,6 +202,10 @@ class ClientAllocation:
         while len(self.requests) < self._config.max_in_flight and self.lost is None:
             if not self.permissions.ask_next(self.path, now) and not self.channels.ask_next(self.path, now):
                 return
+
+    def mismatch(self) -> None:
+        """The server has answered 437 (RFC 8656 5)."""
+        self.end("the server does not know the allocation any more", MISMATCH)
 
     def end(self, reason: str, code: int | None = None) -> None:
         """It is gone; the first reason counts."""

@@ -11,6 +11,7 @@ from sansice._timers import FewTimers
 from sansice.machine import (
     Action,
     Address,
+    CloseMode,
     CloseSocket,
     DropReason,
     Entropy,
@@ -29,7 +30,9 @@ from sansice.machine import (
 )
 from sansice.stun import (
     FailureCause,
+    IndicationReceived,
     LongTermCredentials,
+    Method,
     Path,
     PathClosed,
     PathOpened,
@@ -44,7 +47,7 @@ from sansice.stun import (
     strongest_supported,
 )
 
-from ._allocation import ClientAllocation, Origin
+from ._allocation import MISMATCH, ClientAllocation, Origin
 from ._config import TurnClientConfig
 from ._events import (
     AllocationCreated,
@@ -56,12 +59,14 @@ from ._events import (
 from ._explain import explain
 from ._farewells import Farewells
 from ._memory import TurnServerMemory
+from ._peer_stream import PeerStream, PeerStreamId
 from ._race import Won
 from ._requests import Outcome
 from ._routes import check_data, check_port, is_data
 from ._search import AllocateSearch
 from ._states import TURN_CLIENT_TRANSITIONS, HoldState, TurnClientInput, TurnClientState
 from ._stats import TurnClientStats
+from ._streams import PeerStreams
 from ._wish import AllocateWish, Family
 
 _DEFAULT_CONFIG = TurnClientConfig()
@@ -81,7 +86,8 @@ class TurnClient(Machine):
     for a shorter way of data by `bind_channel`; `send` takes data for them, `DataReceived` brings theirs.
 
     Other events: `AllocationRefreshed`, `PermissionCreated`, `PermissionFailed`, `ChannelBound`, `ChannelFailed`,
-    `PeerUnreachable`, and `Closed`, the last.
+    `PeerUnreachable`, and `Closed`, the last. An allocation with ``transport=Transport.TCP`` has connections with peers in the
+    place of datagrams: `connect`, `accept`, `send_stream`, `StreamReceived`.
 
     Who moves much data does without an event for each packet: `wrap` and `unwrap` are the way between data and messages, and
     `take_datagrams` and `take_stream` do what `handle_datagrams` and `handle_stream_data` do and return the data.
@@ -110,7 +116,7 @@ class TurnClient(Machine):
 
     __slots__ = (
         "_allocation", "_config", "_entropy", "_farewells", "_framers", "_ids", "_last", "_local", "_search", "_server", "_state",
-        "_stun", "_timers", "_transports", "_username", "_verify_name", "memory", "stats",
+        "_streams", "_stun", "_timers", "_transports", "_username", "_verify_name", "memory", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -143,6 +149,7 @@ class TurnClient(Machine):
         )
         self.stats: TurnClientStats = TurnClientStats(dropped=self._stun.stats.dropped)
         self._farewells = Farewells(self._stun)
+        self._streams = PeerStreams(self._stun, config, self._put)
         self._allocation: ClientAllocation | None = None
         self._framers: dict[SocketId, StreamFramer] = {}
         self._last: AllocationFailed | AllocationLost | None = None
@@ -335,6 +342,66 @@ class TurnClient(Machine):
         allocation.refresh(lifetime, family, now)
         self._absorb(now)
 
+    # ------------------------------------------------------------- connections with peers (RFC 6062)
+
+    def connect(self, peer: Address, *, now: float) -> PeerStreamId:
+        """Have the relay connect to a peer over TCP: `PeerConnected` or `ConnectFailed` follows.
+
+        Returns:
+            What names the connection in events and commands.
+
+        Raises:
+            LocalProtocolError: no allocation, or one for UDP; a peer of a family without a relayed address, that is connected
+                already, or that the relay failed to reach less than ten seconds ago (RFC 6062 4.3); too many connections.
+        """
+        id = self._streams.connect(self._get_allocation(), peer, now)
+        self._absorb(now)
+        return id
+
+    def accept(self, id: PeerStreamId, *, now: float) -> None:
+        """Take a connection that a peer has opened (`ConnectionAttempted`): `PeerConnected` or `ConnectFailed` follows.
+
+        Raises:
+            LocalProtocolError: it is not on offer, or not any more.
+        """
+        self._streams.accept(self._get_allocation(), id, now)
+        self._absorb(now)
+
+    def refuse(self, id: PeerStreamId, *, now: float) -> None:
+        """Leave a connection that a peer has opened alone: the relay closes it by and by.
+
+        Raises:
+            LocalProtocolError: it is not on offer, or not any more.
+        """
+        self._streams.refuse(id)
+
+    def send_stream(self, id: PeerStreamId, data: bytes, *, now: float) -> None:
+        """Append bytes to a connection with a peer; `StreamSent` tells how many still wait.
+
+        Raises:
+            LocalProtocolError: the connection is not open, see `is_connected`.
+        """
+        self._streams.send(id, data)
+
+    def set_stream_reading(self, id: PeerStreamId, enabled: bool, *, now: float) -> None:
+        """Stop reading a connection, so that its peer must wait, or go on.
+
+        Raises:
+            LocalProtocolError: the connection is not open, see `is_connected`.
+        """
+        self._streams.set_reading(id, enabled)
+
+    def close_stream(self, id: PeerStreamId, *, mode: CloseMode = CloseMode.FLUSH, now: float) -> None:
+        """End a connection with a peer, or the attempt at one. No event follows; one that is gone is a no-op."""
+        self._streams.close(id, mode, now)
+        self._absorb(now)
+
+    def is_connected(self, id: PeerStreamId) -> bool:
+        """Whether a connection with a peer is open."""
+        return self._streams.is_open(id)
+
+    # ------------------------------------------------------------- the end
+
     def close(self, *, now: float) -> None:
         """Give everything back (RFC 8656 8): `Closed` follows, when the server has confirmed it or had time to.
 
@@ -345,6 +412,7 @@ class TurnClient(Machine):
             return
         self._move(TurnClientInput.CLOSE)
         self._timers.set(_Timer.CLOSE, now + self._config.close_timeout)
+        self._streams.clear("the client was closed", now)
         if self._search is not None:
             self._search.stop(now)
             self._search = None
@@ -396,6 +464,10 @@ class TurnClient(Machine):
     def take_stream(self, socket: SocketId, data: bytes, *, now: float) -> list[tuple[Address, bytes]]:
         """As `handle_stream_data`, but data of peers is returned, in order: (peer, data)."""
         found: list[tuple[Address, bytes]] = []
+        stream = self._streams.of_socket(socket)
+        if stream is not None:
+            self._take_peer_stream(stream, socket, data, now)
+            return found
         if not data:
             self._framers.pop(socket, None)
             self._stun.handle_stream_data(socket, data, now=now)
@@ -416,11 +488,28 @@ class TurnClient(Machine):
             else:
                 allocation.take_stray(frame)
         if framer.error is not None:
-            self.stats.dropped[framer.error] += 1
-            error = SocketError(SocketErrorKind.OTHER, f"what arrived is no TURN: {framer.error.value}")
-            self._stun.handle_socket_failed(socket, error, now=now)
-            self._absorb(now)
+            self._fail_framing(socket, framer.error, now)
         return found
+
+    def _take_peer_stream(self, stream: PeerStream, socket: SocketId, data: bytes, now: float) -> None:
+        """Until a data connection is bound it carries STUN, and from then on the peer's bytes (RFC 6062 4.5)."""
+        if stream.is_open:
+            self._streams.receive(stream, data)
+            return
+        frames = stream.framer.feed(data) if data else [b""]
+        while frames:
+            for frame in frames:
+                self._stun.handle_stream_data(socket, frame, now=now)
+                self._absorb(now)
+            frames = stream.resume()
+        if stream.error is not None:
+            self._fail_framing(socket, stream.error, now)
+
+    def _fail_framing(self, socket: SocketId, reason: DropReason, now: float) -> None:
+        self.stats.dropped[reason] += 1
+        error = SocketError(SocketErrorKind.OTHER, f"what arrived is no TURN: {reason.value}")
+        self._stun.handle_socket_failed(socket, error, now=now)
+        self._absorb(now)
 
     # ------------------------------------------------------------- what the world says
 
@@ -433,7 +522,8 @@ class TurnClient(Machine):
         self._outputs += [DataReceived(peer, data) for peer, data in self.take_stream(socket, data, now=now)]
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
-        """How much the server still has to read: data over ``max_unsent`` is dropped."""
+        """How much the server still has to read: data over ``max_unsent`` is dropped, except on connections with peers."""
+        self._streams.sent(socket, unsent)
         if self._allocation is not None and socket == self._allocation.path.socket:
             self._allocation.unsent = unsent
 
@@ -443,9 +533,10 @@ class TurnClient(Machine):
         self._absorb(now)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
-        """Another server's turn, or the end of the allocation."""
-        self._stun.handle_socket_failed(socket, error, now=now)
-        self._absorb(now)
+        """Another server's turn, or the end of the allocation or of a connection with a peer."""
+        if not self._streams.lost(socket, error):
+            self._stun.handle_socket_failed(socket, error, now=now)
+            self._absorb(now)
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
         """A hard error ends requests to that server; an allocation goes on until a refresh tells more."""
@@ -463,6 +554,7 @@ class TurnClient(Machine):
         if self._allocation is not None:
             self._allocation.handle_timer(now)
             self._absorb(now)
+        self._streams.handle_timer(now)
         self._stun.handle_timer(now=now)
         self._absorb(now)  # the last failure comes before the limit for all of them
         if self._search is not None:
@@ -473,7 +565,7 @@ class TurnClient(Machine):
 
     def deadline(self) -> float:
         """The earliest of all these."""
-        earliest = min(self._timers.earliest, self._stun.deadline())
+        earliest = min(self._timers.earliest, self._stun.deadline(), self._streams.deadline())
         if self._search is not None:
             earliest = min(earliest, self._search.deadline())
         if self._allocation is not None:
@@ -536,6 +628,10 @@ class TurnClient(Machine):
                     self._allocation.end("the server closed the connection" if error is None else error.text or error.kind.value)
             case Redirected():
                 self._follow(event, now)
+            case IndicationReceived(path, message) if message.method is Method.CONNECTION_ATTEMPT:
+                if self._allocation is not None and path.socket == self._allocation.path.socket:
+                    reason = self._streams.attempted(self._allocation, message, now)
+                    self.stats.dropped.update(() if reason is None else (reason,))
             case _:  # servers ask nothing, and what they tell beside data concerns nobody
                 pass
 
@@ -543,6 +639,10 @@ class TurnClient(Machine):
         if self._search is not None and self._search.settle(outcome, now):
             return
         if self._allocation is not None and self._allocation.settle(outcome, now):
+            return
+        if self._streams.settle(outcome, now):
+            if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH and self._allocation is not None:
+                self._allocation.mismatch()
             return
         self._farewells.requests.settle(outcome, now)
 
@@ -605,6 +705,7 @@ class TurnClient(Machine):
     def _lose(self, allocation: ClientAllocation, event: AllocationLost, now: float) -> None:
         self._move(TurnClientInput.LOST)
         self._allocation = None
+        self._streams.clear(event.reason, now)
         self._last = event
         allocation.requests.forget(now=now)
         if event.code == _BAD_REQUEST:  # RFC 8656 12.3: the server has it still

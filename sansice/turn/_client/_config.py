@@ -38,6 +38,9 @@ class TurnClientConfig:
             has ten with one server (RFC 8489 6.2).
         max_waiting: datagrams that wait for a permission; over it the oldest is dropped.
         max_waiting_bytes: the same in bytes.
+        max_streams: connections with peers, whatever their state (RFC 6062); each has a socket.
+        max_connecting: of these, how many the relay is asked for at a time; it may take half a minute for each, and other
+            requests must have their turn meanwhile. More of them wait.
         max_unsent: bytes that may wait on a stream for a server that reads too slowly; over it data is dropped, as UDP would.
 
     Raises:
@@ -61,6 +64,8 @@ class TurnClientConfig:
     max_in_flight: int = 8
     max_waiting: int = 64
     max_waiting_bytes: int = 65_536
+    max_streams: int = 256
+    max_connecting: int = 4
     max_unsent: int = 262_144
 
     def __attrs_post_init__(self) -> None:
@@ -75,8 +80,20 @@ class TurnClientConfig:
                 raise ValueError(f"{name} must be positive and finite")
         if not self.keepalive >= 1:
             raise ValueError(f"a keepalive each {self.keepalive} s: at least 1, or math.inf for none")
-        for name in ("max_permissions", "max_batch", "max_in_flight", "max_waiting", "max_waiting_bytes", "max_unsent"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
         if not 1 <= self.max_channels <= 4096:
             raise ValueError(f"max_channels {self.max_channels} is outside 1..4096 (RFC 8656 12)")
+
+
+_COUNTS = (
+    "max_permissions",
+    "max_batch",
+    "max_in_flight",
+    "max_waiting",
+    "max_waiting_bytes",
+    "max_streams",
+    "max_connecting",
+    "max_unsent",
+)
