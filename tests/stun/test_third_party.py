@@ -309,6 +309,25 @@ def test_another_one_can_be_made_with_its_settings():
     assert type(ask(again, with_token(server))) is Authenticated
 
 
+@pytest.mark.parametrize("size", [15, 16, 17, 20])
+@pytest.mark.parametrize("short_keys", [False, True])
+def test_a_session_key_of_which_only_the_beginning_is_used_counts_only_where_it_is_said_to(size, short_keys):
+    server = make(short_keys=short_keys)
+    result = ask(server, with_token(server, key=MAC_KEY[:size]))
+    if size == 20 or (size == 16 and short_keys):
+        assert result.key.secret == MAC_KEY[:size]  # answers are made with it, too
+    else:
+        assert (result.code, result.drop) == (401, DropReason.BAD_INTEGRITY)
+
+
+def test_short_keys_are_among_the_settings():
+    server = make(short_keys=True)
+    assert server.settings["short_keys"] is True
+    again = ThirdPartyServerAuthentication(lookup_key=server.lookup_key, **server.settings)
+    assert type(ask(again, with_token(server, key=MAC_KEY[:16]))) is Rejected  # of another server's nonces
+    assert type(ask(again, with_token(again, key=MAC_KEY[:16]))) is Authenticated
+
+
 # ------------------------------------------------------------- the client's half
 
 

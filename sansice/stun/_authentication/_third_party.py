@@ -26,6 +26,7 @@ from ._user_keys import PENDING, Found, LookupKey, Pending
 
 _SHA1, _SHA256 = IntegrityAlgorithm.SHA1, IntegrityAlgorithm.SHA256
 _ACCOUNT = 12  # bytes of a digest: no two tokens share one
+_SHORT_KEY = 16  # bytes: as long as the key of a password (RFC 8489 9.2.2), which coturn 4.6 takes all keys for
 
 
 def _nobody(username: str | bytes, realm: str, unix: float) -> None:
@@ -52,6 +53,8 @@ class ThirdPartyServerAuthentication:
         realm: the text of REALM; by default the server's name.
         lookup_key: finds the keys of users with passwords; ``None``: there are none.
         delta: seconds that clocks may be apart.
+        short_keys: take also requests whose integrity is made with the first 16 bytes of a session key alone: of coturn's
+            clients, and of those that were made for coturn's server. RFC 7635 6.2 has no such key.
         algorithms, userhash, nonce_lifetime, nonce_keys, keys_per_user, entropy: as for `ServerAuthentication`.
 
     Raises:
@@ -63,7 +66,7 @@ class ThirdPartyServerAuthentication:
     covers_indications = False
     """Whether indications are authenticated as well."""
 
-    __slots__ = ("_ciphers", "_delta", "_keys", "_nobodys", "_passwords", "_stranger", "server_name")
+    __slots__ = ("_ciphers", "_delta", "_key_sizes", "_keys", "_nobodys", "_passwords", "_stranger", "server_name")
 
     server_name: str
     """The text of THIRD-PARTY-AUTHORIZATION."""
@@ -76,6 +79,7 @@ class ThirdPartyServerAuthentication:
         realm: str | None = None,
         lookup_key: LookupKey | None = None,
         delta: float = TOKEN_DELTA,
+        short_keys: bool = False,
         algorithms: Sequence[PasswordAlgorithm] = (PASSWORD_SHA256, PASSWORD_MD5),
         userhash: bool = False,
         nonce_lifetime: float = NONCE_LIFETIME,
@@ -87,6 +91,7 @@ class ThirdPartyServerAuthentication:
         self.server_name = server_name
         self._keys = tuple(keys)
         self._delta = delta
+        self._key_sizes = (None, _SHORT_KEY) if short_keys else (None,)
         self._ciphers = {key.kid: (key, TokenCipher(key.algorithm, key.key)) for key in self._keys}
         if not server_name or not self._keys or len(self._ciphers) < len(self._keys):
             raise ValueError("a server that takes access tokens needs a name, and one or more keys with names of their own")
@@ -102,7 +107,7 @@ class ThirdPartyServerAuthentication:
         )
         # So that no time tells which keys there are, a token of an unknown one is read as well, and its integrity checked.
         self._stranger = TokenCipher(TokenAlgorithm.A256GCM, entropy(CIPHERS[TokenAlgorithm.A256GCM].key))
-        self._nobodys = IntegrityKey(entropy(MAC_KEY))
+        self._nobodys = entropy(MAC_KEY)
 
     @property
     def realm(self) -> str:
@@ -117,7 +122,9 @@ class ThirdPartyServerAuthentication:
     @property
     def settings(self) -> Mapping[str, Any]:
         """The other arguments, ``entropy`` apart: another one can be made with them."""
-        return {**self._passwords.settings, "server_name": self.server_name, "keys": self._keys, "delta": self._delta}
+        short_keys = len(self._key_sizes) > 1
+        own = {"server_name": self.server_name, "keys": self._keys, "delta": self._delta, "short_keys": short_keys}
+        return {**self._passwords.settings, **own}
 
     def authenticate(
         self,
@@ -166,14 +173,15 @@ class ThirdPartyServerAuthentication:
             contents = decode_token_untrusted(token, cipher, self.server_name)
         except DecodeError:
             contents = None
-        mac_key = self._nobodys if contents is None else IntegrityKey(contents.mac_key)
-        is_right = request.verify(mac_key)
+        secret = self._nobodys if contents is None else contents.mac_key
+        mac_keys = [IntegrityKey(secret[:size]) for size in self._key_sizes]
+        right = [mac_key for mac_key in mac_keys if request.verify(mac_key)]  # all of them, so that no time tells which it was
         if key is None or contents is None or not self._is_timely(key, contents, asker.unix):
             return self._passwords.challenge(401, DropReason.BAD_TOKEN, asker)
-        if not is_right:
+        if not right:
             return self._passwords.challenge(401, DropReason.BAD_INTEGRITY, asker)
         account = f"{kid} {hashlib.blake2b(contents.mac_key, digest_size=_ACCOUNT).hexdigest()}"
-        session = Session(kid, mac_key, contents.timestamp, contents.lifetime, account)
+        session = Session(kid, right[0], contents.timestamp, contents.lifetime, account)
         return self._admit(request, session, nonce, asker)
 
     def _judge_session(self, request: Message, session: Session, asker: Asker) -> AuthenticationResult:
