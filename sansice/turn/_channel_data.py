@@ -25,7 +25,7 @@ PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 # The length fields of what fits into the packets of most networks, ready made: packing a number takes twice as long as
 # looking it up, and that for each packet.
-_LENGTHS = tuple(length.to_bytes(2, "big") for length in range(2048))
+LENGTHS: Final = tuple(length.to_bytes(2, "big") for length in range(2048))
 
 
 class ChannelData(NamedTuple):
@@ -80,8 +80,3 @@ def read_channel_data_untrusted(message: bytes) -> ChannelData:
     if length > available:
         raise DecodeError(DropReason.BAD_LENGTH, f"{available} bytes of data where {length} are announced")
     return ChannelData(number, message[CHANNEL_HEADER_LENGTH : CHANNEL_HEADER_LENGTH + length])
-
-
-def channel_header(channel: bytes, length: int) -> bytes:
-    """The four bytes before data of so many bytes, below 65,536, from the two bytes of the channel number."""
-    return channel + (_LENGTHS[length] if length < len(_LENGTHS) else length.to_bytes(2, "big"))

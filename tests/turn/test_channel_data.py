@@ -6,7 +6,6 @@ from hypothesis import given, strategies as st
 from sansice.machine import DecodeError, DropReason, LocalProtocolError
 from sansice.stun import Protocol, StreamFramer, demultiplex
 from sansice.turn import FIRST_CHANNEL, LAST_CHANNEL, ChannelData, encode_channel_data, read_channel_data_untrusted
-from sansice.turn._channel_data import channel_header
 
 NUMBERS = st.integers(FIRST_CHANNEL, LAST_CHANNEL)
 
@@ -74,7 +73,6 @@ def test_there_are_no_other_channel_numbers(number):
 def test_what_is_written_is_read(number, data, padded):
     message = encode_channel_data(number, data, padded=padded)
     assert read_channel_data_untrusted(message) == ChannelData(number, data)
-    assert message.startswith(channel_header(number.to_bytes(2, "big"), len(data)))
     assert demultiplex(message[0]) is Protocol.TURN_CHANNEL
 
 

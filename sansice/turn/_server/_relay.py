@@ -6,6 +6,7 @@ leaves through one socket. What is found is valid: the timer table of the server
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
@@ -23,6 +24,7 @@ from sansice.machine import (
     SendStream,
     SetDontFragment,
     SocketId,
+    Transport,
 )
 from sansice.stun import (
     DATA,
@@ -40,9 +42,9 @@ from sansice.stun import (
     encode,
     new_transaction_id,
 )
-from sansice.turn._channel_data import CHANNEL_HEADER_LENGTH, FIRST_CHANNEL, PADDING, channel_header
+from sansice.turn._channel_data import CHANNEL_HEADER_LENGTH, FIRST_CHANNEL, LENGTHS, PADDING
 
-from ._allocation import UDP_PROTOCOL, Allocation, Channel, Relay
+from ._allocation import UDP_PROTOCOL, Allocation, Relay
 from ._config import TurnServerConfig
 from ._own import OwnAddresses
 from ._stats import TurnServerStats
@@ -50,12 +52,13 @@ from ._stats import TurnServerStats
 T = TypeVar("T")
 _Output: TypeAlias = Action | Event
 _Sent: TypeAlias = dict[Relay, list[tuple[Address, bytes]]]
-_Found: TypeAlias = tuple[Address, bytes, Channel | None]
 
 _SEND = b"\x00\x16"  # Method.SEND, an indication (RFC 8656 17)
 _CHANNELS = bytes((FIRST_CHANNEL >> 8,))  # from this first byte on; what is above the channel numbers is reserved (RFC 8656 12)
 _NOBODY: Mapping[Address, Allocation] = MappingProxyType({})
 _IPV4, _IPV6 = AddressFamily.IPV4, AddressFamily.IPV6
+_TCP, _TLS = Transport.TCP, Transport.TLS
+_make = tuple.__new__  # of the NamedTuples that are made for each packet, without the detour through Python
 _DATA_METHOD, _INDICATION = Method.DATA, MessageClass.INDICATION
 
 # The largest data that a Data indication holds, whose own length counts XOR-PEER-ADDRESS of IPv6, the header of DATA and
@@ -153,12 +156,12 @@ class DataPath:
             allocation = clients.get(source)
             channel = None if allocation is None else allocation.channels.get(data[:2])
             if channel is not None and not channel.is_own and len(data) - CHANNEL_HEADER_LENGTH == int.from_bytes(data[2:4]):
-                item = (channel.peer, data[4:])
                 relay = channel.relay
-                if relay in sent:
-                    sent[relay].append(item)
+                items = sent.get(relay)
+                if items is None:
+                    sent[relay] = [(channel.peer, data[4:])]
                 else:
-                    sent[relay] = [item]
+                    items.append((channel.peer, data[4:]))
             elif allocation is None and (data[:1] >= _CHANNELS or data[:2] == _SEND) and self._arrives(socket, source, now):
                 clients = self.clients[socket]
                 continue
@@ -255,22 +258,26 @@ class DataPath:
 
     def _to_peers(self, sent: _Sent, outputs: list[_Output], now: float) -> None:
         """Send what the bandwidth allows: the batch of each relay as one."""
-        stats = self._stats
+        packets = total = 0
         for relay, items in sent.items():
             allocation = relay.allocation
-            size = sum([len(data) for _, data in items])
+            count = len(items)
+            size = len(items[0][1]) if count == 1 else sum([len(data) for _, data in items])
             if not allocation.user.may_relay(size, now):
                 items = [item for item in items if self._affords(allocation, len(item[1]), now)]
+                count = len(items)
                 size = sum([len(data) for _, data in items])
-            count = len(items)
-            allocation.received_packets += count
-            allocation.received_bytes += size
-            stats.received_packets += count
-            stats.received_bytes += size
             if count == 1:
-                outputs.append(SendDatagram(relay.socket, *items[0]))
+                peer, data = items[0]
+                outputs.append(_make(SendDatagram, (relay.socket, peer, data)))
             elif count:
                 outputs.append(SendDatagrams(relay.socket, tuple(items)))
+            allocation.received_packets += count
+            allocation.received_bytes += size
+            packets += count
+            total += size
+        self._stats.received_packets += packets
+        self._stats.received_bytes += total
         sent.clear()
 
     # ------------------------------------------------------------- from peers
@@ -279,34 +286,49 @@ class DataPath:
         """Relay what arrived at a relayed address (RFC 8656 11.3, 12.7)."""
         allocation = relay.allocation
         permissions, channels = relay.permissions, relay.channels
-        found: list[_Found] = []
-        size = 0
-        outside = self._own.outside
+        messages: list[bytes] = []
+        sizes: list[int] = []
         for source, data in batch:
-            permission = permissions.get(source[0])
-            if permission is None:
-                source = outside(source)
-                permission = permissions.get(source[0])
-            if permission is None or (permission.is_own and not self._own.may_reach(source)):
-                self._drop(allocation, DropReason.NO_PERMISSION)
-            elif len(data) > _MAX_DATA:
-                self._drop(allocation, DropReason.LIMIT)
-            else:
-                found.append((source, data, channels.get(source)))
-                size += len(data)
-        if not allocation.user.may_relay(size, now):
-            found = [one for one in found if self._affords(allocation, len(one[1]), now)]
-            size = sum([len(data) for _, data, _ in found])
-        if allocation.path.transport.is_stream:
-            found = self._that_fit(allocation, found)
-            size = sum([len(data) for _, data, _ in found])
-        if found:
-            count = len(found)
+            channel = channels.get(source)
+            size = len(data)
+            if channel is not None and not channel.is_own and size < len(LENGTHS) and source[0] in permissions:
+                messages.append(channel.header + LENGTHS[size] + data)
+                sizes.append(size)
+            elif (message := self._from_peer(relay, source, data)) is not None:
+                messages.append(message)
+                sizes.append(size)
+        total = sum(sizes)
+        path = allocation.path
+        transport = path.transport
+        if not allocation.user.may_relay(total, now):
+            messages, sizes = _chosen(messages, sizes, [self._affords(allocation, size, now) for size in sizes])
+        if transport is _TCP or transport is _TLS:
+            messages, sizes = _chosen(messages, sizes, self._that_fit(allocation, sizes))
+        if messages:
+            count = len(messages)
+            total = sum(sizes)
+            stats = self._stats
             allocation.sent_packets += count
-            allocation.sent_bytes += size
-            self._stats.sent_packets += count
-            self._stats.sent_bytes += size
-            self._to_client(allocation, self._messages(found), outputs)
+            allocation.sent_bytes += total
+            stats.sent_packets += count
+            stats.sent_bytes += total
+            self._to_client(path, messages, outputs)
+
+    def _from_peer(self, relay: Relay, source: Address, data: bytes) -> bytes | None:
+        """The message for a datagram that is not just one of a channel; ``None`` for one that may not be relayed."""
+        permission = relay.permissions.get(source[0])
+        if permission is None:
+            source = self._own.outside(source)
+            permission = relay.permissions.get(source[0])
+        if permission is None or (permission.is_own and not self._own.may_reach(source)):
+            self._drop(relay.allocation, DropReason.NO_PERMISSION)
+        elif len(data) > _MAX_DATA:
+            self._drop(relay.allocation, DropReason.LIMIT)
+        elif (channel := relay.channels.get(source)) is not None:  # then it is never an indication (RFC 8656 12.5)
+            return channel.header + len(data).to_bytes(2) + data
+        else:
+            return self._indication(source, DATA, data)
+        return None
 
     def from_icmp(self, relay: Relay, peer: Address, error: IcmpError, outputs: list[_Output]) -> None:
         """Tell the client of an ICMP error that a datagram to ``peer`` has caused (RFC 8656 11.5).
@@ -323,41 +345,28 @@ class DataPath:
         else:
             mtu = error.mtu if (error.type, error.code) == _TOO_BIG[error.ipv6] else 0
             message = self._indication(peer, ICMP, Icmp(error.type, error.code, mtu))
-            self._to_client(allocation, [message], outputs)
+            self._to_client(allocation.path, [message], outputs)
 
-    def _that_fit(self, allocation: Allocation, found: list[_Found]) -> list[_Found]:
-        """What may be queued on the stream of a client that perhaps does not read."""
+    def _that_fit(self, allocation: Allocation, sizes: list[int]) -> list[bool]:
+        """Which of these may be queued on the stream of a client that perhaps does not read."""
         room = self._config.max_unsent - allocation.unsent
-        fitting: list[_Found] = []
-        for one in found:
-            room -= len(one[1])
-            if room >= 0:
-                fitting.append(one)
-            else:
-                self._drop(allocation, DropReason.QUEUE_FULL)
+        fitting: list[bool] = []
+        for size in sizes:
+            room -= size
+            fitting.append(room >= 0)
+        self._drop(allocation, DropReason.QUEUE_FULL, fitting.count(False))
         return fitting
-
-    def _messages(self, found: list[_Found]) -> list[bytes]:
-        """What the client is to be sent, a message each: ChannelData where there is a channel, and nothing else then."""
-        messages: list[bytes] = []
-        for source, data, channel in found:
-            if channel is not None:
-                messages.append(channel_header(channel.header, len(data)) + data)
-            else:
-                messages.append(self._indication(source, DATA, data))
-        return messages
 
     def _indication(self, peer: Address, attribute: Attribute[T], value: T) -> bytes:
         transaction_id = new_transaction_id(self._entropy)
         return encode(_DATA_METHOD, _INDICATION, transaction_id, ((XOR_PEER_ADDRESS, peer), (attribute, value)))
 
-    def _to_client(self, allocation: Allocation, messages: list[bytes], outputs: list[_Output]) -> None:
-        path = allocation.path
-        if path.transport.is_stream:
+    def _to_client(self, path: Path, messages: list[bytes], outputs: list[_Output]) -> None:
+        if path.transport is _TCP or path.transport is _TLS:
             data = b"".join([message + PADDING[len(message) & 3] for message in messages])  # RFC 8656 12.5
             outputs.append(SendStream(path.socket, data))
         elif len(messages) == 1:
-            outputs.append(SendDatagram(path.socket, path.remote, messages[0]))
+            outputs.append(_make(SendDatagram, (path.socket, path.remote, messages[0])))
         else:
             remote = path.remote
             outputs.append(SendDatagrams(path.socket, tuple([(remote, message) for message in messages])))
@@ -374,6 +383,11 @@ class DataPath:
         self._stats.drop(reason, count)
         if allocation is not None:
             allocation.dropped += count
+
+
+def _chosen(messages: list[bytes], sizes: list[int], wanted: list[bool]) -> tuple[list[bytes], list[int]]:
+    """Those messages that are wanted, and their sizes."""
+    return list(itertools.compress(messages, wanted)), list(itertools.compress(sizes, wanted))
 
 
 def _put(table: dict[SocketId, dict[Address, Allocation]], path: Path, allocation: Allocation) -> None:
