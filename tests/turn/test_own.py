@@ -5,7 +5,7 @@ import pytest
 from _turn_serving import CLIENT, HOST, LISTENERS, TCP_RELAY, UDP, TurnServing, code_of, sent_to_peers
 from sansice.machine import Address, DropReason, IcmpError, SocketError, SocketErrorKind
 from sansice.stun import CHANNEL_NUMBER, ICMP, LIFETIME, XOR_PEER_ADDRESS, Icmp, Listener, Method, decode_untrusted
-from sansice.turn import PeerPolicy, RelayAddress, encode_channel_data
+from sansice.turn import PeerPolicy, RelayAddress, TurnServerConfig, encode_channel_data
 
 OTHER_CLIENT = CLIENT._replace(port=9)
 LISTENER = Address(HOST, 3478)
@@ -162,3 +162,45 @@ class TestBehindANatThatMapsOneToOne:
         inside_bob = Address(PRIVATE, bob.relayed[0].port)
         bob.ask(REFRESH, (LIFETIME, 0))
         assert alice.answers(serving.feed(self.relay_of(serving, alice), (inside_bob, b"x"))) == []
+
+
+SIBLINGS = {"relay_ports": (50000, 50009), "shared_ports": (50000, 50019), "relay_addresses": [RelayAddress(HOST)]}
+SIBLING = Address(HOST, 50015)
+
+
+def test_relayed_addresses_of_a_sibling_process_are_peers():
+    _, alice, _ = two(policy=dict(SIBLINGS))
+    assert alice.bind(0x4000, SIBLING) == 0
+    assert alice.bind(0x4001, SIBLING._replace(port=50020)) == 403
+    outputs = alice.send(encode_channel_data(0x4000, b"hello"))
+    assert sent_to_peers(outputs, alice.relays[0]) == [(SIBLING, b"hello")]
+    assert len(alice.hear(SIBLING, b"hello")) == 1
+
+
+def test_ports_of_this_process_are_peers_only_while_they_are_relayed_addresses():
+    _, alice, bob = two(policy=dict(SIBLINGS))
+    free = next(port for port in range(50000, 50010) if port not in (alice.relayed[0].port, bob.relayed[0].port))
+    assert alice.bind(0x4000, SIBLING._replace(port=free)) == 403
+
+
+def test_a_siblings_relayed_address_is_reached_on_the_short_way_and_does_not_look_so():
+    listeners = [Listener(UDP, Address(PRIVATE, 3478))]
+    policy = {**SIBLINGS, "relay_addresses": [RelayAddress(PRIVATE, PUBLIC)]}
+    serving, alice, _ = two(listeners=listeners, policy=policy)
+    relay = next(socket for socket, asked in serving.opened.items() if asked.bind.port == alice.relayed[0].port)
+    outside, inside = Address(PUBLIC, SIBLING.port), Address(PRIVATE, SIBLING.port)
+    assert alice.bind(0x4000, outside) == 0
+    assert sent_to_peers(alice.send(encode_channel_data(0x4000, b"hello")), relay) == [(inside, b"hello")]
+    assert alice.answers(serving.feed(relay, (inside, b"back"))) == [encode_channel_data(0x4000, b"back")]
+
+
+def test_a_listener_among_the_siblings_ports_is_no_peer():
+    listener = Listener(LISTENERS[0].transport, SIBLING)
+    _, alice, _ = two(policy=dict(SIBLINGS), listeners=(*LISTENERS, listener))
+    assert alice.bind(0x4000, SIBLING) == 403
+    assert alice.permit(SIBLING._replace(port=50016)) == 0
+
+
+def test_shared_ports_hold_those_of_this_process():
+    with pytest.raises(ValueError, match="shared_ports: 50001-50019 does not hold 50000-50009"):
+        TurnServerConfig(relay_ports=(50000, 50009), shared_ports=(50001, 50019))

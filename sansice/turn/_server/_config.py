@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import attrs
 
@@ -96,6 +96,8 @@ class TurnServerConfig:
         max_unsent: bytes that may wait on the stream of a client that reads too slowly, before relayed data is dropped.
         authenticate_binding: ask for credentials for Binding requests as well.
         drain_grace: `TurnServer.drain` ends the allocations that are left after this, where it is not told another time.
+        shared_ports: the lowest and the highest port of relayed addresses of all processes that share the listeners, those of
+            this one among them; ``None``: there is but this one.
         worker: the number of this process among those that share the listeners: it is in each token that it hands out.
         ticket_key: what these processes, or hosts, have in common to read each other's mobility tickets; ``None`` draws one.
 
@@ -120,6 +122,7 @@ class TurnServerConfig:
     max_unsent: int = 2**18
     authenticate_binding: bool = False
     drain_grace: float = 3600.0
+    shared_ports: tuple[int, int] | None = None
     worker: int = 0
     ticket_key: bytes | None = attrs.field(default=None, repr=False)
 
@@ -136,6 +139,8 @@ class TurnServerConfig:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is below 1")
         if not 0 < self.drain_grace < math.inf:
             raise ValueError(f"drain_grace: {self.drain_grace!r} is not a number of seconds above 0")
+        if self.shared_ports is not None and not self.shared_ports[0] <= lowest <= highest <= self.shared_ports[1] <= 65535:
+            raise ValueError(f"shared_ports: {self.shared_ports[0]}-{self.shared_ports[1]} does not hold {lowest}-{highest}")
         if not 0 <= self.worker < MAX_WORKERS:
             raise ValueError(f"worker: {self.worker} is not a number from 0 to {MAX_WORKERS - 1}")
         if self.ticket_key is not None and len(self.ticket_key) != TICKET_KEY:
@@ -144,6 +149,14 @@ class TurnServerConfig:
             raise ValueError("redirect_from: it needs alternates, and a number of allocations from 0 on")
         if self.stun.alternates or self.stun.behavior:
             raise ValueError("stun: alternates and behavior have no place under a TURN server")
+
+    @property
+    def sibling_ports(self) -> Container[int]:
+        """The ports of relayed addresses of other processes."""
+        if self.shared_ports is None:
+            return ()
+        (first, last), (low, high) = self.shared_ports, self.relay_ports
+        return frozenset((*range(first, low), *range(high + 1, last + 1)))
 
     @property
     def last_channel(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 
 from sansice.machine import Address
 from sansice.turn._peer_policy import PeerPolicy
@@ -20,14 +21,20 @@ class OwnAddresses:
     Behind a NAT that maps one to one, what clients are told is not what is bound, and such a NAT need not send back what comes
     from inside. So data between two relayed addresses takes the short way (`inside`), and looks as if it had not (`outside`).
 
+    Where several processes share a server's listeners, relayed addresses of one are peers of another's. It cannot know which of
+    their ports are relayed addresses at the moment, so all of them count as such.
+
     Args:
         policy: which hosts may be peers.
+        siblings: the ports of other processes' relayed addresses, on the hosts of this server.
     """
 
-    __slots__ = ("_bound", "_hosts", "_listeners", "_policy", "_relays")
+    __slots__ = ("_bound", "_hosts", "_listeners", "_policy", "_relays", "_siblings", "_told")
 
-    def __init__(self, policy: PeerPolicy) -> None:
+    def __init__(self, policy: PeerPolicy, siblings: Container[int] = ()) -> None:
         self._policy = policy
+        self._siblings = siblings
+        self._told: dict[str, str] = {}  # as peers see it, by what is bound
         self._hosts: dict[str, str] = {}  # as bound, by what peers see
         self._listeners: Counter[Address] = Counter()
         self._relays: dict[int, dict[Address, Relay]] = {UDP_PROTOCOL: {}, TCP_PROTOCOL: {}}
@@ -37,6 +44,7 @@ class OwnAddresses:
         """A host is this server's, and ``told`` is what is seen of it outside."""
         self._hosts[host] = host
         self._hosts[told] = host
+        self._told[host] = told
 
     def add_listener(self, address: Address) -> None:
         """A listener is open; its host is this server's."""
@@ -70,7 +78,9 @@ class OwnAddresses:
         """
         if self._policy.allows(address.host):
             return True
-        return address.host in self._hosts and any(address in relays for relays in self._relays.values())
+        if address.host not in self._hosts:
+            return False
+        return any(address in relays for relays in self._relays.values()) or self._is_siblings(address)
 
     def may_reach(self, address: Address, protocol: int = UDP_PROTOCOL) -> bool:
         """Whether data may be exchanged with an address, as things are now, over UDP or TCP."""
@@ -79,15 +89,28 @@ class OwnAddresses:
             return self._policy.allows(address.host)
         if address in self._relays[protocol]:
             return True
-        is_listener = self._listeners[address] or self._listeners[Address(bound, address.port)]
-        return not is_listener and self._policy.opens(address.host)
+        if self._listeners[address] or self._listeners[Address(bound, address.port)]:
+            return False
+        return address.port in self._siblings or self._policy.opens(address.host)
+
+    def _is_siblings(self, address: Address) -> bool:
+        bound = Address(self._hosts[address.host], address.port)
+        return address.port in self._siblings and not self._listeners[bound]
 
     def inside(self, address: Address) -> Address:
         """Where data for an address goes: for a relayed address of this server to its socket."""
         relay = self._relays[UDP_PROTOCOL].get(address)
-        return address if relay is None else relay.local
+        if relay is not None:
+            return relay.local
+        if address.port in self._siblings and address.host in self._hosts:
+            return Address(self._hosts[address.host], address.port)
+        return address
 
     def outside(self, address: Address) -> Address:
         """Where data from an address comes from, as peers see it."""
         relay = self._bound.get(address)
-        return address if relay is None else relay.address
+        if relay is not None:
+            return relay.address
+        if address.port in self._siblings and address.host in self._told:
+            return Address(self._told[address.host], address.port)
+        return address
