@@ -41,6 +41,7 @@ class DropReason(enum.Enum):
     NOT_STUN = "not a STUN message"
     BAD_COOKIE = "wrong magic cookie"
     BAD_LENGTH = "length field does not match"
+    TOO_SHORT = "too short to be what it would have to be"
     BAD_ATTRIBUTE = "malformed attribute"
     MISPLACED_ATTRIBUTE = "attribute after FINGERPRINT"
     BAD_FINGERPRINT = "missing or wrong FINGERPRINT"

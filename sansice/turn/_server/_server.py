@@ -26,6 +26,7 @@ from sansice.machine import (
 from sansice.stun import (
     ALPN_NAT_DISCOVERY,
     ALPN_TURN,
+    HEADER_LENGTH,
     LIFETIME,
     MOBILITY_TICKET,
     Allowance,
@@ -45,6 +46,7 @@ from sansice.stun import (
     Session,
     StreamClosed,
     StunServer,
+    is_stun,
 )
 from sansice.turn._peer_policy import DEFAULT_PEER_POLICY, PeerPolicy
 
@@ -79,6 +81,9 @@ from ._tickets import Ticket, Tickets, Tokens
 _Handler: TypeAlias = "Callable[[TurnServer, RequestReceived, float], None]"
 
 DEFAULT_LIMITS = TurnLimits()
+
+_SHORTEST_ALLOCATE = HEADER_LENGTH + 8  # with REQUESTED-TRANSPORT and nothing else (RFC 8656 7.1)
+_BINDING_REQUEST = b"\x00\x01"
 
 _METHODS = (
     Method.ALLOCATE,
@@ -168,7 +173,7 @@ class TurnServer(Machine):
         self._state = TurnServerState.NEW
         self._quotas = Quotas(limits, account=account)
         self._quotas.set_limits(limits, now=0.0)
-        self._own = OwnAddresses(peer_policy, config.sibling_ports)
+        self._own = OwnAddresses(peer_policy)
         self._places = Places(config, entropy=entropy)
         self._data = DataPath(config, self.stats, entropy=entropy, own=self._own, arrive=self._arrive)
         tokens = Tokens(config.worker, entropy=entropy)
@@ -320,7 +325,9 @@ class TurnServer(Machine):
         strangers: list[tuple[Address, bytes]] = []
         for item in batch:
             allocation = self._data.find(socket, item[0])
-            if allocation is None:
+            if allocation is None and _is_too_short(item[1]):
+                self.stats.drop(DropReason.TOO_SHORT)
+            elif allocation is None:
                 strangers.append(item)
             elif self._allows(allocation, now):
                 self._stun.handle_vouched_datagrams(socket, (item,), now=now)
@@ -635,6 +642,18 @@ class TurnServer(Machine):
             self._end_all(CloseReason.DRAINED, now)
             self._stun.drain(now=now)
             self._absorb(now)
+
+
+def _is_too_short(data: bytes) -> bool:
+    """Whether a stranger's request is shorter than any Allocate, which he would have to begin with.
+
+    It would be answered with 401, whoever it seems to come from: with no more than twice its bytes, those of IP and UDP
+    included, if it is as long as an Allocate at least (and the realm has 12 bytes at most). Indications are never answered,
+    and the answer to a Binding request is small.
+    """
+    if len(data) >= _SHORTEST_ALLOCATE or not is_stun(data):
+        return False
+    return not data[0] & 0x01 and not data[1] & 0x10 and data[:2] != _BINDING_REQUEST
 
 
 def _check_authentication(authentication: Authentication | Authentications | None, config: TurnServerConfig) -> None:
