@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import attrs
@@ -85,15 +85,20 @@ class Trial:
         if self.peer is not None:
             await self._measure_to(turn.peer(self.peer), outcome, report)
             return
-        async with self._open() as other, trio.open_nursery() as nursery:
-            back = other.peer(turn.relayed[0])
+        async with self._open() as other:
+            back, there = other.peer(turn.relayed[0]), turn.peer(other.relayed[0])
             await self._until_ready(back)
-            nursery.start_soon(echo, back)
-            try:
-                await self._measure_to(turn.peer(other.relayed[0]), outcome, report)
-            except TurnError as error:  # kept out of the nursery, which would make a group of it
-                outcome.fail(error)
-            nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as nursery:
+
+                async def run(work: Awaitable[None]) -> None:
+                    try:
+                        await work
+                    except TurnError as error:  # kept out of the nursery, which would make a group of it
+                        outcome.fail(error)
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(run, echo(back))
+                await run(self._measure_to(there, outcome, report))
 
     async def _measure_to(self, peer: TurnPeer, outcome: Outcome, report: Callable[[str], None]) -> None:
         outcome.peer = peer.address

@@ -1,0 +1,55 @@
+"""What is said of a relay that was tried."""
+
+import pytest
+
+from sansice import Address, Transport
+from sansice.turn import TurnError, TurnStep
+from sansice_cli.turn._outcome import Outcome
+from sansice_cli.turn._words import advice
+
+
+def test_the_median_and_what_was_lost():
+    outcome = Outcome("turn:relay.example", peer=Address("192.0.2.1", 7), probes=5, round_trips=[0.5, 0.01, 0.012])
+    assert (outcome.rtt, outcome.lost) == (0.012, 2)
+    assert outcome.measured() == "round trip through the relay to 192.0.2.1:7: 12.0 ms (median of 3, 2 of 5 probes lost)"
+    assert Outcome("turn:relay.example").rtt is None
+
+
+def test_what_is_not_known_is_null():
+    found = Outcome("turn:relay.example").to_json()
+    assert {name for name, value in found.items() if value is not None} == {"allocated", "probes", "lost"}
+    assert Outcome("turn:relay.example").allocated().count("?") == 2
+
+
+def test_json_has_plain_units():
+    outcome = Outcome("turn:relay.example", transport=Transport.TLS, setup=0.0123456, round_trips=[0.001], throughput=2.5e6)
+    found = outcome.to_json()
+    assert (found["setup_ms"], found["rtt_ms"], found["throughput_mbps"], found["transport"]) == (12.346, 1.0, 2.5, "tls")
+    assert outcome.speed() == "throughput through the relay and back: 2.5 Mbit/s of data"
+
+
+@pytest.mark.parametrize("step", TurnStep)
+def test_every_step_has_words_for_its_failure(step):
+    outcome = Outcome("turn:relay.example")
+    assert outcome.ok
+    assert outcome.failure() == ""
+    outcome.fail(TurnError("turn:relay.example", step, "so it is"))
+    assert not outcome.ok
+    assert outcome.failure().startswith("turn:relay.example: ")
+    assert " failed: so it is" in outcome.failure()
+
+
+@pytest.mark.parametrize("code", [300, 401, 403, 420, 437, 440, 441, 442, 443, 486, 508])
+def test_every_code_of_turn_has_advice_that_comes_before_the_steps(code):
+    outcome = Outcome("turn:relay.example")
+    outcome.fail(TurnError("turn:relay.example", TurnStep.ALLOCATE, "refused", code))
+    assert outcome.error == f"{code} refused"
+    sentence, hint = outcome.failure().splitlines()
+    assert sentence == f"turn:relay.example: allocating a relayed address failed: {code} refused"
+    assert hint != advice(TurnStep.ALLOCATE, "")
+
+
+def test_where_nothing_can_be_advised_nothing_is():
+    outcome = Outcome("turn:relay.example")
+    outcome.fail(TurnError("turn:relay.example", TurnStep.REFRESH, "gone", 499))
+    assert outcome.failure() == "turn:relay.example: keeping the allocation failed: 499 gone"
