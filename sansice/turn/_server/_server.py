@@ -173,7 +173,7 @@ class TurnServer(Machine):
         self._state = TurnServerState.NEW
         self._quotas = Quotas(limits, account=account)
         self._quotas.set_limits(limits, now=0.0)
-        self._own = OwnAddresses(peer_policy)
+        self._own = OwnAddresses(peer_policy, config.sibling_ports)
         self._places = Places(config, entropy=entropy)
         self._data = DataPath(config, self.stats, entropy=entropy, own=self._own, arrive=self._arrive)
         tokens = Tokens(config.worker, entropy=entropy)
