@@ -1,0 +1,199 @@
+"""Our TURN client and somebody else's server: coturn, over UDP, TCP, TLS and DTLS, in everything that it can do."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import itertools
+import time
+
+import pytest
+import trio
+
+from _certificates import Authority
+from interop._coturn import coturn
+from interop._loopback import LIMIT
+from interop._uclient import HOST, HOST6, echo
+from sansice import Address, Transport
+from sansice.sockets import TlsConfig
+from sansice.turn import AllocationCreated, TurnError, TurnStep
+from sansice_trio import open_turn
+
+NAME, REALM = "turn.example.org", "example.org"
+USER, PASSWORD, SECRET = "alice", "Ein Geheimnis", "a long secret"
+UDP, TCP, TLS, DTLS = Transport.UDP, Transport.TCP, Transport.TLS, Transport.DTLS
+EVERY = pytest.mark.parametrize("transport", [UDP, TCP, TLS, DTLS])
+COUNT = 20  # datagrams of each exchange
+BOTH = ("-L", HOST6, "--relay-ip", HOST6, "--allow-loopback-peers", "--realm", REALM, "--mobility")
+KNOWN = ("--lt-cred-mech", "--user", f"{USER}:{PASSWORD}")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def certificate(authority):
+    return authority.issue(NAME)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, certificate):
+    """A server that knows one user."""
+    with coturn(tmp_path_factory.mktemp("coturn"), certificate, [*BOTH, *KNOWN]) as one:
+        yield one
+
+
+@pytest.fixture
+async def echo_port():
+    async with echo() as port:
+        yield port
+
+
+@pytest.fixture
+def tls(authority):
+    return TlsConfig(ca_file=authority.ca_file)
+
+
+def uri_of(server, transport):
+    scheme, address = ("turns", server.secure) if transport.is_secure else ("turn", server.plain)
+    return f"{scheme}:{address}?transport={'tcp' if transport.is_stream else 'udp'}"
+
+
+@contextlib.asynccontextmanager
+async def relayed(server, transport=UDP, username=USER, credential=PASSWORD, **options):
+    if transport.is_secure:
+        options.setdefault("verify_name", NAME)
+    with trio.fail_after(LIMIT):
+        async with open_turn(uri_of(server, transport), username, credential, **options) as turn:
+            yield turn
+
+
+async def exchange(turn, address, count=COUNT):
+    """Datagrams of many lengths to an echo: all come back, unchanged and in order."""
+    peer = turn.peer(address)
+    for number in range(count):
+        data = b"datagram %d" % number + bytes(7 * number)
+        await peer.send(data)
+        assert await peer.receive() == data
+
+
+@EVERY
+async def test_data_goes_through_a_permission_and_then_a_channel(server, echo_port, transport, tls):
+    async with relayed(server, transport, tls=tls) as turn:
+        assert [address.host for address in turn.relayed] == [HOST]
+        assert turn.mapped.host == HOST
+        echoes = [Address(HOST, echo_port), Address(HOST, echo_port + 1)]
+        await turn.permit(*echoes)
+        for address in echoes:
+            await exchange(turn, address)
+        stats = turn.stats()
+        assert (stats.sent_packets, stats.received_packets) == (2 * COUNT, 2 * COUNT)
+        assert not stats.dropped
+
+
+@EVERY
+async def test_both_families_are_relayed_at_once(server, echo_port, transport, tls):
+    async with relayed(server, transport, tls=tls, family="both") as turn:
+        assert [address.host for address in turn.relayed] == [HOST, HOST6]
+        for host in (HOST, HOST6):
+            await exchange(turn, Address(host, echo_port))
+
+
+async def test_a_family_can_be_chosen(server, echo_port):
+    async with relayed(server, family=6) as turn:
+        assert [address.host for address in turn.relayed] == [HOST6]
+        await exchange(turn, Address(HOST6, echo_port))
+
+
+async def test_two_clients_talk_through_two_relays(server):
+    async with relayed(server) as one, relayed(server, TCP) as other:
+        here, there = one.peer(other.relayed[0]), other.peer(one.relayed[0])
+        await other.permit(one.relayed[0])
+        await here.send(b"hello")
+        assert await there.receive() == b"hello"
+        await there.send(b"and back")
+        assert await here.receive() == b"and back"
+
+
+async def test_a_reserved_port_is_the_next_one(server):
+    async with relayed(server, even_port=True, reserve_next=True) as first:
+        assert first.relayed[0].port % 2 == 0
+        created = await first.events.get()
+        assert isinstance(created, AllocationCreated)
+        async with relayed(server, reservation_token=created.reservation_token) as second:
+            assert second.relayed[0].port == first.relayed[0].port + 1
+
+
+async def test_a_wrong_password_is_an_error_that_says_so(server):
+    with pytest.raises(TurnError) as caught:
+        async with relayed(server, credential="another"):
+            pass
+    assert (caught.value.step, caught.value.code) == (TurnStep.AUTHENTICATE, 401)
+
+
+async def test_an_allocation_is_gone_when_its_block_is_left(tmp_path, certificate, echo_port):
+    """With a quota of one, which would be full for ten minutes."""
+    with coturn(tmp_path, certificate, [*BOTH, *KNOWN, "--user-quota", "1"]) as server:
+        for transport in (UDP, TCP, UDP):
+            async with until_there_is_room(server, transport) as turn:
+                await exchange(turn, Address(HOST, echo_port), 2)
+
+
+@contextlib.asynccontextmanager
+async def until_there_is_room(server, transport):
+    """coturn ends what was deleted by a timer of its own, a moment later."""
+    with trio.fail_after(LIMIT):
+        while True:
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    turn = await stack.enter_async_context(relayed(server, transport))
+                except TurnError as error:
+                    if error.code != 486:
+                        raise
+                    await trio.sleep(0.05)
+                    continue
+                yield turn
+                return
+
+
+async def test_a_full_server_is_an_error_that_says_so(tmp_path, certificate):
+    with coturn(tmp_path, certificate, [*BOTH, *KNOWN, "--user-quota", "1"]) as server:
+        async with relayed(server):
+            with pytest.raises(TurnError) as caught:
+                async with relayed(server):
+                    pass
+    assert (caught.value.step, caught.value.code) == (TurnStep.ALLOCATE, 486)
+
+
+async def test_time_limited_credentials_are_accepted(tmp_path, certificate, echo_port):
+    username = f"{int(time.time()) + 600}:alice"
+    password = base64.b64encode(hmac.digest(SECRET.encode(), username.encode(), hashlib.sha1)).decode()
+    options = [*BOTH, "--use-auth-secret", "--static-auth-secret", SECRET]
+    with coturn(tmp_path, certificate, options) as server:
+        async with relayed(server, UDP, username, password) as turn:
+            await exchange(turn, Address(HOST, echo_port))
+
+
+async def test_a_server_without_users_is_used_without_credentials(tmp_path, certificate, echo_port):
+    with coturn(tmp_path, certificate, [*BOTH, "--no-auth"]) as server:
+        async with relayed(server, UDP, None, None) as turn:
+            await exchange(turn, Address(HOST, echo_port))
+
+
+async def test_data_flows_on_when_nonces_grow_stale(tmp_path, certificate, echo_port):
+    """Permissions of ever new peers are asked for, until the server has refused a nonce."""
+    with coturn(tmp_path, certificate, [*BOTH, *KNOWN, "--stale-nonce=10", "--verbose"]) as server:
+        async with relayed(server) as turn:
+            peer = turn.peer(Address(HOST, echo_port))
+            for number in itertools.count(2):
+                await turn.permit(Address(f"127.0.0.{number}", 9))
+                await peer.send(b"datagram %d" % number)
+                assert await peer.receive() == b"datagram %d" % number
+                if "error 438: Stale nonce" in (tmp_path / "log").read_text():
+                    break
+                await trio.sleep(0.25)  # or it would be thousands of permissions
+            await exchange(turn, Address(HOST, echo_port))
