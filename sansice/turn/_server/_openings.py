@@ -37,7 +37,7 @@ class Seat:
     Attributes:
         opening: what it is part of.
         family: of the address.
-        place: where; ``None`` where there is no free port.
+        place: where.
         tries: ports that may still be tried.
         ports: what the system was asked for, by socket. A pair has two.
         opened: what of these is open, and where.
@@ -47,20 +47,18 @@ class Seat:
 
     __slots__ = ("done", "error", "family", "opened", "opening", "place", "ports", "tries")
 
-    def __init__(self, opening: Opening, family: AddressFamily, place: Place | None, tries: int) -> None:
+    def __init__(self, opening: Opening, family: AddressFamily, place: Place, tries: int) -> None:
         self.opening = opening
         self.family = family
         self.place = place
         self.tries = tries
         self.ports: dict[SocketId, int] = {}
         self.opened: dict[SocketId, Address] = {}
-        self.done = place is None
+        self.done = False
         self.error: SocketError | None = None
 
     def relays(self) -> list[OpenRelay]:
         """What has become of it; for a pair the second is the one to reserve."""
-        if self.place is None:
-            return []
         told = self.place.told
         # In the order of the ports, whichever was open first.
         locals = [(socket, self.opened[socket]) for socket in self.ports if socket in self.opened]
@@ -131,8 +129,7 @@ class Openings:
         for family in opening.wish.families:
             seat = Seat(opening, family, self._places.choose(family, preferred), self._tries)
             opening.seats.append(seat)
-            if seat.place is not None:
-                self._try(seat, seat.place, outputs, now)
+            self._try(seat, outputs, now)
 
     def opened(self, socket: SocketId, local: Address) -> Opening | None:
         """A socket is open; the opening it belongs to, if any."""
@@ -147,7 +144,7 @@ class Openings:
     def failed(self, socket: SocketId, error: SocketError, outputs: Outputs, *, now: float) -> Opening | None:
         """A socket could not be opened: another port is tried, as often as may be; the opening it belongs to, if any."""
         seat = self._seats.pop(socket, None)
-        if seat is None or seat.place is None:
+        if seat is None:
             return None
         port = seat.ports.pop(socket)
         if error.kind in _ANOTHER_PORT:
@@ -157,7 +154,7 @@ class Openings:
         seat.error = error
         self._release(seat, outputs)
         if error.kind in _ANOTHER_PORT and seat.tries:
-            self._try(seat, seat.place, outputs, now)
+            self._try(seat, outputs, now)
         else:
             seat.done = True
         return seat.opening
@@ -167,7 +164,8 @@ class Openings:
         path = opening.request.path
         del self._by_client[path.socket, path.remote]
         for seat in opening.seats:
-            seat.done = True
+            for socket in seat.ports:
+                del self._seats[socket]
 
     def abandon(self, opening: Opening, outputs: Outputs) -> None:
         """Nobody waits for it any more: close what is open."""
@@ -175,10 +173,10 @@ class Openings:
             self._release(seat, outputs)
         self.finish(opening)
 
-    def _try(self, seat: Seat, place: Place, outputs: Outputs, now: float) -> None:
+    def _try(self, seat: Seat, outputs: Outputs, now: float) -> None:
         seat.tries -= 1
         wish = seat.opening.wish
-        ports = place.ports
+        ports = seat.place.ports
         take = {PortWish.ANY: ports.take, PortWish.EVEN: ports.take_even, PortWish.PAIR: ports.take_pair}[wish.port]
         port = take(now=now)
         if port is None:
@@ -191,7 +189,7 @@ class Openings:
             socket = self._ids.socket()
             seat.ports[socket] = port + offset
             self._seats[socket] = seat
-            bind = Address(place.host, port + offset)
+            bind = Address(seat.place.host, port + offset)
             outputs.append(OpenSocket(socket, Transport.TCP if is_tcp else Transport.UDP, bind, options=options))
 
     def _release(self, seat: Seat, outputs: Outputs) -> None:
@@ -200,7 +198,6 @@ class Openings:
         for socket, port in seat.ports.items():
             outputs.append(CloseSocket(socket, CloseMode.RESET))
             del self._seats[socket]
-            if seat.place is not None:
-                seat.place.ports.give_back(port)
+            seat.place.ports.give_back(port)
         seat.ports.clear()
         seat.opened.clear()

@@ -81,15 +81,19 @@ class Places:
         """The families of which there are relayed addresses."""
         return [place.family for place in self._by_host.values()]
 
-    def choose(self, family: AddressFamily, preferred: str) -> Place | None:
-        """A place for a relayed address: the host that the client knows the server by, or else any of the family."""
-        place = self._by_host.get(preferred)
-        if place is not None and place.family is family:
-            return place
+    def choose(self, family: AddressFamily, preferred: str) -> Place:
+        """A place for a relayed address: the host that the client knows the server by, or else any of the family.
+
+        One without a free port is left out as long as there is another.
+
+        Args:
+            family: one of `families`.
+            preferred: a host, or "".
+        """
         places = [place for place in self._by_host.values() if place.family is family]
-        if len(places) < 2:
-            return places[0] if places else None
-        return places[int.from_bytes(self._entropy(4), "big") % len(places)]
+        with_room = [place for place in places if place.ports] or places
+        known = [place for place in with_room if place.host == preferred] or with_room
+        return known[0] if len(known) == 1 else known[int.from_bytes(self._entropy(4), "big") % len(known)]
 
     def give_back(self, local: Address) -> None:
         """A relayed address is closed: its port is free again."""
