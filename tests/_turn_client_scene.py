@@ -71,6 +71,7 @@ class Scene:
         server = server or ServerTarget(transport, SERVER, "turn.example" if transport in (TLS, DTLS) else None)
         config = config or TurnClientConfig(**{"keepalive": math.inf, "stun": STUN, **settings})
         self.client = TurnClient(server, credentials=credentials, config=config, entropy=Counting(), **(options or {}))
+        self.credentials = credentials
         self.now = 0.0
         self.sent = []  # messages of STUN: (time, action, decoded)
         self.data = []  # and the others: (time, action)
@@ -164,7 +165,7 @@ class Scene:
         """From nothing to an allocation, in no time."""
         self.do("allocate", **wish)
         self.open()
-        if self.client._username is not None and not self.find(Method.ALLOCATE)[1].has_integrity:
+        if self.credentials is not None and not self.find(Method.ALLOCATE)[1].has_integrity:
             self.challenge(to=Method.ALLOCATE)
         self.answer(*grant, to=Method.ALLOCATE)
         assert isinstance(self.events[-1][1], AllocationCreated)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 from sansice._enums import IdentityEnum
@@ -12,8 +13,6 @@ from sansice.machine import (
     Action,
     Address,
     CloseMode,
-    CloseSocket,
-    DropReason,
     Entropy,
     Event,
     IcmpError,
@@ -24,7 +23,6 @@ from sansice.machine import (
     Record,
     ResolveError,
     SocketError,
-    SocketErrorKind,
     SocketId,
     Transport,
 )
@@ -39,7 +37,6 @@ from sansice.stun import (
     Redirected,
     ServerTarget,
     ServerUri,
-    StreamFramer,
     StunClient,
     TransactionFailed,
     TransactionSucceeded,
@@ -59,10 +56,11 @@ from ._events import (
 from ._explain import explain
 from ._farewells import Farewells
 from ._memory import TurnServerMemory
-from ._peer_stream import PeerStream, PeerStreamId
+from ._peer_stream import PeerStreamId
 from ._race import Won
+from ._reception import Reception
 from ._requests import Outcome
-from ._routes import check_data, check_port, is_data
+from ._routes import check_data, check_port
 from ._search import AllocateSearch
 from ._states import TURN_CLIENT_TRANSITIONS, HoldState, TurnClientInput, TurnClientState
 from ._stats import TurnClientStats
@@ -115,8 +113,8 @@ class TurnClient(Machine):
     """
 
     __slots__ = (
-        "_allocation", "_config", "_entropy", "_farewells", "_framers", "_ids", "_last", "_local", "_search", "_server", "_state",
-        "_streams", "_stun", "_timers", "_transports", "_username", "_verify_name", "memory", "stats",
+        "_allocation", "_config", "_entropy", "_farewells", "_last", "_make_search", "_reception", "_search", "_server",
+        "_state", "_streams", "_stun", "_timers", "memory", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -139,23 +137,33 @@ class TurnClient(Machine):
         self.memory: TurnServerMemory = memory if memory is not None else TurnServerMemory()
         self._config = config
         self._entropy = entropy
-        self._ids = ids if ids is not None else Ids()
-        self._local = local
-        self._transports = tuple(transports) if transports is not None else None
-        self._username = credentials.username if credentials is not None else None
-        self._verify_name = verify_name
-        self._stun = StunClient(
-            credentials=credentials, choose=strongest_supported, config=config.stun, ids=self._ids, entropy=entropy
-        )
+        ids = ids if ids is not None else Ids()
+        self._stun = StunClient(credentials=credentials, choose=strongest_supported, config=config.stun, ids=ids, entropy=entropy)
         self.stats: TurnClientStats = TurnClientStats(dropped=self._stun.stats.dropped)
         self._farewells = Farewells(self._stun)
         self._streams = PeerStreams(self._stun, config, self._put)
         self._allocation: ClientAllocation | None = None
-        self._framers: dict[SocketId, StreamFramer] = {}
         self._last: AllocationFailed | AllocationLost | None = None
         self._search: AllocateSearch | None = None
         self._state = TurnClientState.IDLE
         self._timers: FewTimers[_Timer] = FewTimers()
+        self._reception = Reception(
+            self._stun, self._streams, self.stats, allocation=lambda: self._allocation, absorb=self._absorb
+        )
+        self._make_search = partial(
+            AllocateSearch,
+            self._server,
+            transports=tuple(transports) if transports is not None else None,
+            verify_name=verify_name,
+            ids=ids,
+            entropy=entropy,
+            stun=self._stun,
+            farewells=self._farewells,
+            memory=self.memory,
+            config=config,
+            local=local,
+            username=credentials.username if credentials is not None else None,
+        )
         self._make_search(AllocateWish())  # so that a wrong name is refused here
 
     # ------------------------------------------------------------- what it has
@@ -447,69 +455,11 @@ class TurnClient(Machine):
         self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float
     ) -> list[tuple[Address, bytes]]:
         """As `handle_datagrams`, but data of peers is returned, in order: (peer, data)."""
-        found: list[tuple[Address, bytes]] = []
-        for source, data in batch:
-            allocation = self._allocation
-            if allocation is not None and socket == allocation.path.socket and source == allocation.path.remote:
-                if (one := allocation.routes.unwrap(data)) is not None:
-                    found.append(one)
-                    continue
-                if is_data(data):
-                    allocation.take_stray(data)
-                    continue
-            self._stun.handle_datagrams(socket, ((source, data),), now=now)
-            self._absorb(now)
-        return found
+        return self._reception.datagrams(socket, batch, now)
 
     def take_stream(self, socket: SocketId, data: bytes, *, now: float) -> list[tuple[Address, bytes]]:
         """As `handle_stream_data`, but data of peers is returned, in order: (peer, data)."""
-        found: list[tuple[Address, bytes]] = []
-        stream = self._streams.of_socket(socket)
-        if stream is not None:
-            self._take_peer_stream(stream, socket, data, now)
-            return found
-        if not data:
-            self._framers.pop(socket, None)
-            self._stun.handle_stream_data(socket, data, now=now)
-            self._absorb(now)
-            return found
-        framer = self._framers.get(socket)
-        if framer is None:
-            framer = self._framers[socket] = StreamFramer(channel_data=True)
-        for frame in framer.feed(data):
-            allocation = self._allocation
-            if not is_data(frame):
-                self._stun.handle_stream_data(socket, frame, now=now)
-                self._absorb(now)
-            elif allocation is None or socket != allocation.path.socket:
-                self.stats.dropped[DropReason.NO_ALLOCATION] += 1
-            elif (one := allocation.routes.unwrap(frame)) is not None:
-                found.append(one)
-            else:
-                allocation.take_stray(frame)
-        if framer.error is not None:
-            self._fail_framing(socket, framer.error, now)
-        return found
-
-    def _take_peer_stream(self, stream: PeerStream, socket: SocketId, data: bytes, now: float) -> None:
-        """Until a data connection is bound it carries STUN, and from then on the peer's bytes (RFC 6062 4.5)."""
-        if stream.is_open:
-            self._streams.receive(stream, data)
-            return
-        frames = stream.framer.feed(data) if data else [b""]
-        while frames:
-            for frame in frames:
-                self._stun.handle_stream_data(socket, frame, now=now)
-                self._absorb(now)
-            frames = stream.resume()
-        if stream.error is not None:
-            self._fail_framing(socket, stream.error, now)
-
-    def _fail_framing(self, socket: SocketId, reason: DropReason, now: float) -> None:
-        self.stats.dropped[reason] += 1
-        error = SocketError(SocketErrorKind.OTHER, f"what arrived is no TURN: {reason.value}")
-        self._stun.handle_socket_failed(socket, error, now=now)
-        self._absorb(now)
+        return self._reception.stream(socket, data, now)
 
     # ------------------------------------------------------------- what the world says
 
@@ -577,22 +527,6 @@ class TurnClient(Machine):
     def _move(self, step: TurnClientInput) -> None:
         self._state = TURN_CLIENT_TRANSITIONS[self._state, step]
 
-    def _make_search(self, wish: AllocateWish) -> AllocateSearch:
-        return AllocateSearch(
-            self._server,
-            wish,
-            transports=self._transports,
-            verify_name=self._verify_name,
-            ids=self._ids,
-            entropy=self._entropy,
-            stun=self._stun,
-            farewells=self._farewells,
-            memory=self.memory,
-            config=self._config,
-            local=self._local,
-            username=self._username,
-        )
-
     def _absorb(self, now: float) -> None:
         """Take what the children have put out, until they are done."""
         while outputs := self._take_outputs_of_children(now):
@@ -600,8 +534,7 @@ class TurnClient(Machine):
                 if not isinstance(output, Action):
                     self._take(output, now)
                     continue
-                if type(output) is CloseSocket:
-                    self._framers.pop(output.socket, None)
+                self._reception.follow(output)
                 self._outputs.append(output)
             if self._search is not None:
                 self._search.check(now)
@@ -623,7 +556,6 @@ class TurnClient(Machine):
                 if self._search is not None:
                     self._search.opened(path, local, now)
             case PathClosed(path, error):
-                self._framers.pop(path.socket, None)
                 if self._allocation is not None and path.socket == self._allocation.path.socket:
                     self._allocation.end("the server closed the connection" if error is None else error.text or error.kind.value)
             case Redirected():
@@ -717,7 +649,6 @@ class TurnClient(Machine):
     def _end(self, now: float) -> None:
         self._move(TurnClientInput.END)
         self._timers.clear()
-        self._framers.clear()
         self._stun.close(now=now)
         self._outputs += [output for output in self._stun.take_outputs() if isinstance(output, Action)]
         self._outputs.append(Closed())
