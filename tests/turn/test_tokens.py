@@ -26,6 +26,7 @@ from sansice.stun import (
     IntegrityKey,
     MessageClass,
     Method,
+    StaticUsers,
     ThirdPartyServerAuthentication,
     TokenContents,
     TokenKey,
@@ -170,6 +171,20 @@ def test_a_refresh_without_a_token_is_good_while_the_session_is():
     assert bearer.ask(REFRESH).get(LIFETIME) == 500
 
 
+def test_a_session_ends_with_its_token_however_often_it_is_refreshed_at_the_end():
+    serving = serve()
+    bearer = Bearer(serving, lifetime=100)
+    bearer.allocate()
+    bearer.shows = False
+    for tenth in range(990, 1060):
+        serving.at(START + tenth / 10)
+        if bearer.code(REFRESH):
+            break
+    assert START + 104 < serving.now <= START + 105
+    serving.at(START + 106)
+    assert len(serving.allocations()) == 0
+
+
 def test_each_token_has_a_quota_of_its_own():
     serving = serve(limits=TurnLimits(allocations_per_user=2))
     codes = []
@@ -190,8 +205,6 @@ def test_a_token_is_unknown_where_nobody_asks_for_one():
 
 
 def test_a_password_goes_on_with_no_allocation_of_a_token():
-    from sansice.stun import StaticUsers
-
     users = StaticUsers({"alice": "wonderland"}, "example.org")
     authentication = ThirdPartyServerAuthentication(server_name=NAME, keys=[NORTH], realm="example.org", lookup_key=users)
     serving = TurnServing(authentication=authentication)

@@ -20,7 +20,7 @@ from sansice.stun._values import PasswordAlgorithm
 from ._nonce import NONCE_LIFETIME
 from ._server import Asker, Authenticated, AuthenticationResult, Ignored, Rejected, ServerAuthentication, bad_request, required
 from ._session import Session
-from ._token import MAC_KEY, TOKEN_DELTA, TokenContents, TokenKey, decode_token_untrusted
+from ._token import MAC_KEY, TOKEN_DELTA, TokenKey, decode_token_untrusted
 from ._token_cipher import CIPHERS, TokenAlgorithm, TokenCipher
 from ._user_keys import PENDING, Found, LookupKey, Pending
 
@@ -176,13 +176,11 @@ class ThirdPartyServerAuthentication:
         secret = self._nobodys if contents is None else contents.mac_key
         mac_keys = [IntegrityKey(secret[:size]) for size in self._key_sizes]
         right = [mac_key for mac_key in mac_keys if request.verify(mac_key)]  # all of them, so that no time tells which it was
-        if key is None or contents is None or not self._is_timely(key, contents, asker.unix):
+        if key is None or contents is None or (key.expires is not None and key.expires <= asker.unix):  # RFC 7635 4.1.1
             return self._passwords.challenge(401, DropReason.BAD_TOKEN, asker)
-        if not right:
-            return self._passwords.challenge(401, DropReason.BAD_INTEGRITY, asker)
         account = f"{kid} {hashlib.blake2b(contents.mac_key, digest_size=_ACCOUNT).hexdigest()}"
-        session = Session(kid, right[0], contents.timestamp, contents.lifetime, account)
-        return self._admit(request, session, nonce, asker)
+        session = Session(kid, right[0] if right else mac_keys[0], contents.timestamp, contents.lifetime, account)
+        return self._admit(request, session, nonce, asker, is_right=bool(right))
 
     def _judge_session(self, request: Message, session: Session, asker: Asker) -> AuthenticationResult:
         try:
@@ -190,22 +188,18 @@ class ThirdPartyServerAuthentication:
             required(request, REALM)
         except DecodeError as error:
             return bad_request(error.reason)
-        if not request.verify(session.key):
-            return self._passwords.challenge(401, DropReason.BAD_INTEGRITY, asker)
-        return self._admit(request, session, nonce, asker)
+        return self._admit(request, session, nonce, asker, is_right=request.verify(session.key))
 
-    def _admit(self, request: Message, session: Session, nonce: str, asker: Asker) -> AuthenticationResult:
+    def _admit(self, request: Message, session: Session, nonce: str, asker: Asker, *, is_right: bool) -> AuthenticationResult:
+        if not session.lifetime + self._delta > abs(asker.unix - session.timestamp):  # RFC 7635 7
+            return self._passwords.challenge(401, DropReason.BAD_TOKEN, asker)
+        if not is_right:
+            return self._passwords.challenge(401, DropReason.BAD_INTEGRITY, asker)
         if not self._passwords.knows(nonce, asker):
             return self._passwords.challenge(438, DropReason.STALE_NONCE, asker)
         # RFC 7635 knows MESSAGE-INTEGRITY alone; who sends the newer one is answered with it (RFC 8489 9.2.4).
         algorithm = _SHA1 if request.integrity is _SHA1 else _SHA256
         return Authenticated(self.server_name, session.key, algorithm, session)
-
-    def _is_timely(self, key: TokenKey, contents: TokenContents, unix: float) -> bool:
-        """Whether neither the token has expired nor the key that it was made with (RFC 7635 7, 4.1.1)."""
-        if key.expires is not None and key.expires <= unix:
-            return False
-        return contents.lifetime + self._delta > abs(unix - contents.timestamp)
 
 
 def _is_of(request: Message, session: Session) -> bool:
