@@ -96,6 +96,10 @@ if TYPE_CHECKING:
         RelayAddress as RelayAddress,
         TurnServerConfig as TurnServerConfig,
     )
+    from ._server._elsewhere import (
+        DatagramsElsewhere as DatagramsElsewhere,
+        StreamElsewhere as StreamElsewhere,
+    )
     from ._server._events import (
         AllocationClosed as AllocationClosed,
         AllocationInfo as AllocationInfo,
@@ -199,6 +203,10 @@ _LAZY: dict[str, tuple[str, ...]] = {
     "_server._config": (
         "RelayAddress",
         "TurnServerConfig",
+    ),
+    "_server._elsewhere": (
+        "DatagramsElsewhere",
+        "StreamElsewhere",
     ),
     "_server._events": (
         "AllocationClosed",

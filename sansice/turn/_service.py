@@ -23,6 +23,7 @@ from sansice.stun import (
 
 from ._errors import TurnError, TurnStep
 from ._server._allocation import AllocationId
+from ._server._elsewhere import DatagramsElsewhere
 from ._server._events import AllocationClosed, AllocationInfo, AllocationOpened, ResourcesExhausted
 from ._server._limits import TurnLimits
 from ._server._server import TurnServer
@@ -36,6 +37,7 @@ SERVICE_EVENTS: tuple[type[Event], ...] = (
     AllocationClosed,
     AllocationOpened,
     CredentialRequested,
+    DatagramsElsewhere,
     ListenerFailed,
     ResourcesExhausted,
 )

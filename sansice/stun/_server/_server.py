@@ -301,6 +301,18 @@ class StunServer(Machine):
         """Whether a `RequestReceived` still waits for `respond`: it does not for ever, and its stream may be gone."""
         return self._find_pending(received) is not None
 
+    def withdraw(self, received: RequestReceived, *, now: float) -> None:
+        """Forget a `RequestReceived`: somebody else answers it."""
+        found = self._find_pending(received)
+        if found is not None:
+            self._pending.remove(found[0])
+            self._settle(found[1], now)
+
+    def listening_socket(self, transport: Transport, local: Address) -> SocketId | None:
+        """The listener that is open at an address."""
+        wanted = transport, local
+        return next((id for id, one in self._listening.items() if (one.listener.transport, one.local) == wanted), None)
+
     def postpone(self, received: RequestReceived, seconds: float, *, now: float) -> None:
         """Give the parent more time for an answer than ``pending_timeout``, the same each time. It bounds how many there are.
 

@@ -99,6 +99,8 @@ class TurnServerConfig:
         shared_ports: the lowest and the highest port of relayed addresses of all processes that share the listeners, those of
             this one among them; ``None``: there is but this one.
         worker: the number of this process among those that share the listeners: it is in each token that it hands out.
+        workers: how many they are. `DatagramsElsewhere` and `StreamElsewhere` tell of clients that one of the
+            others has to serve.
         ticket_key: what these processes, or hosts, have in common to read each other's mobility tickets; ``None`` draws one.
 
     Raises:
@@ -124,6 +126,7 @@ class TurnServerConfig:
     drain_grace: float = 3600.0
     shared_ports: tuple[int, int] | None = None
     worker: int = 0
+    workers: int = 1
     ticket_key: bytes | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -141,8 +144,8 @@ class TurnServerConfig:
             raise ValueError(f"drain_grace: {self.drain_grace!r} is not a number of seconds above 0")
         if self.shared_ports is not None and not self.shared_ports[0] <= lowest <= highest <= self.shared_ports[1] <= 65535:
             raise ValueError(f"shared_ports: {self.shared_ports[0]}-{self.shared_ports[1]} does not hold {lowest}-{highest}")
-        if not 0 <= self.worker < MAX_WORKERS:
-            raise ValueError(f"worker: {self.worker} is not a number from 0 to {MAX_WORKERS - 1}")
+        if not 0 <= self.worker < self.workers <= MAX_WORKERS:
+            raise ValueError(f"worker: {self.worker} of {self.workers} is none of at most {MAX_WORKERS}")
         if self.ticket_key is not None and len(self.ticket_key) != TICKET_KEY:
             raise ValueError(f"ticket_key: {len(self.ticket_key)} bytes: {TICKET_KEY} are needed")
         if self.redirect_from is not None and (self.redirect_from < 0 or not self.alternates):

@@ -57,6 +57,7 @@ from ._allocations import Allocations, describe
 from ._allocator import Allocator
 from ._answering import answer, refuse
 from ._config import DEFAULT_TURN_CONFIG, TurnServerConfig
+from ._elsewhere import Elsewhere
 from ._events import (
     TURN_SERVER_TRANSITIONS,
     AllocationInfo,
@@ -126,6 +127,7 @@ class TurnServer(Machine):
         "_config",
         "_data",
         "_drain_at",
+        "_elsewhere",
         "_listeners",
         "_mobility",
         "_own",
@@ -181,6 +183,7 @@ class TurnServer(Machine):
         self._tcp_requests = TcpRequests(self._stun, self._tcp, self._own)
         self._allocations = Allocations(self._data, self._own, self._places, self._quotas, self._tcp, self.stats)
         tickets = Tickets(config.ticket_key, worker=config.worker, entropy=entropy)
+        self._elsewhere = Elsewhere(config, self._stun, tickets)
         self._mobility = Mobility(tickets, self._allocations, self._data, enabled=config.mobility)
         self._allocator = Allocator(
             self._stun,
@@ -218,6 +221,10 @@ class TurnServer(Machine):
     def allocations(self, *, now: float) -> tuple[AllocationInfo, ...]:
         """What there is, oldest first. Costs time in proportion."""
         return tuple(describe(allocation, now=now) for allocation in self._allocations.all())
+
+    def listening_socket(self, transport: Transport, local: Address) -> SocketId | None:
+        """The listener at an address: where what another process says is for this one is to be fed, see `DatagramsElsewhere`."""
+        return self._stun.listening_socket(transport, local)
 
     def start(self, listeners: Iterable[Listener], *, now: float) -> None:
         """Open the listeners. Each answers with ListenerOpened or ListenerFailed, then comes one ServerReady.
@@ -311,6 +318,8 @@ class TurnServer(Machine):
         if relay is not None:
             data.from_peer(relay, batch, outputs, now=now)
             return
+        if self._elsewhere:
+            batch = self._elsewhere.forward(socket, batch, outputs, now=now)
         at, end = 0, len(batch)
         while at < end:
             first, at = data.from_client(socket, batch, at, outputs, now=now)
@@ -487,7 +496,8 @@ class TurnServer(Machine):
     # ------------------------------------------------------------- requests
 
     def _handle_request(self, received: RequestReceived, now: float) -> None:
-        _HANDLERS[received.message.method](self, received, now)
+        if not self._elsewhere.hand_over(received, self._outputs, now=now):
+            _HANDLERS[received.message.method](self, received, now)
 
     def _allocate(self, received: RequestReceived, now: float) -> None:
         self._allocator.allocate(received, self._outputs, is_draining=self._state is TurnServerState.DRAINING, now=now)
