@@ -34,6 +34,8 @@ SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin{os.pat
 DEBIAN = (
     ("python3-venv", "makes virtual environments", importlib.util.find_spec("ensurepip") is not None),
     ("coturn", "the peer of interoperability tests and of the bench", shutil.which("turnserver") is not None),
+    ("gcc", "compiles the load generator of the relay's bench", shutil.which("gcc") is not None),
+    ("libc6-dev", "what that includes", Path("/usr/include/stdio.h").exists()),
     ("openssl", "a client of our TLS and DTLS servers", shutil.which("openssl") is not None),
     ("iproute2", "network namespaces for the tests behind real NATs", shutil.which("ip") is not None),
     ("nftables", "the NATs in them", shutil.which("nft", path=SYSTEM_PATH) is not None),

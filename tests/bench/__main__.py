@@ -25,6 +25,7 @@ BENCHMARKS = {
     "simulation": "bench._simulation",
     "recording": "bench._recording",
     "stun": "bench._stun",
+    "relay": "bench._relay",
 }
 
 
