@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
 from typing import Self
 
 from sansice import Address, Entropy, Transport
@@ -15,16 +16,21 @@ from sansice.turn import (
     MAX_QUEUED,
     MAX_QUEUED_BYTES,
     MAX_TURN_EVENTS,
+    READ_SIZE,
     TURN_EVENTS,
     DataReceived,
     Family,
     Inbox,
+    PeerStreamId,
     TurnClient,
     TurnClientConfig,
     TurnClosed,
     TurnConnectionBase,
     TurnCredentials,
+    TurnError,
     TurnPeerBase,
+    TurnStreamBase,
+    pieces,
     turn_credentials,
 )
 
@@ -189,7 +195,66 @@ class TurnPeer(TurnPeerBase[_News]):
             raise StopAsyncIteration from None
 
 
-class TurnConnection(TurnConnectionBase[AsyncioDriver, EventQueue, _News, TurnPeer]):
+class TurnStream(TurnStreamBase[_News]):
+    """A TCP connection with a peer, through the relay; `TurnConnection.connect` and `TurnConnection.accept` give it.
+
+    What waits raises `TurnError` where the connection broke, and `TurnClosed` once it is closed here. As an ``async with``
+    block it closes itself.
+    """
+
+    __slots__ = ()
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes, as fast as the peer takes them. Cancelling leaves it open how many were sent.
+
+        Raises:
+            TurnError: the connection broke, or the peer has ended it (RFC 6062 5.5 ends both directions at once).
+        """
+        await asyncio.sleep(0)
+        for chunk in pieces(data):
+            while not self._has_room():
+                await self._news.wait()
+            self._send(chunk)
+
+    async def receive(self, max_bytes: int = READ_SIZE) -> bytes:
+        """Wait for bytes; ``b""`` once the peer has ended the connection. Cancelling is safe: nothing is lost."""
+        if self._unread:
+            await asyncio.sleep(0)
+        while (data := self._take(max_bytes)) is None:
+            await self._news.wait()
+        return data
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """As `receive`; iteration ends with the connection, and raises where that broke."""
+        try:
+            data = await self.receive()
+        except TurnClosed:
+            raise StopAsyncIteration from None
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def _opened(self) -> Self:
+        try:
+            await asyncio.sleep(0)
+            while not self._is_connected():
+                await self._news.wait()
+        except BaseException:
+            self.close(reset=True)
+            raise
+        return self
+
+
+class TurnConnection(TurnConnectionBase[AsyncioDriver, EventQueue, _News, TurnPeer, TurnStream]):
     """A relay at work; `open_turn` makes it.
 
     Everything that waits raises `TurnLost` once the allocation is lost, `TurnError` where an attempt to get another one has
@@ -242,6 +307,31 @@ class TurnConnection(TurnConnectionBase[AsyncioDriver, EventQueue, _News, TurnPe
         """
         return self._peer(address, channel=channel)
 
+    async def connect(self, peer: Address | str) -> TurnStream:
+        """Have the relay connect to a peer over TCP (RFC 6062), of an allocation that was asked for with `Transport.TCP`.
+
+        Cancelling is safe: the attempt is given up.
+
+        Raises:
+            TurnError: the peer did not answer (447), the server refuses it (403), or it is connected already (446).
+            LocalProtocolError: what `TurnClient.connect` refuses.
+        """
+        return await self._start_connecting(peer)._opened()
+
+    async def accept(self) -> TurnStream:
+        """Wait for a peer that connects to the relayed address: one whose host was permitted (RFC 6062 4.4).
+
+        Cancelling is safe: who has connected meanwhile waits for the next call, half a minute at most.
+        """
+        await asyncio.sleep(0)
+        while True:
+            stream = self._start_accepting()
+            if stream is None:
+                await self._news.wait()
+                continue
+            with contextlib.suppress(TurnError):  # of this one: it has left again
+                return await stream._opened()
+
     async def send(self, peer: Address | str, data: bytes) -> None:
         """Send a datagram, as `send_nowait` does. Cancelling is safe: then it was not sent."""
         await asyncio.sleep(0)
@@ -270,3 +360,6 @@ class TurnConnection(TurnConnectionBase[AsyncioDriver, EventQueue, _News, TurnPe
 
     def _new_peer(self, address: Address, inbox: Inbox[bytes, _News], *, wants_channel: bool) -> TurnPeer:
         return TurnPeer(self, address, inbox, wants_channel=wants_channel)
+
+    def _new_stream(self, id: PeerStreamId, peer: Address) -> TurnStream:
+        return TurnStream(self, id, peer, _News())

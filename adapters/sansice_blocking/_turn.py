@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import Self, TypeVar
 
 from sansice import Address, Entropy, Transport
@@ -15,16 +17,21 @@ from sansice.turn import (
     MAX_QUEUED,
     MAX_QUEUED_BYTES,
     MAX_TURN_EVENTS,
+    READ_SIZE,
     TURN_EVENTS,
     DataReceived,
     Family,
     Inbox,
+    PeerStreamId,
     TurnClient,
     TurnClientConfig,
     TurnClosed,
     TurnConnectionBase,
     TurnCredentials,
+    TurnError,
     TurnPeerBase,
+    TurnStreamBase,
+    pieces,
     turn_credentials,
 )
 
@@ -218,7 +225,70 @@ class TurnPeer(TurnPeerBase[_News]):
         return () if data is None else (data,)  # an empty datagram is something, too
 
 
-class TurnConnection(TurnConnectionBase[BlockingDriver, EventQueue, _News, TurnPeer]):
+class TurnStream(TurnStreamBase[_News]):
+    """A TCP connection with a peer, through the relay; `TurnConnection.connect` and `TurnConnection.accept` give it.
+
+    What waits raises `TurnError` where the connection broke, `TurnClosed` once it is closed here, and `TimeoutError` after a
+    ``timeout`` in seconds. As a ``with`` block it closes itself. Any thread may call it.
+    """
+
+    __slots__ = ()
+
+    def send(self, data: bytes, *, timeout: float | None = None) -> None:
+        """Send bytes, as fast as the peer takes them.
+
+        Raises:
+            TurnError: the connection broke, or the peer has ended it (RFC 6062 5.5 ends both directions at once).
+            TimeoutError: it stays open how many were sent.
+        """
+        with self._turn._driver.lock:
+            for chunk in pieces(data):
+                self._news.wait(self._has_room, timeout, "send")
+                self._send(chunk)
+
+    def receive(self, max_bytes: int = READ_SIZE, *, timeout: float | None = None) -> bytes:
+        """Wait for bytes; ``b""`` once the peer has ended the connection."""
+
+        def look() -> tuple[bytes, ...]:
+            data = self._take(max_bytes)
+            return () if data is None else (data,)
+
+        return self._news.wait(look, timeout, "receive")[0]
+
+    def close(self, *, reset: bool = False) -> None:
+        """End the connection, in both directions. See `TurnStreamBase.close`."""
+        with self._turn._driver.lock:
+            super().close(reset=reset)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """As `receive`; iteration ends with the connection, and raises where that broke."""
+        try:
+            data = self.receive()
+        except TurnClosed:
+            raise StopIteration from None
+        if not data:
+            raise StopIteration
+        return data
+
+    def _opened(self, end: float | None, what: str) -> Self:
+        try:
+            self._news.wait(self._is_connected, _left_until(end), what)
+        except BaseException:
+            self.close(reset=True)
+            raise
+        return self
+
+
+class TurnConnection(TurnConnectionBase[BlockingDriver, EventQueue, _News, TurnPeer, TurnStream]):
     """A relay at work; `open_turn` makes it. Any thread may call it.
 
     Everything that waits raises `TurnLost` once the allocation is lost, `TurnError` where an attempt to get another one has
@@ -272,6 +342,30 @@ class TurnConnection(TurnConnectionBase[BlockingDriver, EventQueue, _News, TurnP
         with self._driver.lock:
             return self._peer(address, channel=channel)
 
+    def connect(self, peer: Address | str, *, timeout: float | None = None) -> TurnStream:
+        """Have the relay connect to a peer over TCP (RFC 6062), of an allocation that was asked for with `Transport.TCP`.
+
+        Raises:
+            TurnError: the peer did not answer (447), the server refuses it (403), or it is connected already (446).
+            LocalProtocolError: what `TurnClient.connect` refuses.
+            TimeoutError: the attempt is given up.
+        """
+        with self._driver.lock:
+            return self._start_connecting(peer)._opened(_end_of(timeout), "connect")
+
+    def accept(self, *, timeout: float | None = None) -> TurnStream:
+        """Wait for a peer that connects to the relayed address: one whose host was permitted (RFC 6062 4.4).
+
+        Raises:
+            TimeoutError: nobody has; who does later waits for the next call, half a minute at most.
+        """
+        end = _end_of(timeout)
+        with self._driver.lock:
+            while True:
+                stream = self._news.wait(self._start_accepting, _left_until(end), "accept")
+                with contextlib.suppress(TurnError):  # of this one: it has left again
+                    return stream._opened(end, "accept")
+
     def send_nowait(self, peer: Address | str, data: bytes) -> None:
         """Send a datagram to somebody who has a permission, or soon will. See `TurnPeer.send_nowait`."""
         with self._driver.lock:
@@ -311,6 +405,9 @@ class TurnConnection(TurnConnectionBase[BlockingDriver, EventQueue, _News, TurnP
     def _new_peer(self, address: Address, inbox: Inbox[bytes, _News], *, wants_channel: bool) -> TurnPeer:
         return TurnPeer(self, address, inbox, wants_channel=wants_channel)
 
+    def _new_stream(self, id: PeerStreamId, peer: Address) -> TurnStream:
+        return TurnStream(self, id, peer, _News(self._driver))
+
     def _look(self, read: Callable[[], R]) -> R:
         with self._driver.lock:
             return read()
@@ -318,3 +415,11 @@ class TurnConnection(TurnConnectionBase[BlockingDriver, EventQueue, _News, TurnP
     def _end(self) -> None:
         with self._driver.lock:
             super()._end()
+
+
+def _end_of(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _left_until(end: float | None) -> float | None:
+    return None if end is None else end - time.monotonic()

@@ -28,12 +28,17 @@ except ModuleNotFoundError as _error:
     raise
 
 if TYPE_CHECKING:
-    from ._turn import TurnConnection as TurnConnection, TurnPeer as TurnPeer, open_turn as open_turn
+    from ._turn import (
+        TurnConnection as TurnConnection,
+        TurnPeer as TurnPeer,
+        TurnStream as TurnStream,
+        open_turn as open_turn,
+    )
     from ._turn_service import TurnService as TurnService, serve_turn as serve_turn
 
 # Loaded when first asked for: most programs need no relay of their own, and no server at all.
 _LAZY = {
-    "_turn": ("TurnConnection", "TurnPeer", "open_turn"),
+    "_turn": ("TurnConnection", "TurnPeer", "TurnStream", "open_turn"),
     "_turn_service": ("TurnService", "serve_turn"),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}

@@ -69,6 +69,11 @@ if TYPE_CHECKING:
         TurnPeerBase as TurnPeerBase,
         turn_credentials as turn_credentials,
     )
+    from ._connection_streams import (
+        READ_SIZE as READ_SIZE,
+        TurnStreamBase as TurnStreamBase,
+        pieces as pieces,
+    )
     from ._embedded_addresses import (
         is_tunnelled as is_tunnelled,
     )
@@ -180,6 +185,11 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "TurnCredentials",
         "TurnPeerBase",
         "turn_credentials",
+    ),
+    "_connection_streams": (
+        "READ_SIZE",
+        "TurnStreamBase",
+        "pieces",
     ),
     "_embedded_addresses": ("is_tunnelled",),
     "_inbox": (

@@ -30,8 +30,18 @@ from ._client._events import (
     PermissionCreated,
     PermissionFailed,
 )
+from ._client._peer_stream import PeerStreamId
 from ._client._states import TurnClientState
 from ._client._stats import TurnClientStats
+from ._client._stream_events import (
+    ConnectFailed,
+    ConnectionAttempted,
+    PeerConnected,
+    StreamLost,
+    StreamReceived,
+    StreamSent,
+)
+from ._connection_streams import S, Streams
 from ._errors import TurnClosed, TurnError, TurnLost, TurnStep, TurnWouldBlock
 from ._inbox import Inbox, N
 
@@ -47,9 +57,13 @@ TURN_EVENTS: tuple[type[Event], ...] = (
     ChannelBound,
     ChannelFailed,
     Closed,
+    ConnectFailed,
+    ConnectionAttempted,
+    PeerConnected,
     PeerUnreachable,
     PermissionCreated,
     PermissionFailed,
+    StreamLost,
 )
 """What waits in ``turn.events`` of a connection, up to `MAX_TURN_EVENTS` of them."""
 
@@ -130,7 +144,7 @@ class TurnPeerBase(Generic[N]):
     __slots__ = ("_inbox", "_turn", "_wants_channel", "address", "unreachable")
 
     def __init__(
-        self, turn: TurnConnectionBase[Any, Any, N, Any], address: Address, inbox: Inbox[bytes, N], *, wants_channel: bool
+        self, turn: TurnConnectionBase[Any, Any, N, Any, Any], address: Address, inbox: Inbox[bytes, N], *, wants_channel: bool
     ) -> None:
         self.address: Address = address
         self.unreachable: IcmpError | None = None
@@ -186,7 +200,7 @@ class TurnPeerBase(Generic[N]):
         return f"<{type(self).__name__} {self.address}>"
 
 
-class TurnConnectionBase(Generic[D, Q, N, P]):
+class TurnConnectionBase(Generic[D, Q, N, P, S]):
     """The part of an adapter's ``TurnConnection`` that never waits. Applications use that, not this.
 
     Whoever waits looks, waits for the news, and looks again; `_raise_if_over` says when there is nothing to wait for.
@@ -211,7 +225,7 @@ class TurnConnectionBase(Generic[D, Q, N, P]):
 
     __slots__ = (
         "_denied", "_driver", "_failure", "_inbox", "_left", "_make_news", "_max_queued", "_max_queued_bytes", "_news", "_peers",
-        "_permitted", "_unheld", "_wish", "client", "events", "uri",
+        "_permitted", "_streams", "_unheld", "_wish", "client", "events", "uri",
     )  # fmt: skip
 
     def __init__(
@@ -239,6 +253,7 @@ class TurnConnectionBase(Generic[D, Q, N, P]):
         self._news: N = make_news(self._driver)
         self._inbox: Inbox[DataReceived, N] = self._new_inbox()
         self._peers: dict[Address, P] = {}
+        self._streams: Streams[S] = Streams()
         self._permitted: dict[str, None] = {}  # hosts that `permit` was asked for
         self._denied: dict[str, tuple[str, int]] = {}
         self._failure: tuple[type[TurnError], TurnStep, str, int] | None = None
@@ -249,6 +264,10 @@ class TurnConnectionBase(Generic[D, Q, N, P]):
 
     def _new_peer(self, address: Address, inbox: Inbox[bytes, N], *, wants_channel: bool) -> P:
         """Make a peer of the runtime's kind."""
+        raise NotImplementedError
+
+    def _new_stream(self, id: PeerStreamId, peer: Address) -> S:
+        """Make a stream of the runtime's kind."""
         raise NotImplementedError
 
     def _look(self, read: Callable[[], R]) -> R:
@@ -362,6 +381,30 @@ class TurnConnectionBase(Generic[D, Q, N, P]):
             self._peers[address] = found
         return found
 
+    def _start_connecting(self, peer: Address | str) -> S:
+        """Have the relay connect; the stream is not open yet."""
+        self._raise_if_over()
+        address = address_of(peer)
+        id = self._driver.call(self.client.connect, address)
+        return self._add_stream(id, address)
+
+    def _start_accepting(self) -> S | None:
+        """Take what a peer offers, if one does; the stream is not open yet."""
+        self._raise_if_over()
+        offers = self._streams.offers
+        if not offers:
+            return None
+        id, peer = next(iter(offers.items()))
+        del offers[id]
+        stream = self._add_stream(id, peer)  # before it is accepted, which may fail at once
+        self._driver.call(self.client.accept, id)
+        return stream
+
+    def _add_stream(self, id: PeerStreamId, peer: Address) -> S:
+        stream = self._new_stream(id, peer)
+        self._streams.add(stream)
+        return stream
+
     def _new_inbox(self) -> Inbox[Any, N]:
         return Inbox(self._make_news(self._driver), self._max_queued, self._max_queued_bytes)
 
@@ -411,6 +454,9 @@ class TurnConnectionBase(Generic[D, Q, N, P]):
             if dropped:
                 self.client.stats.dropped[DropReason.QUEUE_FULL] += dropped
             return
+        self._streams.deliver(event)
+        if type(event) is StreamReceived or type(event) is StreamSent:
+            return
         match event:
             case AllocationCreated():
                 self._failure = None
@@ -448,6 +494,7 @@ class TurnConnectionBase(Generic[D, Q, N, P]):
     def _wake_all(self) -> None:
         self._news.wake()
         self._inbox.news.wake()
+        self._streams.wake()
         for peer in self._peers.values():
             peer._inbox.news.wake()
 

@@ -10,7 +10,17 @@ import sansice_blocking
 import sansice_trio
 from adapters.conformance._runtimes import RUNTIMES
 
-CLASSES = ["Candidates", "Driver", "EventQueue", "IceConnection", "StunService", "TurnConnection", "TurnPeer", "TurnService"]
+CLASSES = [
+    "Candidates",
+    "Driver",
+    "EventQueue",
+    "IceConnection",
+    "StunService",
+    "TurnConnection",
+    "TurnPeer",
+    "TurnService",
+    "TurnStream",
+]
 
 OTHERS = [runtime for runtime in RUNTIMES if runtime.adapter is not sansice_trio]
 TRIO = RUNTIMES[0]
@@ -68,7 +78,18 @@ def test_functions_take_the_same_arguments(other, name):
 
 @pytest.mark.parametrize("other", OTHERS, ids=repr)
 @pytest.mark.parametrize(
-    "name", ["Candidates", "Driver", "EventQueue", "IceConnection", "StunService", "TurnConnection", "TurnPeer", "TurnService"]
+    "name",
+    [
+        "Candidates",
+        "Driver",
+        "EventQueue",
+        "IceConnection",
+        "StunService",
+        "TurnConnection",
+        "TurnPeer",
+        "TurnService",
+        "TurnStream",
+    ],
 )
 def test_classes_have_the_same_members_with_the_same_arguments(other, name):
     ours, theirs = members(thing(other, name)), members(thing(TRIO, name))
