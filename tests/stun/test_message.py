@@ -17,6 +17,7 @@ from sansice.stun import (
     USE_CANDIDATE,
     USERNAME,
     XOR_MAPPED_ADDRESS,
+    XOR_PEER_ADDRESS,
     IntegrityAlgorithm,
     IntegrityKey,
     MessageClass,
@@ -411,3 +412,27 @@ def test_integrity_verifies_with_the_key_that_made_it_and_with_no_other(key, oth
     assert decode_untrusted(data).verify(IntegrityKey(key))
     # HMAC pads keys with zeros (RFC 2104 2)
     assert decode_untrusted(data).verify(IntegrityKey(other)) is (key.rstrip(b"\0") == other.rstrip(b"\0"))
+
+
+PEERS = [Address("192.0.2.1", 1), Address("2001:db8::2", 2), Address("192.0.2.1", 1)]
+
+
+def test_an_attribute_that_comes_more_than_once_has_all_its_values_in_order():
+    message = decode_untrusted(
+        encode(Method.CREATE_PERMISSION, MessageClass.REQUEST, TID, [(XOR_PEER_ADDRESS, one) for one in PEERS])
+    )
+    assert message.get_all(XOR_PEER_ADDRESS) == tuple(PEERS)
+    assert message.get_all(LIFETIME) == ()
+
+
+def test_of_those_the_unprotected_ones_are_not_seen():
+    message = decode_untrusted(sealed(tlv(LIFETIME.code, b"\0\0\0\1"), tlv(LIFETIME.code, b"\0\0\0\2")))
+    assert message.verify(KEY)
+    assert message.get_all(LIFETIME) == (1,)
+
+
+def test_one_that_is_malformed_spoils_all_of_them():
+    message = decode_untrusted(frame(tlv(LIFETIME.code, b"\0\0\0\1") + tlv(LIFETIME.code, b"\0")))
+    with pytest.raises(DecodeError) as error:
+        message.get_all(LIFETIME)
+    assert error.value.reason is DropReason.BAD_ATTRIBUTE

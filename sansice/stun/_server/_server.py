@@ -360,12 +360,6 @@ class StunServer(Machine):
         if connection is not None:
             self._connections.vouch(connection, vouched, now)
 
-    def close_stream(self, socket: SocketId, *, now: float) -> None:
-        """Close a stream after the answers that are owed on it; one that is gone is a no-op."""
-        connection = self._connections.get(socket)
-        if connection is not None and not connection.ended:
-            self._end(connection)
-
     def release_stream(self, socket: SocketId, *, now: float) -> bytes | None:
         """Give a stream up without closing it: from now on it is the parent's (RFC 6062 5.4).
 
