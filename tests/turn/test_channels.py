@@ -107,6 +107,15 @@ def test_a_refused_channel_leaves_data_to_indications_and_its_number_free(scene,
     assert number == 0x4000
 
 
+def test_numbers_go_round_and_leave_out_those_in_use(scene):
+    scene.bind(PEER)
+    numbers = []
+    for _ in range(0x1000):
+        numbers.append(scene.do("bind_channel", OTHER_PEER))
+        scene.refuse(508, to=BIND)
+    assert numbers == [*range(0x4001, 0x5000), 0x4001]
+
+
 def test_silence_is_a_refusal_and_the_number_is_kept_back_for_it_may_have_been_bound(scene):
     scene.permit(PEER)
     scene.do("bind_channel", PEER)

@@ -194,6 +194,15 @@ def test_it_explains_an_allocation():
     ]
 
 
+def test_it_explains_an_allocation_of_which_nothing_was_refused():
+    scene = Scene()
+    scene.allocate()
+    assert scene.client.explain(now=0.0).splitlines()[4:] == [
+        "  0 permissions, 0 channels",
+        "  sent 0 datagrams (0 bytes), received 0 (0 bytes), 0 not sent",
+    ]
+
+
 def test_it_explains_a_failure_and_a_loss():
     scene = Scene("turn:192.0.2.1?transport=udp")
     assert scene.client.explain(now=0.0).splitlines()[0] == "turn:192.0.2.1?transport=udp: no allocation"

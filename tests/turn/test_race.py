@@ -257,6 +257,15 @@ def test_a_server_that_does_not_know_dont_fragment_is_asked_without_it():
     assert not created.dont_fragment
 
 
+def test_a_server_without_users_may_refuse_dont_fragment_as_well():
+    scene = Scene(credentials=None)
+    scene.do("allocate", dont_fragment=True)
+    scene.open()
+    scene.refuse(420, (UNKNOWN_ATTRIBUTES, (DONT_FRAGMENT.code,)))
+    scene.answer(*GRANT)
+    assert scene.told(AllocationCreated)
+
+
 def test_without_relaxing_a_420_is_the_end():
     scene = Scene(relax=False)
     scene.do("allocate", dont_fragment=True)
@@ -517,6 +526,16 @@ def test_over_connections_the_first_that_is_open_is_the_one(transport):
     scene.run(10.0)
     assert [one.remote for one in scene.opened()] == [SERVER]
     assert {action.socket for _, action, _ in scene.sent} == {scene.opened()[0].socket}
+
+
+def test_while_one_server_is_still_asked_the_failure_of_another_is_not_the_end():
+    scene = Several(SERVER6, SERVER)
+    scene.allocate_from()
+    scene.run(0.25)
+    scene.lose(index=1)
+    assert not scene.events
+    scene.lose()
+    assert len(failure(scene).attempts) == 2
 
 
 def test_another_transport_is_tried_later_than_another_address():

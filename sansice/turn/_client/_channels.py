@@ -203,8 +203,7 @@ class Channels:
         if code is None:  # granted, or perhaps granted
             channel.latest = now + CHANNEL_LIFETIME
         if channel.state is HoldState.LOST:  # forgotten or expired meanwhile
-            if self._table.get(channel.peer) is channel:
-                self._timers.set(channel.peer, channel.latest + QUARANTINE)
+            self._timers.set(channel.peer, channel.latest + QUARANTINE)
         elif isinstance(outcome, TransactionSucceeded):
             self._grant(channel, asked if outcome.rtt is None else now - outcome.rtt)
         elif code == _BAD_REQUEST:

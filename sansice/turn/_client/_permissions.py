@@ -107,9 +107,7 @@ class Permissions:
 
     def granted_by_channel(self, peer: Address, asked: float) -> tuple[str, ...]:
         """A ChannelBind installs the permission as well (RFC 8656 12.1). Returns the hosts that had none."""
-        permission = self._table.get(peer.host)
-        if permission is None:  # forgotten meanwhile
-            return ()
+        permission = self._table[peer.host]
         if permission.state is HoldState.LOST:
             permission.move(HoldInput.ASK)
         return self._grant([peer.host], asked)

@@ -292,7 +292,7 @@ class AllocateRace:
                 self._waits.append(math.inf)
             self._note(attempt.target, TurnStep.ALLOCATE, grant.reason)
             self._farewells.delete(attempt.path, now)  # RFC 8656 7.3
-            self._next_after(attempt, now)
+            self._try_next(now)
             return
         if grant.refused is not None:
             family = 6 if grant.refused.family == 2 else 4
@@ -336,14 +336,13 @@ class AllocateRace:
             self.stop(now)
             self._fail(now)
         else:
-            self._next_after(attempt, now)
+            self._try_next(now)
 
-    def _next_after(self, attempt: Attempt, now: float) -> None:
-        if self._decided is attempt:
-            self._decided = None
-        if self._decided is None:
-            self._timers.cancel(_Timer.NEXT)
-            self._start_next(now)
+    def _try_next(self, now: float) -> None:
+        """After a failure nobody is the one: whoever was decided on has failed, for the others were abandoned."""
+        self._decided = None
+        self._timers.cancel(_Timer.NEXT)
+        self._start_next(now)
 
     # ------------------------------------------------------------- giving up
 
@@ -360,8 +359,6 @@ class AllocateRace:
         self._failed.append(AllocateAttempt(target, step, reason, code))
 
     def _fail(self, now: float) -> None:
-        if self.end is not None:
-            return
         self._timers.clear()
         step = max((one.step for one in self._failed), key=_STEPS.index)
         codes = [one.code for one in self._failed if one.step is step and one.code is not None]

@@ -50,11 +50,6 @@ class Requests:
         """Take over a request that is under way already, or another interest in one."""
         self._waiting[transaction_id] = then
 
-    def cancel(self, transaction_id: TransactionId, *, now: float) -> None:
-        """Nobody wants to know about this one any more."""
-        if self._waiting.pop(transaction_id, None) is not None:
-            self._stun.cancel(transaction_id, now=now)
-
     def release(self, transaction_id: TransactionId) -> None:
         """Somebody else adopts this one."""
         self._waiting.pop(transaction_id, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 from sansice.machine import Action, Address, Entropy, Ids, QueryId, Record, ResolveError, Transport
 from sansice.stun import (
@@ -134,13 +135,12 @@ class AllocateSearch:
         """What the resolution wants; its end begins the race."""
         actions: list[Action] = []
         for output in self._resolution.take_outputs() if self._resolution is not None else ():
-            match output:
-                case Action():
-                    actions.append(output)
-                case ServerResolved(targets):
-                    self._ask(targets, now)
-                case ResolutionFailed(reason):
-                    self._failure = AllocationFailed(TurnStep.RESOLVE, reason)
+            if isinstance(output, Action):
+                actions.append(output)
+            elif isinstance(output, ServerResolved):
+                self._ask(output.targets, now)
+            else:
+                self._failure = AllocationFailed(TurnStep.RESOLVE, cast(ResolutionFailed, output).reason)
         return actions
 
     # ------------------------------------------------------------- what the race hears

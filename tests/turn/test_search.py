@@ -1,0 +1,89 @@
+import math
+
+import pytest
+
+from _turn_client_scene import CREDENTIALS, LOCAL, SERVER, UDP, Counting
+from sansice.machine import AddressRecord, Ids, OpenSocket, QueryId, RecordKind, Resolve, ResolveError
+from sansice.stun import Path, Redirected, ServerTarget, ServerUri, StunClient, TransactionTimedOut
+from sansice.turn import AllocateWish, AllocationFailed, TurnClientConfig, TurnServerMemory, TurnStep
+from sansice.turn._client._farewells import Farewells
+from sansice.turn._client._search import AllocateSearch
+
+TARGET = ServerTarget(UDP, SERVER)
+URI = ServerUri.parse("turn:turn.example:3478?transport=udp")
+PATH = Path(1, SERVER, UDP)
+
+
+def search_for(server, **options):
+    stun = StunClient(credentials=CREDENTIALS, entropy=Counting())
+    settings = {
+        "transports": None,
+        "verify_name": None,
+        "ids": Ids(),
+        "entropy": Counting(),
+        "stun": stun,
+        "farewells": Farewells(stun),
+        "memory": TurnServerMemory(),
+        "config": TurnClientConfig(),
+        "local": None,
+        "username": "user",
+    }
+    return AllocateSearch(server, AllocateWish(), **{**settings, **options}), stun
+
+
+@pytest.mark.parametrize("server", [TARGET, URI])
+def test_before_it_is_started_it_has_no_race_and_waits_for_nothing(server):
+    search, _ = search_for(server)
+    search.handle_resolved(QueryId(7), ResolveError.NOT_FOUND, 0.0)
+    search.handle_timer(0.0)
+    search.opened(PATH, LOCAL, 0.0)
+    search.check(0.0)
+    assert not search.settle(TransactionTimedOut(bytes(12)), 0.0)
+    assert not search.redirected(Redirected(bytes(12), PATH, PATH, None, None))
+    assert (search.race, search.end, search.deadline(), search.take_actions(0.0)) == (None, None, math.inf, [])
+    search.stop(0.0)
+
+
+def test_an_address_is_asked_at_once():
+    search, stun = search_for(TARGET)
+    search.start(0.0)
+    assert [output.remote for output in stun.take_outputs()] == [SERVER]
+    assert search.deadline() == 39.5
+    assert search.take_actions(0.0) == []
+    search.stop(0.0)
+
+
+@pytest.mark.parametrize(("local", "kinds"), [(None, {RecordKind.A, RecordKind.AAAA}), (LOCAL, {RecordKind.A})])
+def test_a_name_is_looked_up_in_the_families_that_can_be_reached(local, kinds):
+    search, stun = search_for(URI, local=local)
+    search.start(0.0)
+    queries = search.take_actions(0.0)
+    assert {query.kind for query in queries if isinstance(query, Resolve)} == kinds
+    assert search.deadline() < math.inf
+    for query in queries:
+        found = (AddressRecord(SERVER.host),) if query.kind is RecordKind.A else ResolveError.NOT_FOUND
+        search.handle_resolved(query.query, found, 0.0)
+    assert search.take_actions(0.0) == []
+    assert search.race is not None
+    (action,) = stun.take_outputs()
+    assert isinstance(action, OpenSocket)
+    assert action.remote == SERVER
+
+
+def test_a_name_that_is_not_found_is_the_end():
+    search, _ = search_for(URI)
+    search.start(0.0)
+    for query in search.take_actions(0.0):
+        search.handle_resolved(query.query, ResolveError.NOT_FOUND, 0.0)
+    search.take_actions(0.0)
+    assert isinstance(search.end, AllocationFailed)
+    assert search.end.step is TurnStep.RESOLVE
+
+
+def test_a_redirection_of_somebody_else_is_none_of_its_business():
+    search, stun = search_for(TARGET)
+    search.start(0.0)
+    assert not search.redirected(Redirected(bytes(12), PATH, PATH, None, None))
+    (action,) = stun.take_outputs()
+    stun.handle_socket_opened(action.socket, LOCAL, now=0.0)
+    assert not search.settle(TransactionTimedOut(bytes(12)), 0.0)
