@@ -189,3 +189,22 @@ def test_a_line_that_cannot_be_read_is_named_and_not_shown(line, complaint):
 def test_a_password_file_needs_a_realm():
     with pytest.raises(ValueError, match="empty"):
         PasswordFile.parse("user:pass", "")
+
+
+@pytest.mark.parametrize(
+    ("username", "account"),
+    [
+        ("1700000000:bob", "bob"),
+        ("1800000000:bob", "bob"),
+        ("bob", "bob"),
+        ("1700000000", "1700000000"),
+        ("x:bob", "x:bob"),
+        ("17:", "17:"),
+    ],
+)
+def test_all_names_of_a_user_are_one_account(username, account):
+    assert TimeLimitedSecrets("south").account(username) == account
+
+
+def test_the_account_is_behind_the_separator():
+    assert TimeLimitedSecrets("south", separator="-").account("17-bob:x") == "bob:x"

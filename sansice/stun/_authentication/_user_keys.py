@@ -150,7 +150,7 @@ class TimeLimitedSecrets:
         if isinstance(username, bytes):
             return None
         expiry = username.partition(self._separator)[0]
-        if not (expiry.isascii() and expiry.isdigit() and len(expiry) <= _EXPIRY_DIGITS) or int(expiry) <= unix:
+        if not _is_expiry(expiry) or int(expiry) <= unix:
             return None
         try:
             return tuple(
@@ -160,11 +160,23 @@ class TimeLimitedSecrets:
         except ValueError:  # a name that nobody was issued
             return None
 
+    def account(self, username: str) -> str:
+        """Whose a user name is: what stands behind the expiry, or the whole name where nothing does.
+
+        For quotas: whoever gets a new name each minute is still one user.
+        """
+        expiry, _, user = username.partition(self._separator)
+        return user if user and _is_expiry(expiry) else username
+
     def __repr__(self) -> str:
         return f"TimeLimitedSecrets({self.keys_per_user} secrets)"
 
 
 _EXPIRY_DIGITS = 15  # seconds for 31 million years; int() of a longer text would only cost time
+
+
+def _is_expiry(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _EXPIRY_DIGITS
 
 
 def _time_limited_password(secret: bytes, username: str) -> str:
