@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         AllocationCreated as AllocationCreated,
         AllocationFailed as AllocationFailed,
         AllocationLost as AllocationLost,
+        AllocationRebound as AllocationRebound,
         AllocationRefreshed as AllocationRefreshed,
         ChannelBound as ChannelBound,
         ChannelFailed as ChannelFailed,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         PeerUnreachable as PeerUnreachable,
         PermissionCreated as PermissionCreated,
         PermissionFailed as PermissionFailed,
+        RebindFailed as RebindFailed,
     )
     from ._client._memory import (
         ServerWait as ServerWait,
@@ -149,6 +151,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "AllocationCreated",
         "AllocationFailed",
         "AllocationLost",
+        "AllocationRebound",
         "AllocationRefreshed",
         "ChannelBound",
         "ChannelFailed",
@@ -157,6 +160,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "PeerUnreachable",
         "PermissionCreated",
         "PermissionFailed",
+        "RebindFailed",
     ),
     "_client._memory": (
         "ServerWait",

@@ -11,7 +11,18 @@ import attrs
 
 from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
-from sansice.machine import Action, Address, DecodeError, Entropy, Event, IcmpError, LocalProtocolError, SendDatagram, SendStream
+from sansice.machine import (
+    Action,
+    Address,
+    DecodeError,
+    Entropy,
+    Event,
+    IcmpError,
+    LocalProtocolError,
+    SendDatagram,
+    SendStream,
+    SocketId,
+)
 from sansice.stun import (
     LIFETIME,
     REQUESTED_ADDRESS_FAMILY,
@@ -23,12 +34,14 @@ from sansice.stun import (
     StunClient,
     TransactionFailed,
     TransactionSucceeded,
+    TransactionTimedOut,
 )
 
 from ._channels import Channels
 from ._config import TurnClientConfig
 from ._events import AllocationLost, AllocationRefreshed, PeerUnreachable, PermissionCreated, PermissionFailed
 from ._grant import Grant, family_of
+from ._mover import Mover
 from ._permissions import Permissions
 from ._requests import Outcome, Requests, refusal
 from ._routes import Routes
@@ -83,6 +96,8 @@ class ClientAllocation:
         expires: when the server may forget it, at the earliest.
         lost: why it has ended, once it has.
         unsent: bytes that a stream to the server has not taken yet.
+        wanted: the lifetime to ask for, if any in particular.
+        mover: takes it along to other addresses.
     """
 
     __slots__ = (
@@ -92,12 +107,12 @@ class ClientAllocation:
         "_stats",
         "_stun",
         "_timers",
-        "_wanted",
         "channels",
         "expires",
         "grant",
         "lifetime",
         "lost",
+        "mover",
         "origin",
         "path",
         "permissions",
@@ -105,6 +120,7 @@ class ClientAllocation:
         "requests",
         "routes",
         "unsent",
+        "wanted",
     )
 
     def __init__(
@@ -134,11 +150,12 @@ class ClientAllocation:
         self._stun = stun
         self._timers: FewTimers[_Timer] = FewTimers()
         self._activity = -1
-        self._wanted = origin.wish.lifetime
+        self.wanted = origin.wish.lifetime
         self.requests = Requests(stun)
         self.permissions = Permissions(config, self.requests, self._tell)
         self.routes = Routes(config, self.permissions, padded=origin.path.reliable, entropy=entropy, stats=stats)
         self.channels = Channels(config, self.requests, self.permissions, self.routes, self._tell)
+        self.mover = Mover(self, grant.ticket, stun=stun, config=config, put=put)
         self._live(asked, now)
         self._rest(now)
 
@@ -173,7 +190,7 @@ class ClientAllocation:
             LocalProtocolError: as `StunClient.request` does.
         """
         if family is None:
-            self._wanted = lifetime
+            self.wanted = lifetime
         attributes: list[tuple[Attribute[Any], Any]] = []
         if lifetime is not None:
             attributes.append((LIFETIME, lifetime))
@@ -183,13 +200,16 @@ class ClientAllocation:
 
     def settle(self, outcome: Outcome, now: float) -> bool:
         """Take the outcome of one of its requests; whether it was one."""
+        if self.mover.settle(outcome, now):
+            return True
         if outcome.id not in self.requests:
             return False
         if self.lost is not None:
             return True
         if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH:
-            self.mismatch()
-            return True
+            if not self.mismatch(now):
+                return True
+            outcome = TransactionTimedOut(outcome.id)  # to be asked again from where the server knows this client
         self.requests.settle(outcome, now)
         if self.channels.broken is not None:
             self.end(self.channels.broken, 400)
@@ -199,13 +219,36 @@ class ClientAllocation:
 
     def pump(self, now: float) -> None:
         """Send what waits for its turn."""
+        if self.mover.is_stranded:
+            return
         while len(self.requests) < self._config.max_in_flight and self.lost is None:
             if not self.permissions.ask_next(self.path, now) and not self.channels.ask_next(self.path, now):
                 return
 
-    def mismatch(self) -> None:
-        """The server has answered 437 (RFC 8656 5)."""
+    def mismatch(self, now: float) -> bool:
+        """The server has answered 437: it is gone (RFC 8656 5), unless a ticket helps, which this returns."""
+        if self.mover.retrace(now):
+            return True
         self.end("the server does not know the allocation any more", MISMATCH)
+        return False
+
+    def relocate(self, path: Path, local: Address) -> None:
+        """Everything takes another way from now on."""
+        self.path = path
+        self.origin = attrs.evolve(self.origin, path=path, local=local)
+        self.unsent = 0
+
+    def hears(self, socket: SocketId, source: Address) -> bool:
+        """Whether what arrives from there may be data."""
+        path, left = self.path, self.mover.left
+        return (socket == path.socket and source == path.remote) or (
+            left is not None and socket == left.socket and source == left.remote
+        )
+
+    def stop(self, now: float) -> None:
+        """Ask nothing any more, and let go of every way but `path`."""
+        self.requests.forget(now=now)
+        self.mover.stop(now)
 
     def end(self, reason: str, code: int | None = None) -> None:
         """It is gone; the first reason counts."""
@@ -224,17 +267,24 @@ class ClientAllocation:
                 self._keep_alive(now)
         self.permissions.handle_timer(now)
         self.channels.handle_timer(now)
+        self.mover.handle_timer(now)
         self.pump(now)
 
     def deadline(self) -> float:
         """When something is due next."""
-        return min(self._timers.earliest, self.permissions.deadline(), self.channels.deadline())
+        return min(self._timers.earliest, self.permissions.deadline(), self.channels.deadline(), self.mover.deadline())
 
     def _refresh_again(self, now: float) -> None:
         try:
-            self.refresh(self._wanted, None, now)
+            if not self.mover.is_stranded:  # otherwise that refreshes
+                self.refresh(self.wanted, None, now)
         except LocalProtocolError:  # too much waits for this server
             self._timers.set(_Timer.REFRESH, now + self._config.retry_delay)
+
+    def live(self, lifetime: int | None, asked: float, now: float) -> None:
+        """It has been refreshed; a server that does not say for how long is taken to mean as long as before."""
+        self.lifetime = lifetime or self.lifetime
+        self._live(asked, now)
 
     def _live(self, asked: float, now: float) -> None:
         """It lives for another `lifetime` since ``asked``."""
@@ -264,9 +314,7 @@ class ClientAllocation:
             self.channels.forget_family(ipv6=ipv6, now=now)
             self.permissions.forget_family(ipv6=ipv6)
         else:
-            # A server that does not say how long it lives now is taken to mean as long as before.
-            self.lifetime = lifetime or self.lifetime
-            self._live(asked, now)
+            self.live(lifetime, asked, now)
         self._put(AllocationRefreshed(self.lifetime, self.relayed))
 
     # ------------------------------------------------------------- data
@@ -284,7 +332,7 @@ class ClientAllocation:
     def send(self, peer: Address, data: bytes, *, dont_fragment: bool) -> None:
         """Send a datagram, or count it where that cannot be."""
         path = self.path
-        if path.reliable and self.unsent > self._config.max_unsent:
+        if self.mover.is_stranded or (path.reliable and self.unsent > self._config.max_unsent):
             self._stats.unsent += 1
             return
         message = self.routes.indication(peer, data, dont_fragment=True) if dont_fragment else self.routes.wrap(peer, data)
@@ -323,7 +371,10 @@ class ClientAllocation:
     def _keep_alive(self, now: float) -> None:
         """Tell the server something, if nothing has left since the last time: it is NATs that are meant to see it."""
         activity = self._stats.sent_packets + self._stun.stats.requests
-        if activity == self._activity:
-            self._stun.indicate(Method.BINDING, path=self.path, now=now)
+        if activity == self._activity and not self.mover.is_stranded:
+            if self.mover.ticket is None:
+                self._stun.indicate(Method.BINDING, path=self.path, now=now)
+            else:
+                self.mover.nudge(now)
         self._activity = activity
         self._rest(now)

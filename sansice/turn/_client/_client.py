@@ -350,6 +350,22 @@ class TurnClient(Machine):
         allocation.refresh(lifetime, family, now)
         self._absorb(now)
 
+    def rebind(self, *, local: Address | None = None, now: float) -> None:
+        """Take the allocation along, because the local address has changed or is about to (RFC 8016): opens another socket.
+
+        `AllocationRebound` or `RebindFailed` follows; data takes the old way until then. Where that breaks, and where a NAT has
+        changed what the server sees, the client does this by itself.
+
+        Args:
+            local: what to bind to; left out, the address by which the system routes to the server now, and any port.
+
+        Raises:
+            LocalProtocolError: no allocation, or not a mobile one; it is on the move; ``local`` is of another family than the
+                server.
+        """
+        self._get_allocation().mover.rebind(local, now)
+        self._absorb(now)
+
     # ------------------------------------------------------------- connections with peers (RFC 6062)
 
     def connect(self, peer: Address, *, now: float) -> PeerStreamId:
@@ -425,7 +441,7 @@ class TurnClient(Machine):
             self._search.stop(now)
             self._search = None
         if self._allocation is not None:
-            self._allocation.requests.forget(now=now)
+            self._allocation.stop(now)
             self._farewells.delete(self._allocation.path, now)
             self._allocation = None
         self._absorb(now)
@@ -555,9 +571,12 @@ class TurnClient(Machine):
             case PathOpened(path, local):
                 if self._search is not None:
                     self._search.opened(path, local, now)
+                elif self._allocation is not None:
+                    self._allocation.mover.opened(path, local)
             case PathClosed(path, error):
-                if self._allocation is not None and path.socket == self._allocation.path.socket:
-                    self._allocation.end("the server closed the connection" if error is None else error.text or error.kind.value)
+                allocation = self._allocation
+                if allocation is not None and path.socket == allocation.path.socket and not allocation.mover.strand(now):
+                    allocation.end("the server closed the connection" if error is None else error.text or error.kind.value)
             case Redirected():
                 self._follow(event, now)
             case IndicationReceived(path, message) if message.method is Method.CONNECTION_ATTEMPT:
@@ -574,7 +593,7 @@ class TurnClient(Machine):
             return
         if self._streams.settle(outcome, now):
             if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH and self._allocation is not None:
-                self._allocation.mismatch()
+                self._allocation.mismatch(now)
             return
         self._farewells.requests.settle(outcome, now)
 
@@ -627,7 +646,8 @@ class TurnClient(Machine):
             now=now,
         )
         told = (grant.relayed, grant.mapped, grant.lifetime, grant.reservation_token, attempt.target, local)
-        self._outputs.append(AllocationCreated(*told, dont_fragment=attempt.wish.dont_fragment, refused=grant.refused))
+        whole, mobile = attempt.wish.dont_fragment, grant.ticket is not None
+        self._outputs.append(AllocationCreated(*told, dont_fragment=whole, refused=grant.refused, mobile=mobile))
 
     def _fail(self, event: AllocationFailed) -> None:
         self._move(TurnClientInput.FAILED)
@@ -639,7 +659,7 @@ class TurnClient(Machine):
         self._allocation = None
         self._streams.clear(event.reason, now)
         self._last = event
-        allocation.requests.forget(now=now)
+        allocation.stop(now)
         if event.code == _BAD_REQUEST:  # RFC 8656 12.3: the server has it still
             self._farewells.delete(allocation.path, now)
         else:

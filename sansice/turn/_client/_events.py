@@ -41,6 +41,7 @@ class AllocationCreated(Event):
         local: what the socket towards it is bound to.
         dont_fragment: whether `TurnClient.send` may ask for it.
         refused: the family that was asked for and not given (RFC 8656 7.3).
+        mobile: whether it may be taken along, see `TurnClient.rebind` (RFC 8016).
     """
 
     relayed: tuple[Address, ...]
@@ -51,6 +52,7 @@ class AllocationCreated(Event):
     local: Address
     dont_fragment: bool = False
     refused: AddressErrorCode | None = None
+    mobile: bool = False
 
 
 @attrs.frozen
@@ -97,6 +99,32 @@ class AllocationRefreshed(Event):
 
     lifetime: int
     relayed: tuple[Address, ...]
+
+
+@attrs.frozen
+class AllocationRebound(Event):
+    """The allocation has been taken along: data takes the new way from now on (RFC 8016).
+
+    Attributes:
+        local: what the socket towards the server is bound to now.
+        lifetime: seconds from now.
+    """
+
+    local: Address
+    lifetime: int
+
+
+@attrs.frozen
+class RebindFailed(Event):
+    """`TurnClient.rebind` came to nothing, and the allocation is where it was.
+
+    Attributes:
+        code: what the server answered; ``None`` where it did not answer.
+        reason: words for a person.
+    """
+
+    code: int | None
+    reason: str
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from sansice.stun import (
     LIFETIME,
     MESSAGE_INTEGRITY,
     MESSAGE_INTEGRITY_SHA256,
+    MOBILITY_TICKET,
     RESERVATION_TOKEN,
     XOR_MAPPED_ADDRESS,
     XOR_RELAYED_ADDRESS,
@@ -27,13 +28,14 @@ _INTEGRITY = (MESSAGE_INTEGRITY.code, MESSAGE_INTEGRITY_SHA256.code)
 
 @attrs.frozen
 class Grant:
-    """An allocation as the server describes it; the attributes are those of `AllocationCreated`."""
+    """An allocation as the server describes it; the attributes are those of `AllocationCreated`, and its first ticket."""
 
     relayed: tuple[Address, ...]
     mapped: Address
     lifetime: int
     reservation_token: bytes | None
     refused: AddressErrorCode | None
+    ticket: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen
@@ -61,6 +63,7 @@ def read_grant(response: Message, wish: AllocateWish, understood: Collection[int
         relayed = _relayed(response)
         mapped, lifetime = response.get(XOR_MAPPED_ADDRESS), response.get(LIFETIME)
         token, refused = response.get(RESERVATION_TOKEN), response.get(ADDRESS_ERROR_CODE)
+        ticket = response.get(MOBILITY_TICKET) if wish.mobility else None
     except DecodeError as error:
         return Misfit(f"the server's answer cannot be read: {error}")
     if not relayed or mapped is None or not lifetime:
@@ -73,7 +76,7 @@ def read_grant(response: Message, wish: AllocateWish, understood: Collection[int
     for address in (*relayed, mapped):
         if family_of(address) not in understood:
             return Misfit(f"{address} is of a family that is not understood here", family=True)
-    return Grant(relayed, mapped, lifetime, token, refused)
+    return Grant(relayed, mapped, lifetime, token, refused, ticket)
 
 
 def family_of(address: Address) -> int:

@@ -15,13 +15,14 @@ MAX_WAITS = 256  # ours: a client with more servers than this forgets the oldest
 _BUSY = 60.0  # seconds; RFC 8656 7.4: after 486 and 508
 _MISMATCH = 120.0  # seconds; RFC 8656 7.4: after three 437s
 # What waits how long. An operator has to do something about the others, and nobody is asked again for what he never has.
-_WAITS = {486: _BUSY, 508: _BUSY, 437: _MISMATCH, 440: math.inf, 401: math.inf}
+_WAITS = {486: _BUSY, 508: _BUSY, 437: _MISMATCH, 440: math.inf, 401: math.inf, 405: math.inf}
 
 
 class _Scope(NamedTuple):
     server: Address
     family: int | None = None
     username: str | None = None
+    mobility: bool = False
 
 
 @attrs.frozen
@@ -40,8 +41,8 @@ class ServerWait:
 
 
 class TurnServerMemory:
-    """What refusals have taught: 486 and 508 close a server for a minute, 437 three times over for two, 440 a family and 401
-    a user name for good. One memory may serve all clients of a program, if they live by the same clock.
+    """What refusals have taught: 486 and 508 close a server for a minute, 437 three times over for two, 440 a family, 401
+    a user name and 405 mobility for good. One memory may serve all clients of a program, if they live by the same clock.
     """
 
     __slots__ = ("_waits",)
@@ -65,7 +66,9 @@ class TurnServerMemory:
         if seconds is None:
             return
         wait = ServerWait(now + seconds, code, reason)
-        if code == 440:
+        if code == 405:
+            self._keep(_Scope(server, mobility=True), wait)
+        elif code == 440:
             for family in families:
                 self._keep(_Scope(server, family=family), wait)
         else:
@@ -97,6 +100,10 @@ class TurnServerMemory:
     def is_family_refused(self, server: Address, family: int, *, now: float) -> bool:
         """Whether this server is not to be asked for this family now."""
         return self._current(_Scope(server, family=family), now) is not None
+
+    def is_mobility_refused(self, server: Address, *, now: float) -> bool:
+        """Whether this server is not to be asked for mobility (RFC 8016 3.1.4)."""
+        return self._current(_Scope(server, mobility=True), now) is not None
 
     def forget(self, server: Address) -> None:
         """Whatever this server refused has been put right: it may be asked for everything."""

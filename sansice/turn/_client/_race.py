@@ -31,6 +31,7 @@ from ._wish import AllocateWish
 
 MAX_ADDRESSES = 3  # RFC 8656 7.4: local addresses tried after 437
 
+_NO_MOBILITY = 405
 _MISMATCH = 437
 # RFC 8656 7.4: not repeated before a person has changed something, and the other addresses are most likely the same server's.
 _FINAL = (400, 401, 403, 420, 440, 441, 442)
@@ -213,6 +214,12 @@ class AllocateRace:
     def _wish_for(self, target: ServerTarget, now: float) -> AllocateWish | None:
         """What to ask this server for; ``None`` where it wants to be left alone."""
         wish, server = self._wish, target.address
+        if wish.mobility and self._memory.is_mobility_refused(server, now=now):
+            if not self._config.relax:
+                self._waits.append(math.inf)
+                self._note(target, TurnStep.WAIT, "left alone, because it said: mobility is forbidden", _NO_MOBILITY)
+                return None
+            wish = attrs.evolve(wish, mobility=False)
         wait = self._memory.wait(server, families=wish.families, username=self._username, now=now)
         if wait is not None:
             self._waits.append(wait.until)
@@ -308,6 +315,8 @@ class AllocateRace:
             return False
         wish = attempt.wish.relaxed(outcome.code, outcome.unknown_attributes) if self._config.relax else None
         if wish is not None:
+            if outcome.code == _NO_MOBILITY:  # RFC 8016 3.1.4: not asked for again
+                self._remember(attempt, _NO_MOBILITY, outcome.reason, now)
             return self._ask(attempt.target, attempt.path, wish, attempt.addresses, attempt, now)
         if outcome.code == _MISMATCH and attempt.addresses < MAX_ADDRESSES:
             self._stun.release(attempt.path, now=now)
@@ -322,7 +331,7 @@ class AllocateRace:
         self._note(attempt.target, step, reason, code)
         server, families = attempt.path.remote, attempt.wish.families
         if code is not None:
-            self._memory.refused(server, code, reason, families=families, username=self._username, now=now)
+            self._remember(attempt, code, reason, now)
             wait = self._memory.wait(server, families=families, username=self._username, now=now)
             if wait is not None:
                 self._waits.append(wait.until)
@@ -337,6 +346,10 @@ class AllocateRace:
             self._fail(now)
         else:
             self._try_next(now)
+
+    def _remember(self, attempt: Attempt, code: int, reason: str, now: float) -> None:
+        families = attempt.wish.families
+        self._memory.refused(attempt.path.remote, code, reason, families=families, username=self._username, now=now)
 
     def _try_next(self, now: float) -> None:
         """After a failure nobody is the one: whoever was decided on has failed, for the others were abandoned."""

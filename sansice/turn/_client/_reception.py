@@ -55,7 +55,7 @@ class Reception:
         found: list[tuple[Address, bytes]] = []
         for source, data in batch:
             allocation = self._allocation()
-            if allocation is not None and socket == allocation.path.socket and source == allocation.path.remote:
+            if allocation is not None and allocation.hears(socket, source):
                 if (one := allocation.routes.unwrap(data)) is not None:
                     found.append(one)
                     continue
@@ -83,7 +83,7 @@ class Reception:
             if not is_data(frame):
                 self._stun.handle_stream_data(socket, frame, now=now)
                 self._absorb(now)
-            elif allocation is None or socket != allocation.path.socket:
+            elif allocation is None or not allocation.hears(socket, allocation.path.remote):
                 self._stats.dropped[DropReason.NO_ALLOCATION] += 1
             elif (one := allocation.routes.unwrap(frame)) is not None:
                 found.append(one)

@@ -154,7 +154,8 @@ class PeerStreams:
 
     def _end(self, stream: PeerStream, mode: CloseMode, now: float) -> None:
         if stream.request is not None:
-            self._requests.cancel(stream.request, now=now)
+            self._requests.release(stream.request)
+            self._stun.cancel(stream.request, now=now)
         if stream.path is not None and stream.is_open:
             self._put(CloseSocket(stream.path.socket, mode))
         elif stream.path is not None:

@@ -108,6 +108,8 @@ class AllocateWish:
         """
         if code == 420 and self.dont_fragment and DONT_FRAGMENT.code in unknown:
             return attrs.evolve(self, dont_fragment=False)
+        if code == 405 and self.mobility:
+            return attrs.evolve(self, mobility=False)
         if code == 508 and (self.even_port or self.reservation_token is not None):
             return attrs.evolve(self, even_port=False, reserve_next=False, reservation_token=None)
         return None
