@@ -122,6 +122,20 @@ class TrioDriver:
             raise LocalProtocolError("outside of its block: use it within `async with`")
         return self.driver.call(command, *args, **kwargs)
 
+    def hand_out(self, id: SocketId) -> socket.socket | None:
+        """Take a stream from the machine, for another process; see `sansice.sockets.Sockets.hand_out`."""
+        return self._sockets.hand_out(id) if isinstance(self._sockets, Sockets) else None
+
+    def take_in(self, listener: SocketId, sock: socket.socket, remote: Address, data: bytes) -> None:
+        """Have the machine accept a connection that another process handed out; see `sansice.sockets.Sockets.take_in`.
+
+        Raises:
+            LocalProtocolError: outside of the block, or where trio has sockets of its own.
+        """
+        if not (self._is_open and isinstance(self._sockets, Sockets)):
+            raise LocalProtocolError("only a running driver on the system's own sockets takes connections in")
+        self._sockets.take_in(listener, sock, remote, data)
+
     @property
     def lost(self) -> Mapping[str, int]:
         """How many datagrams were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...)."""

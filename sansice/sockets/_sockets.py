@@ -180,6 +180,36 @@ class Sockets:
             except OSError as error:
                 self._hub.count(reason_of(error))
 
+    # ------------------------------------------------------------- streams that another process serves
+
+    def hand_out(self, id: SocketId) -> socket.socket | None:
+        """Take a stream from the machine, which hears of it no more: a socket to hand to another process.
+
+        Where TLS is on the stream, or bytes still wait, the socket is one end of a pair, and the stream is carried on from here.
+
+        Returns:
+            A socket that is the caller's; ``None``: there is no such stream.
+        """
+        stream = self._sockets.get(id)
+        if not isinstance(stream, Stream):
+            return None
+        from ._splice import hand_out
+
+        return hand_out(self._hub, stream)
+
+    def take_in(self, listener: SocketId, sock: socket.socket, remote: Address, data: bytes) -> None:
+        """Have the machine accept a connection that another process handed out.
+
+        Args:
+            listener: where it is accepted.
+            sock: from `hand_out`; this object's from now on.
+            remote: whose it is.
+            data: what has been read of it.
+        """
+        from ._splice import take_in
+
+        take_in(self._hub, listener, sock, remote, data)
+
     # ------------------------------------------------------------- what the adapter does
 
     def fileno(self) -> int:

@@ -114,6 +114,26 @@ class Stream:
         else:
             self._begin_handshake(self._tls)
 
+    def begin_open(self) -> None:
+        """Serve a socket that is connected already, and that nobody has to be told of."""
+        self.state = State.OPEN
+        self._flags = select.EPOLLIN
+        self._hub.add(self, self._flags)
+
+    def move(self, hub: Hub) -> None:
+        """Be served by another hub, which shares its epoll and its tables with the one before."""
+        self._hub = hub
+
+    def detach(self) -> socket.socket | None:
+        """The socket of an open stream, which this object has nothing to do with any more; ``None`` where it still has: TLS, or
+        bytes that wait.
+        """
+        if self._tls is not None or self._backlog or self.state is not State.OPEN:
+            return None
+        self._hub.forget(self)
+        self.state = State.CLOSED
+        return self._sock
+
     def send(self, data: bytes) -> None:
         """Queue bytes. Before the connection is ready they wait, and nothing of them leaves."""
         tls = self._tls
@@ -170,7 +190,7 @@ class Stream:
 
     def feed(self, flags: int, driver: Driver) -> None:
         """Go on with what the epoll says is possible."""
-        _FEED[self.state](self, flags, driver)
+        _FEED[self.state](self, flags, self._hub.driver)  # which is another one where the stream is spliced
 
     def expire(self, driver: Driver, now: float) -> None:
         """It took too long."""
