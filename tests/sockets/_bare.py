@@ -67,6 +67,9 @@ class Bare:
     def arm(self, deadline):
         pass
 
+    def send_datagram(self, socket, destination, data):
+        self.sockets.send(socket, destination, data)
+
     def open(self, socket=1, bind=LOOPBACK, transport=Transport.UDP, options=DEFAULT, remote=None):
         """Open, and return what was told at once."""
         told = len(self.heard)
