@@ -11,10 +11,14 @@ from sansice.turn import (
     AllocationLost,
     AllocationRefreshed,
     ChannelFailed,
+    ConnectionAttempted,
     DataReceived,
+    PeerConnected,
     PeerUnreachable,
     PermissionCreated,
     PermissionFailed,
+    StreamReceived,
+    StreamSent,
     TurnClient,
     TurnClientState,
     TurnClosed,
@@ -23,6 +27,7 @@ from sansice.turn import (
     TurnLost,
     TurnPeerBase,
     TurnStep,
+    TurnStreamBase,
     TurnWouldBlock,
     turn_credentials,
 )
@@ -58,8 +63,8 @@ class Hand:
 
     def call(self, command, *args, **kwargs):
         self.called.append((command.__name__, *args))
-        if command.__name__ in ("create_permission", "bind_channel", "send", "forget"):
-            return None  # as with an allocation
+        if command.__name__ in ("create_permission", "bind_channel", "send", "forget", "connect", "accept", "close_stream"):
+            return len(self.called)  # as with an allocation
         result = command(*args, now=0.0, **kwargs)
         for output in self.client.take_outputs():
             if isinstance(output, Event):
@@ -68,6 +73,9 @@ class Hand:
 
 
 class Connection(TurnConnectionBase):
+    def _new_stream(self, id, peer):
+        return TurnStreamBase(self, id, peer, Bell(self._driver))
+
     def _new_peer(self, address, inbox, *, wants_channel):
         return TurnPeerBase(self, address, inbox, wants_channel=wants_channel)
 
@@ -124,6 +132,41 @@ def test_a_runtime_has_to_make_peers_of_its_kind():
     turn = TurnConnectionBase(TurnClient(SERVER), "turn:", {}, Hand, Bell, Queue(), max_queued=1, max_queued_bytes=1)
     with pytest.raises(NotImplementedError):
         turn._peer(PEER, channel=True)
+    with pytest.raises(NotImplementedError):
+        turn._start_connecting(PEER)
+
+
+# ---------------------------------------------------------------- streams
+
+
+def test_a_stream_hears_of_its_connection_and_data_of_it_is_no_event(turn):
+    stream = turn._start_connecting("198.51.100.1:5000")
+    assert stream.peer == PEER
+    tell(turn, PeerConnected(1, PEER), StreamSent(1, 5), StreamReceived(1, b"x"))
+    assert stream.is_open
+    assert [type(event) for event in turn.events._events] == [PeerConnected]
+    stream.close()
+    assert calls(turn) == ["connect", "close_stream"]
+
+
+def test_peers_that_connect_are_accepted_in_order(turn):
+    assert turn._start_accepting() is None
+    rung = turn._news.rung
+    tell(turn, ConnectionAttempted(7, PEER), ConnectionAttempted(8, OTHER))
+    assert turn._news.rung == rung + 2
+    first, second = turn._start_accepting(), turn._start_accepting()
+    assert (first.peer, second.peer) == (PEER, OTHER)
+    assert turn._driver.called == [("accept", 7), ("accept", 8)]
+    assert turn._start_accepting() is None
+
+
+def test_whoever_waits_for_a_stream_is_woken_where_it_is_over(turn):
+    stream = turn._start_connecting(PEER)
+    rung = stream._news.rung
+    turn._end()
+    assert stream._news.rung == rung + 1
+    with pytest.raises(TurnClosed):
+        stream._is_connected()
 
 
 # ---------------------------------------------------------------- data
