@@ -277,6 +277,24 @@ class TurnConnection(TurnConnectionBase[AsyncioDriver, EventQueue, _News, TurnPe
             await self._news.wait()
         return self.relayed
 
+    async def rebind(self, *, local: Address | None = None) -> None:
+        """Take a mobile allocation along, because the local address has changed or is about to (RFC 8016), and wait until the
+        server knows. Data takes the old way until then.
+
+        Where the old way breaks by itself nobody has to call this. Cancelling is safe: the move goes on.
+
+        Args:
+            local: what to bind to; left out, the address by which the system routes to the server now.
+
+        Raises:
+            TurnError: the server did not follow, and the allocation is where it was.
+            LocalProtocolError: the allocation is not mobile, or on the move already.
+        """
+        self._start_rebinding(local)
+        await asyncio.sleep(0)
+        while not self._has_moved():
+            await self._news.wait()
+
     async def permit(self, *peers: Address | str) -> None:
         """Have the server let these hosts send to the relayed address, whatever their ports, and wait until it does.
 

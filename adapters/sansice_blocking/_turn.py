@@ -310,6 +310,25 @@ class TurnConnection(TurnConnectionBase[BlockingDriver, EventQueue, _News, TurnP
             self._news.wait(self._is_allocated, timeout, "allocate")
             return self.relayed
 
+    def rebind(self, *, local: Address | None = None, timeout: float | None = None) -> None:
+        """Take a mobile allocation along, because the local address has changed or is about to (RFC 8016), and wait until the
+        server knows. Data takes the old way until then.
+
+        Where the old way breaks by itself nobody has to call this.
+
+        Args:
+            local: what to bind to; left out, the address by which the system routes to the server now.
+            timeout: seconds.
+
+        Raises:
+            TurnError: the server did not follow, and the allocation is where it was.
+            LocalProtocolError: the allocation is not mobile, or on the move already.
+            TimeoutError: the move goes on.
+        """
+        with self._driver.lock:
+            self._start_rebinding(local)
+            self._news.wait(self._has_moved, timeout, "rebind")
+
     def permit(self, *peers: Address | str, timeout: float | None = None) -> None:
         """Have the server let these hosts send to the relayed address, whatever their ports, and wait until it does.
 

@@ -14,13 +14,14 @@ import attrs
 
 from sansice.driver import EventQueueBase
 from sansice.machine import Address, DropReason, Event, IcmpError, LocalProtocolError
-from sansice.stun import LongTermCredentials
+from sansice.stun import AccessToken, LongTermCredentials
 
 from ._client._client import TurnClient
 from ._client._events import (
     AllocationCreated,
     AllocationFailed,
     AllocationLost,
+    AllocationRebound,
     AllocationRefreshed,
     ChannelBound,
     ChannelFailed,
@@ -29,6 +30,7 @@ from ._client._events import (
     PeerUnreachable,
     PermissionCreated,
     PermissionFailed,
+    RebindFailed,
 )
 from ._client._peer_stream import PeerStreamId
 from ._client._states import TurnClientState
@@ -53,6 +55,7 @@ TURN_EVENTS: tuple[type[Event], ...] = (
     AllocationCreated,
     AllocationFailed,
     AllocationLost,
+    AllocationRebound,
     AllocationRefreshed,
     ChannelBound,
     ChannelFailed,
@@ -63,6 +66,7 @@ TURN_EVENTS: tuple[type[Event], ...] = (
     PeerUnreachable,
     PermissionCreated,
     PermissionFailed,
+    RebindFailed,
     StreamLost,
 )
 """What waits in ``turn.events`` of a connection, up to `MAX_TURN_EVENTS` of them."""
@@ -85,7 +89,7 @@ D = TypeVar("D", bound=TurnDriver)
 Q = TypeVar("Q", bound=EventQueueBase)
 P = TypeVar("P", bound="TurnPeerBase[Any]")
 
-TurnCredentials: TypeAlias = LongTermCredentials
+TurnCredentials: TypeAlias = LongTermCredentials | AccessToken
 """What `TurnClient` takes for credentials."""
 
 MakeTurnDriver: TypeAlias = Callable[[TurnClient, Callable[[Event], None]], D]
@@ -224,8 +228,8 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
     """
 
     __slots__ = (
-        "_denied", "_driver", "_failure", "_inbox", "_left", "_make_news", "_max_queued", "_max_queued_bytes", "_news", "_peers",
-        "_permitted", "_streams", "_unheld", "_wish", "client", "events", "uri",
+        "_denied", "_driver", "_failure", "_inbox", "_left", "_make_news", "_max_queued", "_max_queued_bytes", "_moved", "_news",
+        "_peers", "_permitted", "_streams", "_unheld", "_wish", "client", "events", "uri",
     )  # fmt: skip
 
     def __init__(
@@ -257,6 +261,7 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
         self._permitted: dict[str, None] = {}  # hosts that `permit` was asked for
         self._denied: dict[str, tuple[str, int]] = {}
         self._failure: tuple[type[TurnError], TurnStep, str, int] | None = None
+        self._moved: AllocationRebound | RebindFailed | None = None
         self._unheld = False  # what the peers had went with an earlier allocation
         self._left = False
 
@@ -357,6 +362,17 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
             for peer in self._peers.values():
                 self._hold(peer)
         return True
+
+    def _start_rebinding(self, local: Address | None) -> None:
+        self._raise_if_over()
+        self._moved = None
+        self._driver.call(self.client.rebind, local=local)
+
+    def _has_moved(self) -> bool:
+        self._raise_if_over()
+        if isinstance(self._moved, RebindFailed):
+            raise TurnError(self.uri, TurnStep.REFRESH, self._moved.reason, self._moved.code or 0)
+        return self._moved is not None
 
     def _start_permitting(self, peers: tuple[Address | str, ...]) -> tuple[str, ...]:
         """Ask for permissions; the hosts to wait for."""
@@ -466,6 +482,8 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
                 self._denied.clear()
                 self._unheld = True
                 self._fail(TurnLost, TurnStep.REFRESH, reason, code)
+            case AllocationRebound() | RebindFailed():
+                self._moved = event
             case PermissionCreated(hosts=hosts):
                 for host in hosts:
                     self._denied.pop(host, None)

@@ -9,6 +9,7 @@ from sansice.turn import (
     AllocationCreated,
     AllocationFailed,
     AllocationLost,
+    AllocationRebound,
     AllocationRefreshed,
     ChannelFailed,
     ConnectionAttempted,
@@ -17,6 +18,7 @@ from sansice.turn import (
     PeerUnreachable,
     PermissionCreated,
     PermissionFailed,
+    RebindFailed,
     StreamReceived,
     StreamSent,
     TurnClient,
@@ -63,7 +65,16 @@ class Hand:
 
     def call(self, command, *args, **kwargs):
         self.called.append((command.__name__, *args))
-        if command.__name__ in ("create_permission", "bind_channel", "send", "forget", "connect", "accept", "close_stream"):
+        if command.__name__ in (
+            "create_permission",
+            "bind_channel",
+            "send",
+            "forget",
+            "connect",
+            "accept",
+            "close_stream",
+            "rebind",
+        ):
             return len(self.called)  # as with an allocation
         result = command(*args, now=0.0, **kwargs)
         for output in self.client.take_outputs():
@@ -134,6 +145,23 @@ def test_a_runtime_has_to_make_peers_of_its_kind():
         turn._peer(PEER, channel=True)
     with pytest.raises(NotImplementedError):
         turn._start_connecting(PEER)
+
+
+# ---------------------------------------------------------------- moving
+
+
+def test_a_move_is_waited_for_and_its_failure_is_raised(turn):
+    turn._start_rebinding(None)
+    assert calls(turn) == ["rebind"]
+    assert turn._has_moved() is False
+    tell(turn, RebindFailed(405, "Mobility Forbidden"))
+    with pytest.raises(TurnError, match="405 Mobility Forbidden") as caught:
+        turn._has_moved()
+    assert caught.value.step is TurnStep.REFRESH
+    turn._start_rebinding(Address("192.0.2.9", 0))
+    assert turn._has_moved() is False
+    tell(turn, AllocationRebound(Address("192.0.2.9", 7), 600))
+    assert turn._has_moved() is True
 
 
 # ---------------------------------------------------------------- streams

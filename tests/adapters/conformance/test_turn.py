@@ -431,6 +431,36 @@ async def allocate(rt, turn):
     return await rt.call(turn.allocate())
 
 
+def test_a_mobile_allocation_is_taken_along_to_another_address(rt, peer):
+    async def body(rt):
+        async with serving(rt, config=TurnServerConfig(mobility=True)) as service:
+            async with opening(rt, service, mobility=True) as turn:
+                there = turn.peer(at(peer))
+                await rt.call(there.ready())
+                before, relayed = turn.client.local, turn.relayed
+                await rt.call(turn.rebind())
+                assert turn.client.local != before
+                assert turn.relayed == relayed
+                await rt.call(turn.rebind(local=Address("127.0.0.3", 0)))
+                assert turn.client.local.host == "127.0.0.3"
+                await rt.call(there.send(b"from elsewhere"))
+                assert await heard(rt, peer) == (b"from elsewhere", relayed[0])
+                peer.sendto(b"found you", relayed[0])
+                assert await rt.call(there.receive()) == b"found you"
+            assert service.allocations() == ()
+
+    run(rt, body)
+
+
+def test_an_allocation_that_is_not_mobile_stays(rt):
+    async def body(rt):
+        async with relaying(rt) as (_, turn):
+            with pytest.raises(LocalProtocolError, match="mobil"):
+                await rt.call(turn.rebind())
+
+    run(rt, body)
+
+
 def test_a_new_allocation_that_is_refused_is_told(rt):
     async def body(rt):
         async with relaying(rt) as (service, turn):
