@@ -24,6 +24,7 @@ from sansice.machine import (
 )
 from sansice.simulation import Network, check_machine
 from sansice.stun import (
+    ACCESS_TOKEN,
     ALTERNATE_DOMAIN,
     ALTERNATE_SERVER,
     CHANGED_ADDRESS,
@@ -43,15 +44,18 @@ from sansice.stun import (
     RESPONSE_ADDRESS,
     SOFTWARE,
     SOURCE_ADDRESS,
+    THIRD_PARTY_AUTHORIZATION,
     UNKNOWN_ATTRIBUTES,
     USERHASH,
     USERNAME,
     XOR_MAPPED_ADDRESS,
+    AccessToken,
     Attribute,
     ErrorCode,
     FailureCause,
     IndicationReceived,
     IntegrityAlgorithm,
+    IntegrityKey,
     Listener,
     LongTermCredentials,
     MessageClass,
@@ -584,6 +588,43 @@ def test_a_server_without_free_ports_is_not_asked_again(scene):
     scene.run()
     assert scene.times == [0.0]
     assert scene.outcomes() == [TransactionFailed(id, 508, "no", FailureCause.ERROR_RESPONSE, (), scene.outcomes()[0].response)]
+
+
+TOKEN = AccessToken("kid", b"token", b"m" * 20)
+WANTS_TOKENS = ((REALM, "realm"), (NONCE, "one"), (THIRD_PARTY_AUTHORIZATION, "server"))
+
+
+@pytest.mark.req("RFC7635-002", "RFC7635-011")
+def test_an_access_token_is_shown_to_a_server_that_asks_for_one_and_in_no_request_about_an_allocation():
+    scene = Scene(TOKEN)
+    scene.path()
+    scene.ask(method=Method.ALLOCATE)
+    scene.refuse(401, *WANTS_TOKENS)
+    assert scene.last().get(ACCESS_TOKEN) == b"token"
+    assert scene.last().get(USERNAME) == "kid"
+    assert scene.last().verify(IntegrityKey(b"m" * 20))
+    scene.ask(method=Method.CHANNEL_BIND)
+    assert ACCESS_TOKEN not in scene.last()
+    assert scene.last().verify(IntegrityKey(b"m" * 20))
+
+
+def test_a_renewed_token_is_shown_from_then_on():
+    scene = Scene(TOKEN)
+    scene.path()
+    scene.ask(method=Method.ALLOCATE)
+    scene.refuse(401, *WANTS_TOKENS)
+    scene.client.renew(AccessToken("kid", b"another", b"n" * 20))
+    scene.ask(method=Method.REFRESH)
+    assert scene.last().get(ACCESS_TOKEN) == b"another"
+    scene.ask(scene.path(address=B), Method.ALLOCATE)
+    scene.refuse(401, *WANTS_TOKENS)
+    assert scene.last().get(ACCESS_TOKEN) == b"another"
+
+
+@pytest.mark.parametrize("credentials", [None, LONG, SHORT])
+def test_without_a_token_there_is_none_to_renew(credentials):
+    with pytest.raises(LocalProtocolError, match="no access token"):
+        Scene(credentials).client.renew(TOKEN)
 
 
 @pytest.mark.parametrize("code", [401, 500, 300])

@@ -4,8 +4,9 @@ import pytest
 
 from _turn_client_scene import OTHER, SERVER
 from sansice.machine import Address
+from sansice.stun import AccessToken, LongTermCredentials
 from sansice.turn import ServerWait, TurnServerMemory
-from sansice.turn._client._memory import MAX_WAITS
+from sansice.turn._client._memory import MAX_WAITS, username_of
 
 
 def ask(memory, now, *, server=SERVER, families=(4,), username="user"):
@@ -82,6 +83,25 @@ def test_a_server_that_gives_what_nobody_can_use_is_never_asked_until_it_is_forg
     assert ask(memory, 0.0)
     memory.forget(SERVER)
     assert ask(memory, 0.0, families=(6,)) is None
+
+
+def test_new_credentials_are_a_new_beginning_for_their_user_alone():
+    memory = TurnServerMemory()
+    refuse(memory, 401)
+    refuse(memory, 401, username="another")
+    refuse(memory, 486, server=OTHER)
+    memory.forgive("user")
+    assert ask(memory, 0.0) is None
+    assert ask(memory, 0.0, username="another")
+    assert ask(memory, 0.0, server=OTHER)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "name"),
+    [(None, None), (LongTermCredentials("user", "password"), "user"), (AccessToken("kid", b"token", b"key"), "kid")],
+)
+def test_a_server_takes_the_owner_of_credentials_for(credentials, name):
+    assert username_of(credentials) == name
 
 
 def test_the_memory_is_bounded_and_the_oldest_goes_first():

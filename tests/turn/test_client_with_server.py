@@ -5,9 +5,22 @@ import math
 import pytest
 
 from _turn_client_scene import DTLS, TCP, TLS, UDP
-from sansice.machine import Address, AddressRecord, IcmpError, Machine, OpenSocket, SendDatagram, SocketId
+from sansice.machine import Address, AddressRecord, IcmpError, LocalProtocolError, Machine, OpenSocket, SendDatagram, SocketId
 from sansice.simulation import Link, Network
-from sansice.stun import Listener, LongTermCredentials, ServerAuthentication, StaticUsers
+from sansice.stun import (
+    ACCESS_TOKEN,
+    AccessToken,
+    Listener,
+    LongTermCredentials,
+    Method,
+    ServerAuthentication,
+    StaticUsers,
+    ThirdPartyServerAuthentication,
+    TokenContents,
+    TokenKey,
+    decode_untrusted,
+    encode_token,
+)
 from sansice.turn import (
     AllocationCreated,
     AllocationFailed,
@@ -33,6 +46,14 @@ SERVER = "192.0.2.1"
 SERVER6 = "2001:db8::1"
 PEERS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ECHO = 7
+SHARED = TokenKey("shared", b"k" * 32)
+UNIX = 1_700_000_000.0  # when a simulated network begins
+
+
+def token_for(seconds, *, mac_key=b"m" * 20, first_party=None):
+    """What an authorization server gives out, for so many seconds from the start of the world."""
+    contents = TokenContents(mac_key, UNIX, seconds)
+    return AccessToken(SHARED.kid, encode_token(contents, SHARED, REALM, nonce=bytes(12)), mac_key, first_party)
 
 
 class Echo(Machine):
@@ -59,7 +80,17 @@ class Echo(Machine):
 class World:
     """A client behind a NAT, a server, and a peer."""
 
-    def __init__(self, *, seed=1, anonymous=False, nonce_lifetime=3600.0, server_hosts=(SERVER, SERVER6), client=None, **network):
+    def __init__(
+        self,
+        *,
+        seed=1,
+        anonymous=False,
+        tokens=False,
+        nonce_lifetime=3600.0,
+        server_hosts=(SERVER, SERVER6),
+        client=None,
+        **network,
+    ):
         self.net = Network(seed=seed, latency=0.02, **network)
         self.nat = self.net.nat("203.0.113.1")
         self.server_host = self.net.host("server", *server_hosts)
@@ -67,7 +98,7 @@ class World:
         self.peer_host = self.net.host("peer", "198.51.100.9", "2001:db8:9::9")
         self.client_host = self.net.host("client", "10.0.0.2", behind=self.nat)
         self.home = self.net.host("home", "203.0.113.77", "2001:db8:7::7")
-        self.anonymous, self.nonce_lifetime = anonymous, nonce_lifetime
+        self.anonymous, self.tokens, self.nonce_lifetime = anonymous, tokens, nonce_lifetime
         records = [AddressRecord(host) for host in server_hosts]
         self.net.resolve("turn.example.org", records)
         self.start_server()
@@ -79,7 +110,11 @@ class World:
     def start_server(self):
         entropy = self.server_host.entropy
         users = StaticUsers({"user": "password"}, REALM)
-        authentication = ServerAuthentication(realm=REALM, lookup_key=users, nonce_lifetime=self.nonce_lifetime, entropy=entropy)
+        options = {"lookup_key": users, "nonce_lifetime": self.nonce_lifetime, "entropy": entropy}
+        if self.tokens:
+            authentication = ThirdPartyServerAuthentication(server_name=REALM, keys=[SHARED], **options)
+        else:
+            authentication = ServerAuthentication(realm=REALM, **options)
         self.server = TurnServer(
             authentication=None if self.anonymous else authentication,
             config=TurnServerConfig(anonymous=self.anonymous),
@@ -366,3 +401,77 @@ def test_a_lost_connection_is_told_at_once_and_opened_anew(transport):
     world.allocate()
     world.permit(world.peer)
     assert world.echoes(world.peer, b"again")
+
+
+@pytest.mark.req("RFC7635-002", "RFC7635-003", "RFC7635-011")
+def test_a_token_opens_the_server_and_is_shown_in_allocate_and_refresh_alone():
+    world = World(tokens=True)
+    shown = {}
+
+    def look(packet):
+        data = packet.data
+        if packet.destination.port == 3478 and data[:1] == b"\0":
+            message = decode_untrusted(data)
+            if message.has_integrity:
+                shown.setdefault(message.method, set()).add(ACCESS_TOKEN in message)
+        return False
+
+    world.net.drop = look
+    world.run_client(URIS[UDP], credentials=token_for(3600, first_party=CREDENTIALS))
+    world.allocate()
+    world.bind(world.peer)
+    assert world.echoes(world.peer, b"x")
+    world.net.run(until=700.0)
+    assert world.echoes(world.peer, b"y")
+    world.close()
+    assert world.kept() == ()
+    assert shown == {
+        Method.ALLOCATE: {True},
+        Method.REFRESH: {True},
+        Method.CREATE_PERMISSION: {False},
+        Method.CHANNEL_BIND: {False},
+    }
+
+
+@pytest.mark.req("RFC7635-003")
+def test_where_no_token_is_wanted_a_password_is_shown():
+    world = World()
+    world.run_client(URIS[UDP], credentials=token_for(3600, first_party=CREDENTIALS))
+    world.allocate()
+    world.close()
+
+
+def test_a_token_is_renewed_before_it_expires_and_the_allocation_goes_on():
+    world = World(tokens=True)
+    world.run_client(URIS[UDP], credentials=token_for(1000))
+    world.allocate()
+    world.permit(world.peer)
+    world.net.run(until=900.0)
+    world.node.call(world.client.renew, token_for(5000))
+    world.net.run(until=2000.0)
+    assert not world.told(AllocationLost)
+    assert world.echoes(world.peer, b"x")
+    world.net.run(until=6000.0)
+    assert world.told(AllocationLost)
+    assert world.kept() == ()
+
+
+def test_with_a_new_token_who_was_refused_may_ask_again():
+    world = World(tokens=True)
+    world.run_client(URIS[UDP], credentials=token_for(10))
+    world.net.run(until=20.0)
+    world.node.call(world.client.allocate)
+    world.wait(lambda: world.told(AllocationFailed))
+    assert world.told(AllocationFailed)[0].code == 401
+    world.node.call(world.client.allocate)
+    world.wait(lambda: len(world.told(AllocationFailed)) == 2)
+    assert world.told(AllocationFailed)[1].step is TurnStep.WAIT
+    world.node.call(world.client.renew, token_for(5000, mac_key=b"n" * 20))
+    world.allocate()
+
+
+def test_who_has_no_token_has_none_to_renew():
+    world = World()
+    world.run_client()
+    with pytest.raises(LocalProtocolError, match="no access token"):
+        world.node.call(world.client.renew, token_for(10))

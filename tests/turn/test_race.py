@@ -581,7 +581,7 @@ def test_servers_that_are_to_be_left_alone_are_passed_over():
     scene.lose()
     event = failure(scene)
     assert [attempt.step for attempt in event.attempts] == [TurnStep.WAIT, TurnStep.OPEN]
-    assert (event.step, event.retry_after) == (TurnStep.OPEN, 0.0)
+    assert (event.step, event.code, event.retry_after) == (TurnStep.WAIT, 486, 60.0)
     assert "left alone, because it said: full" in event.reason
 
 

@@ -43,7 +43,7 @@ from sansice.machine import (
 )
 from sansice.stun._attributes import Attribute
 from sansice.stun._authentication._client import ClientAuthentication, Protection, Verdict
-from sansice.stun._authentication._credentials import LongTermCredentials, ShortTermCredentials
+from sansice.stun._authentication._credentials import AccessToken, Credentials
 from sansice.stun._framing import StreamFramer
 from sansice.stun._header import MessageClass, Method, TransactionId, new_transaction_id
 from sansice.stun._message import Message, decode_untrusted
@@ -122,7 +122,7 @@ class StunClient(Machine):
     def __init__(
         self,
         *,
-        credentials: ShortTermCredentials | LongTermCredentials | None = None,
+        credentials: Credentials | None = None,
         choose: AlgorithmChoice = first_supported,
         config: StunClientConfig = _DEFAULT_CONFIG,
         ids: Ids | None = None,
@@ -271,7 +271,7 @@ class StunClient(Machine):
         if server is not None and len(server.queue) >= self._config.max_queued:
             raise LocalProtocolError(f"{len(server.queue)} requests wait for {path.remote} already")
         authentication = self._memory.authentication(path.remote)
-        self._writer.check(MessageClass.REQUEST, method, given, authentication.protect(), path)
+        self._writer.check(MessageClass.REQUEST, method, given, authentication.protect(method), path)
         self._memory.remember(path.remote, authentication)
         exchange = Exchange(new_transaction_id(self._entropy), method, given, path, known.hostname, authentication)
         self._exchanges[exchange.id] = exchange
@@ -315,6 +315,17 @@ class StunClient(Machine):
             self._leave(exchange)
             self._forget(exchange)
             self._start_next(exchange.path.remote, now)
+
+    def renew(self, token: AccessToken) -> None:
+        """Show another access token from now on, before the one in use expires (RFC 7635 8, 9).
+
+        Raises:
+            LocalProtocolError: the client was not made with one.
+        """
+        if not isinstance(self._credentials, AccessToken):
+            raise LocalProtocolError("renew(): there is no access token that another could take the place of")
+        self._credentials = token
+        self._memory.renew(token)
 
     def conclude(self, transaction_id: TransactionId, *, now: float) -> bool:
         """Ask no further for a request: the end of the transaction under way is its outcome, whatever it says.
@@ -378,7 +389,7 @@ class StunClient(Machine):
     def _start(self, exchange: Exchange, server: Server, now: float) -> None:
         path, authentication = exchange.path, exchange.authentication
         exchange.move(ExchangeInput.START)
-        protection = exchange.protection = authentication.protect()
+        protection = exchange.protection = authentication.protect(exchange.method)
         # The first transaction has the id that the caller knows; each one more has its own (RFC 8489 6, 9.2.5).
         transaction_id = exchange.id if exchange.transaction is None else new_transaction_id(self._entropy)
         request = self._writer.write(MessageClass.REQUEST, exchange.method, transaction_id, exchange.attributes, protection)

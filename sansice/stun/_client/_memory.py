@@ -8,7 +8,7 @@ import attrs
 
 from sansice.machine import Address
 from sansice.stun._authentication._client import ClientAuthentication
-from sansice.stun._authentication._credentials import LongTermCredentials, ShortTermCredentials
+from sansice.stun._authentication._credentials import AccessToken, Credentials
 from sansice.stun._paths import Path
 from sansice.stun._rto import RtoCache
 from sansice.stun._schedule import Schedule
@@ -33,7 +33,7 @@ class ServerMemory:
     def __init__(
         self,
         config: StunClientConfig,
-        credentials: ShortTermCredentials | LongTermCredentials | None,
+        credentials: Credentials | None,
         choose: AlgorithmChoice = first_supported,
     ) -> None:
         self._config = config
@@ -58,6 +58,12 @@ class ServerMemory:
     def authentication(self, remote: Address) -> ClientAuthentication:
         """What is known of this server; of an unknown one, nothing yet, and nothing is remembered by asking."""
         return self._authentications.get(remote) or ClientAuthentication(self._credentials, choose=self._choose)
+
+    def renew(self, token: AccessToken) -> None:
+        """Show another access token to every server."""
+        self._credentials = token
+        for authentication in self._authentications.values():
+            authentication.renew(token)
 
     def remember(self, remote: Address, authentication: ClientAuthentication) -> ClientAuthentication:
         """Keep what `authentication` said; the server that was asked least recently is forgotten first."""

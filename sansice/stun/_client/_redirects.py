@@ -6,7 +6,7 @@ import attrs
 
 from sansice.machine import Address, DecodeError, Event
 from sansice.stun._attributes import ALTERNATE_DOMAIN, ALTERNATE_SERVER
-from sansice.stun._authentication._credentials import LongTermCredentials, ShortTermCredentials
+from sansice.stun._authentication._credentials import Credentials
 from sansice.stun._header import TransactionId
 from sansice.stun._message import Message
 from sansice.stun._paths import Path
@@ -34,7 +34,7 @@ class Redirected(Event):
     old: Path
     new: Path
     server_hostname: str | None
-    credentials: ShortTermCredentials | LongTermCredentials | None
+    credentials: Credentials | None
 
 
 @attrs.frozen

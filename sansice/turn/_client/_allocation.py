@@ -262,7 +262,7 @@ class ClientAllocation:
             return
         while (timer := self._timers.pop_due(now)) is not None:
             if timer is _Timer.REFRESH:
-                self._refresh_again(now)
+                self.refresh_again(now)
             else:
                 self._keep_alive(now)
         self.permissions.handle_timer(now)
@@ -274,7 +274,8 @@ class ClientAllocation:
         """When something is due next."""
         return min(self._timers.earliest, self.permissions.deadline(), self.channels.deadline(), self.mover.deadline())
 
-    def _refresh_again(self, now: float) -> None:
+    def refresh_again(self, now: float) -> None:
+        """Refresh as before, or a little later where too much waits for this server."""
         try:
             if not self.mover.is_stranded:  # otherwise that refreshes
                 self.refresh(self.wanted, None, now)

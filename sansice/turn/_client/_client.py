@@ -27,6 +27,7 @@ from sansice.machine import (
     Transport,
 )
 from sansice.stun import (
+    AccessToken,
     FailureCause,
     IndicationReceived,
     LongTermCredentials,
@@ -55,7 +56,7 @@ from ._events import (
 )
 from ._explain import explain
 from ._farewells import Farewells
-from ._memory import TurnServerMemory
+from ._memory import TurnServerMemory, username_of
 from ._peer_stream import PeerStreamId
 from ._race import Won
 from ._reception import Reception
@@ -92,7 +93,8 @@ class TurnClient(Machine):
 
     Args:
         server: a ``turn:`` or ``turns:`` URI, which is looked up by each `allocate`, or an address.
-        credentials: what the server knows the user by; ``None`` for a server that wants none.
+        credentials: what the server knows the user by, or what another server has given him to enter with (RFC 7635); ``None``
+            for a server that wants none.
         config: what may be tuned.
         transports: towards the server, in order of preference, where the URI leaves a choice; by default all that it allows,
             UDP first.
@@ -114,14 +116,14 @@ class TurnClient(Machine):
 
     __slots__ = (
         "_allocation", "_config", "_entropy", "_farewells", "_last", "_make_search", "_reception", "_search", "_server",
-        "_state", "_streams", "_stun", "_timers", "memory", "stats",
+        "_state", "_streams", "_stun", "_timers", "_username", "memory", "stats",
     )  # fmt: skip
 
     def __init__(
         self,
         server: ServerTarget | ServerUri | str,
         *,
-        credentials: LongTermCredentials | None = None,
+        credentials: LongTermCredentials | AccessToken | None = None,
         config: TurnClientConfig = _DEFAULT_CONFIG,
         transports: Sequence[Transport] | None = None,
         local: Address | None = None,
@@ -162,9 +164,9 @@ class TurnClient(Machine):
             memory=self.memory,
             config=config,
             local=local,
-            username=credentials.username if credentials is not None else None,
         )
-        self._make_search(AllocateWish())  # so that a wrong name is refused here
+        self._username = username_of(credentials)
+        self._make_search(AllocateWish(), username=None)  # so that a wrong name is refused here
 
     # ------------------------------------------------------------- what it has
 
@@ -248,7 +250,7 @@ class TurnClient(Machine):
 
         Raises:
             LocalProtocolError: there is an allocation, or one is on its way, or the client is closed; or the options exclude
-                each other (RFC 8656 7.1).
+                each other (RFC 8656 7.1), or TCP is wanted of a server that is only asked over datagrams (RFC 6062 4.1).
         """
         if self._state is not TurnClientState.IDLE:
             raise LocalProtocolError(f"one allocation at a time; the client is in state: {self._state.value}")
@@ -262,9 +264,10 @@ class TurnClient(Machine):
             lifetime=lifetime,
             mobility=mobility,
         )
+        search = self._make_search(wish, username=self._username)
         self._move(TurnClientInput.ALLOCATE)
-        self._search = self._make_search(wish)
-        self._search.start(now)
+        self._search = search
+        search.start(now)
         self._absorb(now)
 
     def create_permission(self, *peers: Address, now: float) -> None:
@@ -425,6 +428,19 @@ class TurnClient(Machine):
         return self._streams.is_open(id)
 
     # ------------------------------------------------------------- the end
+
+    def renew(self, token: AccessToken, *, now: float) -> None:
+        """Show another access token from now on, before the one in use expires (RFC 7635 8); a Refresh does it at once.
+
+        Raises:
+            LocalProtocolError: the client was not made with one.
+        """
+        self._stun.renew(token)
+        self._username = token.kid
+        self.memory.forgive(token.kid)
+        if self._allocation is not None:
+            self._allocation.refresh_again(now)
+        self._absorb(now)
 
     def close(self, *, now: float) -> None:
         """Give everything back (RFC 8656 8): `Closed` follows, when the server has confirmed it or had time to.

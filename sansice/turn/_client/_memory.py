@@ -9,6 +9,7 @@ from typing import NamedTuple
 import attrs
 
 from sansice.machine import Address
+from sansice.stun import AccessToken, LongTermCredentials
 
 MAX_WAITS = 256  # ours: a client with more servers than this forgets the oldest refusal, and is refused once more
 
@@ -105,6 +106,11 @@ class TurnServerMemory:
         """Whether this server is not to be asked for mobility (RFC 8016 3.1.4)."""
         return self._current(_Scope(server, mobility=True), now) is not None
 
+    def forgive(self, username: str) -> None:
+        """This user has new credentials: he may ask everywhere."""
+        for scope in [scope for scope in self._waits if scope.username == username]:
+            del self._waits[scope]
+
     def forget(self, server: Address) -> None:
         """Whatever this server refused has been put right: it may be asked for everything."""
         for scope in [scope for scope in self._waits if scope.server == server]:
@@ -122,3 +128,10 @@ class TurnServerMemory:
             del self._waits[scope]
             return None
         return wait
+
+
+def username_of(credentials: LongTermCredentials | AccessToken | None) -> str | None:
+    """Whom a server takes the owner of these for."""
+    if credentials is None:
+        return None
+    return credentials.kid if isinstance(credentials, AccessToken) else credentials.username

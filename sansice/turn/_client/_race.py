@@ -36,7 +36,8 @@ _MISMATCH = 437
 # RFC 8656 7.4: not repeated before a person has changed something, and the other addresses are most likely the same server's.
 _FINAL = (400, 401, 403, 420, 440, 441, 442)
 _UNAUTHENTICATED = (401, 438)
-_STEPS = (TurnStep.WAIT, TurnStep.OPEN, TurnStep.AUTHENTICATE, TurnStep.ALLOCATE)  # by how far they are from the start
+# By how much they say: that a family cannot be reached from here says less than what a server has answered some time ago.
+_STEPS = (TurnStep.OPEN, TurnStep.WAIT, TurnStep.AUTHENTICATE, TurnStep.ALLOCATE)
 
 
 class _Timer(IdentityEnum):
@@ -376,7 +377,8 @@ class AllocateRace:
         step = max((one.step for one in self._failed), key=_STEPS.index)
         codes = [one.code for one in self._failed if one.step is step and one.code is not None]
         words = "; ".join(f"{one.target.address} ({one.target.transport.value}): {one.reason}" for one in self._failed)
-        retry = max(0.0, min(self._waits) - now) if len(self._waits) == len(self._failed) else 0.0
+        answered = sum(one.step is not TurnStep.OPEN for one in self._failed)
+        retry = max(0.0, min(self._waits) - now) if self._waits and len(self._waits) == answered else 0.0
         self.end = AllocationFailed(step, words, codes[-1] if codes else None, tuple(self._failed), retry)
 
 
