@@ -34,7 +34,12 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 @click.command(short_help="Run programs behind simulated NATs, in virtual time.")
 @click.argument("scene", required=False)
 @click.option("--list", "listed", is_flag=True, help="List all scenes, one a line, its name first.")
-@click.option("--matrix", "as_matrix", is_flag=True, help="Run every kind of NAT against every kind, and draw a table.")
+@click.option(
+    "--matrix",
+    "as_matrix",
+    is_flag=True,
+    help="Run every kind of NAT against every kind, without and with a relay, and draw tables.",
+)
 @click.option("--explore", "exploring", is_flag=True, help="Look for orders of packets, losses and timers that break a rule.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option("--pcap", type=_FILE, help="Write a capture (pcapng) for Wireshark.")
@@ -84,7 +89,7 @@ def simulate(
     """Run agents behind simulated NATs: no network is touched, time is virtual, and the same seed gives the same run.
 
     SCENE is a name that --list tells, or a JSON file. A scene says itself how it ends; some are there because they end
-    badly. --explore tries one scene, or all where none is named.
+    badly. --explore tries one scene, or all that have agents where none is named.
 
     Exit codes: 0 it ended as the scene says (the matrix: as the rules of NATs say; exploration: nothing was found);
     1 it did not; 2 usage; 130 interrupted. What was done until an interrupt is shown.
@@ -95,7 +100,9 @@ def simulate(
     if as_matrix:
         return run_matrix(runs, seed, as_json=as_json)
     if exploring:
-        explored = [find_scene(scene)] if scene is not None else list(scenes().values())
+        explored = [find_scene(scene)] if scene is not None else [one for one in scenes().values() if one.agents]
+        if not explored[0].agents:
+            raise click.UsageError(f"{explored[0].name} has no agents, and exploration is about agents")
         return run_exploration(explored, seconds=budget, depth=depth, seed=seed, save=save, as_json=as_json)
     if scene is None:
         raise click.UsageError("name a scene, or use --list, --matrix or --explore")

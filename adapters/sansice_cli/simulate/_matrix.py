@@ -1,4 +1,4 @@
-"""Every kind of NAT against every kind."""
+"""Every kind of NAT against every kind, without a relay and with one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sansice.simulation import MATRIX_KINDS, MatrixCell, matrix, matrix_scene
+from sansice.simulation import MATRIX_KINDS, MATRIX_TURNS, MatrixCell, matrix, matrix_scene
 from sansice_cli._ended import EndedBySignalError
 
 from ._interrupts import Interrupts
@@ -31,19 +31,23 @@ def run_matrix(runs: int, seed: int, *, as_json: bool) -> int:
     stream = sys.stderr if as_json else sys.stdout
     cells: list[MatrixCell] = []
     ended: EndedBySignalError | None = None
-    total = len(MATRIX_KINDS) ** 2
+    total = len(MATRIX_TURNS) * len(MATRIX_KINDS) ** 2
     try:
         with Interrupts(), progress(sys.stderr, "matrix") as shown:
-            for cell in matrix(runs=runs, first_seed=seed):
-                cells.append(cell)
-                shown.show(len(cells) / total, len(cells) * runs)
+            for turn in MATRIX_TURNS:
+                for cell in matrix(runs=runs, first_seed=seed, turn=turn):
+                    cells.append(cell)
+                    shown.show(len(cells) / total, len(cells) * runs)
     except EndedBySignalError as error:
         ended = error
-    draw(cells, stream)
-    wrong = [cell for cell in cells if cell.connected is not matrix_scene(cell.a, cell.b).expect.connected]
+    for turn in MATRIX_TURNS:
+        draw([cell for cell in cells if cell.turn == turn], turn, stream)
+    wrong = [cell for cell in cells if cell.connected is not matrix_scene(cell.a, cell.b, cell.turn).expect.connected]
     for cell in wrong:
         said = "connected" if cell.connected else "not always connected"
-        click.secho(f"{cell.a} with {cell.b}: {said}, and by the rules of NATs it is the other way round", fg="red", file=stream)
+        through = "" if cell.turn == "none" else f" through a relay over {cell.turn}"
+        text = f"{cell.a} with {cell.b}{through}: {said}, and by the rules of NATs it is the other way round"
+        click.secho(text, fg="red", file=stream)
     if as_json:
         click.echo(json.dumps({"cells": [attrs.asdict(cell) for cell in cells], "interrupted": ended is not None}))
     if ended is not None:
@@ -51,11 +55,13 @@ def run_matrix(runs: int, seed: int, *, as_json: bool) -> int:
     return 1 if wrong else 0
 
 
-def draw(cells: Sequence[MatrixCell], stream: TextIO) -> None:
-    """A table: rows control, columns are controlled. Cells that have not run are empty."""
+def draw(cells: Sequence[MatrixCell], turn: str, stream: TextIO) -> None:
+    """A table: rows control or have the relay, columns are the other ends. Cells that have not run are empty."""
     known = {(cell.a, cell.b): cell for cell in cells}
-    table = Table(title="Over which pair, local-remote, and after how many virtual milliseconds (median)", show_lines=True)
-    table.add_column("controlling \\ controlled")
+    relayed = turn != "none"
+    over = f"Through a relay over {turn}, and over which pair" if relayed else "Over which pair"
+    table = Table(title=f"{over}, local-remote, and after how many virtual milliseconds (median)", show_lines=True)
+    table.add_column("client \\ peer" if relayed else "controlling \\ controlled")
     for kind in MATRIX_KINDS:
         table.add_column(kind, justify="center")
     for a in MATRIX_KINDS:

@@ -10,12 +10,13 @@ from ._homes import homes
 from ._lines import lines
 from ._nats import nats
 from ._offices import offices
+from ._relays import relays
 from ._travels import travels
 
 
 @functools.cache
 def _library() -> dict[str, Scene]:
-    return {scene.name: scene for group in (homes, nats, offices, travels, lines) for scene in group()}
+    return {scene.name: scene for group in (homes, nats, offices, travels, lines, relays) for scene in group()}
 
 
 def scenes() -> dict[str, Scene]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from typing import Literal
 
-from sansice.machine import Address, Event
+from sansice.machine import Address, Event, LocalProtocolError
 from sansice.simulation._network import Network
 from sansice.simulation._world._host import Host
 from sansice.simulation._world._node import Node
 from sansice.stun import LongTermCredentials
-from sansice.turn import AllocationCreated, AllocationFailed, AllocationLost, DataReceived, TurnClient
+from sansice.turn import (
+    AllocationCreated,
+    AllocationFailed,
+    AllocationLost,
+    DataReceived,
+    PermissionCreated,
+    TurnClient,
+)
 
 from ._program import PROBE, PROBE_INTERVAL, PROBES, ROUND, ROUNDS
 from ._relay_peer import INTERVAL, PeerGathered, PeerHeard, RelayPeer
@@ -21,6 +30,8 @@ _QUIET = 3 * INTERVAL  # s without an answer to any knock, after which a call co
 
 class RelayCall:
     """Runs both ends of one call through a relay as an application would.
+
+    The far end is told the relayed address as soon as it is permitted to send there.
 
     Attributes:
         name: of the call.
@@ -37,10 +48,12 @@ class RelayCall:
     __slots__ = (
         "_addresses",
         "_answered_at",
+        "_family",
         "_mobility",
         "_network",
         "_path",
         "_payload",
+        "_peer",
         "_signalling",
         "_told",
         "agreed_at",
@@ -67,12 +80,17 @@ class RelayCall:
     ) -> None:
         ipv6 = first_of_family(hosts[0].addresses, ipv6=False) is None
         credentials = LongTermCredentials(server.username, server.password)
-        client = TurnClient(server.uri(spec.transport, ipv6=ipv6), credentials=credentials, entropy=hosts[0].entropy)
+        client = TurnClient(
+            server.uri(spec.transport, ipv6=ipv6), credentials=credentials, verify_name=server.domain, entropy=hosts[0].entropy
+        )
+        self._payload = payload
         self.name: str = spec.name
         self.start: float = spec.start
         self.client: TurnClient = client
         self.node: Node = hosts[0].run(client)
-        self.peer_node: Node = hosts[1].run(_peer_of(server, hosts[1], payload))
+        self._family: Literal[6] | None = 6 if _is_ipv6_alone(server, hosts[1]) else None
+        self._peer = self._make_peer(server, hosts[1])
+        self.peer_node: Node = hosts[1].run(self._peer)
         self.node.listener, self.peer_node.listener = self._react, self._react_to_peer
         self.agreed_at: float | None = None
         self.probed_at: float | None = None
@@ -82,12 +100,16 @@ class RelayCall:
         self.failed: bool = False
         self._network = network
         self._signalling = signalling
-        self._payload = payload
         self._mobility = spec.mobility
         self._addresses = hosts[0].addresses
         self._told: PeerGathered | None = None
         self._path: Address | None = None
         self._answered_at = -math.inf
+
+    def _make_peer(self, server: TurnServerSpec, host: Host) -> RelayPeer:
+        local, remote = (first_of_family(one, ipv6=self._family == 6) for one in (host.addresses, server.addresses))
+        assert local is not None and remote is not None  # `check_scene` has seen to that
+        return RelayPeer(local, Address(remote, server.port), self._payload, entropy=host.entropy)
 
     @property
     def pair_type(self) -> str:
@@ -111,14 +133,13 @@ class RelayCall:
 
     def begin(self) -> None:
         """Allocate, and find out where the far end is seen."""
-        peer: RelayPeer = self.peer_node.machine  # type: ignore[assignment]  # it was made above
         self._allocate()
-        self.peer_node.call(peer.start)
+        self.peer_node.call(self._peer.start)
         self._network.at(self._network.now + INTERVAL, self._look)
 
     def _allocate(self) -> None:
         if not self.client.relayed:
-            self.node.call(self.client.allocate, mobility=self._mobility)
+            self.node.call(self.client.allocate, family=self._family, mobility=self._mobility)
 
     def _look(self) -> None:
         """Programs watch the addresses of their host; a client that can move its allocation then does."""
@@ -126,7 +147,8 @@ class RelayCall:
         if addresses != self._addresses:
             self._addresses = addresses
             if self._mobility and addresses and self.client.relayed:
-                self.node.call(self.client.rebind)
+                with contextlib.suppress(LocalProtocolError):  # it has noticed by itself, and is on the move
+                    self.node.call(self.client.rebind)
         self._network.at(self._network.now + INTERVAL, self._look)
 
     def _react(self, event: Event) -> None:
@@ -134,7 +156,8 @@ class RelayCall:
             case AllocationCreated():
                 self.allocations += 1
                 self._permit()
-                relayed = event.relayed[0]
+            case PermissionCreated():
+                relayed = self.client.relayed[0]
                 self._network.at(self._network.now + self._signalling, lambda: self._tell(relayed))
             case AllocationFailed():
                 self.failed = True
@@ -165,9 +188,8 @@ class RelayCall:
         self.node.call(self.client.create_permission, *peers)
 
     def _tell(self, relayed: Address) -> None:
-        peer: RelayPeer = self.peer_node.machine  # type: ignore[assignment]  # it was made above
-        if relayed in self.client.relayed:
-            self.peer_node.call(peer.call, relayed)
+        if relayed != self._peer.relayed:
+            self.peer_node.call(self._peer.call, relayed)
 
     def _take(self, peer: Address, data: bytes) -> None:
         if data[0] == PROBE:
@@ -196,10 +218,6 @@ class RelayCall:
             self.node.call(self.client.send, self._path, bytes([PROBE]) * self._payload)
 
 
-def _peer_of(server: TurnServerSpec, host: Host, payload: int) -> RelayPeer:
-    """The far end, on the family that relayed addresses have unless a client says otherwise (RFC 8656 7.1), where it can."""
-    ipv6 = first_of_family(host.addresses, ipv6=False) is None or first_of_family(server.addresses, ipv6=False) is None
-    local, remote = (first_of_family(addresses, ipv6=ipv6) for addresses in (host.addresses, server.addresses))
-    if local is None or remote is None:
-        raise ValueError(f"{host.name!r} and {server.name!r} have no family of addresses in common")
-    return RelayPeer(local, Address(remote, server.port), payload, entropy=host.entropy)
+def _is_ipv6_alone(server: TurnServerSpec, host: Host) -> bool:
+    """Whether the far end can be relayed to over IPv6 only."""
+    return first_of_family(host.addresses, ipv6=False) is None or first_of_family(server.addresses, ipv6=False) is None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sansice.machine import Address, Transport
 from sansice.simulation._world._host import Host
 from sansice.simulation._world._node import Node
 from sansice.stun import Listener, ServerAuthentication, StaticUsers
 from sansice.turn import PeerPolicy, TurnServer, TurnServerConfig
 
-from ._parts import NameSpec
 from ._relays import TurnServerSpec
 
 REALM = "example.org"
@@ -19,10 +16,9 @@ REALM = "example.org"
 PUBLIC = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "2001:db8::/32")
 
 
-def run_turn_server(spec: TurnServerSpec, host: Host, names: Iterable[NameSpec]) -> Node:
-    """Run it on its host, with a certificate for all that leads there."""
-    zone = [one.name for one in names if any(address in spec.addresses for address in one.addresses)]
-    host.certificate = (*spec.addresses, *zone)
+def run_turn_server(spec: TurnServerSpec, host: Host) -> Node:
+    """Run it on its host."""
+    host.certificate = (spec.domain,)
     authentication = ServerAuthentication(
         realm=REALM, lookup_key=StaticUsers({spec.username: spec.password}, REALM), entropy=host.entropy
     )

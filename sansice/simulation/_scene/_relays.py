@@ -22,9 +22,10 @@ class TurnServerSpec:
 
     Attributes:
         name: of the host.
-        addresses: one literal or several; its certificate is for them, and for the names that lead to them.
+        addresses: one literal or several.
         port: for UDP and TCP.
         tls_port: for TLS and DTLS.
+        domain: what its certificate is for.
         username, password: of the one user that it knows.
         mobility: whether clients may move to another address (RFC 8016).
         behind: the place.
@@ -34,6 +35,7 @@ class TurnServerSpec:
     addresses: tuple[str, ...] = attrs.field(converter=as_addresses)
     port: int = attrs.field(default=TURN_PORT, validator=check_port, kw_only=True)
     tls_port: int = attrs.field(default=TURNS_PORT, validator=check_port, kw_only=True)
+    domain: str = attrs.field(default="turn.example.org", validator=a_name, kw_only=True)
     username: str = attrs.field(default="user", validator=a_name, kw_only=True)
     password: str = attrs.field(default="password", validator=a_name, kw_only=True)
     mobility: bool = attrs.field(default=False, kw_only=True)

@@ -102,7 +102,7 @@ class SceneWorld:
         elif isinstance(spec, TurnServerSpec):
             from ._relay_server import run_turn_server  # only scenes with relays load a TURN server
 
-            self.servers[name] = run_turn_server(spec, host, self.scene.names)
+            self.servers[name] = run_turn_server(spec, host)
         else:
             self.servers[name] = host.run(BindingResponder(host.addresses, spec.port))
 

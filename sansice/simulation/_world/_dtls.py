@@ -28,7 +28,9 @@ COOKIE_LENGTH = 16  # bytes
 _RECORD = struct.Struct("!BHH6sH")  # content type, version, epoch, sequence number, length
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _DATA = 20, 21, 22, 23
 _CLIENT_HELLO, _SERVER_HELLO, _HELLO_VERIFY_REQUEST, _SERVER_HELLO_DONE, _CLIENT_KEY_EXCHANGE, _FINISHED = 1, 2, 3, 14, 16, 20
-_TAG = 16  # bytes
+_TAG = 32  # bytes: what the cipher suite, which has SHA-256, puts behind every record (RFC 5246 A.5)
+_VERIFY = 12  # bytes of a Finished (RFC 5246 7.4.9)
+_NO_SECRET = b"\0\0"  # the length of an encrypted premaster secret (RFC 5246 7.4.7.1): there is none
 _REPLAY_WINDOW = 64  # records; RFC 6347 4.1.2.6
 _CLOSE_NOTIFY, _BAD_CERTIFICATE, _DECODE, _DECRYPT = 0, 42, 50, 51  # RFC 5246 7.2
 _ALERTS = {_BAD_CERTIFICATE: "bad certificate", _DECODE: "decode error", _DECRYPT: "decrypt error"}
@@ -193,7 +195,7 @@ class DtlsSession(abc.ABC):
         self.deadline = math.inf
 
     def _finished(self, *, server: bool) -> bytes:
-        return hashlib.sha256((b"server" if server else b"client") + self._transcript).digest()
+        return hashlib.sha256((b"server" if server else b"client") + self._transcript).digest()[:_VERIFY]
 
     def _check_finished(self, body: bytes) -> None:
         if body != self._finished(server=not self._server):
@@ -293,7 +295,7 @@ class DtlsClientSession(DtlsSession):
             raise self._fatal(_BAD_CERTIFICATE, reason)
         self.alpn = hello.alpn
         self._transcript = self._hello.encode() + body
-        self._say(self._handshake(_CLIENT_KEY_EXCHANGE, b"") + self._change(), now)
+        self._say(self._handshake(_CLIENT_KEY_EXCHANGE, _NO_SECRET) + self._change(), now)
 
 
 class DtlsServerSession(DtlsSession):

@@ -85,3 +85,9 @@ def test_scenes_after_one_another_get_their_shares(invoke, monkeypatch):
     code, output, _ = invoke("simulate", "--explore", "--budget", "600ms", "--json")
     assert code == 0
     assert [one["scene"] for one in json.loads(output)["explorations"]] == list(few)
+
+
+def test_scene_without_agents_is_no_scene_to_explore(invoke):
+    code, _, errors = invoke("simulate", "--explore", "relay-symmetric")
+    assert code == 2
+    assert "relay-symmetric has no agents, and exploration is about agents" in errors
