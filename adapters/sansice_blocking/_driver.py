@@ -135,6 +135,22 @@ class BlockingDriver:
                 raise LocalProtocolError("the machine has failed: leave the block, which raises why") from self._failure
             return self.driver.call(command, *args, **kwargs)
 
+    def hand_out(self, id: SocketId) -> socket.socket | None:
+        """Take a stream from the machine, for another process. Never waits. See `sansice.sockets.Sockets.hand_out`.
+
+        Raises:
+            LocalProtocolError: outside of the block.
+        """
+        return self.call(lambda *, now: self._sockets.hand_out(id))
+
+    def take_in(self, listener: SocketId, sock: socket.socket, remote: Address, data: bytes) -> None:
+        """Have the machine accept a connection of another process's. Never waits. See `sansice.sockets.Sockets.take_in`.
+
+        Raises:
+            LocalProtocolError: outside of the block.
+        """
+        self.call(lambda *, now: self._sockets.take_in(listener, sock, remote, data))
+
     @property
     def lost(self) -> Mapping[str, int]:
         """How many datagrams were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...)."""

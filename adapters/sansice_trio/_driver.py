@@ -123,18 +123,25 @@ class TrioDriver:
         return self.driver.call(command, *args, **kwargs)
 
     def hand_out(self, id: SocketId) -> socket.socket | None:
-        """Take a stream from the machine, for another process; see `sansice.sockets.Sockets.hand_out`."""
-        return self._sockets.hand_out(id) if isinstance(self._sockets, Sockets) else None
-
-    def take_in(self, listener: SocketId, sock: socket.socket, remote: Address, data: bytes) -> None:
-        """Have the machine accept a connection that another process handed out; see `sansice.sockets.Sockets.take_in`.
+        """Take a stream from the machine, for another process. Never waits. See `sansice.sockets.Sockets.hand_out`.
 
         Raises:
-            LocalProtocolError: outside of the block, or where trio has sockets of its own.
+            LocalProtocolError: outside of the block, or where the sockets are trio's own.
         """
-        if not (self._is_open and isinstance(self._sockets, Sockets)):
-            raise LocalProtocolError("only a running driver on the system's own sockets takes connections in")
-        self._sockets.take_in(listener, sock, remote, data)
+        return self.call(lambda *, now: self._own_sockets().hand_out(id))
+
+    def take_in(self, listener: SocketId, sock: socket.socket, remote: Address, data: bytes) -> None:
+        """Have the machine accept a connection of another process's. Never waits. See `sansice.sockets.Sockets.take_in`.
+
+        Raises:
+            LocalProtocolError: outside of the block, or where the sockets are trio's own.
+        """
+        self.call(lambda *, now: self._own_sockets().take_in(listener, sock, remote, data))
+
+    def _own_sockets(self) -> Sockets:
+        if not isinstance(self._sockets, Sockets):
+            raise LocalProtocolError("streams on sockets of trio's own cannot be handed from one process to another")
+        return self._sockets
 
     @property
     def lost(self) -> Mapping[str, int]:

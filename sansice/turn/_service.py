@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from sansice.driver import EventQueueBase
-from sansice.machine import Address, Event, LocalProtocolError, Transport
+from sansice.machine import Address, Event, LocalProtocolError, SocketId, Transport
 from sansice.stun import (
     Authentication,
     Authentications,
@@ -23,7 +23,7 @@ from sansice.stun import (
 
 from ._errors import TurnError, TurnStep
 from ._server._allocation import AllocationId
-from ._server._elsewhere import DatagramsElsewhere
+from ._server._elsewhere import DatagramsElsewhere, StreamElsewhere
 from ._server._events import AllocationClosed, AllocationInfo, AllocationOpened, ResourcesExhausted
 from ._server._limits import TurnLimits
 from ._server._server import TurnServer
@@ -32,6 +32,9 @@ from ._server._stats import TurnServerStats
 R = TypeVar("R")
 
 DEFAULT_REALM = "sansice"
+
+Socket: TypeAlias = Any
+"""A `socket.socket` on its way between processes; what it is, the core does not know."""
 
 SERVICE_EVENTS: tuple[type[Event], ...] = (
     AllocationClosed,
@@ -73,6 +76,14 @@ class TurnServiceDriver(Protocol):
 
     def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
         """Run a command of the server's with ``now`` filled in, and perform what it wants."""
+        ...
+
+    def hand_out(self, id: SocketId) -> Socket | None:
+        """Take a stream from the server, for another process."""
+        ...
+
+    def take_in(self, listener: SocketId, sock: Socket, remote: Address, data: bytes) -> None:
+        """Have the server accept a stream of another process's."""
         ...
 
 
@@ -157,6 +168,39 @@ class TurnServiceBase(Generic[D, Q]):
         """Use other credentials from now on. See `TurnServer.replace_authentication`."""
         self._driver.call(self.server.replace_authentication, authentication)
 
+    # ------------------------------------------------------------- several processes that share the listeners
+
+    def hand_out(self, event: StreamElsewhere) -> Socket | None:
+        """The stream that another process has to serve, as a socket that can be sent there; ``None``: it has ended."""
+        return self._driver.hand_out(event.path.socket)
+
+    def take_in(self, transport: Transport, local: Address, remote: Address, sock: Socket, data: bytes) -> bool:
+        """Serve a stream that another process handed out.
+
+        Args:
+            transport, local: the listener that accepted it there, and has its like here.
+            remote: whose it is.
+            sock: from `hand_out`; the service's from now on, or closed.
+            data: what `StreamElsewhere` says has been read of it.
+
+        Returns:
+            Whether there is such a listener.
+        """
+        listener = self.server.listening_socket(transport, local)
+        if listener is None:
+            sock.close()
+            return False
+        self._driver.take_in(listener, sock, remote, data)
+        return True
+
+    def feed(self, transport: Transport, local: Address, remote: Address, datagrams: Iterable[bytes]) -> bool:
+        """Serve datagrams that another process received, see `DatagramsElsewhere`; whether there is such a listener."""
+        listener = self.server.listening_socket(transport, local)
+        if listener is None:
+            return False
+        self._driver.call(self.server.handle_datagrams, listener, [(remote, data) for data in datagrams])
+        return True
+
     # ------------------------------------------------------------- inside
 
     def _check_listeners(self) -> None:
@@ -175,6 +219,8 @@ class TurnServiceBase(Generic[D, Q]):
                 self._steps.put(event)
             case ServerDrained():
                 self._steps.close()
+            case StreamElsewhere():
+                self.events.put(event)  # never dropped: it stands for a descriptor
             case _ if isinstance(event, SERVICE_EVENTS):
                 if isinstance(event, ListenerFailed):
                     self._failed.append(event)
