@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sansice.ice import Credentials, Description, IceAgent
-from sansice.machine import Address, Machine, SendDatagram, SocketId, Transport
+from sansice.machine import Address, DropReason, Machine, SendDatagram, SocketId, Transport
 from sansice.simulation import (
     Network,
     Recorded,
@@ -24,6 +24,7 @@ from sansice.stun import (
     DATA,
     NONCE,
     SOFTWARE,
+    AccessToken,
     BindingLookup,
     Listener,
     LongTermCredentials,
@@ -35,9 +36,13 @@ from sansice.stun import (
     ShortTermServerAuthentication,
     StaticUsers,
     StunServer,
+    ThirdPartyServerAuthentication,
+    TokenContents,
+    TokenKey,
     TransactionId,
     decode_untrusted,
     encode,
+    encode_token,
     long_term_key,
     short_term_key,
 )
@@ -205,7 +210,21 @@ SHORT_TERM = (
     ShortTermServerAuthentication(lookup_key=StaticUsers({"me": "a secret of ours"})),
     ShortTermCredentials("me", "a secret of ours"),
 )
+TOKEN_KEY = TokenKey("north", b"the long-term key of two servers")
+TOKEN = encode_token(TokenContents(b"the session key here", 0.0, 2**31), TOKEN_KEY, "turn.example", nonce=bytes(12))
+THIRD_PARTY = (
+    ThirdPartyServerAuthentication(server_name="turn.example", keys=[TOKEN_KEY], nonce_keys=[b"the key of nonces"]),
+    AccessToken("north", TOKEN, b"the session key here"),
+)
+SHORT_KEY = (
+    ThirdPartyServerAuthentication(server_name="turn.example", keys=[TOKEN_KEY], short_keys=True),
+    AccessToken("north", TOKEN, b"the session key here"[:16]),
+)
 KEYS = [
+    TOKEN_KEY.key,
+    b"the session key here",
+    b"the session key here"[:16],
+    b"the key of nonces",
     "a secret of ours",
     short_term_key("a secret of ours").secret,
     long_term_key("me", "r", "a secret of ours").secret,
@@ -214,8 +233,12 @@ KEYS = [
 
 
 @pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
-@pytest.mark.parametrize("mechanism", [LONG_TERM, SHORT_TERM], ids=["long-term", "short-term"])
-def test_servers_and_clients_with_passwords_are_scrubbed(mechanism, transport):
+@pytest.mark.parametrize(
+    "mechanism",
+    [LONG_TERM, SHORT_TERM, THIRD_PARTY, SHORT_KEY],
+    ids=["long-term", "short-term", "third-party", "third-party with short keys"],
+)
+def test_servers_and_clients_with_passwords_or_tokens_are_scrubbed(mechanism, transport):
     for recording in asked(*mechanism, transport):
         assert leaks(recording, KEYS)
         scrubbed = scrub(recording)
@@ -224,6 +247,21 @@ def test_servers_and_clients_with_passwords_are_scrubbed(mechanism, transport):
         if isinstance(again, StunServer):
             assert repr(again.stats) == repr(replay(recording).stats)
             assert not set(_draws(recording)) & set(_draws(scrubbed))  # among them the keys of its nonces
+
+
+def test_a_token_that_no_key_made_stays_and_is_refused_as_before():
+    stranger = AccessToken("north", b"forged" * 12, b"the session key here")
+    net = Network(seed=4, latency=0.01)
+    outside, inside = net.host("server", "198.51.100.9"), net.host("client", "192.0.2.1")
+    recording = Recording(outside.entropy)
+    server = recording.make(StunServer, authentication=THIRD_PARTY[0])
+    outside.run(server).call(server.start, [Listener(Transport.UDP, Address("198.51.100.9", 3478))])
+    lookup = BindingLookup("stun:198.51.100.9", credentials=stranger, entropy=inside.entropy)
+    node = inside.run(lookup)
+    node.call(lookup.start)
+    net.run(until=60.0, when=lambda: node.events)
+    assert replay(scrub(recording)).stats.dropped == server.stats.dropped
+    assert server.stats.dropped[DropReason.BAD_TOKEN] == 1
 
 
 def _draws(recording):

@@ -7,13 +7,13 @@ from types import FunctionType
 from typing import Any, TypeAlias, TypeGuard
 
 from sansice import stun
-from sansice.stun import LookupKey, ServerAuthentication, ShortTermServerAuthentication
+from sansice.stun import LookupKey, ServerAuthentication, ShortTermServerAuthentication, ThirdPartyServerAuthentication
 
 from ._tap import Tap
 
-Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication
+Authentication: TypeAlias = ServerAuthentication | ShortTermServerAuthentication | ThirdPartyServerAuthentication
 
-_NAMES = ("ServerAuthentication", "ShortTermServerAuthentication")
+_NAMES = ("ServerAuthentication", "ShortTermServerAuthentication", "ThirdPartyServerAuthentication")
 
 
 def is_authentication(value: object) -> TypeGuard[Authentication]:

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from sansice.machine import DecodeError
 from sansice.stun import (
+    ACCESS_TOKEN,
     DATA,
     FINGERPRINT,
     MESSAGE_INTEGRITY,
@@ -63,7 +64,17 @@ def nonce_of(message: Message) -> bytes | None:
     return next((value for code, value in message.attributes() if code == NONCE.code), None)
 
 
-def resigned(message: Message, pairs: Sequence[tuple[IntegrityKey, IntegrityKey]], nonces: Mapping[bytes, bytes]) -> bytes:
+def token_of(message: Message) -> bytes | None:
+    """The access token of a message."""
+    return message.get(ACCESS_TOKEN)
+
+
+def resigned(
+    message: Message,
+    pairs: Sequence[tuple[IntegrityKey, IntegrityKey]],
+    nonces: Mapping[bytes, bytes],
+    token: bytes | None = None,
+) -> bytes:
     """The message with other nonces, no data, and signed with the other key of a pair where one signed it.
 
     A message that none of the keys signed is left with its wrong signature: it will not be right by another key either.
@@ -72,6 +83,7 @@ def resigned(message: Message, pairs: Sequence[tuple[IntegrityKey, IntegrityKey]
         message: what arrived.
         pairs: old and new keys.
         nonces: new values by old ones of the same length.
+        token: another access token of the same length, where it has one.
     """
     data = bytearray(message.data)
     key = next((new for old, new in pairs if message.verify(old, minimum_sha256=_LEAST_SHA256)), None)
@@ -80,6 +92,8 @@ def resigned(message: Message, pairs: Sequence[tuple[IntegrityKey, IntegrityKey]
         start, end = offset + 4, offset + 4 + len(value)
         if code == NONCE.code and len(nonces.get(value, b"")) == len(value):
             data[start:end] = nonces[value]
+        elif code == ACCESS_TOKEN.code and token is not None:
+            data[start:end] = token[: len(value)]
         elif code == DATA.code:
             data[start:end] = bytes(len(value))
         elif code == MESSAGE_INTEGRITY.code and key is not None:

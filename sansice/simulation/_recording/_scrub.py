@@ -18,7 +18,7 @@ from ._difference import differences
 from ._draws import Draws, GivenTap, Unlike
 from ._file import FileName, RecordingFile
 from ._machines import constructor
-from ._messages import as_message, blanked, is_like_message, nonce_of, realm_of, resigned
+from ._messages import as_message, blanked, is_like_message, nonce_of, realm_of, resigned, token_of
 from ._recorded import text_of
 from ._recording import Recording
 from ._replay import AnyRecording, method_of, replay
@@ -241,7 +241,11 @@ class _Again:
 
     def _message(self, data: bytes) -> bytes:
         message = as_message(data)
-        return data if message is None else resigned(message, self._secrets.pairs, self._nonces)
+        if message is None:
+            return data
+        token = token_of(message)
+        other = None if token is None else self._secrets.token(token)  # which may bring another pair of keys
+        return resigned(message, self._secrets.pairs, self._nonces, other)
 
     def _learn_nonces(self, old: Sequence[Json], new: Sequence[Json]) -> None:
         """Nonces that the machine gave out are others now, and come back in requests."""

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 
-from sansice.stun import IntegrityKey, long_term_key, short_term_key
+import attrs
 
-from ._values import Json
+from sansice.machine import DecodeError
+from sansice.stun import (
+    IntegrityKey,
+    TokenCipher,
+    TokenKey,
+    decode_token_untrusted,
+    encode_token,
+    long_term_key,
+    short_term_key,
+)
+
+from ._values import Json, from_json
 
 _TRIES = 100  # until a stand-in is one that was used already: of very short passwords there are not many
+_SHORT_KEY = 16  # bytes of a session key that some clients make integrity with, see `ThirdPartyServerAuthentication`
 _SUBSTRING = 8  # characters from which on a secret is replaced inside of longer texts, too: SDP has passwords among others
 
 
@@ -19,7 +31,7 @@ class Secrets:
     They are numbered and not derived from the secrets, so that they tell nothing about them.
     """
 
-    __slots__ = ("_keys", "_names", "_pairs", "_realms", "_texts")
+    __slots__ = ("_keys", "_names", "_pairs", "_realms", "_texts", "_token_keys")
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -27,6 +39,7 @@ class Secrets:
         self._names: dict[tuple[str, str], None] = {}  # (user name, password)
         self._realms: dict[str, None] = {}
         self._pairs: list[tuple[IntegrityKey, IntegrityKey]] | None = None
+        self._token_keys: list[tuple[str, TokenKey]] = []  # with the name of the server
 
     def find(self, form: Json) -> None:
         """Take up every secret that is marked in a form."""
@@ -41,6 +54,23 @@ class Secrets:
                 case {"fields": {"username": str(name), "password": {"secret": str(password)}}}:
                     self._names[name, password] = None
                     self._pairs = None
+                case {"settings": {"server_name": str(name), "keys": keys}}:
+                    self._token_keys += ((name, key) for key in from_json(keys) if isinstance(key, TokenKey))
+
+    def token(self, token: bytes) -> bytes:
+        """An access token of the same length, with another session key inside, by another key; one that cannot be read stays."""
+        for name, key in self._token_keys:
+            try:
+                contents = decode_token_untrusted(token, TokenCipher(key.algorithm, key.key), name)
+            except DecodeError:
+                continue
+            mac_key = contents.mac_key
+            self._add_key(mac_key)
+            self._keys[mac_key[:_SHORT_KEY]] = self._keys[mac_key][:_SHORT_KEY]
+            nonce = token[2 : 2 + int.from_bytes(token[:2], "big")]
+            other = attrs.evolve(key, key=self._keys[key.key])
+            return encode_token(contents._replace(mac_key=self._keys[mac_key]), other, name, nonce=nonce)
+        return token
 
     def add_text(self, text: str) -> None:
         """Take up a password."""

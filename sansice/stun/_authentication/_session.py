@@ -23,7 +23,7 @@ class Session:
     key: IntegrityKey = attrs.field(repr=False, eq=False)
     timestamp: float
     lifetime: int
-    account: str
+    account: str = attrs.field(repr=False)
 
     def remaining(self, unix: float) -> int:
         """Seconds that the token has left: nothing that it is shown for is granted for longer (RFC 7635 9).

@@ -27,7 +27,7 @@ from sansice.machine import (
     SocketId,
     Transport,
 )
-from sansice.stun._authentication._credentials import LongTermCredentials, ShortTermCredentials
+from sansice.stun._authentication._credentials import Credentials
 from sansice.stun._errors import LookupStep
 from sansice.stun._header import Method, TransactionId
 from sansice.stun._paths import Path, PathClosed, PathOpened
@@ -191,7 +191,7 @@ class BindingLookup(Machine):
         uri: ServerUri | str,
         *,
         transports: Sequence[Transport] | None = None,
-        credentials: ShortTermCredentials | LongTermCredentials | None = None,
+        credentials: Credentials | None = None,
         local: Address | None = None,
         verify_name: str | None = None,
         timeout: float = LOOKUP_TIMEOUT,
