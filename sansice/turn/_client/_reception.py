@@ -96,7 +96,7 @@ class Reception:
     def _peer_stream(self, stream: PeerStream, socket: SocketId, data: bytes, now: float) -> None:
         """Until a data connection is bound it carries STUN, and from then on the peer's bytes (RFC 6062 4.5)."""
         if stream.is_open:
-            self._streams.receive(stream, data)
+            self._streams.receive(stream, socket, data)
             return
         frames = stream.framer.feed(data) if data else [b""]
         while frames:

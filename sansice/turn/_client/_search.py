@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import cast
 
-from sansice.machine import Action, Address, Entropy, Ids, QueryId, Record, ResolveError, Transport
+from sansice.machine import Action, Address, Entropy, Ids, LocalProtocolError, QueryId, Record, ResolveError, Transport
 from sansice.stun import (
     Path,
     Redirected,
@@ -41,6 +41,9 @@ class AllocateSearch:
 
     Attributes:
         race: among the servers, once these are known.
+
+    Raises:
+        LocalProtocolError: ``wish`` is for TCP, and the server is only asked over datagrams.
     """
 
     __slots__ = (
@@ -73,6 +76,8 @@ class AllocateSearch:
         local: Address | None,
         username: str | None,
     ) -> None:
+        if wish.transport is Transport.TCP:
+            transports = _streams_to(server, transports)
         self._server = server
         self._wish = wish
         self._stun = stun
@@ -178,3 +183,17 @@ class AllocateSearch:
             username=self._username,
         )
         self.race.start(now)
+
+
+def _streams_to(server: ServerTarget | ServerUri, transports: Sequence[Transport] | None) -> tuple[Transport, ...]:
+    """How a server is asked for TCP (RFC 6062 4.1).
+
+    Raises:
+        LocalProtocolError: not at all.
+    """
+    streams = (Transport.TCP, Transport.TLS)
+    allowed = streams if transports is None else tuple(one for one in transports if one in streams)
+    named = server.transport.value if isinstance(server, ServerTarget) else server.transport
+    if not allowed or named in (Transport.UDP.value, Transport.DTLS.value):
+        raise LocalProtocolError("TCP towards peers is asked for over TCP or TLS, not over datagrams (RFC 6062 4.1)")
+    return allowed

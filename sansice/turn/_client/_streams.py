@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from sansice._timers import FewTimers
 from sansice.machine import (
@@ -30,6 +31,7 @@ from sansice.stun import (
     XOR_PEER_ADDRESS,
     Message,
     Method,
+    Path,
     StunClient,
     TransactionSucceeded,
 )
@@ -71,9 +73,6 @@ class PeerStreams:
         self._by_socket: dict[SocketId, PeerStream] = {}
         self._refused: dict[Address, float] = {}  # until when peers of a 447 are left alone, the oldest first
         self._timers: FewTimers[PeerStreamId] = FewTimers()  # of offers
-
-    def __len__(self) -> int:
-        return len(self._streams)
 
     # ------------------------------------------------------------- commands
 
@@ -120,9 +119,9 @@ class PeerStreams:
         Raises:
             LocalProtocolError: the connection is not open.
         """
-        stream = self._get(id, _OPEN)
-        if data and stream.path is not None:
-            self._put(SendStream(stream.path.socket, data))
+        socket = self._socket_of(id)
+        if data:
+            self._put(SendStream(socket, data))
 
     def set_reading(self, id: PeerStreamId, enabled: bool) -> None:
         """Stop reading a connection, or go on.
@@ -130,9 +129,7 @@ class PeerStreams:
         Raises:
             LocalProtocolError: the connection is not open.
         """
-        stream = self._get(id, _OPEN)
-        if stream.path is not None:
-            self._put(SetReading(stream.path.socket, enabled))
+        self._put(SetReading(self._socket_of(id), enabled))
 
     def close(self, id: PeerStreamId, mode: CloseMode, now: float) -> None:
         """End a connection in whatever state; one that is gone is a no-op."""
@@ -235,7 +232,7 @@ class PeerStreams:
         alpn = self._config.alpn if target.transport.is_secure else ()
         stream.path = path = self._stun.open(target, local=local, alpn=alpn, now=now)
         self._by_socket[path.socket] = stream
-        then = partial(self._bound, stream)
+        then = partial(self._bound, stream, path)
         try:
             connection = [(CONNECTION_ID, stream.connection)]
             stream.request = self._requests.ask(Method.CONNECTION_BIND, connection, path, then, now=now)
@@ -243,11 +240,8 @@ class PeerStreams:
             self._stun.release(path, mode=CloseMode.RESET, now=now)
             self._fail(stream, None, str(error))
 
-    def _bound(self, stream: PeerStream, outcome: Outcome, now: float) -> None:
+    def _bound(self, stream: PeerStream, path: Path, outcome: Outcome, now: float) -> None:
         stream.request = None
-        path = stream.path
-        if path is None:
-            return
         if not isinstance(outcome, TransactionSucceeded):
             self._stun.release(path, now=now)
             self._fail(stream, *refusal(outcome))
@@ -264,11 +258,11 @@ class PeerStreams:
         """What a data connection belongs to."""
         return self._by_socket.get(socket)
 
-    def receive(self, stream: PeerStream, data: bytes) -> None:
+    def receive(self, stream: PeerStream, socket: SocketId, data: bytes) -> None:
         """Bytes of a peer's on an open connection; ``b""`` is the end of both directions (RFC 6062 5.5)."""
         self._put(StreamReceived(stream.id, data))
-        if not data and stream.path is not None:
-            self._put(CloseSocket(stream.path.socket, CloseMode.FLUSH))
+        if not data:
+            self._put(CloseSocket(socket, CloseMode.FLUSH))
             self._remove(stream)
 
     def sent(self, socket: SocketId, unsent: int) -> None:
@@ -311,6 +305,9 @@ class PeerStreams:
             now = "gone" if stream is None else stream.state.value
             raise LocalProtocolError(f"connection {id} is {now}, and not: {state.value}")
         return stream
+
+    def _socket_of(self, id: PeerStreamId) -> SocketId:
+        return cast(Path, self._get(id, _OPEN).path).socket
 
     def _fail(self, stream: PeerStream, code: int | None, reason: str) -> None:
         self._remove(stream)
