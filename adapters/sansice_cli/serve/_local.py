@@ -25,7 +25,9 @@ from sansice.turn import (
     AllocationId,
     AllocationInfo,
     AllocationOpened,
+    DatagramsElsewhere,
     ResourcesExhausted,
+    StreamElsewhere,
     TurnError,
     TurnLimits,
 )
@@ -33,6 +35,7 @@ from sansice_trio import StunService, TurnService, serve_stun, serve_turn
 
 from ._asking import Asking, by_command, by_url
 from ._backend import Allocations, ServingError
+from ._exchange import Exchange
 from ._logs import Log
 from ._lookups import Lookups
 from ._settings import Settings
@@ -44,14 +47,26 @@ Service: TypeAlias = StunService | TurnService
 
 @contextlib.asynccontextmanager
 async def open_local(
-    settings: Settings, material: Material, log: Log, *, inherited: Sequence[socket.socket] = ()
+    settings: Settings,
+    material: Material,
+    log: Log,
+    *,
+    inherited: Sequence[socket.socket] = (),
+    exchange: Exchange | None = None,
 ) -> AsyncIterator[LocalServer]:
     """Serve within the block, which is entered when everything is open.
+
+    Args:
+        settings: what to do.
+        material: who may ask.
+        log: where to tell what happens.
+        inherited: bound sockets to serve at.
+        exchange: with the other workers, where there are any.
 
     Raises:
         ServingError: something cannot be opened, read or used. Nothing is left open then.
     """
-    server = LocalServer(settings, log)
+    server = LocalServer(settings, log, exchange)
     try:
         tls = settings.tls()
         if tls is not None:
@@ -66,8 +81,6 @@ async def open_local(
         raise ServingError(error.reason) from None
     except ValueError as error:
         raise ServingError(str(error)) from None
-
-
 
 
 def _service(
@@ -93,9 +106,10 @@ class LocalServer:
     _tls: TlsConfig | None
     _nursery: trio.Nursery
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, exchange: Exchange | None) -> None:
         self._settings = settings
         self._log = log
+        self._exchange = exchange
         self._failed = trio.Event()
         self._is_draining = False
         self._closed: Counter[str] = Counter()
@@ -123,6 +137,8 @@ class LocalServer:
         """The server is open."""
         self._service, self._tls, self._nursery = service, tls, nursery
         nursery.start_soon(self._watch)
+        if self._exchange is not None and isinstance(service, TurnService):
+            nursery.start_soon(self._exchange.serve, service)
 
     @property
     def listening(self) -> list[str]:
@@ -141,6 +157,10 @@ class LocalServer:
         found = snapshot_of(self._service.stats)
         if "turn" in found:
             found["turn"]["closed"] = dict(self._closed)
+        lost = Counter(self._service.lost) if isinstance(self._service, TurnService) else Counter[str]()
+        if self._exchange is not None:
+            lost += self._exchange.lost
+        found["lost"] = dict(lost)
         if self._lookups is not None:
             found["lookups"] = {"failures": self._lookups.failures, "refused": self._lookups.refused}
         await trio.lowlevel.checkpoint()
@@ -224,6 +244,12 @@ class LocalServer:
                     to_client=stats.sent_bytes,
                     dropped=stats.dropped,
                 )
+            case DatagramsElsewhere() if self._exchange is not None:
+                self._exchange.send_datagrams(event)
+            case StreamElsewhere() if self._exchange is not None and isinstance(self._service, TurnService):
+                sock = self._service.hand_out(event)
+                if sock is not None:
+                    self._exchange.send_stream(event, sock)
             case ResourcesExhausted(text=text, refused=refused):
                 self._log.error("no sockets left for relayed addresses", error=text, refused=refused)
             case ListenerFailed(listener=listener, error=error):

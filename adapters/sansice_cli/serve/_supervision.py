@@ -52,13 +52,14 @@ def limits_of_worker(limits: TurnLimits, workers: int) -> TurnLimits:
     return attrs.evolve(limits, **changes)
 
 
-def settings_of_worker(settings: Settings, number: int, addresses: Sequence[Address]) -> Settings:
+def settings_of_worker(settings: Settings, number: int, addresses: Sequence[Address], ticket_key: bytes) -> Settings:
     """What a worker is told to do.
 
     Args:
         settings: of the whole server.
         number: of the worker, from 0 on.
         addresses: where the listeners really are, in the order of the settings.
+        ticket_key: by which workers read each other's mobility tickets.
     """
     placed = {
         one: attrs.evolve(one, address=address, reuse_port=True)
@@ -67,7 +68,14 @@ def settings_of_worker(settings: Settings, number: int, addresses: Sequence[Addr
     turn = settings.turn
     if turn is not None:
         ports = relay_port_shares(turn.relay_ports, settings.workers)[number]
-        turn = attrs.evolve(turn, relay_ports=ports, worker=number)
+        turn = attrs.evolve(
+            turn,
+            relay_ports=ports,
+            shared_ports=turn.relay_ports,
+            worker=number,
+            workers=settings.workers,
+            ticket_key=ticket_key,
+        )
     return attrs.evolve(
         settings,
         listeners=tuple(placed.values()),

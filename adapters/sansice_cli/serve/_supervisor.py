@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from sansice.turn import TurnLimits
 
 from ._backend import Allocations, ServingError
 from ._channel import Caller, Channel, WorkerGoneError
+from ._exchange import make_boxes
 from ._logs import Log
 from ._settings import Settings
 from ._snapshot import Snapshot, added, nothing_counted, without_gauges
@@ -30,6 +32,7 @@ PING_INTERVAL = 5.0  # seconds
 PING_TIMEOUT = 20.0  # seconds: a worker that has not answered by then hangs; a reload of a million users does not take so long
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds before a dead worker is replaced: twice as long each time it dies young
 YOUNG = 10.0  # seconds
+_KEY = 32  # bytes, of the keys that workers share: tickets', and nonces' where none is given
 
 
 @contextlib.asynccontextmanager
@@ -108,6 +111,8 @@ class Workers:
         self._log = log
         self._log_format = log_format
         self._sets = sets
+        self._boxes = make_boxes(settings.workers)
+        self._ticket_key, self._nonce_key = os.urandom(_KEY), os.urandom(_KEY)
         self._running: dict[int, _Process] = {}
         self._past: Snapshot = {}  # what dead workers had counted when they were last asked
         self._restarts = 0
@@ -138,6 +143,13 @@ class Workers:
     def end(self) -> None:
         """Nobody is to be replaced any more."""
         self._is_ending = True
+        for box in self._boxes:
+            for sock in box:
+                sock.close()
+
+    def _keyed(self, material: Material) -> Material:
+        """With a key for nonces that all workers take: a client may be handed from one to another."""
+        return material if material.nonce_key is not None else attrs.evolve(material, nonce_key=self._nonce_key)
 
     # ------------------------------------------------------------- keeping a worker
 
@@ -200,8 +212,10 @@ class Workers:
     async def _begin(self, process: _Process) -> None:
         number = process.number
         settings = attrs.evolve(self._settings, limits=self._limits)
-        task = Task(number, settings_of_worker(settings, number, self._sets.addresses), self._material, self._log_format)
-        descriptors = [sock.fileno() for sock in self._sets.of_worker(number)]
+        own = settings_of_worker(settings, number, self._sets.addresses, self._ticket_key)
+        task = Task(number, own, self._keyed(self._material), self._log_format)
+        sockets = [self._boxes[number][0], *(writing for _, writing in self._boxes), *self._sets.of_worker(number)]
+        descriptors = [sock.fileno() for sock in sockets]
         await process.caller.call("start", task, descriptors=descriptors)
 
     async def _watch(self, process: _Process) -> None:
@@ -265,7 +279,7 @@ class Workers:
 
     async def reload(self, material: Material, limits: TurnLimits) -> None:
         """See `Backend`."""
-        await self._ask_all("reload", material, limits_of_worker(limits, self._settings.workers))
+        await self._ask_all("reload", self._keyed(material), limits_of_worker(limits, self._settings.workers))
         self._material, self._limits = material, limits
 
     async def drain(self, seconds: float) -> None:

@@ -5,6 +5,7 @@ Started as ``python -m sansice_cli.serve._worker DESCRIPTOR``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from sansice.turn import TurnLimits
 
 from ._backend import Allocations
 from ._channel import Channel, Handlers, answer_calls
+from ._exchange import Exchange
 from ._local import LocalServer, open_local
 from ._logs import Log
 from ._settings import Settings
@@ -27,7 +29,7 @@ from ._users import Material
 
 @attrs.frozen
 class Task:
-    """What a worker is told first.
+    """What a worker is told first. With it come its box, the boxes of all workers, and the sockets of its listeners.
 
     Attributes:
         number: which one it is.
@@ -72,9 +74,13 @@ class _Worker:
         self, task: Task, sockets: Sequence[socket.socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         log = Log(task.log_format, worker=task.number)
-        async with open_local(task.settings, task.material, log, inherited=sockets) as self._server:
-            task_status.started()
-            await self._is_over.wait()
+        workers = task.settings.workers
+        box, *rest = sockets
+        with contextlib.closing(Exchange(box, rest[:workers])) as exchange:
+            inherited = rest[workers:]
+            async with open_local(task.settings, task.material, log, inherited=inherited, exchange=exchange) as self._server:
+                task_status.started()
+                await self._is_over.wait()
 
     async def _ping(self) -> None:
         await trio.lowlevel.checkpoint()
