@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -27,6 +26,8 @@ from ._requests import Outcome, Requests, refusal
 
 if TYPE_CHECKING:
     from ._allocation import ClientAllocation
+
+_MISMATCH = 437
 
 LEFT_LIFETIME = 5.0
 """Seconds in which data may still come on the way that was left: the server sends it there until the new one is used."""
@@ -162,10 +163,12 @@ class Mover:
         code, reason = refusal(outcome)
         if going is not None:
             self._stun.release(going, now=now)
-        if code is None and self.is_stranded:
+        is_undecided = code is None or code >= 500
+        if is_undecided and self.is_stranded:
             self._timers.set(_Timer.RETRY, now + self._config.retry_delay)
-        elif going is None or self.is_stranded or code == 437:
-            self._allocation.end(reason, code)
+        elif going is None or self.is_stranded or code == _MISMATCH:
+            if not is_undecided:  # otherwise the next 437 comes here again, or the lifetime ends
+                self._allocation.end(reason, code)
         else:
             self._put(RebindFailed(code, reason))
 
@@ -187,10 +190,16 @@ class Mover:
         allocation.pump(now)
 
     def _leave(self, now: float) -> None:
-        if self.left is not None:
-            self._stun.release(self.left, now=now)
-        self.left = None if self.is_stranded else self._allocation.path
-        self._timers.set(_Timer.LEFT, math.inf if self.left is None else now + LEFT_LIFETIME)
+        self._close_left(now)
+        if not self.is_stranded:
+            self.left = self._allocation.path
+            self._timers.set(_Timer.LEFT, now + LEFT_LIFETIME)
+
+    def _close_left(self, now: float) -> None:
+        self._timers.cancel(_Timer.LEFT)
+        path, self.left = self.left, None
+        if path is not None:
+            self._stun.release(path, now=now)
 
     def nudge(self, now: float) -> None:
         """Have the server send data here: it does so once it has received any (RFC 8016 3.2.2), and a Send indication that says
@@ -203,10 +212,9 @@ class Mover:
     def handle_timer(self, now: float) -> None:
         """Close the old way, or try again."""
         while (timer := self._timers.pop_due(now)) is not None:
-            if timer is _Timer.LEFT and self.left is not None:
-                self._stun.release(self.left, now=now)
-                self.left = None
-            elif timer is _Timer.RETRY:
+            if timer is _Timer.LEFT:
+                self._close_left(now)
+            else:
                 self._go_or_wait(now)
 
     def deadline(self) -> float:
@@ -217,7 +225,7 @@ class Mover:
         """The allocation is given up: nothing is asked, and only its own way is left open."""
         self._requests.forget(now=now)
         self._timers.clear()
-        for path in (self._going, self.left):
-            if path is not None:
-                self._stun.release(path, now=now)
-        self._going = self.left = None
+        self._close_left(now)
+        going, self._going = self._going, None
+        if going is not None:
+            self._stun.release(going, now=now)

@@ -1,0 +1,422 @@
+"""A client that takes its allocation along, against answers written by hand and at exact times (RFC 8016 3)."""
+
+import pytest
+
+from _turn_client_scene import (
+    GRANT,
+    LOCAL,
+    OTHER,
+    PEER,
+    SERVER,
+    TCP,
+    Scene,
+)
+from sansice.machine import Address, LocalProtocolError, OpenSocket, SendDatagram
+from sansice.stun import (
+    CONNECTION_ID,
+    DATA,
+    LIFETIME,
+    MOBILITY_TICKET,
+    XOR_PEER_ADDRESS,
+    Attribute,
+    MessageClass,
+    Method,
+    StunClientConfig,
+    encode,
+    shapes,
+)
+from sansice.turn import (
+    AllocationCreated,
+    AllocationFailed,
+    AllocationLost,
+    AllocationRebound,
+    DataReceived,
+    PermissionFailed,
+    RebindFailed,
+    TurnServerMemory,
+)
+from sansice.turn._client._mover import LEFT_LIFETIME
+
+FIRST, SECOND = b"first ticket", b"second ticket"
+ROAD = Address("10.1.0.9", 40009)
+BAD_LIFETIME = Attribute(LIFETIME.code, "LIFETIME", shapes.OPAQUE)
+
+
+class MobileScene(Scene):
+    def begin(self, **options):
+        self.allocate((*GRANT, (MOBILITY_TICKET, FIRST)), mobility=True, **options)
+        return self
+
+    def of(self, kind):
+        return [event for _, event in self.events if isinstance(event, kind)]
+
+    def refreshes(self):
+        return [(time, action, message) for time, action, message in self.sent if message.method is Method.REFRESH]
+
+    def go(self):
+        """Ask for the move, and have the new socket open."""
+        self.do("rebind")
+        return self.open(local=ROAD)
+
+    def arrive(self, *attributes):
+        self.answer((LIFETIME, 600), (MOBILITY_TICKET, SECOND), *attributes, to=Method.REFRESH)
+
+    def nudges(self):
+        return [action for _, action in self.data if action.data[:2] == b"\x00\x16" and len(action.data) == 20]
+
+
+@pytest.fixture
+def scene():
+    return MobileScene().begin()
+
+
+# ------------------------------------------------------------------- asking for it
+
+
+@pytest.mark.req("RFC8016-001")
+def test_mobility_is_asked_for_by_an_empty_ticket(scene):
+    for _, request in scene.asked(Method.ALLOCATE):
+        assert request.get(MOBILITY_TICKET) == b""
+    (created,) = scene.of(AllocationCreated)
+    assert created.mobile
+
+
+@pytest.mark.req("RFC8016-001")
+def test_who_does_not_ask_sends_no_ticket_and_takes_none():
+    scene = Scene()
+    created = scene.allocate((*GRANT, (MOBILITY_TICKET, FIRST)))
+    assert not created.mobile
+    assert not any(MOBILITY_TICKET in request for _, request in scene.asked(Method.ALLOCATE))
+    with pytest.raises(LocalProtocolError, match="mobility=True"):
+        scene.do("rebind")
+
+
+@pytest.mark.req("RFC8016-003")
+def test_a_405_is_answered_without_asking_for_mobility_and_never_again_on_that_server():
+    memory = TurnServerMemory()
+    for attempt in range(2):
+        scene = Scene(options={"memory": memory})
+        scene.do("allocate", mobility=True)
+        scene.open()
+        scene.challenge(to=Method.ALLOCATE)
+        if not attempt:
+            scene.refuse(405, to=Method.ALLOCATE, reason="Mobility Forbidden")
+        scene.answer(*GRANT, to=Method.ALLOCATE)
+        assert [event.mobile for event in scene.told(AllocationCreated)] == [False]
+        asked = [MOBILITY_TICKET in request for _, request in scene.asked(Method.ALLOCATE)]
+        assert asked == ([False, False] if attempt else [True, True, False])
+    assert not memory.is_mobility_refused(OTHER, now=0.0)
+
+
+@pytest.mark.req("RFC8016-003")
+def test_who_wants_mobility_or_nothing_asks_once():
+    memory = TurnServerMemory()
+    scene = Scene(options={"memory": memory}, relax=False)
+    scene.do("allocate", mobility=True)
+    scene.open()
+    scene.challenge(to=Method.ALLOCATE)
+    scene.refuse(405, to=Method.ALLOCATE)
+    scene.do("allocate", mobility=True)
+    assert [event.code for event in scene.told(AllocationFailed)] == [405, 405]
+    assert len(scene.asked(Method.ALLOCATE)) == 2
+
+
+@pytest.mark.req("RFC8016-004")
+def test_a_refresh_from_the_same_address_has_no_ticket(scene):
+    scene.run(540.0)
+    ((time, _, request),) = scene.refreshes()
+    assert time == 540.0
+    assert MOBILITY_TICKET not in request
+
+
+# ------------------------------------------------------------------- moving when told
+
+
+@pytest.mark.req("RFC8016-004", "RFC8016-009")
+def test_a_move_opens_a_socket_shows_the_ticket_and_sends_data_there_only_after_success(scene):
+    scene.permit(PEER)
+    old = scene.client.path
+    new = scene.go()
+    ((_, action, request),) = scene.refreshes()
+    assert (action.socket, action.destination, request.get(MOBILITY_TICKET)) == (new, SERVER, FIRST)
+    scene.do("send", PEER, b"early")
+    scene.do("create_permission", PEER._replace(host="198.51.100.10"))
+    assert scene.client.path == old
+    assert {output.socket for _, output in scene.data} == {old.socket}
+    scene.arrive()
+    assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600)]
+    assert (scene.client.path.socket, scene.client.local) == (new, ROAD)
+    scene.do("send", PEER, b"late")
+    assert scene.data[-1][1].socket == new
+
+
+def test_after_the_move_the_server_hears_something_at_once_so_that_it_sends_data_there(scene):
+    new = scene.go()
+    assert scene.nudges() == []
+    scene.arrive()
+    (nudge,) = scene.nudges()
+    assert isinstance(nudge, SendDatagram)
+    assert (nudge.socket, nudge.destination) == (new, SERVER)
+
+
+def test_the_next_move_shows_the_new_ticket(scene):
+    scene.go()
+    scene.arrive()
+    scene.do("rebind")
+    scene.open(local=LOCAL)
+    assert [request.get(MOBILITY_TICKET) for _, _, request in scene.refreshes()] == [FIRST, SECOND]
+
+
+def test_the_lifetime_begins_anew_with_the_move(scene):
+    scene.now = 300.0
+    scene.go()
+    scene.arrive()
+    scene.run(840.0)
+    assert [time for time, _, _ in scene.refreshes()] == [300.0, 840.0]
+
+
+def test_a_wanted_lifetime_is_asked_for_again():
+    scene = MobileScene().begin(lifetime=1200)
+    scene.go()
+    assert scene.find(Method.REFRESH)[1].get(LIFETIME) == 1200
+
+
+def test_data_on_the_way_that_was_left_is_taken_for_a_while_and_then_the_socket_closes(scene):
+    scene.permit(PEER)
+    old = scene.client.path
+    scene.go()
+    scene.arrive()
+    indication = encode(Method.DATA, MessageClass.INDICATION, bytes(12), [(XOR_PEER_ADDRESS, PEER), (DATA, b"late")])
+    scene.do("handle_datagrams", old.socket, [(SERVER, indication)])
+    assert scene.of(DataReceived) == [DataReceived(PEER, b"late")]
+    scene.run(LEFT_LIFETIME - 0.1)
+    assert old.socket in [one.socket for one in scene.opened()]
+    scene.run(LEFT_LIFETIME)
+    assert [one.socket for one in scene.opened()] == [scene.client.path.socket]
+
+
+def test_moves_in_quick_succession_leave_two_sockets_at_most(scene):
+    for _ in range(5):
+        scene.go()
+        scene.arrive()
+    assert len(scene.opened()) == 2
+
+
+def test_one_move_at_a_time(scene):
+    scene.go()
+    with pytest.raises(LocalProtocolError, match="on the move"):
+        scene.do("rebind")
+
+
+def test_a_local_address_may_be_named(scene):
+    scene.do("rebind", local=Address("10.1.0.9", 0))
+    assert scene.opened()[-1].bind == Address("10.1.0.9", 0)
+    other = MobileScene().begin()
+    with pytest.raises(LocalProtocolError, match="families"):
+        other.do("rebind", local=Address("2001:db8::9", 0))
+
+
+@pytest.mark.parametrize("code", [400, 403, 405, 441, None])
+def test_a_move_that_is_refused_leaves_the_allocation_where_it_was(scene, code):
+    old = scene.client.path
+    scene.go()
+    if code is None:
+        scene.run(40.0)
+    else:
+        scene.refuse(code, to=Method.REFRESH)
+    assert [event.code for event in scene.of(RebindFailed)] == [code]
+    assert scene.client.path == old
+    assert [one.socket for one in scene.opened()] == [old.socket]
+    scene.do("rebind")
+
+
+def test_a_437_to_a_move_is_the_end(scene):
+    scene.go()
+    scene.refuse(437, to=Method.REFRESH)
+    assert [event.code for event in scene.of(AllocationLost)] == [437]
+    assert scene.opened() == []
+
+
+@pytest.mark.parametrize("attributes", [[], [(BAD_LIFETIME, b"x"), (MOBILITY_TICKET, SECOND)]])
+def test_an_answer_without_a_ticket_is_the_last_move(scene, attributes):
+    scene.go()
+    scene.answer(*attributes, to=Method.REFRESH)
+    assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600)]
+    with pytest.raises(LocalProtocolError, match="cannot move"):
+        scene.do("rebind")
+
+
+def test_a_move_that_finds_no_place_in_the_queue_raises_and_changes_nothing():
+    scene = MobileScene(stun=StunClientConfig(max_outstanding=1, max_queued=1)).begin()
+    scene.do("create_permission", PEER)
+    scene.do("refresh")
+    with pytest.raises(LocalProtocolError, match="wait for"):
+        scene.do("rebind")
+    assert len(scene.opened()) == 1
+    scene.answer(to=Method.CREATE_PERMISSION)
+    scene.answer((LIFETIME, 600), to=Method.REFRESH)
+    scene.do("rebind")
+
+
+# ------------------------------------------------------------------- moving because it must
+
+
+def test_a_437_from_where_a_nat_has_changed_something_is_answered_by_the_ticket(scene):
+    scene.permit(PEER)
+    scene.run(240.0)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    ((time, action, request),) = scene.refreshes()
+    assert (time, action.socket, request.get(MOBILITY_TICKET)) == (240.0, scene.client.path.socket, FIRST)
+    scene.arrive()
+    assert scene.of(AllocationRebound) == [AllocationRebound(LOCAL, 600)]
+    assert len(scene.opened()) == 1
+    scene.run(245.0)
+    scene.answer(to=Method.CREATE_PERMISSION)
+    scene.run(400.0)
+    assert (scene.of(PermissionFailed), scene.of(AllocationLost)) == ([], [])
+
+
+def test_a_437_to_a_refresh_is_answered_by_the_ticket_and_a_second_one_is_the_end(scene):
+    scene.do("refresh")
+    scene.do("create_permission", PEER)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    scene.refuse(437, index=0, to=Method.REFRESH)
+    assert len(scene.refreshes()) == 2
+    scene.refuse(437, to=Method.REFRESH)
+    assert [event.code for event in scene.of(AllocationLost)] == [437]
+
+
+@pytest.mark.parametrize("code", [None, 500])
+def test_a_ticket_that_is_not_answered_is_shown_again_after_the_next_437(scene, code):
+    scene.do("create_permission", PEER)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    if code is not None:
+        for _ in range(5):
+            scene.refuse(code, to=Method.REFRESH)
+            scene.run(scene.now + 0.5)
+    else:
+        scene.run(39.5)
+    before = len(scene.refreshes())
+    assert scene.of(AllocationLost) == []
+    scene.do("create_permission", PEER._replace(host="198.51.100.10"))
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    assert [request.get(MOBILITY_TICKET) for _, _, request in scene.refreshes()[before:]] == [FIRST]
+
+
+def crowded():
+    """A mobile TCP allocation, and a queue that is full while a data connection opens."""
+    scene = MobileScene(transport=TCP, stun=StunClientConfig(max_outstanding=2, max_queued=1)).begin(transport=TCP)
+    scene.do("connect", PEER._replace(port=1))
+    scene.do("connect", PEER._replace(port=2))
+    scene.answer((CONNECTION_ID, 1), to=Method.CONNECT, index=0)
+    return scene
+
+
+def test_a_ticket_that_finds_no_place_in_the_queue_is_shown_after_the_next_437():
+    scene = crowded()
+    scene.refuse(437, to=Method.CONNECT)
+    assert (scene.refreshes(), scene.of(AllocationLost)) == ([], [])
+    scene.open(local=ROAD)
+    scene.do("create_permission", PEER)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    assert [request.get(MOBILITY_TICKET) for _, _, request in scene.refreshes()] == [FIRST]
+
+
+def test_another_way_that_finds_no_place_in_the_queue_is_tried_later():
+    scene = crowded()
+    scene.lose(0)
+    assert scene.of(AllocationLost) == []
+    assert len(scene.opened()) == 1
+    scene.open(-2, local=ROAD)
+    scene.run(5.0)
+    assert len(scene.opened()) == 2
+
+
+def test_a_way_that_breaks_is_replaced_and_nothing_is_asked_meanwhile(scene):
+    scene.permit(PEER)
+    old = scene.client.path
+    scene.lose(0)
+    assert scene.of(AllocationLost) == []
+    opens = scene.actions[-1]
+    assert isinstance(opens, OpenSocket) or scene.opened()
+    scene.do("send", PEER, b"lost")
+    scene.do("create_permission", PEER._replace(host="198.51.100.10"))
+    assert (scene.data, scene.client.stats.unsent) == ([], 1)
+    socket = scene.open(local=ROAD)
+    assert socket != old.socket
+    scene.arrive()
+    assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600)]
+    assert scene.asked(Method.CREATE_PERMISSION)[-1][1].get(XOR_PEER_ADDRESS).host == "198.51.100.10"
+    scene.do("send", PEER, b"there")
+    assert scene.data[-1][1].socket == socket
+
+
+def test_a_way_that_breaks_again_and_again_is_replaced_until_the_allocation_has_expired(scene):
+    scene.lose(0)
+    scene.lose(-1)
+    scene.run(4.9)
+    assert scene.opened() == []
+    scene.run(5.0)
+    assert len(scene.opened()) == 1
+    scene.run(700.0)
+    (lost,) = scene.of(AllocationLost)
+    assert "expired" in lost.reason
+    assert [time for time, event in scene.events if event is lost] == [600.0]
+
+
+def test_a_way_that_breaks_during_a_move_is_left_to_that_move(scene):
+    new = scene.go()
+    scene.lose(0)
+    assert len(scene.refreshes()) == 1
+    scene.arrive()
+    assert scene.client.path.socket == new
+    assert len(scene.opened()) == 1
+
+
+@pytest.mark.parametrize("code", [400, 405, 437, 441])
+def test_a_server_that_refuses_the_only_way_left_has_ended_it(scene, code):
+    scene.lose(0)
+    scene.open(local=ROAD)
+    scene.refuse(code, to=Method.REFRESH)
+    assert [event.code for event in scene.of(AllocationLost)] == [code]
+
+
+def test_refreshes_and_signs_of_life_rest_while_there_is_no_way():
+    scene = MobileScene(keepalive=20.0).begin()
+    scene.lose(0)
+    scene.run(560.0)
+    assert scene.refreshes() == []
+    assert scene.data == []
+
+
+def test_a_sign_of_life_of_a_mobile_client_is_one_that_data_follows():
+    scene = MobileScene(keepalive=20.0).begin()
+    scene.run(45.0)
+    assert len(scene.nudges()) > 0
+    assert scene.asked(Method.BINDING) == []
+
+
+def test_a_stream_that_the_server_closes_is_replaced_by_another():
+    scene = MobileScene(transport=TCP).begin()
+    scene.do("handle_stream_data", scene.client.path.socket, b"")
+    assert scene.of(AllocationLost) == []
+    scene.open(local=ROAD)
+    scene.arrive()
+    assert scene.client.path.reliable
+    assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600)]
+
+
+# ------------------------------------------------------------------- the end
+
+
+@pytest.mark.parametrize("stage", ["moving", "moved"])
+def test_a_client_that_closes_leaves_no_socket_and_deletes_where_it_is(scene, stage):
+    scene.go()
+    if stage == "moved":
+        scene.arrive()
+    where = scene.client.path.socket
+    scene.do("close")
+    action, request = scene.find(Method.REFRESH)
+    assert (action.socket, request.get(LIFETIME)) == (where, 0)
+    scene.answer(to=Method.REFRESH)
+    assert scene.opened() == []
