@@ -210,6 +210,7 @@ class TrioDriver:
             while self.driver.lingers and not is_cancelled:
                 self._stepped = trio.Event()
                 await self._stepped.wait()
+            await sockets.finish()
 
     def _close_machine(self) -> None:
         close = getattr(self.driver.machine, "close", None)

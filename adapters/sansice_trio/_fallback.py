@@ -79,7 +79,7 @@ class TrioSockets:
 
     def close_all(self) -> None:
         """Release every socket."""
-        for slot in self._slots.values():
+        for slot in (*self._slots.values(), *[slot for slot, _, _ in self._outbox]):
             slot.close()
         self._slots.clear()
 
@@ -176,6 +176,8 @@ class TrioSockets:
                 if id not in self._slots:
                     return
                 driver.datagrams(id, [(from_sockaddr(source), data)])
+        if slot.socket is not None:  # closed by the machine, perhaps while it was being bound
+            slot.socket.close()
 
     async def _bind(self, action: OpenSocket, ipv6: bool) -> trio.socket.SocketType:
         local = await _local_address(action)

@@ -100,3 +100,11 @@ def test_cancelling_at_any_await_of_asyncio_leaves_nothing_behind(service, scena
             break
         pause.wait(0.001)
     assert open_files() == before
+
+
+async def test_a_relay_and_its_clients_run_on_trios_own_sockets_too(sockets):
+    policy = PeerPolicy(allow=["127.0.0.0/8"])
+    with trio.fail_after(HANG):
+        async with sansice_trio.serve_turn(["udp:127.0.0.1:0"], users={"alice": "secret"}, peer_policy=policy) as serving:
+            await datagrams(sansice_trio, serving, 0)
+            assert serving.allocations() == ()
