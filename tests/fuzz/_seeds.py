@@ -41,7 +41,9 @@ from sansice.stun import (
     userhash,
 )
 
-from ._targets import AT_HOST, PEER, STEP, authenticated_server, joined, started
+from ._running import PEER, STEP, joined
+from ._targets import AT_HOST, authenticated_server, started
+from ._turn_seeds import TURN_SEEDS
 
 _KEY = short_term_key("password")
 _AGENT_KEY = short_term_key("p" * 22)
@@ -173,4 +175,5 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "lookup": (joined(_SUCCESS), joined(_CHALLENGE, _PROTECTED), joined(b"", _REFUSAL, b"", _SUCCESS)),
     "discovery": (joined(_OTHER, _OTHER, b"", _OTHER, _SUCCESS), joined(_SUCCESS), joined(_CHALLENGE)),
     "agent": (joined(_CHECK, b"", _CHECK), joined(_BINDING, _SUCCESS, b"", b"\x80data"), joined(_CHALLENGE, b"", b"", _REFUSAL)),
+    **TURN_SEEDS,
 }

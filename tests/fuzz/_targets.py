@@ -5,9 +5,10 @@ Machines are told bytes as a sequence of inputs, cut by `pieces`, so that the fu
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from fuzz._running import HOST, PEER, STEP, fixed_entropy, pieces
+from fuzz._turn_targets import TURN_TARGETS
 from sansice import Address, Machine, OpenSocket, SendDatagram, SocketId, Transport
 from sansice.ice import Candidate, Credentials, Description, IceAgent
 from sansice.machine import DecodeError
@@ -37,37 +38,8 @@ from sansice.stun import (
 from sansice.stun._attributes import REGISTRY
 
 KEY = short_term_key("password")
-PEER = Address("192.0.2.7", 5000)
-HOST = Address("192.0.2.1", 40000)
-STEP = 0.05  # seconds between two pieces
 ENDS = (MappedAddressDiscovered, BindingLookupFailed, BehaviorDiscovered, BehaviorFailed)
 MOST_SENT = 2000  # datagrams until a look-up or a discovery ends
-
-
-def pieces(data: bytes) -> Iterator[bytes]:
-    """The data in pieces, each led by its length in two bytes; the last one is what is left."""
-    start = 0
-    while start < len(data):
-        length = int.from_bytes(data[start : start + 2], "big")
-        yield data[start + 2 : start + 2 + length]
-        start += 2 + length
-
-
-def joined(*parts: bytes) -> bytes:
-    """What `pieces` cuts into these parts."""
-    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
-
-
-def fixed_entropy() -> Callable[[int], bytes]:
-    """The same bytes in every run, or a crash could not be repeated."""
-    drawn = 0
-
-    def entropy(length: int) -> bytes:
-        nonlocal drawn
-        drawn += 1
-        return hashlib.shake_128(drawn.to_bytes(8, "big")).digest(length)
-
-    return entropy
 
 
 def message(data: bytes) -> None:
@@ -277,4 +249,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "server_behavior": server_behavior,
     "lookup": lookup,
     "discovery": discovery,
+    **TURN_TARGETS,
 }

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fuzz._running import joined, pieces
 from fuzz._seeds import SEEDS
-from fuzz._targets import TARGETS, joined, pieces
+from fuzz._targets import TARGETS
 
 HERE = Path(__file__).parent
 RUNS = 4000  # inputs a target here; `python tests/fuzz --runs 10000000` is for a long evening
