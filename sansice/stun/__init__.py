@@ -282,6 +282,9 @@ if TYPE_CHECKING:
     from ._resolution._rules import (
         ServerTarget as ServerTarget,
     )
+    from ._server._answerer import (
+        AMPLIFICATION as AMPLIFICATION,
+    )
     from ._server._config import (
         Listener as Listener,
         StunServerConfig as StunServerConfig,
@@ -305,7 +308,6 @@ if TYPE_CHECKING:
         Allowance as Allowance,
     )
     from ._server._server import (
-        AMPLIFICATION as AMPLIFICATION,
         StunServer as StunServer,
     )
     from ._server._stats import (
@@ -421,7 +423,6 @@ _LAZY: dict[str, tuple[str, ...]] = {
     ),
     "_resolution._rules": ("ServerTarget",),
     "_server._server": (
-        "AMPLIFICATION",
         "StunServer",
     ),
     "_authentication._server": (
@@ -433,6 +434,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ServerAuthentication",
         "ShortTermServerAuthentication",
     ),
+    "_server._answerer": ("AMPLIFICATION",),
     "_server._config": (
         "Listener",
         "StunServerConfig",

@@ -27,7 +27,8 @@ _STAMP_BITS = 18  # four lifetimes, and three characters of Base64
 _STAMPS = 1 << _STAMP_BITS
 _TAG = 6  # bytes, 48 bits: guessing at the rate that one source is allowed would take 90,000 years, and would prove no identity
 _STAMP_TEXT, _TAG_TEXT = _STAMP_BITS // 6, _TAG * 4 // 3
-_LENGTH = COOKIE_LENGTH + _STAMP_TEXT + _TAG_TEXT
+PLAIN_NONCE_LENGTH = _STAMP_TEXT + _TAG_TEXT
+NONCE_LENGTH = COOKIE_LENGTH + PLAIN_NONCE_LENGTH
 _KEY = 32  # bytes
 _SKEW = _TICKS // 8  # of a lifetime: how far the clocks of servers that share a key may be apart
 
@@ -89,7 +90,7 @@ class NonceIssuer:
         self._epoch: float | None = 0.0 if keys else None
         self._rotation = math.inf
 
-    def issue(self, source: Address, *, now: float, unix: float = math.inf, at: str = "") -> str:
+    def issue(self, source: Address, *, now: float, unix: float = math.inf, at: str = "", plain: bool = False) -> str:
         """A fresh nonce for the client at ``source``.
 
         Args:
@@ -97,10 +98,11 @@ class NonceIssuer:
             now: monotonic seconds.
             unix: seconds of the wall clock, which nonces of shared keys are stamped by.
             at: the rest of the 5-tuple, in any form: a nonce is good nowhere else.
+            plain: leave the cookie out, as servers did that promise nothing (RFC 5389): half as long.
         """
         ticks = self._ticks(now, unix)
         stamp = binascii.b2a_base64((ticks % _STAMPS << 6).to_bytes(3, "big"), newline=False)[:_STAMP_TEXT]
-        return self._sign(self._keys[0], self._cookie + stamp.decode(), ticks, source, at)
+        return self._sign(self._keys[0], ("" if plain else self._cookie) + stamp.decode(), ticks, source, at)
 
     def check(self, nonce: str, source: Address, *, now: float, unix: float = math.inf, at: str = "") -> NonceState:
         """What a nonce is that the client at ``source`` sent. Takes any text.
@@ -110,11 +112,12 @@ class NonceIssuer:
             source, now, unix, at: as for `issue`.
         """
         ticks = self._ticks(now, unix)
-        if len(nonce) != _LENGTH or not nonce.startswith(self._cookie) or not nonce.isascii():
+        cookie = "" if len(nonce) == PLAIN_NONCE_LENGTH else self._cookie
+        if len(nonce) != len(cookie) + PLAIN_NONCE_LENGTH or not nonce.startswith(cookie) or not nonce.isascii():
             return NonceState.FOREIGN
         signed = nonce[:-_TAG_TEXT]
         try:
-            stamp = int.from_bytes(binascii.a2b_base64(signed[COOKIE_LENGTH:] + "A", strict_mode=True), "big") >> 6
+            stamp = int.from_bytes(binascii.a2b_base64(signed[len(cookie) :] + "A", strict_mode=True), "big") >> 6
         except binascii.Error:
             return NonceState.FOREIGN
         age = (ticks - stamp) % _STAMPS

@@ -24,7 +24,7 @@ from sansice.stun._attributes import (
     USERNAME,
     Attribute,
 )
-from sansice.stun._header import MessageClass
+from sansice.stun._header import HEADER_LENGTH, MessageClass
 from sansice.stun._integrity import IntegrityAlgorithm, IntegrityKey
 from sansice.stun._message import Message
 from sansice.stun._opaque_string import opaque_string
@@ -32,7 +32,7 @@ from sansice.stun._security import PASSWORD_MD5, PASSWORD_SHA256, SUPPORTED, Sec
 from sansice.stun._values import PasswordAlgorithm
 from sansice.stun.shapes import OPAQUE
 
-from ._nonce import NONCE_LIFETIME, NonceIssuer, NonceState
+from ._nonce import NONCE_LENGTH, NONCE_LIFETIME, PLAIN_NONCE_LENGTH, NonceIssuer, NonceState
 from ._session import Session
 from ._user_keys import PENDING, Found, LookupKey, Pending, UserKeys
 
@@ -140,6 +140,13 @@ class ShortTermServerAuthentication:
     def settings(self) -> Mapping[str, Any]:
         """The other arguments, ``entropy`` apart: another one can be made with them."""
         return {"keys_per_user": self._matcher.tries}
+
+    shortest_challenge = HEADER_LENGTH + 8
+    """Bytes of its error responses: ERROR-CODE without words is all that they have."""
+
+    def in_brief(self, rejected: Rejected, source: Address, *, now: float, unix: float, at: str = "") -> Rejected:
+        """What is said anyway: there is no nonce in this mechanism."""
+        return rejected
 
     def authenticate(
         self,
@@ -327,6 +334,26 @@ class ServerAuthentication:
         reason = _UNAUTHENTICATED if code == 401 else "Stale Nonce"
         return Rejected(code, reason, ((REALM, self.realm), (NONCE, nonce), (PASSWORD_ALGORITHMS, self._algorithms)), drop)
 
+    def in_brief(self, rejected: Rejected, source: Address, *, now: float, unix: float, at: str = "") -> Rejected:
+        """A challenge in fewer bytes, for whoever has sent so few that the whole one would be a gift to a forger of sources.
+
+        It has a plain nonce and no PASSWORD-ALGORITHMS: the challenge of a server of before RFC 8489, which MD5 must be
+        allowed for. What is no challenge is given back as it is.
+        """
+        if rejected.code not in (401, 438) or PASSWORD_MD5 not in self._algorithms:
+            return rejected
+        nonce = self._nonces.issue(source, now=now, unix=unix, at=at, plain=True)
+        kept = [(attribute, nonce if attribute is NONCE else value) for attribute, value in rejected.attributes]
+        return attrs.evolve(rejected, attributes=tuple(pair for pair in kept if pair[0] is not PASSWORD_ALGORITHMS))
+
+    @property
+    def shortest_challenge(self) -> int:
+        """Bytes of the smallest error response that `in_brief` makes."""
+        size = HEADER_LENGTH + _ERROR_CODE + _size_of(self.realm.encode())
+        if PASSWORD_MD5 in self._algorithms:
+            return size + _size_of(bytes(PLAIN_NONCE_LENGTH))
+        return size + _size_of(bytes(NONCE_LENGTH)) + _size_of(self._list)
+
     def _algorithm(self, request: Message, nonce: str) -> PasswordAlgorithm | None:
         """The algorithm of the request's key; ``None``: it comes from a time when there was but one, MD5.
 
@@ -376,6 +403,14 @@ class _Matcher:
             if right and key is not None and found is None:
                 found = users[index].username, key
         return found
+
+
+_ERROR_CODE = 8  # bytes of ERROR-CODE without words
+
+
+def _size_of(value: bytes) -> int:
+    """Bytes of an attribute in a message."""
+    return 4 + len(value) + -len(value) % 4
 
 
 # To be compared byte for byte (RFC 8489 9.2.4), which spares reading them.

@@ -161,6 +161,16 @@ class ThirdPartyServerAuthentication:
             return attrs.evolve(result, attributes=(*result.attributes, (THIRD_PARTY_AUTHORIZATION, self.server_name)))
         return result
 
+    def in_brief(self, rejected: Rejected, source: Address, *, now: float, unix: float, at: str = "") -> Rejected:
+        """A challenge in fewer bytes, see `ServerAuthentication.in_brief`."""
+        return self._passwords.in_brief(rejected, source, now=now, unix=unix, at=at)
+
+    @property
+    def shortest_challenge(self) -> int:
+        """Bytes of the smallest error response that `in_brief` makes."""
+        name = len(self.server_name.encode())
+        return self._passwords.shortest_challenge + 4 + name + -name % 4
+
     def _judge_token(self, request: Message, asker: Asker) -> AuthenticationResult:
         """The checks of RFC 7635 7, after those of RFC 8489 9.2.4 on what must be there."""
         try:

@@ -68,6 +68,9 @@ class StunServerConfig:
             answers all of them. Loopback is limited like any other prefix. An answer that is larger than `AMPLIFICATION`
             allows counts as several.
         burst: requests that may come at once; at least 1.
+        max_amplification: how many times as large as a request the challenge may be that it is answered with, over UDP and
+            with the headers of IP and UDP counted; ``None`` for no bound. What would be larger is said in brief, see
+            `ServerAuthentication.in_brief`, and not at all where that is too large as well.
         vouched_rate, vouched_burst: the same for each client that a parent machine vouches for, see
             `StunServer.handle_vouched_datagrams`: nothing that it asks is counted against its prefix.
         receive_buffer: bytes of datagrams that may wait at each listener, as far as the system allows; 0 for the system's
@@ -103,6 +106,7 @@ class StunServerConfig:
     software: str | None = None
     rate: float | None = 100.0
     burst: int = 200
+    max_amplification: float | None = None
     vouched_rate: float = 50.0
     vouched_burst: int = 200
     receive_buffer: int = 2**21
@@ -122,7 +126,7 @@ class StunServerConfig:
     remember: float = 40.0
     max_remembered: int = 1000
     drain_grace: float = 5.0
-    alpn: tuple[str, ...] = attrs.field(default=("stun.nat-discovery",), converter=tuple)
+    alpn: tuple[str, ...] = attrs.field(default=("stun.nat-discovery",), converter=_texts)
 
     def __attrs_post_init__(self) -> None:
         for name in _DURATIONS:
@@ -133,6 +137,8 @@ class StunServerConfig:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is below 1")
         if not 0 <= self.receive_buffer < 2**31:
             raise ValueError(f"receive_buffer: {self.receive_buffer!r} is not a number of bytes that systems know")
+        if self.max_amplification is not None and not 1 <= self.max_amplification < math.inf:
+            raise ValueError(f"max_amplification: {self.max_amplification!r} is not a factor from 1 on; None is for no bound")
         if not 0 < self.vouched_rate < math.inf:
             raise ValueError(f"vouched_rate: {self.vouched_rate!r} is not a number of requests a second above 0")
         if self.rate is not None and not 0 < self.rate < math.inf:

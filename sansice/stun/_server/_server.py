@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
 
 from sansice.machine import (
     Address,
@@ -18,7 +17,6 @@ from sansice.machine import (
     LocalProtocolError,
     Machine,
     SendDatagram,
-    SendStream,
     SetReading,
     SocketError,
     SocketId,
@@ -37,9 +35,10 @@ from sansice.stun._message import Message, decode_untrusted
 from sansice.stun._paths import IndicationReceived, Path, RequestReceived
 from sansice.stun._values import ErrorCode
 
+from ._answerer import Answerer
 from ._answers import Attributes, behavior_answer_untrusted, encode_answer, redirection, understood
 from ._behavior import corners
-from ._binding_answer import PLAIN_ANSWER_IPV4, PLAIN_ANSWER_IPV6, PLAIN_REQUEST, PLAIN_REQUEST_LENGTH, PlainAnswers
+from ._binding_answer import PLAIN_REQUEST, PLAIN_REQUEST_LENGTH, PlainAnswers
 from ._classic import answer_classic_untrusted, refuse_classic_untrusted
 from ._config import DEFAULT_SERVER_CONFIG, Listener, StunServerConfig
 from ._connections import Connection, Connections
@@ -68,9 +67,6 @@ from ._listening import (
 from ._rate_limit import PrefixLimiter
 from ._requests import AnswerMemory, Exchange, PendingRequests
 from ._stats import StunServerStats
-
-AMPLIFICATION: Final = 1.6
-"""How much larger than an unauthenticated request its answer may be, without counting as several requests."""
 
 # Looked up once: on Python 3.11 each look-up in an Enum runs through its metaclass, as slow as a call.
 _RUNNING = ServerState.RUNNING
@@ -120,6 +116,7 @@ class StunServer(Machine):
     """
 
     __slots__ = (
+        "_answers",
         "_authentication",
         "_channel_data",
         "_config",
@@ -174,6 +171,7 @@ class StunServer(Machine):
         self._pending = PendingRequests(config.max_pending, config.pending_timeout)
         self._memory = AnswerMemory(config.max_remembered, config.remember)
         self._limiter = PrefixLimiter(config.rate, config.burst, entropy=entropy) if config.rate is not None else None
+        self._answers = Answerer(config, self.stats, self._limiter)
         self._plain = PlainAnswers()
         self._drain_at = math.inf
         self._unix_offset = math.inf  # a clock that was never told lets nobody in whose credentials expire
@@ -287,8 +285,7 @@ class StunServer(Machine):
         listed = tuple(attributes) if error is None else ((ERROR_CODE, error), *attributes)
         answer = encode_answer(self._config, exchange, _SUCCESS if error is None else _ERROR, listed)
         self._pending.remove(id)
-        self._count_answer(0 if error is None else error.code)
-        self._send_answer(exchange, answer, now)
+        self._answers.send(exchange, answer, self._outputs, code=0 if error is None else error.code, now=now)
         connection = self._connections.get(exchange.path.socket)
         if connection is not None and error is None and exchange.request.method is Method.CONNECTION_BIND:
             connection.bound = True
@@ -465,8 +462,11 @@ class StunServer(Machine):
             return
         self.stats.requests += 1
         self.stats.classic += 1
-        self._count_answer(answer.code)
-        self._charge(path, len(data), len(answer.data), now)
+        if answer.code:
+            self.stats.errors[answer.code] += 1
+        else:
+            self.stats.responses += 1
+        self._answers.charge(path, len(data), len(answer.data), now)
         socket = path.socket if answer.socket is None else answer.socket
         self._outputs.append(SendDatagram(socket, path.remote, answer.data))
 
@@ -620,7 +620,19 @@ class StunServer(Machine):
         else:
             self.stats.drop(result.drop)
             if isinstance(result, Rejected):
-                self._refuse(exchange, result.code, result.reason, now, result.attributes)
+                self._reject(authentication, exchange, result, now)
+
+    def _reject(self, authentication: Authentication, exchange: Exchange, result: Rejected, now: float) -> None:
+        """Tell somebody unknown why, in no more bytes than he may cost whomever he says he is."""
+        answer = self._answers.refusal(exchange, result.code, result.reason, result.attributes)
+        if not self._answers.is_modest(exchange, answer):
+            unix, at = now + self._unix_offset, exchange.listening.at
+            brief = authentication.in_brief(result, exchange.path.remote, now=now, unix=unix, at=at)
+            answer = self._answers.refusal(exchange, brief.code, brief.reason, brief.attributes)
+        if self._answers.is_modest(exchange, answer):
+            self._answers.send(exchange, answer, self._outputs, code=result.code, now=now)
+        else:
+            self.stats.drop(DropReason.TOO_SHORT)
 
     def _serve(self, exchange: Exchange, now: float) -> None:
         """Answer a request that is authenticated, where that is asked for."""
@@ -644,7 +656,7 @@ class StunServer(Machine):
         answer = self._memory.get(exchange.transaction, now)
         if answer is not None:
             self.stats.retransmissions += 1
-            self._send_answer(exchange, answer, now)
+            self._answers.send(exchange, answer, self._outputs, now=now)
         elif self._wait(exchange, now, authenticated=True) is not None:
             path, request, session = exchange.path, exchange.request, exchange.session
             remaining = None if session is None else session.remaining(now + self._unix_offset)
@@ -684,35 +696,12 @@ class StunServer(Machine):
             except DecodeError:
                 self._refuse(exchange, 400, "Bad Request", now)
                 return
-        self._count_answer(0)
-        self._send_answer(exchange, encode_answer(self._config, exchange, _SUCCESS, attributes), now, path)
+        answer = encode_answer(self._config, exchange, _SUCCESS, attributes)
+        self._answers.send(exchange, answer, self._outputs, path=path, code=0, now=now)
 
     def _refuse(self, exchange: Exchange, code: int, reason: str, now: float, attributes: Attributes = ()) -> None:
-        # Words are for people, and a spoofed source pays for none.
-        words = reason if exchange.key is not None or exchange.path.reliable else ""
-        answer = encode_answer(self._config, exchange, _ERROR, ((ERROR_CODE, ErrorCode(code, words)), *attributes))
-        self._count_answer(code)
-        self._send_answer(exchange, answer, now)
-
-    def _count_answer(self, code: int) -> None:
-        if code:
-            self.stats.errors[code] += 1
-        else:
-            self.stats.responses += 1
-
-    def _send_answer(self, exchange: Exchange, answer: bytes, now: float, path: Path | None = None) -> None:
-        path = path or exchange.path
-        if path.reliable:
-            self._outputs.append(SendStream(path.socket, answer))
-            return
-        self._charge(path, len(exchange.request.data), len(answer), now)
-        self._outputs.append(SendDatagram(path.socket, path.remote, answer))
-
-    def _charge(self, path: Path, asked: int, answered: int, now: float) -> None:
-        """Count an answer that is larger than it should be as several."""
-        allowed = max(AMPLIFICATION * asked, PLAIN_ANSWER_IPV6 if path.remote.is_ipv6 else PLAIN_ANSWER_IPV4)
-        if self._limiter is not None and answered > allowed:
-            self._limiter.charge(path.remote.host, now, answered / allowed - 1)
+        answer = self._answers.refusal(exchange, code, reason, attributes)
+        self._answers.send(exchange, answer, self._outputs, code=code, now=now)
 
     # ------------------------------------------------------------- the server's own life
 

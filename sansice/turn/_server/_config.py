@@ -78,7 +78,7 @@ class TurnServerConfig:
         stun: what the STUN server underneath does with requests, streams and sources that ask too often. Clients that have
             an allocation have its ``vouched_rate``, so that a crowd behind one address cannot starve those who are let in.
             Its ``alternates`` and ``behavior`` have no place here: this class has alternates of its own. ``classic``,
-            ``alpn``, ``max_unsent`` and ``authenticate_binding`` are overridden.
+            ``alpn``, ``max_amplification``, ``max_unsent`` and ``authenticate_binding`` are overridden.
         anonymous: serve everybody. A server without ``authentication`` refuses to be made otherwise.
         relay_addresses: where relayed addresses are made; texts are literals. By default each address that is listened at.
         relay_ports: the lowest and the highest port of relayed addresses.

@@ -81,9 +81,14 @@ from ._tickets import Ticket, Tickets, Tokens
 
 _Handler: TypeAlias = "Callable[[TurnServer, RequestReceived, float], None]"
 
+MAX_AMPLIFICATION = 2.0
+"""How many times as large as a request, headers counted, the challenge may be that it is answered with."""
+
 DEFAULT_LIMITS = TurnLimits()
 
 _SHORTEST_ALLOCATE = HEADER_LENGTH + 8  # with REQUESTED-TRANSPORT and nothing else (RFC 8656 7.1)
+_HEADERS = 28  # bytes of IPv4 and UDP
+_MODEST = int(MAX_AMPLIFICATION * (_HEADERS + _SHORTEST_ALLOCATE)) - _HEADERS
 _BINDING_REQUEST = b"\x00\x01"
 
 _METHODS = (
@@ -118,7 +123,8 @@ class TurnServer(Machine):
         stats: counters.
 
     Raises:
-        LocalProtocolError: nobody would be asked for credentials, and ``config.anonymous`` does not say that this is meant.
+        LocalProtocolError: nobody would be asked for credentials, and ``config.anonymous`` does not say that this is meant;
+            or a realm so long (over 36 bytes, with MD5 allowed) that asking would amplify.
     """
 
     __slots__ = (
@@ -158,6 +164,7 @@ class TurnServer(Machine):
             config.stun,
             classic=False,  # RFC 8656 5: there is no RFC 3489 in TURN
             authenticate_binding=config.authenticate_binding,
+            max_amplification=MAX_AMPLIFICATION,
             alpn=(ALPN_TURN, ALPN_NAT_DISCOVERY),  # RFC 7443 2
             max_unsent=2 * config.max_unsent,  # more than relayed data may fill: a slow client can still refresh
         )
@@ -667,10 +674,10 @@ def _is_too_short(data: bytes) -> bool:
 
 
 def _check_authentication(authentication: Authentication | Authentications | None, config: TurnServerConfig) -> None:
-    """A relay that asks nobody for credentials is the whole world's.
+    """A relay that asks nobody for credentials is the whole world's; and one that asks with too many words is a weapon.
 
     Raises:
-        LocalProtocolError: there would be one by oversight.
+        LocalProtocolError: there would be the one or the other by oversight.
     """
     every = list(authentication.values()) if isinstance(authentication, Mapping) else [authentication]
     if (None in every or not every) and not config.anonymous:
@@ -679,6 +686,13 @@ def _check_authentication(authentication: Authentication | Authentications | Non
             "ServerAuthentication(realm='example.org', lookup_key=StaticUsers({'name': 'a long password'})), "
             "or say TurnServerConfig(anonymous=True) where everybody who can reach the server may use it"
         )
+    for one in every:
+        over = 0 if one is None else one.shortest_challenge - _MODEST
+        if over > 0:
+            raise LocalProtocolError(
+                f"authentication: with its realm (and server name) the shortest 401 is {over} bytes over {_MODEST}, which is "
+                f"what the shortest Allocate request may be answered with over UDP: nobody is to flood others through the server"
+            )
 
 
 _HANDLERS: Mapping[Method, _Handler] = MappingProxyType(
