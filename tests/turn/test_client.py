@@ -24,16 +24,23 @@ from sansice.stun import (
     ERROR_CODE,
     LIFETIME,
     NONCE,
+    PASSWORD_ALGORITHM,
+    PASSWORD_ALGORITHMS,
+    PASSWORD_MD5,
+    PASSWORD_SHA256,
     REALM,
     AddressErrorCode,
     ErrorCode,
     LongTermCredentials,
     MessageClass,
     Method,
+    SecurityFeatures,
     ServerTarget,
     ServerUri,
     decode_untrusted,
     encode,
+    long_term_key,
+    nonce_cookie,
 )
 from sansice.turn import (
     AllocationFailed,
@@ -139,6 +146,19 @@ def test_close_of_a_client_that_has_done_nothing():
     scene = Scene()
     scene.do("close")
     assert [event for _, event in scene.events] == [Closed()]
+
+
+@pytest.mark.req("RFC8656-016")
+def test_of_the_password_algorithms_that_a_server_lists_the_strongest_is_used_not_the_first():
+    scene = Scene()
+    scene.do("allocate")
+    scene.open()
+    offered = (PASSWORD_MD5, PASSWORD_SHA256)
+    nonce = nonce_cookie(SecurityFeatures.PASSWORD_ALGORITHMS)
+    scene.refuse(401, (REALM, "realm"), (NONCE, nonce), (PASSWORD_ALGORITHMS, offered), key=None)
+    request = scene.find()[1]
+    assert request.get(PASSWORD_ALGORITHM) == PASSWORD_SHA256
+    assert request.verify(long_term_key("user", "realm", "password", sha256=True))
 
 
 # Commands at the wrong time

@@ -103,6 +103,7 @@ class ClientAllocation:
     __slots__ = (
         "_activity",
         "_config",
+        "_is_stream",
         "_put",
         "_stats",
         "_stun",
@@ -153,7 +154,8 @@ class ClientAllocation:
         self.wanted = origin.wish.lifetime
         self.requests = Requests(stun)
         self.permissions = Permissions(config, self.requests, self._tell)
-        self.routes = Routes(config, self.permissions, padded=origin.path.reliable, entropy=entropy, stats=stats)
+        self._is_stream = origin.path.reliable  # asked once: each packet wants to know
+        self.routes = Routes(config, self.permissions, padded=self._is_stream, entropy=entropy, stats=stats)
         self.channels = Channels(config, self.requests, self.permissions, self.routes, self._tell)
         self.mover = Mover(self, grant.ticket, stun=stun, config=config, put=put)
         self._live(asked, now)
@@ -333,13 +335,13 @@ class ClientAllocation:
     def send(self, peer: Address, data: bytes, *, dont_fragment: bool) -> None:
         """Send a datagram, or count it where that cannot be."""
         path = self.path
-        if self.mover.is_stranded or (path.reliable and self.unsent > self._config.max_unsent):
+        if self.mover.is_stranded or self.unsent > self._config.max_unsent:
             self._stats.unsent += 1
             return
         message = self.routes.indication(peer, data, dont_fragment=True) if dont_fragment else self.routes.wrap(peer, data)
         if message is None:
             self._stats.unsent += 1
-        elif path.reliable:
+        elif self._is_stream:
             self._put(SendStream(path.socket, message))
         else:
             self._put(SendDatagram(path.socket, path.remote, message))
@@ -365,7 +367,7 @@ class ClientAllocation:
     # ------------------------------------------------------------- NATs on the way
 
     def _rest(self, now: float) -> None:
-        if not self.path.reliable and self._config.keepalive < math.inf:
+        if not self._is_stream and self._config.keepalive < math.inf:
             # Seen twice as often: what has been silent since the last look was so for less than twice the time.
             self._timers.set(_Timer.KEEPALIVE, now + self._config.keepalive / 2)
 

@@ -325,6 +325,9 @@ class TurnClient(Machine):
                 much data; port 0.
         """
         allocation = self._get_allocation()
+        if not dont_fragment and peer in allocation.routes.sending:  # a channel has been through all that follows
+            allocation.send(peer, data, dont_fragment=False)
+            return
         if dont_fragment and not allocation.origin.wish.dont_fragment:
             raise LocalProtocolError("DONT-FRAGMENT was not asked for by allocate(), or refused by the server (RFC 8656 7.1)")
         permission = allocation.permissions.get(peer.host)
@@ -576,9 +579,8 @@ class TurnClient(Machine):
             self._end(now)
 
     def _take_outputs_of_children(self, now: float) -> list[Action | Event]:
-        if self._search is None:
-            return self._stun.take_outputs()
-        return [*self._search.take_actions(now), *self._stun.take_outputs()]
+        actions = self._search.take_actions(now) if self._search is not None else []
+        return [*actions, *self._stun.take_outputs()]
 
     def _take(self, event: Event, now: float) -> None:
         match event:
