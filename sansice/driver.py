@@ -134,6 +134,7 @@ class Driver:
         if self._flushing:
             return
         machine, runtime = self.machine, self.runtime
+        send = runtime.send_datagram
         self._flushing = True
         try:
             while outputs := [*self._pending, *machine.take_outputs()]:
@@ -141,7 +142,12 @@ class Driver:
                 outputs.reverse()
                 try:
                     while outputs:
-                        self._perform(outputs.pop())
+                        output = outputs.pop()
+                        if type(output) is SendDatagram:  # as most are
+                            socket, destination, data = output  # a call with *output takes twice as long
+                            send(socket, destination, data)
+                        else:
+                            self._perform(output)
                 finally:
                     if outputs:
                         self._pending = outputs[::-1]
@@ -151,9 +157,7 @@ class Driver:
 
     def _perform(self, output: Action | Event) -> None:
         kind = type(output)
-        if kind is SendDatagram:
-            self.runtime.send_datagram(*output)  # type: ignore[misc]
-        elif kind is SendDatagrams:
+        if kind is SendDatagrams:
             self._send_datagrams(*output)  # type: ignore[misc]
         elif isinstance(output, Event):
             self.runtime.deliver(output)
@@ -191,12 +195,18 @@ class Driver:
         self.machine.handle_datagrams(socket, batch, now=self.now())
         self.flush()
 
-    def feed_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]]) -> None:
-        """As `datagrams`, but the flush is left to the caller, who has more to feed: one flush for all of it costs less.
+    def feed_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], now: float) -> None:
+        """As `datagrams`, but the clock and the flush are left to the caller, who has more to feed: it costs less.
 
-        Until then the machine may be fed from a socket that it has closed already, as if its actions were on their way.
+        Until the flush the machine may be fed from a socket that it has closed already, as if its actions were on their way.
+
+        Args:
+            socket: where they arrived.
+            batch: sources and data.
+            now: what `now` answered when the caller began.
         """
-        self.machine.handle_datagrams(socket, batch, now=self.now())
+        last = self._last  # what was fed in between may have moved it
+        self.machine.handle_datagrams(socket, batch, now=max(last, now))
 
     def stream_data(self, socket: SocketId, data: bytes) -> None:
         """Feed stream bytes; ``b""`` for the end of the stream."""

@@ -209,13 +209,20 @@ def test_every_input_carries_the_time_and_is_followed_by_a_flush() -> None:
 
 def test_datagrams_of_several_sockets_may_have_one_flush_in_common() -> None:
     machine, paper, driver = make(handle_datagrams=[Told("heard")])
-    driver.feed_datagrams(ONE, [(THERE, b"x")])
-    driver.feed_datagrams(SocketId(2), [(THERE, b"y")])
-    assert machine.inputs == [("handle_datagrams", ONE, [(THERE, b"x")], 100.0), ("handle_datagrams", 2, [(THERE, b"y")], 100.0)]
-    assert paper.done == paper.armed == []
+    now = driver.now()
+    driver.feed_datagrams(ONE, [(THERE, b"x")], now)
+    paper.time = 101.0
+    driver.icmp(ONE, THERE, IcmpError(3, 3))
+    driver.feed_datagrams(SocketId(2), [(THERE, b"y")], now)
+    assert machine.inputs == [
+        ("handle_datagrams", ONE, [(THERE, b"x")], 100.0),
+        ("handle_icmp", ONE, THERE, IcmpError(3, 3), 101.0),
+        ("handle_datagrams", 2, [(THERE, b"y")], 101.0),
+    ]
+    assert paper.done == [("deliver", Told("heard"))]  # of the first, by the flush after the ICMP error
     driver.flush()
     assert paper.done == [("deliver", Told("heard"))] * 2
-    assert paper.armed == [math.inf]
+    assert paper.armed == [math.inf, math.inf]
 
 
 def test_the_wall_clock_is_told_at_the_start_where_there_is_one() -> None:

@@ -220,13 +220,14 @@ class Sockets:
         """Feed what has arrived on every readable socket: one batch each. Datagrams have one flush in common, at the end."""
         ready = self._hub.epoll.poll(0, _MAX_READY)
         sparing = len(ready) > _FEW_READY
+        now = driver.now()
         self._hub.outbox = {}
         try:
             heard = 0
             for fd, flags in ready:
                 sock = self._sockets.get(BY_FD + fd)
-                if type(sock) is UdpSocket:
-                    heard += sock.feed(flags, driver, sparing=sparing)
+                if isinstance(sock, UdpSocket):
+                    heard += sock.feed(flags, driver, now, sparing=sparing)
                     if heard >= _MAX_HEARD:
                         driver.flush()
                         self._send_all_collected()
@@ -239,8 +240,12 @@ class Sockets:
             self._hub.outbox = None
 
     def _send_all_collected(self) -> None:
+        lose = self._hub.lose
         for sock, items in (self._hub.outbox or {}).items():
-            sock.transmit_all(items, self._hub.lose)
+            if len(items) == 1:
+                sock.transmit_or_lose(items[0], lose)
+            else:
+                sock.transmit_all(items, lose)
         self._hub.outbox = {}
 
     def deadline(self) -> float:

@@ -94,17 +94,21 @@ class UdpSocket(socket.socket):
             batch = many.receive(self.fileno(), MAX_BATCH)
             self._expected = len(batch)
         elif sparing and expected < MANY:
-            batch = self._read_one_by_one(1)
-            self._expected = expected + len(batch)  # whether it has many can only be found out by asking for them, now and then
+            try:
+                data, source = self.recvfrom(_MAX_DATAGRAM)
+            except OSError:
+                return []
+            batch = [(_make(Address, source) if len(source) == 2 else from_sockaddr(source), data)]
+            self._expected = expected + 1  # whether it has many can only be found out by asking for them, now and then
         else:
-            batch = self._read_one_by_one(MAX_BATCH)
+            batch = self._read_one_by_one()
             self._expected = len(batch)
         return batch
 
-    def _read_one_by_one(self, most: int) -> list[tuple[Address, bytes]]:
+    def _read_one_by_one(self) -> list[tuple[Address, bytes]]:
         batch: list[tuple[Address, bytes]] = []
         recvfrom = self.recvfrom
-        for _ in range(most):
+        for _ in range(MAX_BATCH):
             try:
                 data, source = recvfrom(_MAX_DATAGRAM)
             except OSError:
@@ -166,11 +170,13 @@ class UdpSocket(socket.socket):
         at, end = 0, len(items)
         alone = 0  # where those begin that do not leave as segments of one
         while at < end:
-            after = end_of_run(items, at)
-            if after - at > 1 and self._cuts and batching().segmentation:
-                self._transmit_mixed(items[alone:at], lose)
-                self._transmit_run(items[at:after], lose)
-                alone = after
+            after = at + 1
+            if after < end and items[after][0] == items[at][0] and self._cuts:
+                after = end_of_run(items, at)
+                if after - at > 1 and batching().segmentation:
+                    self._transmit_mixed(items[alone:at], lose)
+                    self._transmit_run(items[at:after], lose)
+                    alone = after
             at = after
         self._transmit_mixed(items[alone:], lose)
 
@@ -203,13 +209,14 @@ class UdpSocket(socket.socket):
 
     def transmit_or_lose(self, item: tuple[Address, bytes], lose: Callable[[Exception], None]) -> None:
         """Send a datagram, or tell ``lose`` why not."""
+        destination, data = item
         try:
-            self.transmit(*item)
+            self.transmit(destination, data)
         except (OSError, ValueError, OverflowError) as error:
             lose(error)
 
-    def feed(self, flags: int, driver: Driver, *, sparing: bool = False) -> int:
-        """Feed what has arrived: ICMP errors one by one, datagrams in one batch, of which whoever calls this flushes what comes.
+    def feed(self, flags: int, driver: Driver, now: float, *, sparing: bool = False) -> int:
+        """Feed what has arrived: ICMP errors one by one, datagrams in one batch. Whoever calls this flushes what comes of those.
 
         Returns:
             How many datagrams.
@@ -222,7 +229,7 @@ class UdpSocket(socket.socket):
         # Also after an error: reading is what clears a pending one. A closed socket reads nothing.
         batch = self.read(sparing=sparing)
         if batch:
-            driver.feed_datagrams(self.id, batch)
+            driver.feed_datagrams(self.id, batch, now)
         return len(batch)
 
 

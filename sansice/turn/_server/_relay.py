@@ -284,6 +284,10 @@ class DataPath:
 
     def from_peer(self, relay: Relay, batch: Sequence[tuple[Address, bytes]], outputs: list[_Output], *, now: float) -> None:
         """Relay what arrived at a relayed address (RFC 8656 11.3, 12.7)."""
+        if len(batch) == 1:
+            source, data = batch[0]
+            if self._from_channel_alone(relay, source, data, outputs, now):
+                return
         allocation = relay.allocation
         permissions, channels = relay.permissions, relay.channels
         messages: list[bytes] = []
@@ -313,6 +317,27 @@ class DataPath:
             stats.sent_packets += count
             stats.sent_bytes += total
             self._to_client(path, messages, outputs)
+
+    def _from_channel_alone(self, relay: Relay, source: Address, data: bytes, outputs: list[_Output], now: float) -> bool:
+        """Relay what comes alone, on a channel, to a client without a stream: what a server with many flows does all day.
+
+        The same as what is done for a batch, without the lists: a third less.
+        """
+        channel = relay.channels.get(source)
+        size = len(data)
+        if channel is None or channel.is_own or size >= len(LENGTHS) or source[0] not in relay.permissions:
+            return False
+        allocation = relay.allocation
+        path = allocation.path
+        if path.transport is _TCP or path.transport is _TLS or not allocation.user.may_relay(size, now):
+            return False
+        stats = self._stats
+        allocation.sent_packets += 1
+        allocation.sent_bytes += size
+        stats.sent_packets += 1
+        stats.sent_bytes += size
+        outputs.append(_make(SendDatagram, (path.socket, path.remote, channel.header + LENGTHS[size] + data)))
+        return True
 
     def _from_peer(self, relay: Relay, source: Address, data: bytes) -> bytes | None:
         """The message for a datagram that is not just one of a channel; ``None`` for one that may not be relayed."""
