@@ -13,6 +13,8 @@ from sansice.machine import (
     OpenSocket,
     SendDatagram,
     SendStream,
+    SocketError,
+    SocketErrorKind,
     SocketId,
     Transport,
 )
@@ -350,9 +352,9 @@ def test_a_stream_that_breaks_is_replaced_and_the_allocation_lives_on():
     world = World(TCP)
     world.allocate(mobility=True)
     relayed = world.client.relayed
-    (control,) = [info.client.socket for info in world.server_node.call(world.server.allocations)]
-    world.server_node.call(world.server._stun.close_stream, control)
-    world.server_node.call(world.server.handle_timer)
+    (path,) = [info.client for info in world.server_node.call(world.server.allocations)]
+    world.server_node.call(world.server.handle_socket_failed, path.socket, SocketError(SocketErrorKind.RESET))
+    world.server_node.close_socket(path.socket, CloseMode.RESET)
     world.wait(lambda: world.told(AllocationRebound))
     world.echoes(b"still here")
     assert world.client.relayed == relayed
