@@ -409,13 +409,23 @@ class Checker(Machine):
         return self.pairing.new_pair(local, pair.remote, pair.remote_address)
 
     def _check_failed(self, running: _Running, now: float) -> None:
-        """Fail the pair; a nominating check that fails takes the checklist with it (RFC 8445 7.2.5.3.4, 7.3.1.5)."""
+        """Fail the pair; a nominating check that fails takes the checklist with it (RFC 8445 7.2.5.3.4, 7.3.1.5).
+
+        The peer's nomination is not forgotten: it was answered, so the peer has selected the pair. Should a later check
+        succeed there, while patience keeps the checklist from failing (RFC 8863 4), the pair is the one to follow.
+        """
         pair = running.pair
         if running.cancelled:
             return
-        was_nominated = pair.nominate_on_success or (running.nominating and self.role is _CONTROLLING)
+        nomination = pair.nominate_on_success
         self._fail(pair)
-        if was_nominated and self.selected is None and not any(other.nominate_on_success for other in self.list):
+        pair.nominate_on_success = nomination
+        was_nominated = nomination or (running.nominating and self.role is _CONTROLLING)
+        if (
+            was_nominated
+            and self.selected is None
+            and not any(other.nominate_on_success and other.state is not PairState.FAILED for other in self.list)
+        ):
             self.nomination_failed = True
         self._consider_nomination(now)
 

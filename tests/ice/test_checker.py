@@ -29,6 +29,7 @@ from sansice.stun import (
     XOR_MAPPED_ADDRESS,
     IntegrityAlgorithm,
     MessageClass,
+    Schedule,
     short_term_key,
 )
 
@@ -484,6 +485,17 @@ def test_an_early_nomination_is_remembered_whichever_check_of_its_source_carried
     assert [one.priority for one in bench.agent.remote_candidates if one.address == NEW] == [2000]
     bench.answer(bench.check)
     assert bench.agent.selected_pair.remote.address == NEW
+
+
+def test_a_nomination_whose_check_was_lost_is_followed_when_a_later_one_succeeds():
+    bench = Bench(controlling=False, remotes=(HIGH_C,), config=IceConfig(schedule=Schedule(rc=2, rm=2.0)))
+    bench.request(HIGH, use_candidate=True)
+    bench.run(2.0)  # the check has timed out, and patience has not (RFC 8863 4)
+    assert bench.agent.state is IceState.CHECKING and bench.agent.pairs[0].state.value == "failed"
+    bench.request(HIGH)  # the peer's consent check
+    bench.run(2.1)
+    bench.answer(bench.check)
+    assert bench.agent.selected_pair.remote.address == HIGH
 
 
 @pytest.mark.parametrize("answered", [(HIGH, NEW), (NEW, HIGH)])
