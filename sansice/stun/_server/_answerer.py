@@ -78,16 +78,21 @@ class Answerer:
             code: of an error, 0 for success; ``None`` for an answer that was counted before.
             now: monotonic seconds.
         """
-        if code:
-            self._stats.errors[code] += 1
-        elif code is not None:
-            self._stats.responses += 1
+        if code is not None:
+            self.count(code)
         path = path or exchange.path
         if path.reliable:
             outputs.append(SendStream(path.socket, answer))
             return
         self.charge(path, len(exchange.request.data), len(answer), now)
         outputs.append(SendDatagram(path.socket, path.remote, answer))
+
+    def count(self, code: int) -> None:
+        """Count an answer: an error, or success with the code 0."""
+        if code:
+            self._stats.errors[code] += 1
+        else:
+            self._stats.responses += 1
 
     def charge(self, path: Path, asked: int, answered: int, now: float) -> None:
         """Count an answer that is larger than it should be as several."""

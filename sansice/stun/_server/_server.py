@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from sansice.machine import (
     Address,
@@ -23,12 +23,6 @@ from sansice.machine import (
     Transport,
 )
 from sansice.stun._attributes import ERROR_CODE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS
-from sansice.stun._authentication._server import (
-    Authenticated,
-    Awaiting,
-    Rejected,
-)
-from sansice.stun._authentication._session import Session
 from sansice.stun._authentication._user_keys import PENDING, Found, Pending
 from sansice.stun._header import MessageClass, Method
 from sansice.stun._message import Message, decode_untrusted
@@ -55,6 +49,7 @@ from ._events import (
     ServerState,
     StreamClosed,
 )
+from ._gate import Gate, SessionOf, no_session
 from ._listening import (
     Authentication,
     Authentications,
@@ -76,10 +71,6 @@ _CHANNEL_DATA = 0x40  # RFC 8656 12: what a framer lets through begins with 00 f
 _REQUEST, _INDICATION, _SUCCESS, _ERROR = MessageClass
 _RATE_LIMITED = DropReason.RATE_LIMITED
 _make = tuple.__new__
-
-
-def _no_session(path: Path) -> None:
-    """Of a server without a parent."""
 
 
 class StunServer(Machine):
@@ -122,6 +113,7 @@ class StunServer(Machine):
         "_config",
         "_connections",
         "_drain_at",
+        "_gate",
         "_ids",
         "_limiter",
         "_listening",
@@ -130,7 +122,6 @@ class StunServer(Machine):
         "_pending",
         "_plain",
         "_ready",
-        "_session_of",
         "_state",
         "_unix_offset",
         "stats",
@@ -143,7 +134,7 @@ class StunServer(Machine):
         authentication: Authentication | Authentications | None = None,
         methods: Iterable[Method] = (),
         channel_data: bool = False,
-        session_of: Callable[[Path], Session | None] = _no_session,
+        session_of: SessionOf = no_session,
         ids: Ids | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
@@ -155,7 +146,6 @@ class StunServer(Machine):
         self._config = config
         self._authentication = authentication
         self._channel_data = channel_data
-        self._session_of = session_of
         self.stats: StunServerStats = StunServerStats()
         self._state = ServerState.NEW
         self._ids = ids if ids is not None else Ids()
@@ -172,6 +162,7 @@ class StunServer(Machine):
         self._memory = AnswerMemory(config.max_remembered, config.remember)
         self._limiter = PrefixLimiter(config.rate, config.burst, entropy=entropy) if config.rate is not None else None
         self._answers = Answerer(config, self.stats, self._limiter)
+        self._gate = Gate(config, self.stats, self._answers, session_of)
         self._plain = PlainAnswers()
         self._drain_at = math.inf
         self._unix_offset = math.inf  # a clock that was never told lets nobody in whose credentials expire
@@ -422,7 +413,7 @@ class StunServer(Machine):
         config = self._config
         limiter = self._limiter
         is_special = config.behavior or config.require_fingerprint or config.software
-        is_plain = not (is_special or self._authenticates(one, _BINDING))
+        is_plain = not is_special and self._gate.is_open(one, _BINDING)
         append, answer = self._outputs.append, self._plain.answer
         answered = 0
         for source, data in batch:
@@ -453,7 +444,7 @@ class StunServer(Machine):
         try:
             if path.transport is _DTLS:
                 answer = refuse_classic_untrusted(data)
-            elif not self._config.classic or self._authenticates(one, _BINDING):
+            elif not self._config.classic or not self._gate.is_open(one, _BINDING):
                 raise DecodeError(DropReason.BAD_COOKIE)
             else:
                 answer = answer_classic_untrusted(path.remote, data, one.corner)
@@ -462,10 +453,7 @@ class StunServer(Machine):
             return
         self.stats.requests += 1
         self.stats.classic += 1
-        if answer.code:
-            self.stats.errors[answer.code] += 1
-        else:
-            self.stats.responses += 1
+        self._answers.count(answer.code)
         self._answers.charge(path, len(data), len(answer.data), now)
         socket = path.socket if answer.socket is None else answer.socket
         self._outputs.append(SendDatagram(socket, path.remote, answer.data))
@@ -580,16 +568,11 @@ class StunServer(Machine):
 
     def _handle_indication(self, path: Path, one: Listening, message: Message, now: float) -> None:
         """An indication is never answered (RFC 8489 6.3.2)."""
-        authentication = one.authentication
         if message.method is not _BINDING and message.method not in self._methods:
             self.stats.drop(DropReason.UNKNOWN_METHOD)
             return
-        if authentication is not None and authentication.covers_indications:
-            result = authentication.authenticate(message, path.remote, now=now, unix=now + self._unix_offset)
-            if not isinstance(result, Authenticated):
-                # One that would have to wait for its keys is lost as well: it may be lost on the way at any time.
-                self.stats.drop(DropReason.BAD_USERNAME if isinstance(result, Awaiting) else result.drop)
-                return
+        if not self._gate.admits_indication(path, one, message, now=now, unix=now + self._unix_offset):
+            return
         if message.unknown_required(understood(self._config, path.transport, one.corner)):
             self.stats.drop(DropReason.UNKNOWN_ATTRIBUTE)
             return
@@ -598,41 +581,13 @@ class StunServer(Machine):
             self._outputs.append(IndicationReceived(path, message))
 
     def _authenticate(self, exchange: Exchange, now: float, found: Found | Pending = PENDING) -> None:
-        """Authentication comes before everything else that a request may have wrong (RFC 8489 6.3)."""
-        authentication = exchange.listening.authentication
-        if authentication is None or not self._authenticates(exchange.listening, exchange.request.method):
-            self._serve(exchange, now)
-            return
-        unix = now + self._unix_offset
-        path, at = exchange.path, exchange.listening.at
-        result = authentication.authenticate(
-            exchange.request, path.remote, now=now, unix=unix, found=found, at=at, session=self._session_of(path)
-        )
-        if isinstance(result, Authenticated):
-            authenticated = exchange._replace(
-                key=result.key, algorithm=result.algorithm, username=result.username, session=result.session
-            )
-            self._serve(authenticated, now)
-        elif isinstance(result, Awaiting):
+        admitted = self._gate.admit(exchange, self._outputs, found=found, now=now, unix=now + self._unix_offset)
+        if isinstance(admitted, Exchange):
+            self._serve(admitted, now)
+        elif admitted is not None:
             id = self._wait(exchange, now, authenticated=False)
             if id is not None:
-                self._outputs.append(CredentialRequested(id, result.username, result.realm))
-        else:
-            self.stats.drop(result.drop)
-            if isinstance(result, Rejected):
-                self._reject(authentication, exchange, result, now)
-
-    def _reject(self, authentication: Authentication, exchange: Exchange, result: Rejected, now: float) -> None:
-        """Tell somebody unknown why, in no more bytes than he may cost whomever he says he is."""
-        answer = self._answers.refusal(exchange, result.code, result.reason, result.attributes)
-        if not self._answers.is_modest(exchange, answer):
-            unix, at = now + self._unix_offset, exchange.listening.at
-            brief = authentication.in_brief(result, exchange.path.remote, now=now, unix=unix, at=at)
-            answer = self._answers.refusal(exchange, brief.code, brief.reason, brief.attributes)
-        if self._answers.is_modest(exchange, answer):
-            self._answers.send(exchange, answer, self._outputs, code=result.code, now=now)
-        else:
-            self.stats.drop(DropReason.TOO_SHORT)
+                self._outputs.append(CredentialRequested(id, admitted.username, admitted.realm))
 
     def _serve(self, exchange: Exchange, now: float) -> None:
         """Answer a request that is authenticated, where that is asked for."""
@@ -711,11 +666,6 @@ class StunServer(Machine):
         if state is None:
             raise LocalProtocolError(f"{step.value}: the server is {self._state.value!r}")
         return state
-
-    def _authenticates(self, one: Listening, method: Method) -> bool:
-        """Whether requests of a method need credentials at a listener."""
-        is_open = method is _BINDING and not self._config.authenticate_binding
-        return not is_open and one.authentication is not None
 
     def _listeners_changed(self) -> None:
         opened = {socket: (one.listener.transport, one.local) for socket, one in self._listening.items() if one.local is not None}
