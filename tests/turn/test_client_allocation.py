@@ -330,10 +330,12 @@ def test_close_deletes_the_allocation_and_waits_for_the_answer(scene):
     assert (scene.find()[1].method, scene.find()[1].get(LIFETIME)) == (REFRESH, 0)
     assert scene.find()[1].has_integrity
     assert (scene.client.state, scene.client.relayed) == (TurnClientState.CLOSING, ())
+    assert scene.client.lingers
     scene.do("close")
     scene.answer((LIFETIME, 0))
     assert scene.events == [(0.0, Closed())]
     assert scene.client.state is TurnClientState.CLOSED
+    assert not scene.client.lingers
     assert scene.actions[-1] == CloseSocket(1, CloseMode.FLUSH)
     assert scene.client.deadline() == math.inf
     scene.do("close")

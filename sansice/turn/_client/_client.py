@@ -586,11 +586,10 @@ class TurnClient(Machine):
         match event:
             case TransactionSucceeded() | TransactionFailed() | TransactionTimedOut():
                 self._settle(event, now)
-            case PathOpened(path, local):
-                if self._search is not None:
-                    self._search.opened(path, local, now)
-                elif self._allocation is not None:
-                    self._allocation.mover.opened(path, local)
+            case PathOpened(path, local) if self._search is not None:
+                self._search.opened(path, local, now)
+            case PathOpened(path, local) if self._allocation is not None:
+                self._allocation.mover.opened(path, local)
             case PathClosed(path, error):
                 allocation = self._allocation
                 if allocation is not None and path.socket == allocation.path.socket and not allocation.mover.strand(now):

@@ -108,8 +108,8 @@ class AllocateSearch:
         """Look the server up, or ask it."""
         if self._resolution is not None:
             self._resolution.start(now=now)
-        elif isinstance(self._server, ServerTarget):
-            self._ask((self._server,), now)
+        else:
+            self._ask((cast(ServerTarget, self._server),), now)
 
     def stop(self, now: float) -> None:
         """Ask nobody any more; what is under way is seen to."""
