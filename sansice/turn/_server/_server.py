@@ -26,7 +26,6 @@ from sansice.machine import (
 from sansice.stun import (
     ALPN_NAT_DISCOVERY,
     ALPN_TURN,
-    HEADER_LENGTH,
     LIFETIME,
     MOBILITY_TICKET,
     Allowance,
@@ -46,10 +45,10 @@ from sansice.stun import (
     Session,
     StreamClosed,
     StunServer,
-    is_stun,
 )
 from sansice.turn._peer_policy import DEFAULT_PEER_POLICY, PeerPolicy
 
+from ._admission import MAX_AMPLIFICATION, check_authentication, is_too_short
 from ._allocate import within_token
 from ._allocate_answer import Attributes
 from ._allocation import Allocation, AllocationId, Mobile
@@ -81,15 +80,7 @@ from ._tickets import Ticket, Tickets, Tokens
 
 _Handler: TypeAlias = "Callable[[TurnServer, RequestReceived, float], None]"
 
-MAX_AMPLIFICATION = 2.0
-"""How many times as large as a request, headers counted, the challenge may be that it is answered with."""
-
 DEFAULT_LIMITS = TurnLimits()
-
-_SHORTEST_ALLOCATE = HEADER_LENGTH + 8  # with REQUESTED-TRANSPORT and nothing else (RFC 8656 7.1)
-_HEADERS = 28  # bytes of IPv4 and UDP
-_MODEST = int(MAX_AMPLIFICATION * (_HEADERS + _SHORTEST_ALLOCATE)) - _HEADERS
-_BINDING_REQUEST = b"\x00\x01"
 
 _METHODS = (
     Method.ALLOCATE,
@@ -158,7 +149,7 @@ class TurnServer(Machine):
         entropy: Entropy = os.urandom,
     ) -> None:
         super().__init__()
-        _check_authentication(authentication, config)
+        check_authentication(authentication, config)
         ids = ids if ids is not None else Ids()
         stun = attrs.evolve(
             config.stun,
@@ -294,7 +285,7 @@ class TurnServer(Machine):
         Raises:
             LocalProtocolError: as the constructor.
         """
-        _check_authentication(authentication, self._config)
+        check_authentication(authentication, self._config)
         self._stun.replace_authentication(authentication, now=now)
 
     def close_allocation(self, id: AllocationId, *, now: float) -> bool:
@@ -341,7 +332,7 @@ class TurnServer(Machine):
         strangers: list[tuple[Address, bytes]] = []
         for item in batch:
             allocation = self._data.find(socket, item[0])
-            if allocation is None and _is_too_short(item[1]):
+            if allocation is None and is_too_short(item[1]):
                 self.stats.drop(DropReason.TOO_SHORT)
             elif allocation is None:
                 strangers.append(item)
@@ -659,40 +650,6 @@ class TurnServer(Machine):
             self._end_all(CloseReason.DRAINED, now)
             self._stun.drain(now=now)
             self._absorb(now)
-
-
-def _is_too_short(data: bytes) -> bool:
-    """Whether a stranger's request is shorter than any Allocate, which he would have to begin with.
-
-    It would be answered with 401, whoever it seems to come from: with no more than twice its bytes, those of IP and UDP
-    included, if it is as long as an Allocate at least (and the realm has 12 bytes at most). Indications are never answered,
-    and the answer to a Binding request is small.
-    """
-    if len(data) >= _SHORTEST_ALLOCATE or not is_stun(data):
-        return False
-    return not data[0] & 0x01 and not data[1] & 0x10 and data[:2] != _BINDING_REQUEST
-
-
-def _check_authentication(authentication: Authentication | Authentications | None, config: TurnServerConfig) -> None:
-    """A relay that asks nobody for credentials is the whole world's; and one that asks with too many words is a weapon.
-
-    Raises:
-        LocalProtocolError: there would be the one or the other by oversight.
-    """
-    every = list(authentication.values()) if isinstance(authentication, Mapping) else [authentication]
-    if (None in every or not every) and not config.anonymous:
-        raise LocalProtocolError(
-            "authentication: a relay without it is open to the whole world, so it is refused; make credentials, for example "
-            "ServerAuthentication(realm='example.org', lookup_key=StaticUsers({'name': 'a long password'})), "
-            "or say TurnServerConfig(anonymous=True) where everybody who can reach the server may use it"
-        )
-    for one in every:
-        over = 0 if one is None else one.shortest_challenge - _MODEST
-        if over > 0:
-            raise LocalProtocolError(
-                f"authentication: with its realm (and server name) the shortest 401 is {over} bytes over {_MODEST}, which is "
-                f"what the shortest Allocate request may be answered with over UDP: nobody is to flood others through the server"
-            )
 
 
 _HANDLERS: Mapping[Method, _Handler] = MappingProxyType(
