@@ -5,9 +5,9 @@ Each carries the number of the worker that made it, so that whoever receives it 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
-import struct
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
@@ -81,7 +81,8 @@ class Tickets:
     """MOBILITY-TICKETs: encrypted and authenticated, so that a client can neither read, change nor make one (RFC 8016 5).
 
     A ticket is ``tag | masked``: the tag is a keyed hash of what it says and of random bytes, the mask is a hash stream of
-    another key that begins with the tag. (A synthetic initialisation vector, as in RFC 5297, of BLAKE2 and SHAKE, which the
+    another key that begins with the tag. It is written as 32 letters and digits, because clients exist that take it for text and
+    hold no more (coturn's up to 4.6). (A synthetic initialisation vector, as in RFC 5297, of BLAKE2 and SHAKE, which the
     standard library has.) Two tickets of one allocation have nothing in common for who has not the key.
 
     Args:
@@ -108,9 +109,11 @@ class Tickets:
 
     def issue(self, allocation: int, serial: int) -> bytes:
         """A new ticket, `TICKET_LENGTH` bytes."""
-        plain = _TICKET.pack(self._entropy(_SALT), self._worker, allocation, serial)
+        plain = self._entropy(_SALT) + b"".join(
+            number.to_bytes(size, "big") for number, size in zip((self._worker, allocation, serial), _SIZES, strict=True)
+        )
         tag = self._tag(plain)
-        return tag + self._masked(tag, plain)
+        return base64.b64encode(tag + self._masked(tag, plain), _LETTERS)
 
     def read_untrusted(self, ticket: bytes) -> Ticket:
         """What a ticket says.
@@ -118,14 +121,18 @@ class Tickets:
         Raises:
             DecodeError: nobody with this key made it.
         """
-        tag = ticket[:_TAG]
         if len(ticket) != TICKET_LENGTH:
             raise DecodeError(DropReason.BAD_ATTRIBUTE, "MOBILITY-TICKET")
-        plain = self._masked(tag, ticket[_TAG:])
+        try:
+            data = base64.b64decode(ticket, _LETTERS, validate=True)
+        except ValueError:
+            raise DecodeError(DropReason.BAD_ATTRIBUTE, "MOBILITY-TICKET") from None
+        tag = data[:_TAG]
+        plain = self._masked(tag, data[_TAG:])
         if not compare_digest(self._tag(plain), tag):
             raise DecodeError(DropReason.BAD_INTEGRITY, "MOBILITY-TICKET")
-        _, worker, allocation, serial = _TICKET.unpack(plain)
-        return Ticket(worker, allocation, serial)
+        worker, allocation = _SALT + _SIZES[0], _SALT + _SIZES[0] + _SIZES[1]
+        return Ticket(plain[_SALT], int.from_bytes(plain[worker:allocation], "big"), int.from_bytes(plain[allocation:], "big"))
 
     def _tag(self, plain: bytes) -> bytes:
         return hashlib.blake2b(plain, digest_size=_TAG, key=self._tag_key).digest()
@@ -138,10 +145,11 @@ class Tickets:
         return f"Tickets(worker={self._worker})"
 
 
-_TAG = 16  # bytes: nobody guesses them
-_SALT = 8  # bytes: tickets of one server that happen to share them are as many as it will never make
-_TICKET = struct.Struct(f">{_SALT}sBQI")
-TICKET_LENGTH: Final = _TAG + _TICKET.size
+_TAG = 12  # bytes: nobody guesses them
+_SALT = 2  # bytes: what a ticket says differs from all others of a process already
+_SIZES = (1, 5, 4)  # bytes of the worker's number, the allocation's and the ticket's
+_LETTERS = b"-_"  # beside the letters and digits of base64
+TICKET_LENGTH: Final = (_TAG + _SALT + sum(_SIZES)) * 4 // 3
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:
