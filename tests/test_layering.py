@@ -33,9 +33,11 @@ OF_OS = frozenset({"urandom"})
 CORE_THIRD_PARTY = frozenset({"attrs"})
 CORE_EXTRA = {
     "sansice/stun/__init__.py": {"importlib"},
+    "sansice/turn/__init__.py": {"importlib"},
     "sansice/driver.py": {"time"},
     "sansice/simulation": {"random", "sys"},
     "sansice/sockets": {"select", "socket", "sys", "threading", "time"},
+    "sansice/sockets/_mmsg.py": {"ctypes", "mmap"},
     "sansice/_tls.py": {"ssl"},
     "sansice/_dtls.py": {"OpenSSL", "cryptography"},
     "sansice/_dtls_server.py": {"OpenSSL"},
@@ -239,6 +241,12 @@ def test_machines_bring_in_neither_sockets_nor_tls(package):
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     not_theirs = {"ssl", "_ssl", "OpenSSL", "select", "sansice.sockets", "sansice._tls", "sansice._dtls"}
     assert set(run.stdout.split()) & not_theirs == set()
+
+
+def test_sockets_bring_in_ctypes_only_when_many_datagrams_have_come():
+    program = "import sys, sansice.sockets; print(*sys.modules)"
+    imported = set(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split())
+    assert imported.isdisjoint({"ctypes", "mmap", "sansice.sockets._mmsg"})
 
 
 def test_sockets_bring_in_tls_only_when_it_is_used():

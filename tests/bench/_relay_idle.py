@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from sansice import Address, OpenSocket, SocketId, Transport
 from sansice.stun import (
@@ -83,7 +84,7 @@ class Crowd:
         self.last = (client, self._open())
         self._ask(client, Method.CHANNEL_BIND, 2 * number + 1, (CHANNEL_NUMBER, CHANNEL), (XOR_PEER_ADDRESS, PEER))
 
-    def _ask(self, client: Address, method: Method, number: int, *attributes: tuple[Attribute[object], object]) -> None:
+    def _ask(self, client: Address, method: Method, number: int, *attributes: tuple[Attribute[Any], Any]) -> None:
         request = encode(method, MessageClass.REQUEST, TransactionId(number.to_bytes(12)), attributes)
         self.server.handle_datagrams(self.listener, [(client, request)], now=self.now)
 
