@@ -636,3 +636,28 @@ def test_an_error_response_can_be_made_of_every_rejection():
         attributes = [(ERROR_CODE, ErrorCode(rejected.code, rejected.reason)), *rejected.attributes]
         response = decode_untrusted(encode(Method.BINDING, MessageClass.ERROR, TID, attributes))
         assert response.get(ERROR_CODE).code == rejected.code
+
+
+# Several servers
+
+
+def test_servers_with_one_nonce_key_take_over_from_each_other_without_another_challenge():
+    one, other, stranger = (
+        long_term(nonce_keys=[key]) for key in (b"shared by two of them", b"shared by two of them", b"of a third one alone")
+    )
+    nonce = nonce_of(ask(one, request(), now=5.0, unix=1e9, at="udp 203.0.113.1:3478"))
+    message = signed(nonce)
+    assert type(ask(other, message, now=70000.0, unix=1e9 + 60, at="udp 203.0.113.1:3478")) is Authenticated
+    assert ask(other, message, now=70000.0, unix=1e9 + 60, at="udp 203.0.113.2:3478").code == 438
+    assert ask(other, message, now=70000.0, unix=1e9 + 601, at="udp 203.0.113.1:3478").code == 438
+    assert ask(stranger, message, now=5.0, unix=1e9, at="udp 203.0.113.1:3478").code == 438
+
+
+def test_a_nonce_key_is_a_secret_of_its_settings():
+    server = long_term(nonce_keys=[b"shared by two of them"])
+    again = ServerAuthentication(lookup_key=server.lookup_key, **server.settings)
+    nonce = nonce_of(ask(server, request(), unix=1e9))
+    assert type(ask(again, signed(nonce), unix=1e9)) is Authenticated
+    assert "shared" not in repr(server.settings)
+    with pytest.raises(ValueError, match="16 bytes"):
+        long_term(nonce_keys=[b"short"])
