@@ -6,7 +6,7 @@ data for it goes to the old one until the first data comes from the new one, or 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from sansice.machine import DecodeError, SocketId
 from sansice.stun import MOBILITY_TICKET, Message, Path
@@ -146,8 +146,7 @@ class Mobility:
     def cancel_all(self, socket: SocketId) -> None:
         """Nobody arrives at a listener that is gone."""
         for allocation in list(self._data.arriving.get(socket, {}).values()):
-            if allocation.mobile is not None:
-                self.cancel(allocation.mobile)
+            self.cancel(cast(Mobile, allocation.mobile))
 
     def leave(self, allocation: Allocation, path: Path) -> bool:
         """A stream of a client has closed; whether its allocation stays, because there is or will be another way to it."""
