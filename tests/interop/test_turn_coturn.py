@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import itertools
+import sqlite3
 import time
 
 import pytest
@@ -18,6 +19,7 @@ from interop._loopback import LIMIT
 from interop._uclient import HOST, HOST6, echo
 from sansice import Address, Transport
 from sansice.sockets import TlsConfig
+from sansice.stun import AccessToken, TokenContents, TokenKey, encode_token
 from sansice.turn import AllocationCreated, TurnError, TurnStep
 from sansice_trio import open_turn
 
@@ -27,6 +29,11 @@ UDP, TCP, TLS, DTLS = Transport.UDP, Transport.TCP, Transport.TLS, Transport.DTL
 EVERY = pytest.mark.parametrize("transport", [UDP, TCP, TLS, DTLS])
 COUNT = 20  # datagrams of each exchange
 BOTH = ("-L", HOST6, "--relay-ip", HOST6, "--allow-loopback-peers", "--realm", REALM, "--mobility")
+# The table of coturn's schema.sql where it looks tokens' keys up.
+OAUTH_KEYS = """
+CREATE TABLE oauth_key (kid varchar(128), ikm_key varchar(256), timestamp bigint default 0, lifetime integer default 0,
+    as_rs_alg varchar(64) default '', realm varchar(127), primary key (kid));
+"""
 KNOWN = ("--lt-cred-mech", "--user", f"{USER}:{PASSWORD}")
 
 
@@ -64,11 +71,11 @@ def uri_of(server, transport):
 
 
 @contextlib.asynccontextmanager
-async def relayed(server, transport=UDP, username=USER, credential=PASSWORD, **options):
-    if transport.is_secure:
+async def relayed(server, over=UDP, username=USER, credential=PASSWORD, **options):
+    if over.is_secure:
         options.setdefault("verify_name", NAME)
     with trio.fail_after(LIMIT):
-        async with open_turn(uri_of(server, transport), username, credential, **options) as turn:
+        async with open_turn(uri_of(server, over), username, credential, **options) as turn:
             yield turn
 
 
@@ -197,3 +204,84 @@ async def test_data_flows_on_when_nonces_grow_stale(tmp_path, certificate, echo_
                     break
                 await trio.sleep(0.25)  # or it would be thousands of permissions
             await exchange(turn, Address(HOST, echo_port))
+
+
+# ------------------------------------------------------------- RFC 8016, 7635 and 6062
+
+
+@pytest.mark.parametrize("transport", [UDP, DTLS])
+async def test_an_allocation_moves_to_another_socket_and_data_flows_on(server, echo_port, transport, tls):
+    async with relayed(server, transport, mobility=True, tls=tls) as turn:
+        before, local = turn.relayed, turn.client.local
+        await exchange(turn, Address(HOST, echo_port))
+        await turn.rebind()
+        await exchange(turn, Address(HOST, echo_port))
+        assert turn.relayed == before
+        assert turn.client.local != local
+
+
+async def test_an_access_token_is_accepted(tmp_path, certificate, echo_port):
+    key, mac_key = TokenKey("north", b"k" * 32), b"m" * 20
+    with contextlib.closing(sqlite3.connect(tmp_path / "turndb")) as database:
+        database.executescript(OAUTH_KEYS)
+        database.execute(
+            "INSERT INTO oauth_key VALUES (?, ?, 0, 0, ?, ?)",
+            (key.kid, base64.b64encode(key.key).decode(), key.algorithm.value, REALM),
+        )
+        database.commit()
+    # coturn 4.6 wants 20 bytes in the token, and makes integrity with the first 16 of them.
+    token = encode_token(TokenContents(mac_key, time.time(), 600), key, NAME, nonce=b"n" * 12)
+    with coturn(tmp_path, certificate, [*BOTH, "--lt-cred-mech", "--oauth", "--server-name", NAME, "-v"]) as server:
+        async with relayed(server, UDP, None, AccessToken(key.kid, token, mac_key[:16])) as turn:
+            await exchange(turn, Address(HOST, echo_port))
+
+
+@contextlib.asynccontextmanager
+async def tcp_echo():
+    """A peer that accepts connections, and sends everything back."""
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host=HOST)
+        nursery.start_soon(trio.serve_listeners, send_back, [listener])
+        yield Address(*listener.socket.getsockname())
+        nursery.cancel_scope.cancel()
+
+
+async def send_back(stream):
+    async with stream:
+        async for data in stream:
+            await stream.send_all(data)
+
+
+async def read(receive, size):
+    data = b""
+    while len(data) < size:
+        more = await receive()
+        assert more, f"it ended after {len(data)} bytes"
+        data += more
+    return data
+
+
+@pytest.mark.parametrize("transport", [TCP, TLS])
+async def test_bytes_go_to_a_peer_over_tcp_and_back(server, transport, tls):
+    data = bytes(range(256)) * 800
+    async with relayed(server, transport, transport=TCP, tls=tls) as turn, tcp_echo() as address:
+        async with await turn.connect(address) as stream, trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send, data)
+            assert await read(stream.receive, len(data)) == data
+
+
+async def test_a_peer_connects_to_the_relayed_address(server):
+    async with relayed(server, TCP, transport=TCP) as turn:
+        await turn.permit(Address(HOST, 0))
+        async with await trio.open_tcp_stream(*turn.relayed[0]) as peer, await turn.accept() as stream:
+            await peer.send_all(b"who is there?")
+            assert await read(stream.receive, 13) == b"who is there?"
+            await stream.send(b"me")
+            assert await read(peer.receive_some, 2) == b"me"
+
+
+async def test_a_peer_where_nobody_listens_is_an_error_that_says_so(server, echo_port):
+    async with relayed(server, TCP, transport=TCP) as turn:
+        with pytest.raises(TurnError) as caught:
+            await turn.connect(Address(HOST, echo_port))  # over UDP alone
+    assert (caught.value.step, caught.value.code) == (TurnStep.CONNECT, 447)
