@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeAlias
 
 import trio
@@ -19,6 +19,7 @@ from sansice.stun import (
     ListenerFailed,
     RequestId,
     StunError,
+    TimeLimitedSecrets,
 )
 from sansice.turn import (
     AllocationClosed,
@@ -30,6 +31,7 @@ from sansice.turn import (
     StreamElsewhere,
     TurnError,
     TurnLimits,
+    same_account,
 )
 from sansice_trio import StunService, TurnService, serve_stun, serve_turn
 
@@ -72,7 +74,9 @@ async def open_local(
         if tls is not None:
             tls.reload()
         authentications = server.authentications(material)
-        async with _service(settings, authentications, tls, inherited) as service:
+        # Whoever gets a new name with each credential is one user all the same.
+        account = TimeLimitedSecrets(*material.secrets).account if material.secrets else same_account
+        async with _service(settings, authentications, account, tls, inherited) as service:
             async with trio.open_nursery() as nursery:
                 server.begin(service, tls, nursery)
                 yield server
@@ -84,7 +88,11 @@ async def open_local(
 
 
 def _service(
-    settings: Settings, authentications: Authentications | None, tls: TlsConfig | None, inherited: Sequence[socket.socket]
+    settings: Settings,
+    authentications: Authentications | None,
+    account: Callable[[str], str],
+    tls: TlsConfig | None,
+    inherited: Sequence[socket.socket],
 ) -> contextlib.AbstractAsyncContextManager[Service]:
     if settings.turn is None:
         return serve_stun(settings.listeners, config=settings.stun, authentication=authentications, tls=tls, inherited=inherited)
@@ -94,6 +102,7 @@ def _service(
         limits=settings.limits,
         authentication=authentications,
         peer_policy=settings.peer_policy(),
+        account=account,
         tls=tls,
         inherited=inherited,
     )

@@ -129,10 +129,9 @@ class Workers:
         failures: list[ServingError] = []
 
         async def start(number: int) -> None:
-            try:
-                await nursery.start(self._keep, number)
-            except ServingError as error:
-                failures.append(error)
+            failure = await nursery.start(self._keep, number)
+            if failure is not None:
+                failures.append(failure)
 
         async with trio.open_nursery() as starting:
             for number in range(self._settings.workers):
@@ -153,8 +152,11 @@ class Workers:
 
     # ------------------------------------------------------------- keeping a worker
 
-    async def _keep(self, number: int, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Have a worker, and another one whenever it dies."""
+    async def _keep(self, number: int, task_status: trio.TaskStatus[ServingError | None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Have a worker, and another one whenever it dies.
+
+        Tells as its status why the first could not start: raised, it would come out of the nursery as a group.
+        """
         pause, is_first = FIRST_PAUSE, True
         while True:
             began = trio.current_time()
@@ -163,7 +165,8 @@ class Workers:
                 await self._live(process, task_status if is_first else trio.TASK_STATUS_IGNORED)
             except ServingError as error:
                 if is_first:
-                    raise
+                    task_status.started(error)
+                    return
                 self._log.error("worker cannot start", worker=number, error=str(error))
             finally:
                 self._running.pop(number, None)
@@ -177,7 +180,7 @@ class Workers:
             self._log.error("worker died, another is started", worker=number, code=code, pause=pause)
             await trio.sleep(pause)
 
-    async def _live(self, process: _Process, task_status: trio.TaskStatus[None]) -> None:
+    async def _live(self, process: _Process, task_status: trio.TaskStatus[ServingError | None]) -> None:
         """Returns when the worker has ended.
 
         Raises:

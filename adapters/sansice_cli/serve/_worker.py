@@ -17,7 +17,7 @@ import trio
 
 from sansice.turn import TurnLimits
 
-from ._backend import Allocations
+from ._backend import Allocations, ServingError
 from ._channel import Channel, Handlers, answer_calls
 from ._exchange import Exchange
 from ._local import LocalServer, open_local
@@ -68,19 +68,31 @@ class _Worker:
             self._is_over.set()
 
     async def _start(self, task: Task, descriptors: Sequence[int] = ()) -> None:
-        await self._nursery.start(self._serve, task, [socket.socket(fileno=one) for one in descriptors])
+        failure = await self._nursery.start(self._serve, task, [socket.socket(fileno=one) for one in descriptors])
+        if failure is not None:
+            raise failure
 
     async def _serve(
-        self, task: Task, sockets: Sequence[socket.socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        task: Task,
+        sockets: Sequence[socket.socket],
+        task_status: trio.TaskStatus[ServingError | None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        """Tells as its status why it could not begin: raised, it would come out of the nursery as a group."""
         log = Log(task.log_format, worker=task.number)
         workers = task.settings.workers
         box, *rest = sockets
-        with contextlib.closing(Exchange(box, rest[:workers])) as exchange:
-            inherited = rest[workers:]
-            async with open_local(task.settings, task.material, log, inherited=inherited, exchange=exchange) as self._server:
-                task_status.started()
-                await self._is_over.wait()
+        inherited = rest[workers:]
+        with contextlib.ExitStack() as stack:
+            exchange = stack.enter_context(contextlib.closing(Exchange(box, rest[:workers])))
+            for sock in inherited:
+                stack.enter_context(sock)
+            try:
+                async with open_local(task.settings, task.material, log, inherited=inherited, exchange=exchange) as self._server:
+                    task_status.started()
+                    await self._is_over.wait()
+            except ServingError as error:
+                task_status.started(error)
 
     async def _ping(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -111,7 +123,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     channel = Channel.of_worker(socket.socket(fileno=int(sys.argv[1])))
     os.set_inheritable(int(sys.argv[1]), False)
-    trio.run(_Worker(channel).run)
+    with contextlib.closing(channel):
+        trio.run(_Worker(channel).run)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from adapters.cli.conftest import Serving
+
 
 @pytest.fixture
 def two_ports():
@@ -51,3 +53,15 @@ def activation():
         return {"prefix": [sys.executable, "-c", ACTIVATE, listed, ":".join(sockets)], "pass_fds": numbers}
 
     return options
+
+
+@pytest.fixture
+def relaying(start):
+    """``with relaying("--quota", 1) as server``: a TURN server, by default for the user ``me`` with the password ``pw``."""
+
+    @contextlib.contextmanager
+    def running(*arguments, users=("--user", "me:pw"), listen=("--listen", "udp:127.0.0.1:0"), **options):
+        with start("serve", "--log-format", "text", *listen, *users, *arguments, **options) as process:
+            yield Serving(process)
+
+    return running
