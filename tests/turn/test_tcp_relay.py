@@ -19,6 +19,7 @@ from sansice.machine import (
 )
 from sansice.stun import (
     CONNECTION_ID,
+    ERROR_CODE,
     XOR_PEER_ADDRESS,
     AddressFamily,
     ErrorCode,
@@ -521,3 +522,25 @@ def test_sockets_of_nobody_and_inputs_out_of_time_change_nothing():
 def test_every_connection_can_end_from_every_state_but_the_end():
     assert [state for state, steps in PEER_TRANSITIONS.items() if not steps] == [PeerState.CLOSED]
     assert all(PeerState.CLOSED in steps.values() for state, steps in PEER_TRANSITIONS.items() if state is not PeerState.CLOSED)
+
+
+# ------------------------------------------------------------------- on the wire
+
+
+@pytest.mark.req("RFC6062-018")
+def test_methods_connection_id_and_codes_are_those_of_the_registry():
+    kinds = [(Method.CONNECT, MessageClass.REQUEST), (Method.CONNECTION_BIND, MessageClass.REQUEST)]
+    kinds += [(Method.CONNECTION_ATTEMPT, MessageClass.INDICATION), (Method.CONNECT, MessageClass.SUCCESS)]
+    assert [encode(*kind, bytes(12), [])[:2].hex() for kind in kinds] == ["000a", "000b", "001c", "010a"]
+    attribute = encode(Method.CONNECT, MessageClass.SUCCESS, bytes(12), [(CONNECTION_ID, 0xFEDCBA98)])[20:]
+    assert attribute.hex() == "002a0004fedcba98"
+    world = World()
+    relay = world.relay()
+    world.connecting(relay)
+    exists = world.tcp.connect(relay, PEER, world.request(), now=0.0)
+    world.tcp.handle_timer(now=30.0)
+    unreachable = world.outputs()[0].error
+    codes = [
+        encode(Method.CONNECT, MessageClass.ERROR, bytes(12), [(ERROR_CODE, one)])[24:28].hex() for one in (exists, unreachable)
+    ]
+    assert codes == ["0000042e", "0000042f"]
