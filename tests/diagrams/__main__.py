@@ -23,6 +23,10 @@ from sansice.stun._client._lookup import LOOKUP_TRANSITIONS
 from sansice.stun._resolution._resolution import RESOLUTION_TRANSITIONS
 from sansice.stun._server._events import SERVER_TRANSITIONS
 from sansice.stun._transaction import TRANSACTION_TRANSITIONS
+from sansice.turn._client._peer_stream import PEER_STREAM_TRANSITIONS
+from sansice.turn._client._states import HOLD_TRANSITIONS, TURN_CLIENT_TRANSITIONS
+from sansice.turn._server._events import TURN_SERVER_TRANSITIONS
+from sansice.turn._server._peer_connection import PEER_TRANSITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "states.md"
 TABLES: dict[str, Mapping[Any, Any]] = {
@@ -32,6 +36,11 @@ TABLES: dict[str, Mapping[Any, Any]] = {
     "From a URI to the mapped address (RFC 8305 5)": LOOKUP_TRANSITIONS,
     "A STUN server (RFC 8489 6.3)": SERVER_TRANSITIONS,
     "NAT behaviour discovery (RFC 5780)": BEHAVIOR_TRANSITIONS,
+    "A TURN client (RFC 8656)": TURN_CLIENT_TRANSITIONS,
+    "A permission or a channel of a TURN client (RFC 8656 9, 12)": HOLD_TRANSITIONS,
+    "A TURN client's connection with a peer (RFC 6062 4)": PEER_STREAM_TRANSITIONS,
+    "A TURN server (RFC 8656)": TURN_SERVER_TRANSITIONS,
+    "A TURN server's connection with a peer (RFC 6062 5)": PEER_TRANSITIONS,
     "A candidate pair (RFC 8445 6.1.2.6)": PAIR_TRANSITIONS,
     "A checklist (RFC 8445 6.1.2.1)": CHECKLIST_TRANSITIONS,
     "An ICE agent (W3C RTCIceTransportState)": ICE_TRANSITIONS,
