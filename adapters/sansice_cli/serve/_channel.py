@@ -68,11 +68,11 @@ class Channel:
                 sent += await self._sock.send(data[sent:])
 
     async def receive(self) -> tuple[Any, list[int]] | None:
-        """The next message with its descriptors, which are the caller's; ``None``: the other end is gone."""
+        """The next message with its descriptors, which are the caller's; ``None``: the other end is gone, or this one closed."""
         while (found := self._take()) is None:
             try:
                 data, ancillary, _, _ = await self._sock.recvmsg(_READ, socket.CMSG_SPACE(4 * _MAX_DESCRIPTORS))
-            except ConnectionError:
+            except (ConnectionError, trio.ClosedResourceError):
                 return None
             for _, _, rights in ancillary:
                 self._descriptors.extend(struct.unpack(f"{len(rights) // 4}i", rights[: len(rights) // 4 * 4]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -83,6 +84,11 @@ def look(settings: Settings) -> Finding:
 
 def _errors(settings: Settings) -> Iterator[str]:
     try:
+        if settings.turn is not None:
+            relay_port_shares(settings.turn.relay_ports, settings.workers)
+    except ValueError as error:
+        yield str(error)
+    try:
         material = settings.users.read()
         for realm in settings.realms.names:
             authentication(material, realm, others=settings.realms.names)
@@ -129,8 +135,9 @@ def _relays(settings: Settings, turn: TurnServerConfig) -> Iterator[str]:
         told = "" if one.external is None else f", which clients are told as {one.told}"
         yield f"{one.host}, ports {first}-{last}{told}"
     if settings.workers > 1:
-        shares = ", ".join(f"{low}-{high}" for low, high in relay_port_shares(turn.relay_ports, settings.workers))
-        yield f"shared by {settings.workers} workers: {shares}"
+        with contextlib.suppress(ValueError):  # told as an error
+            shares = ", ".join(f"{low}-{high}" for low, high in relay_port_shares(turn.relay_ports, settings.workers))
+            yield f"shared by {settings.workers} workers: {shares}"
     yield f"publish them all, as in: docker run -p {first}-{last}:{first}-{last}/udp"
     if turn.tcp_relay:
         yield "peers over UDP and TCP (RFC 6062)"
