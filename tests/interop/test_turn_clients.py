@@ -164,11 +164,11 @@ async def test_uclient_is_refused_tcp_allocations_unless_they_are_on(certificate
     assert 442 in run.refusals
 
 
-@pytest.mark.parametrize("transport", [UDP, DTLS])
-async def test_uclient_moves_its_allocation_and_loses_nothing(certificate, echo_port, transport):
-    options = (*OPTIONS[transport], "-M", "-c", "-e", HOST, "-r", echo_port)
+async def test_uclient_moves_its_allocation_and_loses_nothing(certificate, echo_port):
+    """Over UDP: with DTLS or a stream it falls over itself when it moves, with its own server, too."""
+    options = ("-M", "-c", "-e", HOST, "-r", echo_port)
     async with relay(certificate, mobility=True) as (service, at):
-        runs = await run_all(at[transport, HOST], {"a ticket": (options, {}), "five tickets": ((*options, "-m", 5), {})})
+        runs = await run_all(at[UDP, HOST], {"a ticket": (options, {}), "five tickets": ((*options, "-m", 5), {})})
         assert lossy(runs) == {}
     assert service.stats.opened == 12  # two for each of six clients, as it always makes: those who moved took theirs along
 
@@ -243,7 +243,7 @@ async def test_aioice_talks_through_our_relay(certificate, authority, echo_port,
         assert told["relayed"][0] == told["mapped"][0] == HOST
         assert service.stats.received_packets == service.stats.sent_packets == 20
         assert service.allocations() == ()  # it deletes what it made
-    assert service.stats.dropped == {DropReason.MISSING_ATTRIBUTE: 1}  # its first request, which has no credentials yet
+    assert +service.stats.dropped == {DropReason.MISSING_ATTRIBUTE: 1}  # its first request, which has no credentials yet
 
 
 async def test_aioice_with_a_wrong_password_is_refused(certificate, echo_port):

@@ -124,6 +124,23 @@ def test_server_that_never_comes_back_ends_the_call():
     assert (run.connected, run.lasted, run.world.calls["alice"].is_up) == (True, False, False)
 
 
+def test_client_without_a_ticket_has_a_new_relayed_address_where_its_own_has_changed():
+    mobile = scene("relay-mobile")
+    # Nothing answers any more, so that it is the end of the allocation's life that tells.
+    run = simulate(attrs.evolve(mobile, calls=(RelayCallSpec("alice", "bob"),), duration=700.0))
+    assert (run.lasted, run.world.calls["alice"].allocations) == (True, 2)
+    kept = simulate(mobile)
+    assert (kept.lasted, kept.world.calls["alice"].allocations) == (True, 1)
+
+
+def test_probes_wait_while_there_is_no_relay():
+    """The stream breaks right after the first of them."""
+    streams = (RelayCallSpec("alice", "bob", transport="tcp"),)
+    run = simulate(call(calls=streams, changes=(At(0.34, ServerRebooted("turn", 1.0)),)))
+    assert (run.connected, run.lasted, run.echoed) == (True, True, 3)
+    assert run.sent > 3
+
+
 def test_two_calls_through_one_server_do_not_disturb_each_other():
     hosts = tuple(HostSpec(name, f"203.0.113.{number}") for number, name in enumerate(("a", "b", "c", "d"), 20))
     calls = (RelayCallSpec("a", "b"), RelayCallSpec("c", "d", start=1.0))

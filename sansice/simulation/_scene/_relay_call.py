@@ -138,8 +138,7 @@ class RelayCall:
         self._network.at(self._network.now + INTERVAL, self._look)
 
     def _allocate(self) -> None:
-        if not self.client.relayed:
-            self.node.call(self.client.allocate, family=self._family, mobility=self._mobility)
+        self.node.call(self.client.allocate, family=self._family, mobility=self._mobility)
 
     def _look(self) -> None:
         """Programs watch the addresses of their host; a client that can move its allocation then does."""
