@@ -85,7 +85,7 @@ _WAIT, _COMMANDS = b"\xff", [bytes([4 | number << 3]) + b"voice" for number in r
 
 TURN_SEEDS: dict[str, tuple[bytes, ...]] = {
     "channel_data": (encode_channel_data(0x4FFF, b"voice", padded=True),),
-    "token": (Tickets(bytes(TICKET_KEY), entropy=fixed_entropy()).issue(7, 1), bytes(37)),
+    "token": (Tickets(bytes(TICKET_KEY), entropy=fixed_entropy()).issue(7), bytes(37)),
     "turn_server": (
         joined(
             *_kind(0, _ALLOCATE, _PERMIT, _SEND, _BIND, _DATA, _HARD),

@@ -63,13 +63,13 @@ def channel_data(data: bytes) -> None:
 def token(data: bytes) -> None:
     """No bytes but those that were issued open as a ticket."""
     tickets = Tickets(bytes(TICKET_KEY), entropy=fixed_entropy())
-    issued = tickets.issue(7, 1)
+    issued = tickets.issue(7)
     assert tickets.read_untrusted(issued).allocation == 7
     try:
         tickets.read_untrusted(data)
     except DecodeError:
         return
-    assert data in {issued, Tickets(bytes(TICKET_KEY), entropy=fixed_entropy()).issue(7, 1)}
+    assert data in {issued, Tickets(bytes(TICKET_KEY), entropy=fixed_entropy()).issue(7)}
 
 
 class World:

@@ -23,7 +23,7 @@ from sansice.turn._server._mobility import NOBODY_READS, OLD_TICKET_LIFETIME, Mo
 from sansice.turn._server._own import OwnAddresses
 from sansice.turn._server._refusal import BAD_REQUEST, MISMATCH, MOBILITY_FORBIDDEN, WRONG_CREDENTIALS
 from sansice.turn._server._relay import DataPath
-from sansice.turn._server._tickets import TICKET_LENGTH, Ticket, Tickets
+from sansice.turn._server._tickets import TICKET_KEY, TICKET_LENGTH, Ticket, Tickets
 
 UDP, TCP, TLS, DTLS = Transport
 LISTENER = SocketId(1)
@@ -33,13 +33,14 @@ ELSEWHERE = Path(LISTENER, Address("203.0.113.10", 50_001), UDP)
 PEER = Address("203.0.113.99", 9)
 NOW = 100.0
 TRANSACTION = TransactionId(bytes(12))
+KEY = bytes(TICKET_KEY)
 
 
 class Draws:
     """Entropy that never repeats."""
 
-    def __init__(self):
-        self.count = 0
+    def __init__(self, count=0):
+        self.count = count
 
     def __call__(self, size):
         self.count += 1
@@ -49,14 +50,14 @@ class Draws:
 class World:
     """A mobile client of alice's at `HOME` with the channel 0x4000 to `PEER`."""
 
-    def __init__(self, path=HOME, protocol=UDP_PROTOCOL, *, enabled=True):
+    def __init__(self, path=HOME, protocol=UDP_PROTOCOL, *, enabled=True, draws=None):
         self.quotas = Quotas(TurnLimits())
         self.left = []
         self.data = DataPath(
             TurnServerConfig(), TurnServerStats(), entropy=Draws(), own=OwnAddresses(DEFAULT_PEER_POLICY), arrive=self.arrive
         )
         self.allocations = {}
-        self.tickets = Tickets(entropy=Draws())
+        self.tickets = Tickets(KEY, entropy=draws if draws is not None else Draws())
         self.mobility = Mobility(self.tickets, self.allocations, self.data, enabled=enabled)
         self.allocation = self.allocate(path, protocol)
         self.mobility.enroll(self.allocation)
@@ -172,9 +173,27 @@ def test_an_empty_ticket_in_a_refresh_is_a_400():
 def test_a_ticket_of_an_allocation_that_is_gone_or_not_mobile_is_a_437():
     world = World()
     other = world.allocate(ELSEWHERE)
-    assert world.refresh(ROAD, world.tickets.issue(other.id, 0)) is MISMATCH
+    assert world.refresh(ROAD, world.tickets.issue(other.id)) is MISMATCH
     del world.allocations[world.allocation.id]
     assert world.refresh(ROAD) is MISMATCH
+
+
+@pytest.mark.req("RFC8016-005")
+def test_a_ticket_from_before_a_restart_moves_no_allocation_that_has_the_same_id_now():
+    before, after = World(), World(draws=Draws(1000))
+    assert before.mobile.allocation.id == after.mobile.allocation.id
+    assert after.refresh(ROAD, before.mobile.ticket) is BAD_REQUEST
+    old = before.mobile.ticket
+    before.refresh(ROAD)
+    after.refresh(ROAD)
+    assert after.refresh(ELSEWHERE, before.mobile.ticket) is BAD_REQUEST
+    assert after.refresh(ROAD, old) is BAD_REQUEST  # and it is not taken for a repeated request either
+
+
+@pytest.mark.req("RFC8016-005")
+def test_a_ticket_of_another_worker_moves_no_allocation_that_has_the_same_id_here():
+    world = World()
+    assert world.refresh(ROAD, Tickets(KEY, worker=1).issue(world.allocation.id)) is MISMATCH
 
 
 @pytest.mark.req("RFC8016-005")

@@ -104,20 +104,20 @@ class Mobile:
     Attributes:
         allocation: whose.
         ticket: the one that is good now, and was told last.
-        serial: which one that is.
-        old_until: so long the one before it is known as a repeated request's, from ``moved_to``.
+        old_ticket: the one before it; ``None`` where there was none.
+        old_until: so long that one is known as a repeated request's, from ``moved_to``.
         moved_to: whoever showed that; ``None`` while no ticket has been shown.
         arriving: where the client is going, but has sent no data from; ``None`` where it is nowhere else than at the
             allocation's ``path``.
         has_left: the stream of that path is closed, and no other has come yet.
     """
 
-    __slots__ = ("allocation", "arriving", "has_left", "moved_to", "old_until", "serial", "ticket")
+    __slots__ = ("allocation", "arriving", "has_left", "moved_to", "old_ticket", "old_until", "ticket")
 
     def __init__(self, allocation: Allocation, ticket: bytes) -> None:
         self.allocation = allocation
         self.ticket = ticket
-        self.serial = 0
+        self.old_ticket: bytes | None = None
         self.old_until = 0.0
         self.moved_to: Path | None = None
         self.arriving: Path | None = None

@@ -67,7 +67,7 @@ class Mobility:
 
     def enroll(self, allocation: Allocation) -> None:
         """Give an allocation its first ticket."""
-        allocation.mobile = Mobile(allocation, self._tickets.issue(allocation.id, 0))
+        allocation.mobile = Mobile(allocation, self._tickets.issue(allocation.id))
 
     def read(self, request: Message) -> Ticket | Refusal | None:
         """What the ticket in a Refresh request says; ``None`` where there is no ticket (RFC 8016 3.2.2)."""
@@ -85,18 +85,18 @@ class Mobility:
         """Whose ticket it is, if it is good there (RFC 8016 3.2.2).
 
         Args:
-            ticket: of this process.
+            ticket: of whichever process has the key: one before this one, or beside it, may have counted the same ids.
             path: where the request came from.
             username: who sent it.
             now: monotonic seconds.
         """
-        allocation = self._allocations.get(AllocationId(ticket.allocation))
+        allocation = self._allocations.get(AllocationId(ticket.allocation)) if ticket.worker == self._tickets.worker else None
         mobile = None if allocation is None else allocation.mobile
         if allocation is None or mobile is None:
             return MISMATCH
         # An old ticket says nothing any more, but that the answer to it may have been lost.
-        is_repeated = ticket.serial == mobile.serial - 1 and path == mobile.moved_to and now < mobile.old_until
-        is_new = ticket.serial == mobile.serial and path != (mobile.arriving or allocation.path)
+        is_repeated = ticket.text == mobile.old_ticket and path == mobile.moved_to and now < mobile.old_until
+        is_new = ticket.text == mobile.ticket and path != (mobile.arriving or allocation.path)
         if not is_repeated and not is_new:
             return BAD_REQUEST
         if username != allocation.username:
@@ -111,15 +111,15 @@ class Mobility:
 
     def move(self, mobile: Mobile, ticket: Ticket, path: Path, *, now: float) -> None:
         """Begin a move that `judge_refresh` has allowed, and have another ticket; a repeated request changes nothing."""
-        if ticket.serial != mobile.serial:
+        if ticket.text != mobile.ticket:
             return
         self.cancel(mobile)
         allocation = mobile.allocation
         if path != allocation.path:
             mobile.arriving = path
             self._data.expect(allocation, path)
-        mobile.serial += 1
-        mobile.ticket = self._tickets.issue(allocation.id, mobile.serial)
+        mobile.old_ticket = mobile.ticket
+        mobile.ticket = self._tickets.issue(allocation.id)
         mobile.moved_to = path
         mobile.old_until = now + OLD_TICKET_LIFETIME
 

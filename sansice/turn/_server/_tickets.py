@@ -68,13 +68,13 @@ class Ticket(NamedTuple):
 
     Attributes:
         worker: where the allocation lives.
-        allocation: its id there.
-        serial: which of its tickets this is.
+        allocation: its id there. A process that took the place of that one may have given the same id to somebody else.
+        text: the ticket itself, of which there is no second one.
     """
 
     worker: int
     allocation: int
-    serial: int
+    text: bytes
 
 
 class Tickets:
@@ -83,18 +83,23 @@ class Tickets:
     A ticket is ``tag | masked``: the tag is a keyed hash of what it says and of random bytes, the mask is a hash stream of
     another key that begins with the tag. It is written as 32 letters and digits, because clients exist that take it for text and
     hold no more (coturn's up to 4.6). (A synthetic initialisation vector, as in RFC 5297, of BLAKE2 and SHAKE, which the
-    standard library has.) Two tickets of one allocation have nothing in common for who has not the key.
+    standard library has.) Two tickets of one allocation have nothing in common for who has not the key. No ticket is made twice,
+    not even by a process that has the key, the number and the ids of one before it: whoever compares whole tickets, never what
+    they say, does not take one of an allocation that is gone for one of its successor.
 
     Args:
         key: `TICKET_KEY` bytes that all workers share; without one a key is drawn, and tickets are good in this process only.
         worker: this process's number.
         entropy: the key, and what makes tickets differ.
 
+    Attributes:
+        worker: as given.
+
     Raises:
         ValueError: no such worker, or a key of another length.
     """
 
-    __slots__ = ("_entropy", "_mask_key", "_tag_key", "_worker")
+    __slots__ = ("_entropy", "_mask_key", "_tag_key", "worker")
 
     def __init__(self, key: bytes | None = None, *, worker: int = 0, entropy: Entropy = os.urandom) -> None:
         _check_worker(worker)
@@ -102,16 +107,14 @@ class Tickets:
             key = entropy(TICKET_KEY)
         elif len(key) != TICKET_KEY:
             raise ValueError(f"a ticket key of {len(key)} bytes: {TICKET_KEY} are needed")
-        self._worker = worker
+        self.worker: int = worker
         self._entropy = entropy
         self._tag_key = _derived(key, b"tag")
         self._mask_key = _derived(key, b"mask")
 
-    def issue(self, allocation: int, serial: int) -> bytes:
+    def issue(self, allocation: int) -> bytes:
         """A new ticket, `TICKET_LENGTH` bytes."""
-        plain = self._entropy(_SALT) + b"".join(
-            number.to_bytes(size, "big") for number, size in zip((self._worker, allocation, serial), _SIZES, strict=True)
-        )
+        plain = self._entropy(_SALT) + bytes((self.worker,)) + allocation.to_bytes(_ALLOCATION, "big")
         tag = self._tag(plain)
         return base64.b64encode(tag + self._masked(tag, plain), _LETTERS)
 
@@ -131,8 +134,7 @@ class Tickets:
         plain = self._masked(tag, data[_TAG:])
         if not compare_digest(self._tag(plain), tag):
             raise DecodeError(DropReason.BAD_INTEGRITY, "MOBILITY-TICKET")
-        worker, allocation = _SALT + _SIZES[0], _SALT + _SIZES[0] + _SIZES[1]
-        return Ticket(plain[_SALT], int.from_bytes(plain[worker:allocation], "big"), int.from_bytes(plain[allocation:], "big"))
+        return Ticket(plain[_SALT], int.from_bytes(plain[_SALT + 1 :], "big"), ticket)
 
     def _tag(self, plain: bytes) -> bytes:
         return hashlib.blake2b(plain, digest_size=_TAG, key=self._tag_key).digest()
@@ -142,14 +144,14 @@ class Tickets:
         return bytes(a ^ b for a, b in zip(data, stream, strict=True))
 
     def __repr__(self) -> str:
-        return f"Tickets(worker={self._worker})"
+        return f"Tickets(worker={self.worker})"
 
 
 _TAG = 12  # bytes: nobody guesses them
-_SALT = 2  # bytes: what a ticket says differs from all others of a process already
-_SIZES = (1, 5, 4)  # bytes of the worker's number, the allocation's and the ticket's
+_SALT = 6  # bytes: what a ticket says may have been said by a process before this one, or by this one before a move
+_ALLOCATION = 5  # bytes of its id; the worker's number has one
 _LETTERS = b"-_"  # beside the letters and digits of base64
-TICKET_LENGTH: Final = (_TAG + _SALT + sum(_SIZES)) * 4 // 3
+TICKET_LENGTH: Final = (_TAG + _SALT + 1 + _ALLOCATION) * 4 // 3
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:
