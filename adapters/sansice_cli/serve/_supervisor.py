@@ -32,6 +32,7 @@ PING_INTERVAL = 5.0  # seconds
 PING_TIMEOUT = 20.0  # seconds: a worker that has not answered by then hangs; a reload of a million users does not take so long
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds before a dead worker is replaced: twice as long each time it dies young
 YOUNG = 10.0  # seconds
+END_TIMEOUT = 3.0  # seconds for a worker to end by itself: TURN clients of ours linger for one
 _KEY = 32  # bytes, of the keys that workers share: tickets', and nonces' where none is given
 
 
@@ -91,12 +92,18 @@ class _Process:
         self.last: Snapshot = {}
 
     async def reap(self) -> int:
-        """Have it gone for good; its exit code."""
+        """Have it gone for good: it ends when it hears no more of us, or is killed; its exit code."""
         self._channel.close()
-        self.process.kill()
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self.process.wait)
+            await trio.to_thread.run_sync(self._wait)
         return self.process.returncode
+
+    def _wait(self) -> None:
+        try:
+            self.process.wait(END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class Workers:

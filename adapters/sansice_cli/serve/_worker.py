@@ -121,10 +121,14 @@ def main() -> None:
     # A terminal and a service manager send these to the supervisor's whole group, and it decides what they mean.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    channel = Channel.of_worker(socket.socket(fileno=int(sys.argv[1])))
-    os.set_inheritable(int(sys.argv[1]), False)
-    with contextlib.closing(channel):
-        trio.run(_Worker(channel).run)
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    trio.run(_run, descriptor)
+
+
+async def _run(descriptor: int) -> None:
+    with contextlib.closing(Channel.of_worker(socket.socket(fileno=descriptor))) as channel:
+        await _Worker(channel).run()
 
 
 if __name__ == "__main__":
