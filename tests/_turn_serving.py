@@ -76,6 +76,7 @@ class TurnServing:
         opened: what the server asked to be opened, by socket.
         refused: hosts and ports that the system refuses to bind, with the error.
         holding: sockets do not open by themselves.
+        passwords: what clients know.
     """
 
     def __init__(self, listeners: Iterable[Listener] = LISTENERS, *, now: float = START, **options):
@@ -87,6 +88,7 @@ class TurnServing:
         self.opened: dict[SocketId, OpenSocket] = {}
         self.refused: dict[Address, SocketErrorKind] = {}
         self.holding = False
+        self.passwords = dict(USERS)
         self.accepted = 0
         self.server = TurnServer(config=TurnServerConfig(**policy), **options)
         self.stats = self.server.stats
@@ -193,7 +195,7 @@ class TurnUser:
         if self.nonce is None:
             self.nonce = self.answer(encode(Method.ALLOCATE, MessageClass.REQUEST, self.id(), [UDP_RELAY])).get(NONCE)
         credentials = [(USERNAME, self.user), (REALM, REALM_TEXT), (NONCE, self.nonce)]
-        key = long_term_key(self.user, REALM_TEXT, USERS.get(self.user, "guessed"))
+        key = long_term_key(self.user, REALM_TEXT, self.serving.passwords.get(self.user, "guessed"))
         return encode(method, MessageClass.REQUEST, id or self.id(), [*attributes, *credentials], key=key, **options)
 
     def answers(self, outputs: Iterable) -> list[bytes]:

@@ -65,6 +65,7 @@ from sansice.stun import (
     ServerReady,
     StaticUsers,
     StunServerConfig,
+    TimeLimitedSecrets,
     TransactionId,
     UserKeys,
     decode_untrusted,
@@ -218,6 +219,17 @@ class TestWhoIsAsked:
         assert [type(output) for output in outputs] == [AllocationOpened, SendDatagram]
         assert serving.call(serving.server.provide_key, event.id, keys) == (False, [])
 
+    def test_credentials_that_expire_are_good_until_the_wall_clock_says_otherwise(self):
+        expiring = ServerAuthentication(realm=REALM_TEXT, lookup_key=TimeLimitedSecrets("secret"))
+        serving = TurnServing(authentication=expiring)
+        name, password = TimeLimitedSecrets("secret").issue("alice", lifetime=100, unix=1_000_000.0)
+        user = serving.client(user=name)
+        serving.passwords[name] = password
+        serving.server.handle_wall_clock(1_000_000.0, now=serving.now)
+        assert user.code(ALLOCATE, UDP_RELAY) == 0
+        serving.at(START + 200)
+        assert user.code(REFRESH) == 401
+
     def test_realms_may_differ_from_listener_to_listener(self):
         other = ServerAuthentication(realm="example.net", lookup_key=StaticUsers({"carol": "x"}, "example.net"))
         serving = TurnServing(LISTENERS[:2], authentication={LISTENERS[0]: long_term(), LISTENERS[1]: other})
@@ -318,6 +330,13 @@ class TestData:
         assert sent_to_peers(user.indicate(PEER, b"yo"), user.relays[0]) == [(PEER, b"yo")]
         (heard,) = user.hear(Address("8.8.8.8", 1), b"unbound")
         assert decode_untrusted(heard).get(DATA) == b"unbound"
+
+    @pytest.mark.req("RFC8656-068")
+    def test_from_a_peer_without_a_permission_it_is_dropped_in_silence(self):
+        serving, user = allocated()
+        user.permit(PEER)
+        assert serving.feed(user.relays[0], (Address("8.8.8.8", PEER.port), b"x")) == []
+        assert serving.stats.dropped[DropReason.NO_PERMISSION] == 1
 
     @pytest.mark.req("RFC8656-006")
     def test_without_an_allocation_it_is_dropped_in_silence(self):
