@@ -505,6 +505,16 @@ def test_keys_that_are_not_at_hand_are_awaited_and_then_the_request_is_judged():
     assert len(asked) == 2
 
 
+def test_nobody_is_asked_about_for_who_has_no_fresh_nonce():
+    # A forger of sources has none, so that he cannot have the server ask, and wait, as often as he likes.
+    server = long_term(lookup_key=lambda *_: PENDING)
+    nonce = challenged(server)
+    forged = nonce[:-1] + ("A" if nonce[-1] != "A" else "B")
+    for message, now in ((signed(forged), 0.0), (signed("forged"), 0.0), (signed(nonce), 601.0)):
+        assert_challenge(ask(server, message, now=now), 438, DropReason.STALE_NONCE)
+    assert ask(server, signed(nonce)) == Awaiting("user", SERVER_REALM)
+
+
 def test_short_term_keys_may_come_later_too():
     server = short_term(lookup_key=lambda *_: PENDING)
     message = request((USERNAME, "user"), key=short_term_key("pass"))

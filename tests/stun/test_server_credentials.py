@@ -300,6 +300,22 @@ def test_requests_that_wait_for_keys_are_bounded():
     assert [type(one) for one in events] == [CredentialRequested] * 2 + [SendDatagram] * 2
 
 
+def test_those_who_wait_for_keys_take_no_places_of_those_who_wait_for_answers():
+    keys = {USER: KEYS}
+    serving = Serving(
+        authentication=short_term(lambda name, realm, unix: keys.get(name, PENDING)),
+        policy={"max_pending": 2, "rate": None},
+        methods=[Method.REFRESH],
+    )
+    strangers = [binding([(USERNAME, f"stranger {n}")], key=short_term_key("x"), id=bytes([n] * 12)) for n in range(4)]
+    assert [type(serving.ask(one)[0]) for one in strangers] == [CredentialRequested] * 2 + [SendDatagram] * 2
+    users = [protected(Method.REFRESH, id=bytes([n] * 12)) for n in range(10, 14)]
+    assert [type(serving.ask(one)[0]) for one in users] == [RequestReceived] * 2 + [SendDatagram] * 2
+    strangers.append(binding([(USERNAME, "another")], key=short_term_key("x"), id=bytes([9] * 12)))
+    assert len(serving.at(1100.0)) == 4
+    assert type(serving.ask(strangers[-1])[0]) is CredentialRequested
+
+
 def test_a_request_of_the_applications_waits_twice_for_its_key_and_for_its_answer(asking):
     (event,) = asking.ask(protected(Method.REFRESH))
     _, (received,) = asking.call(asking.server.provide_key, event.id, KEYS)
@@ -318,7 +334,7 @@ def test_a_request_that_waits_for_its_key_cannot_be_answered_by_the_application(
 
 
 def _path(serving):
-    return next(iter(serving.server._pending._waiting.values()))[1].path
+    return next(iter(serving.server._pending._unproved.values()))[1].path
 
 
 def test_a_stream_that_waits_for_a_key_stays_open_for_the_answer(asking):

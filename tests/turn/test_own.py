@@ -4,7 +4,18 @@ import pytest
 
 from _turn_serving import CLIENT, HOST, LISTENERS, TCP_RELAY, UDP, TurnServing, code_of, sent_to_peers
 from sansice.machine import Address, DropReason, IcmpError, SocketError, SocketErrorKind
-from sansice.stun import CHANNEL_NUMBER, ICMP, LIFETIME, XOR_PEER_ADDRESS, Icmp, Listener, Method, decode_untrusted
+from sansice.stun import (
+    CHANNEL_NUMBER,
+    ICMP,
+    LIFETIME,
+    REQUESTED_ADDRESS_FAMILY,
+    XOR_PEER_ADDRESS,
+    AddressFamily,
+    Icmp,
+    Listener,
+    Method,
+    decode_untrusted,
+)
 from sansice.turn import PeerPolicy, RelayAddress, TurnServerConfig, encode_channel_data
 
 OTHER_CLIENT = CLIENT._replace(port=9)
@@ -204,3 +215,26 @@ def test_a_listener_among_the_siblings_ports_is_no_peer():
 def test_shared_ports_hold_those_of_this_process():
     with pytest.raises(ValueError, match="shared_ports: 50001-50019 does not hold 50000-50009"):
         TurnServerConfig(relay_ports=(50000, 50009), shared_ports=(50001, 50019))
+
+
+def test_addresses_that_lead_to_this_server_are_its_own():
+    # A NAT64 brings what is sent there back, from a client's side as well as from a peer's.
+    here, others = "64:ff9b::c633:6401", "64:ff9b::c633:6402"
+    serving = TurnServing(peer_policy=PeerPolicy(allow=["64:ff9b::/96", "198.51.100.0/24"]))
+    user, other = serving.client(), serving.client(OTHER_CLIENT)
+    user.allocate((REQUESTED_ADDRESS_FAMILY, AddressFamily.IPV6))
+    other.allocate()
+    listener, service, relayed = (Address(here, port) for port in (3478, 22, other.relayed[0].port))
+    assert [user.bind(0x4000, listener), user.bind(0x4001, service), user.bind(0x4002, relayed)] == [403, 0, 0]
+    assert user.bind(0x4003, Address(others, 3478)) == 0
+    assert user.permit(listener) == 0  # a permission has no port
+    assert user.indicate(listener, b"a request to itself") == []
+    assert user.hear(listener, b"an answer to itself") == []
+    assert serving.stats.dropped[DropReason.NO_PERMISSION] == 2
+
+
+def test_what_leads_to_this_server_is_no_way_to_what_the_policy_refuses():
+    serving = TurnServing(peer_policy=PeerPolicy(allow=["64:ff9b::/96"]))
+    user = serving.client()
+    user.allocate((REQUESTED_ADDRESS_FAMILY, AddressFamily.IPV6))
+    assert user.bind(0x4000, Address("64:ff9b::c633:6401", 22)) == 403

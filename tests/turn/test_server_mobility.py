@@ -302,3 +302,24 @@ def test_connections_with_peers_survive_a_move(serving):
     assert road.permit(PEER) == 0
     serving.server.handle_accepted(min(serving.server._data.relays), -99, PEER._replace(port=8), now=serving.now)
     assert len(road.answers(serving.take())) == 1
+
+
+@pytest.mark.parametrize("end", ["old stream closes", "old stream has closed"])
+def test_nobody_moves_to_where_an_allocate_still_waits_for_its_socket(serving, end):
+    # Otherwise two allocations have one 5-tuple, and the second to end finds it gone.
+    user, to = serving.mobile(user=serving.stream()), serving.client(ROAD)
+    if end == "old stream has closed":
+        user.send(b"")
+    to.ask(Method.REFRESH)
+    serving.holding = True
+    (asked,) = to.send(to.request(Method.ALLOCATE, UDP_RELAY))
+    assert to.code(Method.REFRESH, (MOBILITY_TICKET, user.ticket)) == 437
+    if end == "old stream closes":
+        user.send(b"")
+    serving.open(asked)
+    (answer,) = to.answers(serving.take())
+    assert code_of(decode_untrusted(answer)) == 0
+    assert to.code(Method.REFRESH, (LIFETIME, 0)) == 0
+    serving.at(serving.now + 4000)
+    assert serving.allocations() == ()
+    assert serving.server.deadline() == math.inf

@@ -25,6 +25,7 @@ from sansice.machine import (
     Address,
     CloseMode,
     CloseSocket,
+    DropReason,
     OpenSocket,
     SendStream,
     SetReading,
@@ -37,6 +38,7 @@ from sansice.stun import (
     DONT_FRAGMENT,
     EVEN_PORT,
     LIFETIME,
+    MOBILITY_TICKET,
     REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT,
     RESERVATION_TOKEN,
@@ -59,8 +61,8 @@ OTHER_PEER = Address("8.8.4.4", 7001)
 class TcpServing(TurnServing):
     """A server with TCP allocations, whose peers answer when a test says so."""
 
-    def __init__(self, **options):
-        super().__init__(policy={"tcp_relay": True}, **options)
+    def __init__(self, *, mobility=False, **options):
+        super().__init__(policy={"tcp_relay": True, "mobility": mobility}, **options)
 
     def open(self, asked):
         if asked.remote is None:
@@ -400,3 +402,27 @@ def test_ipv6_peers_are_reached_from_an_ipv6_address():
     asked = serving.opened[max(serving.opened)]
     assert isinstance(asked, OpenSocket)
     assert (asked.bind, asked.remote) == (answer.get(XOR_RELAYED_ADDRESS), PEER6)
+
+
+def test_peers_are_turned_away_while_the_client_does_not_read_its_control_connection(serving):
+    # Each is told of: without a bound, peers that come and go fill the memory.
+    user = serving.control()
+    assert user.permit(PEER) == 0
+    serving.call(serving.server.handle_stream_sent, user.socket, 2**18)
+    _, outputs = serving.arriving(user)
+    assert len(user.answers(outputs)) == 1
+    serving.call(serving.server.handle_stream_sent, user.socket, 2**18 + 1)
+    socket, outputs = serving.arriving(user, OTHER_PEER)
+    assert outputs == [CloseSocket(socket, CloseMode.RESET)]
+    assert serving.stats.dropped[DropReason.QUEUE_FULL] == 1
+
+
+def test_a_peer_that_comes_while_the_client_is_between_two_streams_is_turned_away():
+    serving = TcpServing(mobility=True)
+    user = serving.stream()
+    assert code_of(user.ask(Method.ALLOCATE, TCP_RELAY, (MOBILITY_TICKET, b""))) == 0
+    assert user.permit(PEER) == 0
+    user.relays = (max(serving.opened),)
+    user.send(b"")
+    socket, outputs = serving.arriving(user)
+    assert outputs == [CloseSocket(socket, CloseMode.RESET)]

@@ -84,7 +84,7 @@ class World:
         return socket, finished.connection
 
     def attempted(self, relay, peer=PEER, socket=INCOMING, now=0.0):
-        self.tcp.handle_peer(relay, socket, peer, permitted=True, now=now)
+        self.tcp.handle_peer(relay, socket, peer, now=now)
         _, told = self.outputs()
         return decode_untrusted(told.data).get(CONNECTION_ID)
 
@@ -207,10 +207,9 @@ def test_an_id_that_is_taken_is_drawn_again():
 # ------------------------------------------------------------------- peers that connect
 
 
-@pytest.mark.req("RFC6062-013")
 def test_a_peer_without_permission_is_closed_at_once_and_the_client_hears_nothing():
     world = World()
-    world.tcp.handle_peer(world.relay(), INCOMING, PEER, permitted=False, now=0.0)
+    world.tcp.refuse(INCOMING, DropReason.NO_PERMISSION)
     assert world.outputs() == [CloseSocket(INCOMING, CloseMode.RESET)]
     assert world.dropped == {DropReason.NO_PERMISSION: 1}
     assert world.is_empty()
@@ -219,7 +218,7 @@ def test_a_peer_without_permission_is_closed_at_once_and_the_client_hears_nothin
 @pytest.mark.req("RFC6062-013")
 def test_a_peer_with_permission_is_announced_on_the_control_connection():
     world = World()
-    world.tcp.handle_peer(world.relay(), INCOMING, PEER, permitted=True, now=0.0)
+    world.tcp.handle_peer(world.relay(), INCOMING, PEER, now=0.0)
     reading, told = world.outputs()
     assert reading == SetReading(INCOMING, False)
     assert told.socket == CONTROL
@@ -233,7 +232,7 @@ def test_a_peer_that_is_connected_already_is_not_taken_twice():
     world = World()
     relay = world.relay()
     world.attempted(relay)
-    world.tcp.handle_peer(relay, SocketId(-9), PEER, permitted=True, now=0.0)
+    world.tcp.handle_peer(relay, SocketId(-9), PEER, now=0.0)
     assert world.outputs() == [CloseSocket(SocketId(-9), CloseMode.RESET)]
     assert world.dropped == {DropReason.LIMIT: 1}
 
@@ -486,7 +485,7 @@ def test_a_storm_of_peers_is_bounded_and_another_user_is_still_served():
     world = World(pending_connects_per_user=10)
     relay = world.relay()
     for number in range(1000):
-        world.tcp.handle_peer(relay, SocketId(-10 - number), Address("198.51.100.7", 1 + number), permitted=True, now=0.0)
+        world.tcp.handle_peer(relay, SocketId(-10 - number), Address("198.51.100.7", 1 + number), now=0.0)
     assert sum(isinstance(output, SendStream) for output in world.outputs()) == 10
     assert world.dropped == {DropReason.LIMIT: 990}
     assert world.tcp.connect(world.relay("bob", SocketId(98)), PEER, world.request(), now=0.0) is None

@@ -193,7 +193,8 @@ class ServerAuthentication:
 
     Nonces are bound to the client's address and port and need no memory, see `NonceIssuer`. What a request lacks or has
     wrong is looked at in the order of the RFC, a nonce that is no longer valid last: a wrong password is never told
-    anything else. A nonce whose cookie was altered on the way is no longer valid.
+    anything else. Only where the keys are not at hand the nonce comes first, so that nobody is looked up for strangers who
+    may not even be there. A nonce whose cookie was altered on the way is no longer valid.
 
     Indications have no place in this mechanism (RFC 8489 9.2): they are ignored here.
 
@@ -313,7 +314,9 @@ class ServerAuthentication:
         if found is PENDING:
             found = self._find(username, asker.unix)
             if found is PENDING:
-                return Awaiting(username, self.realm)
+                # Before anybody is asked, the client has to be where it says it is: no forger of sources has a nonce.
+                is_there = self.knows(nonce, asker)
+                return Awaiting(username, self.realm) if is_there else self.challenge(438, DropReason.STALE_NONCE, asker)
         users = _users(found)
         match = self._matcher.match(request, users, [self._key(user, algorithm or PASSWORD_MD5) for user in users])
         if match is None:

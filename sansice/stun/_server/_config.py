@@ -90,8 +90,8 @@ class StunServerConfig:
         idle_timeout: a stream is closed so long after its last message (RFC 8489 6.2.2 leaves closing to the client
             otherwise).
         max_unsent: bytes that may wait for a peer that reads too slowly, before its requests are left unread.
-        max_pending: requests that wait for the application (`CredentialRequested`, `RequestReceived`). A request over
-            the bound is answered with 500.
+        max_pending: requests that wait for the application: so many for their keys (`CredentialRequested`), and as many that
+            have proved whose they are for their answer (`RequestReceived`). A request over a bound is answered with 500.
         pending_timeout: a request that the application has not answered by then is answered with 500.
         remember: a repeated request of an application's method is answered with the same bytes for so long (RFC 8489
             6.3.1): the client's last retransmission comes earlier.

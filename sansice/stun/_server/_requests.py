@@ -54,28 +54,30 @@ class Exchange(NamedTuple):
 class PendingRequests:
     """Requests that wait for the application: bounded, each for the same time, hence the oldest ends first.
 
-    Those that are postponed have more time, all of them the same, too; how many there are is the application's business.
+    Those that are not authenticated yet are apart from those that are: strangers cannot take the places of users. Those that
+    are postponed have more time, all of them the same, too; how many there are is the application's business.
 
     Args:
-        limit: requests at once.
+        limit: requests at once, of each of the two kinds.
         timeout: seconds that each may wait.
 
     Attributes:
         last: the last id handed out; 0 before the first.
     """
 
-    __slots__ = ("_limit", "_postponed", "_timeout", "_transactions", "_waiting", "last")
+    __slots__ = ("_limit", "_postponed", "_timeout", "_transactions", "_unproved", "_waiting", "last")
 
     def __init__(self, limit: int, timeout: float) -> None:
         self._limit = limit
         self._timeout = timeout
-        self._waiting: dict[RequestId, tuple[float, Exchange, bool]] = {}
-        self._postponed: dict[RequestId, tuple[float, Exchange, bool]] = {}
+        self._unproved: dict[RequestId, tuple[float, Exchange]] = {}
+        self._waiting: dict[RequestId, tuple[float, Exchange]] = {}
+        self._postponed: dict[RequestId, tuple[float, Exchange]] = {}
         self._transactions: dict[TransactionKey, RequestId] = {}
         self.last = RequestId(0)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._postponed)
+        return sum(len(requests) for requests in self._tables())
 
     def find(self, transaction: TransactionKey) -> RequestId | None:
         """The id of the request of that transaction, if it waits."""
@@ -83,54 +85,58 @@ class PendingRequests:
 
     def add(self, exchange: Exchange, now: float, *, authenticated: bool) -> RequestId | None:
         """Keep a request; ``None`` where the bound is reached."""
-        if len(self._waiting) >= self._limit:
+        requests = self._waiting if authenticated else self._unproved
+        if len(requests) >= self._limit:
             return None
         self.last = id = RequestId(self.last + 1)
-        self._waiting[id] = now + self._timeout, exchange, authenticated
+        requests[id] = now + self._timeout, exchange
         self._transactions[exchange.transaction] = id
         return id
 
     def get(self, id: RequestId, *, authenticated: bool) -> Exchange | None:
         """A request that waits, for its keys or (``authenticated``) for its answer; ``None`` where it does not any more."""
-        entry = self._waiting.get(id) or self._postponed.get(id)
-        return None if entry is None or entry[2] is not authenticated else entry[1]
+        entry = (self._waiting.get(id) or self._postponed.get(id)) if authenticated else self._unproved.get(id)
+        return None if entry is None else entry[1]
 
     def remove(self, id: RequestId) -> Exchange:
         """Take out a request that waits."""
-        _, exchange, _ = (self._waiting if id in self._waiting else self._postponed).pop(id)
+        _, exchange = next(requests for requests in self._tables() if id in requests).pop(id)
         del self._transactions[exchange.transaction]
         return exchange
 
     def postpone(self, id: RequestId, deadline: float) -> None:
-        """Let a request wait until then, which is no earlier than for any that was postponed before."""
-        _, exchange, authenticated = self._waiting.pop(id)
-        self._postponed[id] = deadline, exchange._replace(postponed=True), authenticated
+        """Let an authenticated request wait until then, which is no earlier than for any that was postponed before."""
+        _, exchange = self._waiting.pop(id)
+        self._postponed[id] = deadline, exchange._replace(postponed=True)
 
     def pop_due(self, now: float) -> Exchange | None:
         """Take out the next request that has waited for too long."""
-        for requests in (self._waiting, self._postponed):
+        for requests in self._tables():
             if requests and _oldest(requests) <= now:
                 return self.remove(next(iter(requests)))
         return None
 
     def discard_stream(self, socket: SocketId) -> None:
         """Forget the requests of a stream that is gone: nobody opens one towards a client (RFC 8489 6.2.2)."""
-        for requests in (self._waiting, self._postponed):
-            for id in [id for id, (_, exchange, _) in requests.items() if exchange.path.socket == socket]:
+        for requests in self._tables():
+            for id in [id for id, (_, exchange) in requests.items() if exchange.path.socket == socket]:
                 self.remove(id)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._waiting.clear()
-        self._postponed.clear()
+        for requests in self._tables():
+            requests.clear()
         self._transactions.clear()
 
     def deadline(self) -> float:
         """When the first has waited for too long, or `math.inf`."""
-        return min(_oldest(self._waiting), _oldest(self._postponed))
+        return min(map(_oldest, self._tables()))
+
+    def _tables(self) -> tuple[dict[RequestId, tuple[float, Exchange]], ...]:
+        return self._unproved, self._waiting, self._postponed
 
 
-def _oldest(requests: dict[RequestId, tuple[float, Exchange, bool]]) -> float:
+def _oldest(requests: dict[RequestId, tuple[float, Exchange]]) -> float:
     return next(iter(requests.values()))[0] if requests else math.inf
 
 

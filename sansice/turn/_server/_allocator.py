@@ -7,7 +7,7 @@ import math
 import attrs
 
 from sansice.machine import Address, CloseMode, CloseSocket, Entropy, Ids, SocketError, SocketErrorKind, SocketId
-from sansice.stun import ALTERNATE_SERVER, AddressErrorCode, ErrorCode, RequestReceived, StunServer
+from sansice.stun import ALTERNATE_SERVER, AddressErrorCode, ErrorCode, Path, RequestReceived, StunServer
 from sansice.turn._embedded_addresses import is_tunnelled
 
 from ._allocate import AllocateWish, PortWish, judge_allocate, within_token
@@ -93,6 +93,10 @@ class Allocator:
         """Whether requests wait for sockets."""
         return len(self._openings) > 0
 
+    def awaits(self, path: Path) -> bool:
+        """Whether a request of that 5-tuple waits for sockets."""
+        return self._openings.find(path.socket, path.remote) is not None
+
     # ------------------------------------------------------------- requests
 
     def allocate(self, received: RequestReceived, outputs: Outputs, *, is_draining: bool, now: float) -> None:
@@ -129,7 +133,7 @@ class Allocator:
 
     def _judge(self, received: RequestReceived, *, is_draining: bool) -> AllocateWish | Refusal:
         path = received.path
-        if self._openings.find(path.socket, path.remote) is not None:
+        if self.awaits(path):
             return MISMATCH
         if is_tunnelled(path.remote.host):  # RFC 8656 21.4
             return FORBIDDEN

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container
+from ipaddress import IPv4Address
 
 from sansice.machine import Address
+from sansice.turn._embedded_addresses import embedded_addresses, parse_host
 from sansice.turn._peer_policy import PeerPolicy
 
 from ._allocation import TCP_PROTOCOL, UDP_PROTOCOL, Relay
@@ -67,8 +69,8 @@ class OwnAddresses:
         self._bound.pop(relay.local, None)
 
     def is_own(self, host: str) -> bool:
-        """Whether a peer's host is this server's, so that `may_reach` must be asked about each address there."""
-        return host in self._hosts
+        """Whether a peer's host is this server's, or leads to it, so that `may_reach` must be asked about each address there."""
+        return host in self._hosts or bool(self._led_to(host))
 
     def may_permit(self, address: Address) -> bool:
         """Whether the host of an address may be a peer at all.
@@ -86,12 +88,20 @@ class OwnAddresses:
         """Whether data may be exchanged with an address, as things are now, over UDP or TCP."""
         bound = self._hosts.get(address.host)
         if bound is None:
-            return self._policy.allows(address.host)
+            # A rule may have opened a NAT64: what comes back by it is judged as if it had not been there.
+            inner = [Address(host, address.port) for host in self._led_to(address.host)]
+            return self._policy.allows(address.host) and all(self.may_reach(one, protocol) for one in inner)
         if address in self._relays[protocol]:
             return True
         if self._listeners[address] or self._listeners[Address(bound, address.port)]:
             return False
         return address.port in self._siblings or self._policy.opens(address.host)
+
+    def _led_to(self, host: str) -> list[str]:
+        """The hosts of this server that are inside an address."""
+        parsed = parse_host(host)
+        inner = [] if isinstance(parsed, IPv4Address) else [str(one) for one, _ in embedded_addresses(parsed)]
+        return [one for one in inner if one in self._hosts]
 
     def _is_siblings(self, address: Address) -> bool:
         bound = Address(self._hosts[address.host], address.port)

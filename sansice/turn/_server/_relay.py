@@ -370,7 +370,10 @@ class DataPath:
         else:
             mtu = error.mtu if (error.type, error.code) == _TOO_BIG[error.ipv6] else 0
             message = self._indication(peer, ICMP, Icmp(error.type, error.code, mtu))
-            self._to_client(allocation.path, [message], outputs)
+            transport = allocation.path.transport
+            # Who is a peer can make errors without end.
+            if (transport is not _TCP and transport is not _TLS) or all(self._that_fit(allocation, [len(message)])):
+                self._to_client(allocation.path, [message], outputs)
 
     def _that_fit(self, allocation: Allocation, sizes: list[int]) -> list[bool]:
         """Which of these may be queued on the stream of a client that perhaps does not read."""

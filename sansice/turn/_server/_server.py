@@ -178,7 +178,7 @@ class TurnServer(Machine):
         self._data = DataPath(config, self.stats, entropy=entropy, own=self._own, arrive=self._arrive)
         tokens = Tokens(config.worker, entropy=entropy)
         self._tcp = TcpRelay(self._quotas, tokens, self.stats, ids=ids, entropy=entropy)
-        self._tcp_requests = TcpRequests(self._stun, self._tcp, self._own)
+        self._tcp_requests = TcpRequests(self._stun, self._tcp, self._own, config.max_unsent)
         self._allocations = Allocations(self._data, self._own, self._places, self._quotas, self._tcp, self.stats)
         tickets = Tickets(config.ticket_key, worker=config.worker, entropy=entropy)
         self._elsewhere = Elsewhere(config, self._stun, tickets)
@@ -592,6 +592,8 @@ class TurnServer(Machine):
             if isinstance(ticket, Refusal)
             else self._mobility.judge_refresh(ticket, received.path, received.username or "", now=now)
         )
+        if not isinstance(found, Refusal) and self._allocator.awaits(received.path):
+            found = MISMATCH  # somebody is about to have an allocation of his own there
         if isinstance(found, Refusal):
             refuse(self._stun, received, found, now)
             return None

@@ -174,12 +174,15 @@ class TcpRelay(Machine):
         """Whether a stream is this machine's."""
         return socket in self._legs
 
-    def handle_peer(self, relay: Relay, socket: SocketId, peer: Address, *, permitted: bool, now: float) -> None:
-        """A peer has connected to a relayed address (RFC 6062 5.3)."""
-        if not permitted:
-            self._refuse(socket, DropReason.NO_PERMISSION)
-        elif peer in self._by_relay.get(relay.socket, ()) or not self._take_room(relay.allocation.user):
-            self._refuse(socket, DropReason.LIMIT)
+    def refuse(self, socket: SocketId, reason: DropReason) -> None:
+        """Close a peer's stream at once, and keep nothing of it: not even what a slow close would."""
+        self._stats.drop(reason)
+        self._outputs.append(CloseSocket(socket, CloseMode.RESET))
+
+    def handle_peer(self, relay: Relay, socket: SocketId, peer: Address, *, now: float) -> None:
+        """A peer with a permission has connected to a relayed address (RFC 6062 5.3)."""
+        if peer in self._by_relay.get(relay.socket, ()) or not self._take_room(relay.allocation.user):
+            self.refuse(socket, DropReason.LIMIT)
         else:
             connection = self._begin(relay, peer, socket, None, now + BIND_TIMEOUT)
             self._outputs.append(SetReading(socket, False))
@@ -256,11 +259,6 @@ class TcpRelay(Machine):
         transaction_id = new_transaction_id(self._entropy)
         indication = encode(Method.CONNECTION_ATTEMPT, MessageClass.INDICATION, transaction_id, attributes)
         self._outputs.append(SendStream(connection.relay.allocation.path.socket, indication))
-
-    def _refuse(self, socket: SocketId, reason: DropReason) -> None:
-        """Close at once, and keep nothing of it: not even what a slow close would."""
-        self._stats.drop(reason)
-        self._outputs.append(CloseSocket(socket, CloseMode.RESET))
 
     def _answer(self, connection: PeerConnection, error: ErrorCode | None) -> None:
         request, connection.request = connection.request, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sansice.machine import Address, DecodeError, SocketId
+from sansice.machine import Address, DecodeError, DropReason, SocketId
 from sansice.stun import CONNECTION_ID, XOR_PEER_ADDRESS, Message, RequestReceived, StunServer
 
 from ._allocation import TCP_PROTOCOL, Allocation, Relay
@@ -22,14 +22,16 @@ class TcpRequests:
         stun: answers.
         tcp: has the connections.
         own: knows which peers may be reached.
+        max_unsent: bytes that may wait on a control connection for its client, before nobody is announced there.
     """
 
-    __slots__ = ("_own", "_stun", "_tcp")
+    __slots__ = ("_max_unsent", "_own", "_stun", "_tcp")
 
-    def __init__(self, stun: StunServer, tcp: TcpRelay, own: OwnAddresses) -> None:
+    def __init__(self, stun: StunServer, tcp: TcpRelay, own: OwnAddresses, max_unsent: int) -> None:
         self._stun = stun
         self._tcp = tcp
         self._own = own
+        self._max_unsent = max_unsent
 
     def connect(self, received: RequestReceived, allocation: Allocation, *, now: float) -> None:
         """Serve a Connect request of an allocation's client (RFC 6062 5.2)."""
@@ -83,8 +85,12 @@ class TcpRequests:
     def accept(self, relay: Relay, socket: SocketId, peer: Address, *, now: float) -> None:
         """A peer has connected to a relayed address (RFC 6062 5.3)."""
         permission = relay.permissions.get(peer.host)
-        permitted = permission is not None and (not permission.is_own or self._own.may_reach(peer, TCP_PROTOCOL))
-        self._tcp.handle_peer(relay, socket, peer, permitted=permitted, now=now)
+        if permission is None or (permission.is_own and not self._own.may_reach(peer, TCP_PROTOCOL)):
+            self._tcp.refuse(socket, DropReason.NO_PERMISSION)
+        elif relay.allocation.unsent > self._max_unsent:  # the client does not read of whom it is told, or has left
+            self._tcp.refuse(socket, DropReason.QUEUE_FULL)
+        else:
+            self._tcp.handle_peer(relay, socket, peer, now=now)
 
 
 def read_connection_id(received: RequestReceived) -> int | Refusal:
