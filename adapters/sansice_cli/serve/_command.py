@@ -22,6 +22,7 @@ from ._check import check
 from ._config_file import read_config
 from ._logs import Log, decided_format
 from ._options import serve_options
+from ._resources import raise_descriptor_limit
 from ._service import Service
 from ._settings import Settings, read_settings
 from ._systemd import inherited_sockets, listener_of
@@ -73,6 +74,7 @@ def serve(ctx: click.Context, /, **options: Any) -> int:
 
 
 def _serve(settings: Settings, reread: Callable[[], Settings], inherited: list[socket]) -> int:
+    raise_descriptor_limit()
     form = decided_format(settings.log_format, sys.stderr)
     console = Console(stderr=True) if form == "table" else None
     log = Log(form)

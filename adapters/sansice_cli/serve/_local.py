@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeAlias
 
+import attrs
 import trio
 
 from sansice import Event, LocalProtocolError
@@ -119,6 +121,7 @@ class LocalServer:
         self._settings = settings
         self._log = log
         self._exchange = exchange
+        self._nonce_key = os.urandom(32)  # one for all reloads: else each of them would have every client challenged anew
         self._failed = trio.Event()
         self._is_draining = False
         self._closed: Counter[str] = Counter()
@@ -137,6 +140,8 @@ class LocalServer:
         """
         if not material.names_anybody and self._lookups is None:
             return None
+        if material.nonce_key is None:
+            material = attrs.evolve(material, nonce_key=self._nonce_key)
         realms = self._settings.realms
         names = realms.names
         by_realm = {name: authentication(material, name, elsewhere=self._lookups, others=names) for name in names}

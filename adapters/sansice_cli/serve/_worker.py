@@ -22,6 +22,7 @@ from ._channel import Channel, Handlers, answer_calls
 from ._exchange import Exchange
 from ._local import LocalServer, open_local
 from ._logs import Log
+from ._resources import raise_descriptor_limit
 from ._settings import Settings
 from ._snapshot import Snapshot
 from ._users import Material
@@ -121,6 +122,7 @@ def main() -> None:
     # A terminal and a service manager send these to the supervisor's whole group, and it decides what they mean.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    raise_descriptor_limit()
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     trio.run(_run, descriptor)
