@@ -259,3 +259,99 @@ def test_forgetting_a_peer_ends_all_channels_to_its_host_and_no_others(scene):
     scene.do("forget", peers(2)[0], Address("192.0.2.99", 1))
     assert [scene.client.channel(peer) for peer in (*peers(2), OTHER_PEER)] == [None, None, 0x4002]
     scene.do("forget", peers(2)[0])
+
+
+# Requests that cross each other
+
+
+def twice(scene):
+    """Two requests for one channel, as of a peer who is given up and wanted again at once."""
+    scene.permit(PEER)
+    scene.do("bind_channel", PEER)
+    scene.do("forget", PEER)
+    scene.do("bind_channel", PEER)
+    return [index for index, (_, _, message) in enumerate(scene.sent) if message.method is BIND]
+
+
+@pytest.mark.parametrize("code", [403, 508, None])
+def test_of_two_requests_for_one_channel_a_grant_is_what_counts(scene, code):
+    first, second = twice(scene)
+    scene.answer(index=first)
+    if code is None:
+        scene.run(60.0)
+    else:
+        scene.refuse(code, index=second)
+    assert scene.client.channel(PEER) == 0x4000
+    assert not scene.told(ChannelFailed)
+
+
+def test_what_was_granted_meanwhile_is_not_asked_for_when_its_turn_comes():
+    scene = Scene(max_in_flight=1)
+    scene.allocate(LONG)
+    scene.permit(PEER)
+    scene.do("bind_channel", PEER)
+    scene.do("forget", PEER)
+    scene.do("bind_channel", PEER)
+    scene.do("release_channel", OTHER_PEER)
+    scene.answer(to=BIND)
+    assert scene.client.channel(PEER) == 0x4000
+    scene.answer(to=Method.CREATE_PERMISSION)
+    assert len(scene.asked(BIND)) == 1
+    assert scene.client.channel(PEER) == 0x4000
+
+
+def test_what_has_expired_before_its_turn_came_is_not_asked_for_any_more(scene):
+    for peer in peers(40):
+        scene.bind(peer)
+    scene.run(600.0)
+    assert len(scene.told(ChannelFailed)) == 40
+    asked = {message.transaction_id for _, message in scene.asked(BIND)}
+    scene.run(800.0)
+    assert {message.transaction_id for _, message in scene.asked(BIND)} == asked
+    assert not scene.client._allocation.routes.receiving
+
+
+def test_after_a_long_sleep_nothing_is_asked_for_that_was_waiting_for_its_turn(scene):
+    for peer in peers(40):
+        scene.bind(peer)
+    scene.run(541.0)
+    scene.now = 2000.0
+    scene.do("handle_timer")
+    assert len(scene.told(ChannelFailed)) == 40
+    asked = len(scene.asked(BIND))
+    scene.run(2100.0)
+    assert len(scene.asked(BIND)) == asked
+
+
+def test_a_renewal_that_finds_no_place_in_the_queue_is_made_a_little_later():
+    scene = Scene(stun=StunClientConfig(max_outstanding=1, max_queued=1, least_rto=0.5))
+    scene.allocate(LONG)
+    scene.bind(PEER)
+    scene.answer(to=BIND)
+    for now in (240.0, 480.0):
+        scene.run(now)
+        scene.answer(to=Method.CREATE_PERMISSION)
+    scene.run(539.0)
+    scene.do("refresh")
+    scene.do("refresh")
+    scene.run(540.0)
+    assert len(scene.asked(BIND)) == 1
+    for _ in range(2):
+        scene.answer((LIFETIME, 100_000), to=Method.REFRESH)
+    scene.run(545.0)
+    assert len(scene.asked(BIND)) == 2
+    scene.answer(to=BIND)
+    scene.run(610.0)
+    assert scene.client.channel(PEER) == 0x4000
+
+
+def test_a_channel_is_given_up_alone_and_its_permission_stays(scene):
+    scene.bind(PEER)
+    scene.do("release_channel", PEER)
+    scene.do("release_channel", OTHER_PEER)
+    assert (scene.client.channel(PEER), scene.client.is_permitted(PEER.host)) == (None, True)
+    scene.do("send", PEER, b"x")
+    assert scene.data[-1][1].data[:2] == b"\x00\x16"
+    scene.run(600.0)
+    assert len(scene.asked(BIND)) == 1
+    Scene().do("release_channel", PEER)

@@ -2,7 +2,17 @@ import pytest
 
 from _turn_client_scene import GRANT, PEER, PEER6, RELAYED6, SENDS, Scene
 from sansice.machine import Address, IcmpError, LocalProtocolError
-from sansice.stun import DATA, LIFETIME, XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS, MessageClass, Method, encode
+from sansice.stun import (
+    DATA,
+    LIFETIME,
+    XOR_PEER_ADDRESS,
+    XOR_RELAYED_ADDRESS,
+    MessageClass,
+    Method,
+    StunClientConfig,
+    decode_untrusted,
+    encode,
+)
 from sansice.turn import AllocationLost, ChannelBound, DataReceived, PermissionCreated, PermissionFailed
 
 CREATE = Method.CREATE_PERMISSION
@@ -275,3 +285,136 @@ def test_data_counts_from_the_moment_a_permission_was_asked_for(scene):
     data = encode(Method.DATA, MessageClass.INDICATION, bytes(12), [(XOR_PEER_ADDRESS, PEER), (DATA, b"early")])
     scene.give(data)
     assert scene.events == [(0.0, DataReceived(PEER, b"early"))]
+
+
+# Answers that cross each other
+
+
+def test_a_refusal_takes_nothing_back_that_a_channel_has_brought_meanwhile(scene):
+    scene.do("bind_channel", PEER)
+    scene.answer(to=Method.CHANNEL_BIND)
+    scene.refuse(403, to=CREATE)
+    assert not scene.told(PermissionFailed)
+    assert scene.client.is_permitted(HOST)
+
+
+@pytest.mark.parametrize("code", [403, 508, None])
+def test_of_two_requests_for_one_host_a_grant_is_what_counts(scene, code):
+    scene.do("create_permission", PEER)
+    scene.do("forget", PEER)
+    scene.do("create_permission", PEER)
+    scene.answer(index=-2)
+    if code is None:
+        scene.run(60.0)
+    else:
+        scene.refuse(code)
+    assert [event for _, event in scene.events] == [PermissionCreated((HOST,))]
+    assert scene.client.is_permitted(HOST)
+
+
+def test_a_refusal_ends_what_waits_for_its_turn_as_well():
+    scene = Scene(max_in_flight=1)
+    scene.allocate()
+    scene.do("create_permission", PEER)
+    scene.do("forget", PEER)
+    scene.do("create_permission", PEER)
+    scene.refuse(403)
+    assert scene.told(PermissionFailed) == [PermissionFailed((HOST,), 403, "no")]
+    assert len(scene.asked(CREATE)) == 1
+
+
+def test_the_refusal_of_a_batch_is_none_of_who_is_left_of_it(scene):
+    bad, good = many(2)
+    scene.do("create_permission", bad, good)
+    scene.do("forget", bad)
+    scene.refuse(403)
+    assert peers_of(scene.find()[1]) == [good]
+    scene.answer()
+    assert [event for _, event in scene.events] == [PermissionCreated((good.host,))]
+
+
+def test_a_renewal_that_finds_no_place_in_the_queue_is_made_a_little_later():
+    scene = Scene(stun=StunClientConfig(max_outstanding=1, max_queued=1, least_rto=0.5))
+    scene.allocate((*GRANT[:2], (LIFETIME, 3600)))
+    scene.permit(PEER)
+    scene.run(239.0)
+    scene.do("refresh")
+    scene.do("refresh")
+    scene.run(240.0)
+    assert not scene.told(PermissionFailed)
+    scene.answer((LIFETIME, 3600), to=Method.REFRESH)
+    scene.answer((LIFETIME, 3600), to=Method.REFRESH)
+    scene.run(245.0)
+    assert [time for time, _ in scene.asked(CREATE)][1:] == [245.0]
+    scene.answer(to=CREATE)
+    scene.run(310.0)
+    assert scene.client.is_permitted(HOST)
+
+
+# What is lost or forgotten
+
+
+def test_what_was_refused_takes_up_no_room_and_the_oldest_of_it_is_forgotten_first():
+    scene = Scene(max_permissions=3)
+    scene.allocate()
+    held, *refused = many(3)
+    scene.permit(held)
+    for peer in refused:
+        scene.do("create_permission", peer)
+        scene.refuse(403)
+    more = many(6)[3:]
+    scene.permit(more[0])
+    permissions = scene.client._allocation.permissions
+    assert [permissions.get(peer.host) is None for peer in (held, *refused)] == [False, True, False]
+    with pytest.raises(LocalProtocolError, match="4 permissions"):
+        scene.do("create_permission", more[1], more[2])
+    scene.permit(refused[1])
+    assert [scene.client.is_permitted(peer.host) for peer in (held, more[0], refused[1])] == [True] * 3
+
+
+def test_a_channel_brings_back_a_permission_that_had_to_make_room():
+    scene = Scene(max_permissions=1)
+    scene.allocate((*GRANT[:2], (LIFETIME, 3600)))
+    scene.bind(PEER)
+    scene.run(240.0)
+    scene.refuse(403, to=CREATE)
+    scene.permit(OTHER_PEER)
+    scene.run(480.0)
+    scene.answer(to=CREATE)
+    scene.run(540.0)
+    scene.answer(to=Method.CHANNEL_BIND)
+    assert scene.events[-1][1] == PermissionCreated((HOST,))
+    assert scene.client.is_permitted(HOST)
+
+
+def test_data_that_waits_for_somebody_who_is_forgotten_is_never_sent(scene):
+    scene.do("create_permission", PEER, OTHER_PEER)
+    scene.do("send", PEER, b"old")
+    scene.do("send", OTHER_PEER, b"kept")
+    scene.do("forget", PEER)
+    assert scene.client.stats.unsent == 1
+    scene.permit(PEER)
+    scene.answer(index=-2)
+    assert [decode_untrusted(action.data).get(DATA) for _, action in scene.data] == [b"kept"]
+
+
+@pytest.mark.req("RFC8656-075")
+def test_without_permission_nothing_is_sent_by_a_channel_either():
+    scene = Scene()
+    scene.allocate((*GRANT[:2], (LIFETIME, 3600)))
+    for peer in (PEER, OTHER_PEER):
+        scene.bind(peer)
+    scene.run(240.0)
+    scene.refuse(403, to=CREATE)  # both, and then each by itself
+    scene.answer()
+    scene.refuse(403, index=-2)
+    assert scene.told(PermissionFailed) == [PermissionFailed((HOST,), 403, "no")]
+    scene.do("send", PEER, b"lost")
+    assert scene.client.wrap(PEER, b"lost") is None
+    assert (scene.data, scene.client.stats.unsent) == ([], 1)
+    scene.do("send", OTHER_PEER, b"y")
+    scene.give(b"\x40\x00\x00\x02hi")
+    assert scene.told(DataReceived) == [DataReceived(PEER, b"hi")]
+    scene.permit(PEER)
+    scene.do("send", PEER, b"x")
+    assert [action.data for _, action in scene.data] == [b"\x40\x01\x00\x01y", b"\x40\x00\x00\x01x"]

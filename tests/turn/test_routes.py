@@ -188,6 +188,7 @@ def test_data_that_waited_for_a_permission_leaves_by_the_channel_if_that_is_gran
     assert decode_untrusted(action.data).get(DATA) == b"x"
 
 
+@pytest.mark.req("RFC8656-075")
 def test_data_that_waits_is_dropped_and_counted_when_the_permission_is_refused(scene):
     scene.do("create_permission", OTHER_PEER)
     scene.do("send", OTHER_PEER, b"x")

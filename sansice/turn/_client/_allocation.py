@@ -315,7 +315,7 @@ class ClientAllocation:
             ipv6 = family == 6
             self.relayed = tuple(address for address in self.relayed if address.is_ipv6 is not ipv6)
             self.channels.forget_family(ipv6=ipv6, now=now)
-            self.permissions.forget_family(ipv6=ipv6)
+            self._drop_waiting(self.permissions.forget_family(ipv6=ipv6))
         else:
             self.live(lifetime, asked, now)
         self._put(AllocationRefreshed(self.lifetime, self.relayed))
@@ -331,6 +331,13 @@ class ClientAllocation:
         if family_of(peer) not in self.families:
             relayed = " and ".join(str(address) for address in self.relayed)
             raise LocalProtocolError(f"{peer} cannot be reached from {relayed}: another family (RFC 8656 10.1)")
+
+    def forget(self, hosts: tuple[str, ...], now: float) -> None:
+        """Let permissions and channels expire, and drop what waits for them."""
+        for host in hosts:
+            self.permissions.forget(host)
+            self.channels.forget_host(host, now)
+        self._drop_waiting(hosts)
 
     def send(self, peer: Address, data: bytes, *, dont_fragment: bool) -> None:
         """Send a datagram, or count it where that cannot be."""
@@ -359,10 +366,15 @@ class ClientAllocation:
         """An event; what waited for a permission follows it."""
         self._put(event)
         if isinstance(event, PermissionCreated):
+            self.channels.resume(event.hosts)
             for one in self.routes.take_waiting(event.hosts):
                 self.send(one.peer, one.data, dont_fragment=one.dont_fragment)
         elif isinstance(event, PermissionFailed):
-            self._stats.unsent += len(self.routes.take_waiting(event.hosts))
+            self.channels.pause(event.hosts)
+            self._drop_waiting(event.hosts)
+
+    def _drop_waiting(self, hosts: tuple[str, ...]) -> None:
+        self._stats.unsent += len(self.routes.take_waiting(hosts))
 
     # ------------------------------------------------------------- NATs on the way
 

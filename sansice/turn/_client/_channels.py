@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -76,6 +76,7 @@ class Channels:
         "_cursor",
         "_emit",
         "_numbers",
+        "_paused",
         "_permissions",
         "_queue",
         "_requests",
@@ -101,6 +102,7 @@ class Channels:
         self._table: dict[Address, Channel] = {}
         self._numbers: dict[int, Channel] = {}
         self._cursor = 0
+        self._paused: dict[Address, Channel] = {}  # bound, and their hosts have no permission
         self._queue: dict[Address, None] = {}
         self._timers: Timers[Address] = Timers()
         self.broken: str | None = None
@@ -139,7 +141,6 @@ class Channels:
         if channel is not None and channel.state is not HoldState.LOST:
             if peer not in self._queue and channel.state in (HoldState.ASKING, HoldState.RENEWING):
                 channel.latest = now + CHANNEL_LIFETIME  # a request is on its way
-            self._queue.pop(peer, None)
             self._lose(channel, HoldInput.FORGET, now)
 
     def forget_host(self, host: str, now: float) -> None:
@@ -152,6 +153,19 @@ class Channels:
         for peer in [peer for peer in self._table if peer.is_ipv6 is ipv6]:
             self.forget(peer, now)
 
+    def pause(self, hosts: Collection[str]) -> None:
+        """These hosts have lost their permission: nothing is sent to them, by a channel either (RFC 8656 11.1)."""
+        for peer, channel in self._table.items():
+            if channel.bound and peer.host in hosts:
+                self._paused[peer] = channel
+                self._routes.pause(peer)
+
+    def resume(self, hosts: Collection[str]) -> None:
+        """They have one again."""
+        for peer, channel in [(peer, channel) for peer, channel in self._paused.items() if peer.host in hosts]:
+            del self._paused[peer]
+            self._routes.bind(channel.header, peer)
+
     def ask_next(self, path: Path, now: float) -> bool:
         """Send one request of those that wait; whether there was one."""
         if not self._queue:
@@ -163,7 +177,7 @@ class Channels:
         try:
             self._requests.ask(Method.CHANNEL_BIND, attributes, path, partial(self._answered, channel, now), now=now)
         except LocalProtocolError as error:
-            self._refuse(channel, None, str(error), now)
+            self._unanswered(channel, None, str(error), now)
         else:
             self._routes.listen(channel.header, peer)  # RFC 8656 12: data may overtake the answer
         return True
@@ -208,7 +222,16 @@ class Channels:
             self._grant(channel, asked if outcome.rtt is None else now - outcome.rtt)
         elif code == _BAD_REQUEST:
             self.broken = reason
-        elif (code is None or code >= 500) and channel.state is HoldState.RENEWING:
+        elif channel.state is HoldState.HELD:  # by another request, made before the channel was forgotten, or after
+            pass
+        elif code is None or code >= 500:
+            self._unanswered(channel, code, reason, now)
+        else:
+            self._refuse(channel, code, reason, now)
+
+    def _unanswered(self, channel: Channel, code: int | None, reason: str, now: float) -> None:
+        """What is bound already is asked for again a little later, as long as it lasts; the rest has failed."""
+        if channel.state is HoldState.RENEWING:
             self._timers.set(channel.peer, min(now + self._config.retry_delay, channel.expires))
         else:
             self._refuse(channel, code, reason, now)
@@ -217,10 +240,12 @@ class Channels:
         was_bound = channel.bound
         channel.move(HoldInput.GRANT)
         channel.expires = asked + CHANNEL_LIFETIME
+        self._queue.pop(channel.peer, None)
         self._timers.set(channel.peer, channel.expires - _MARGIN)
         created = self._permissions.granted_by_channel(channel.peer, asked)
         if created:
             self._emit(PermissionCreated(created))
+        self._paused.pop(channel.peer, None)
         self._routes.bind(channel.header, channel.peer)
         if not was_bound:
             self._emit(ChannelBound(channel.peer, channel.number))
@@ -232,6 +257,8 @@ class Channels:
     def _lose(self, channel: Channel, step: HoldInput, now: float) -> None:
         """No data goes by this channel; what the server may still have of it is waited for."""
         channel.move(step)
+        self._queue.pop(channel.peer, None)
+        self._paused.pop(channel.peer, None)
         self._routes.unbind(channel.header, channel.peer)
         free = channel.latest + QUARANTINE
         if free <= now:

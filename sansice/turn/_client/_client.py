@@ -47,13 +47,7 @@ from sansice.stun import (
 
 from ._allocation import MISMATCH, ClientAllocation, Origin
 from ._config import TurnClientConfig
-from ._events import (
-    AllocationCreated,
-    AllocationFailed,
-    AllocationLost,
-    Closed,
-    DataReceived,
-)
+from ._events import AllocationCreated, AllocationFailed, AllocationLost, Closed, DataReceived
 from ._explain import explain
 from ._farewells import Farewells
 from ._memory import TurnServerMemory, username_of
@@ -305,9 +299,12 @@ class TurnClient(Machine):
     def forget(self, *peers: Address, now: float) -> None:
         """Renew nothing for these hosts any more, and take nothing from them: permission and channels expire at the server."""
         if self._allocation is not None:
-            for peer in peers:
-                self._allocation.permissions.forget(peer.host)
-                self._allocation.channels.forget_host(peer.host, now)
+            self._allocation.forget(tuple(peer.host for peer in peers), now)
+
+    def release_channel(self, peer: Address, *, now: float) -> None:
+        """Renew a peer's channel no more, and send without it; the permission of its host is kept. No event follows."""
+        if self._allocation is not None:
+            self._allocation.channels.forget(peer, now)
 
     def send(self, peer: Address, data: bytes, *, dont_fragment: bool = False, now: float) -> None:
         """Send a datagram from the relayed address: by the peer's channel if it has one, otherwise in an indication.
@@ -471,12 +468,13 @@ class TurnClient(Machine):
         """The message that has the server send ``data`` to ``peer``: to be sent on `path`, by whoever called.
 
         Returns:
-            ``None`` where nothing can be sent to this peer now: it has no permission, or there is no allocation.
+            ``None`` where nothing can be sent to this peer now: it has no permission, or there is no allocation or no way to it.
 
         Raises:
             LocalProtocolError: more than `MAX_DATA` bytes.
         """
-        return self._allocation.routes.wrap(peer, data) if self._allocation is not None else None
+        allocation = self._allocation
+        return allocation.routes.wrap(peer, data) if allocation is not None and not allocation.mover.is_stranded else None
 
     def unwrap(self, data: bytes) -> tuple[Address, bytes] | None:
         """The peer and its data in a message that came from the server on `path`.

@@ -78,8 +78,13 @@ class Permissions:
         """
         named = {peer.host: peer for peer in peers}
         total = len(self._table) + sum(host not in self._table for host in named)
-        if total > self._config.max_permissions:
-            raise LocalProtocolError(f"{total} permissions: max_permissions is {self._config.max_permissions}")
+        excess = total - self._config.max_permissions
+        if excess > 0:
+            lost = [host for host, one in self._table.items() if one.state is HoldState.LOST and host not in named]
+            if len(lost) < excess:
+                raise LocalProtocolError(f"{total - len(lost)} permissions: max_permissions is {self._config.max_permissions}")
+            for host in lost[:excess]:  # the oldest; what was refused or has expired takes up no room
+                self.forget(host)
         held: list[str] = []
         for host, peer in named.items():
             permission = self._table.get(host)
@@ -100,14 +105,16 @@ class Permissions:
         self._unqueue(host)
         self._timers.cancel(host)
 
-    def forget_family(self, *, ipv6: bool) -> None:
-        """Let all of one family go."""
-        for host in [host for host in self._table if (":" in host) is ipv6]:
+    def forget_family(self, *, ipv6: bool) -> tuple[str, ...]:
+        """Let all of one family go; which these are."""
+        hosts = tuple(host for host in self._table if (":" in host) is ipv6)
+        for host in hosts:
             self.forget(host)
+        return hosts
 
     def granted_by_channel(self, peer: Address, asked: float) -> tuple[str, ...]:
         """A ChannelBind installs the permission as well (RFC 8656 12.1). Returns the hosts that had none."""
-        permission = self._table[peer.host]
+        permission = self._table.setdefault(peer.host, Permission(peer))  # one that was lost may have made room
         if permission.state is HoldState.LOST:
             permission.move(HoldInput.ASK)
         return self._grant([peer.host], asked)
@@ -127,7 +134,7 @@ class Permissions:
         try:
             self._requests.ask(Method.CREATE_PERMISSION, attributes, path, partial(self._answered, hosts, now), now=now)
         except LocalProtocolError as error:
-            self._refuse(hosts, None, str(error))
+            self._unanswered(hosts, None, str(error), now)
         return True
 
     def handle_timer(self, now: float) -> None:
@@ -164,10 +171,12 @@ class Permissions:
             if created:
                 self._emit(PermissionCreated(created))
             return
+        # A refusal takes nothing back that a ChannelBind, or another request for the same host, has been granted meanwhile.
+        known = [host for host in known if self._table[host].state is not HoldState.HELD]
         code, reason = refusal(outcome)
         if code is None or code >= 500:
             self._unanswered(known, code, reason, now)
-        elif len(known) > 1:
+        elif len(hosts) > 1:
             self._alone.update(dict.fromkeys(known))  # RFC 8656 10.2: one bad host, and none of them is installed
         else:
             self._refuse(known, code, reason)
@@ -199,6 +208,7 @@ class Permissions:
     def _refuse(self, hosts: list[str], code: int | None, reason: str) -> None:
         for host in hosts:
             self._table[host].move(HoldInput.REFUSE)
+            self._unqueue(host)
             self._timers.cancel(host)
         if hosts:
             self._emit(PermissionFailed(tuple(hosts), code, reason))

@@ -94,6 +94,10 @@ class Routes:
         self.receiving[header] = peer
         self.sending[peer] = header
 
+    def pause(self, peer: Address) -> None:
+        """Take data on a channel, and send none."""
+        self.sending.pop(peer, None)
+
     def unbind(self, header: bytes, peer: Address) -> None:
         """Neither any more."""
         self.receiving.pop(header, None)
