@@ -420,3 +420,51 @@ def test_a_client_that_closes_leaves_no_socket_and_deletes_where_it_is(scene, st
     assert (action.socket, request.get(LIFETIME)) == (where, 0)
     scene.answer(to=Method.REFRESH)
     assert scene.opened() == []
+
+
+def test_an_application_that_moves_before_the_next_try_takes_its_place(scene):
+    scene.lose(0)
+    scene.lose(-1)
+    scene.run(1.0)
+    scene.do("rebind")
+    scene.run(6.0)
+    assert len(scene.opened()) == 1
+    scene.open(local=ROAD)
+    scene.arrive()
+    scene.run(100.0)
+    assert scene.of(AllocationLost) == []
+    assert len(scene.opened()) == 1
+
+
+def test_what_was_asked_on_the_way_that_was_left_is_asked_again_on_the_new_one(scene):
+    scene.do("create_permission", PEER)
+    left = len(scene.sent) - 1
+    new = scene.go()
+    scene.arrive()
+    action, request = scene.find(Method.CREATE_PERMISSION)
+    assert (action.socket, request.get(XOR_PEER_ADDRESS)) == (new, PEER)
+    scene.refuse(437, index=left)  # the server knows nobody there any more
+    assert len(scene.refreshes()) == 1
+    scene.answer(to=Method.CREATE_PERMISSION)
+    assert scene.of(PermissionFailed) == scene.of(AllocationLost) == []
+    assert scene.client.is_permitted(PEER.host)
+
+
+def test_what_cannot_be_asked_again_on_the_new_way_counts_as_not_answered():
+    scene = MobileScene(transport=TCP, stun=StunClientConfig(max_outstanding=3, max_queued=1)).begin(transport=TCP)
+    scene.do("create_permission", PEER)
+    scene.do("connect", PEER)
+    scene.go()
+    scene.answer((CONNECTION_ID, 1), to=Method.CONNECT)  # and what binds it waits for its socket, in the only place
+    scene.arrive()
+    assert scene.of(PermissionFailed) == [PermissionFailed((PEER.host,), None, "the server does not answer")]
+    assert len(scene.asked(Method.CREATE_PERMISSION)) == 1
+
+
+def test_without_a_way_nothing_is_wrapped(scene):
+    scene.permit(PEER)
+    scene.lose(0)
+    assert scene.client.wrap(PEER, b"x") is None
+    scene.open(local=ROAD)
+    scene.arrive()
+    assert scene.client.wrap(PEER, b"x") is not None

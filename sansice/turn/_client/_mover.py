@@ -133,6 +133,7 @@ class Mover:
             self._stun.release(path, now=now)
             raise
         self._going, self._local = path, None
+        self._timers.cancel(_Timer.RETRY)  # this is it
 
     def _go_or_wait(self, now: float) -> None:
         try:
@@ -183,6 +184,7 @@ class Mover:
         if path != allocation.path:
             self._leave(now)
             allocation.relocate(path, self._local or allocation.origin.local)
+            allocation.requests.reroute(path, now=now)
         self.is_stranded = False
         allocation.live(lifetime, asked, now)
         self._put(AllocationRebound(allocation.origin.local, allocation.lifetime))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
+from sansice.machine import LocalProtocolError
 from sansice.stun import (
     Attribute,
     Method,
@@ -21,6 +22,12 @@ Then: TypeAlias = Callable[[Outcome, float], None]
 """Told of the outcome, with ``now``."""
 
 
+class _Request(NamedTuple):
+    then: Then
+    method: Method | None = None  # what was asked, as far as it was asked here
+    attributes: tuple[tuple[Attribute[Any], Any], ...] = ()
+
+
 class Requests:
     """The requests of one owner.
 
@@ -32,7 +39,7 @@ class Requests:
 
     def __init__(self, stun: StunClient) -> None:
         self._stun = stun
-        self._waiting: dict[TransactionId, Then] = {}
+        self._waiting: dict[TransactionId, _Request] = {}
 
     def ask(
         self, method: Method, attributes: Iterable[tuple[Attribute[Any], Any]], path: Path, then: Then, *, now: float
@@ -42,13 +49,14 @@ class Requests:
         Raises:
             LocalProtocolError: as `StunClient.request` does.
         """
-        transaction_id = self._stun.request(method, attributes, path=path, now=now)
-        self._waiting[transaction_id] = then
+        given = tuple(attributes)
+        transaction_id = self._stun.request(method, given, path=path, now=now)
+        self._waiting[transaction_id] = _Request(then, method, given)
         return transaction_id
 
     def adopt(self, transaction_id: TransactionId, then: Then) -> None:
         """Take over a request that is under way already, or another interest in one."""
-        self._waiting[transaction_id] = then
+        self._waiting[transaction_id] = _Request(then)
 
     def release(self, transaction_id: TransactionId) -> None:
         """Somebody else adopts this one."""
@@ -56,11 +64,21 @@ class Requests:
 
     def settle(self, outcome: Outcome, now: float) -> bool:
         """Hand an outcome to whom it belongs; whether it was one of these requests."""
-        then = self._waiting.pop(outcome.id, None)
-        if then is None:
+        request = self._waiting.pop(outcome.id, None)
+        if request is None:
             return False
-        then(outcome, now)
+        request.then(outcome, now)
         return True
+
+    def reroute(self, path: Path, *, now: float) -> None:
+        """Ask everything again on another way: the server does not know this client any more where it was."""
+        before = dict(self._waiting)
+        self.forget(now=now)
+        for transaction_id, (then, method, attributes) in before.items():
+            try:
+                self.ask(cast(Method, method), attributes, path, then, now=now)
+            except LocalProtocolError:  # too much waits for this server
+                then(TransactionTimedOut(transaction_id), now)
 
     def forget(self, *, now: float) -> None:
         """Nobody wants to know any more."""
