@@ -663,6 +663,17 @@ def test_challenges_are_counted_until_a_request_is_over():
     assert scene.client.challenges(id) == 0
 
 
+@pytest.mark.parametrize("credentials", [None, LONG])
+def test_a_request_is_bare_without_credentials_or_until_the_server_has_wanted_them(credentials):
+    scene = Scene(credentials)
+    path = scene.path()
+    assert scene.client.is_bare(path.remote)
+    scene.ask()
+    scene.refuse(401, (REALM, "realm"), (NONCE, "one"))
+    assert scene.client.is_bare(path.remote) is (credentials is None)
+    assert scene.client.is_bare(Address("192.0.2.250", 3478))
+
+
 @pytest.mark.req("RFC8656-016")
 def test_of_a_list_of_algorithms_turn_takes_the_strongest_not_the_first():
     scene = Scene(LONG, choose=strongest_supported)

@@ -682,3 +682,31 @@ def test_close_after_an_unanswered_request_tells_the_server_no_password():
     scene.challenge()
     assert scene.client.state is TurnClientState.CLOSED
     assert len(scene.sent) == 1
+
+
+@pytest.mark.req("RFC8656-049")
+def test_where_one_address_refuses_the_user_the_others_are_not_asked():
+    scene = Several(SERVER, OTHER)
+    scene.allocate_from()
+    scene.open()
+    scene.challenge()
+    scene.challenge()
+    assert failure(scene).code == 401
+    assert not scene.opened()
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_lost_answer_of_a_server_that_needs_no_more_than_it_was_told_may_hide_an_allocation(before):
+    scene = Scene(credentials=Scene().credentials if before else None)
+    if before:
+        scene.allocate()
+        scene.do("refresh")
+        scene.refuse(437)
+    scene.do("allocate")
+    scene.open()
+    asked = len(scene.asked(Method.REFRESH))
+    scene.run(39.5)
+    assert scene.told(AllocationFailed)
+    assert [message.get(LIFETIME) for _, message in scene.asked(Method.REFRESH)[asked:]] == [0]
+    scene.run(100.0)
+    assert not scene.opened()

@@ -351,6 +351,10 @@ class StunClient(Machine):
         exchange = self._exchanges.get(transaction_id)
         return exchange.challenges if exchange is not None else 0
 
+    def is_bare(self, server: Address) -> bool:
+        """Whether a request to this server would prove nothing: without credentials, or before the server has wanted any."""
+        return self._memory.authentication(server).protect().key is None
+
     def _choose(self, path: Path | None) -> tuple[Path, Socket]:
         self._check_open()
         if path is None:

@@ -336,8 +336,8 @@ class AllocateRace:
             wait = self._memory.wait(server, families=families, username=self._username, now=now)
             if wait is not None:
                 self._waits.append(wait.until)
-        if code is None and attempt.challenged:
-            # The server has heard the credentials and perhaps allocated: it was the answer that was lost.
+        if code is None and (self._username is None or not self._stun.is_bare(server)):
+            # The server has heard all that it needs and has perhaps allocated: it may be the answer that was lost.
             self._farewells.delete(attempt.path, now)
         else:
             self._stun.release(attempt.path, now=now)
