@@ -515,3 +515,15 @@ def test_every_connection_can_end_from_every_state():
     ends = [state for (state, _), after in PEER_STREAM_TRANSITIONS.items() if after is PeerStreamState.CLOSED]
     assert ends == [state for state in PeerStreamState if state is not PeerStreamState.CLOSED]
     assert repr(StreamReceived(1, b"\xff")) == "StreamReceived(id=1, data=ff)"
+
+
+def test_of_a_connection_that_is_over_nothing_is_kept(scene):
+    for end in ("close", "eof", "break"):
+        id, socket = scene.connected()
+        if end == "close":
+            scene.do("close_stream", id)
+        elif end == "eof":
+            scene.do("handle_stream_data", socket, b"")
+        else:
+            scene.do("handle_socket_failed", socket, SocketError(SocketErrorKind.RESET, ""))
+    assert list(scene.client._reception._framers) == [scene.client.path.socket]

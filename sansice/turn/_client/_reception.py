@@ -44,8 +44,8 @@ class Reception:
         self._framers: dict[SocketId, StreamFramer] = {}
 
     def follow(self, action: Action) -> None:
-        """A stream is opened, or a socket closed."""
-        if isinstance(action, OpenSocket) and action.transport.is_stream:
+        """A stream is opened, or a socket closed. Connections with peers have framers of their own."""
+        if isinstance(action, OpenSocket) and action.transport.is_stream and self._streams.of_socket(action.socket) is None:
             self._framers[action.socket] = StreamFramer(channel_data=True)
         elif isinstance(action, CloseSocket):
             self._framers.pop(action.socket, None)
