@@ -358,9 +358,9 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
         if self._unheld:
             self._unheld = False
             for host in self._permitted:
-                self._ask(self.client.create_permission, Address(host, 0))
-            for peer in self._peers.values():
-                self._hold(peer)
+                self._hold_again(Address(host, 0), channel=False)
+            for address, peer in self._peers.items():
+                self._hold_again(address, channel=peer._wants_channel)
         return True
 
     def _start_rebinding(self, local: Address | None) -> None:
@@ -428,6 +428,13 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
         """Have the client ask for what the peer needs, and keep it."""
         self._ask(self.client.bind_channel if peer._wants_channel else self.client.create_permission, peer.address)
 
+    def _hold_again(self, address: Address, *, channel: bool) -> None:
+        """The same of a later allocation, which may be one that cannot reach everybody: the others are not concerned."""
+        try:
+            self._ask(self.client.bind_channel if channel else self.client.create_permission, address)
+        except LocalProtocolError as error:
+            self._denied[address.host] = (str(error), 0)
+
     def _ask(self, command: Callable[..., object], *peers: Address) -> None:
         """Have the client ask once more, whatever the server said before."""
         before = self._denied
@@ -446,6 +453,8 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
         if host not in self._permitted and all(other.address.host != host for other in self._peers.values()):
             self._denied.pop(host, None)
             self._driver.call(self.client.forget, peer.address)
+        elif peer._wants_channel:
+            self._driver.call(self.client.release_channel, peer.address)
 
     def _send(self, peer: Address, data: bytes, *, dont_fragment: bool) -> None:
         self._raise_if_refused(peer.host)

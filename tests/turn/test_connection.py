@@ -70,6 +70,7 @@ class Hand:
             "bind_channel",
             "send",
             "forget",
+            "release_channel",
             "connect",
             "accept",
             "close_stream",
@@ -335,6 +336,27 @@ def test_after_a_loss_peers_and_permissions_are_asked_for_again_with_the_next_al
     tell(turn, AllocationRefreshed(600, ()))
 
 
+def test_whom_the_next_allocation_cannot_reach_is_told_so_and_the_others_are_asked_for(turn, monkeypatch):
+    far, near = turn._peer(Address("2001:db8::9", 1), channel=True), turn._peer(PEER, channel=True)
+    turn._start_permitting(("2001:db8::8", "198.51.100.9"))
+    tell(turn, AllocationLost("allocation mismatch", 437), created())
+    call = turn._driver.call
+
+    def only_ipv4(command, peer):
+        if peer.is_ipv6:
+            raise LocalProtocolError(f"{peer} cannot be reached")
+        return call(command, peer)
+
+    monkeypatch.setattr(turn._driver, "call", only_ipv4)
+    monkeypatch.setattr(TurnClient, "state", property(lambda self: TurnClientState.ALLOCATED))
+    assert turn._is_allocated() is True
+    assert turn._driver.called[-2:] == [("create_permission", Address("198.51.100.9", 0)), ("bind_channel", PEER)]
+    with pytest.raises(TurnError, match="cannot be reached"):
+        far.receive_nowait()
+    with pytest.raises(TurnWouldBlock):
+        near.receive_nowait()
+
+
 def test_closing_ends_every_wait_and_a_second_time_changes_nothing(turn):
     peer = turn._peer(PEER, channel=True)
     turn.close()
@@ -360,12 +382,15 @@ def test_a_peer_is_forgotten_with_the_last_that_needs_its_host(turn):
     one.close()
     one.close()
     assert "forget" not in calls(turn)
+    assert turn._driver.called[-1] == ("release_channel", PEER)
     two.close()
     assert turn._driver.called[-1] == ("forget", OTHER)
     turn._start_permitting((PEER,))
     three = turn._peer(PEER, channel=True)
     three.close()
-    assert calls(turn).count("forget") == 1
+    assert (calls(turn).count("forget"), calls(turn).count("release_channel")) == (1, 2)
+    turn._peer(PEER, channel=False).close()
+    assert calls(turn).count("release_channel") == 2
     assert repr(three) == "<TurnPeerBase 198.51.100.1:5000>"
 
 
