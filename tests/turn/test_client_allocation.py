@@ -247,7 +247,16 @@ def test_another_lifetime_is_asked_for_from_then_on(scene):
     assert scene.find(REFRESH)[1].get(LIFETIME) == 1800
 
 
-@pytest.mark.req("RFC8656-059", "RFC8656-061")
+@pytest.mark.req("RFC8656-059")
+def test_a_refresh_of_both_families_names_neither():
+    scene = Scene()
+    scene.allocate(BOTH, family="both")
+    scene.run(540.0)
+    scene.do("refresh", lifetime=1200)
+    assert [REQUESTED_ADDRESS_FAMILY in message for _, message in scene.asked(REFRESH)] == [False, False]
+
+
+@pytest.mark.req("RFC8656-059", "RFC8656-060")
 def test_one_family_of_two_is_given_back_with_what_belongs_to_it_and_the_other_kept():
     scene = Scene()
     scene.allocate(BOTH, family="both")
@@ -265,6 +274,8 @@ def test_one_family_of_two_is_given_back_with_what_belongs_to_it_and_the_other_k
     assert (client.is_permitted(PEER6.host), client.channel(PEER6)) == (False, None)
     with pytest.raises(LocalProtocolError, match="another family"):
         scene.do("create_permission", PEER6)
+    with pytest.raises(LocalProtocolError, match="IPv6 cannot be deleted"):
+        scene.do("refresh", lifetime=0, family=6)
     scene.run(540.0)
     assert REQUESTED_ADDRESS_FAMILY not in scene.find(REFRESH)[1]
 

@@ -42,6 +42,7 @@ def test_turn_is_never_spoken_with_rfc_3489_servers():
         TurnClientConfig(stun=StunClientConfig(classic=True))
 
 
+@pytest.mark.req("RFC8656-056")
 def test_the_defaults_are_legal_and_alternates_are_followed():
     config = TurnClientConfig()
     assert config.stun.alternate_servers
