@@ -67,7 +67,7 @@ class AllocateWish:
 
 
 def judge_allocate(
-    request: Message, transport: Transport, supported: Container[AddressFamily], config: TurnServerConfig
+    request: Message, transport: Transport, supported: Container[int], config: TurnServerConfig
 ) -> AllocateWish | Refusal:
     """What an Allocate request wants, or the first thing that is wrong with it. Never raises because of what is in it.
 
@@ -84,7 +84,7 @@ def judge_allocate(
 
 
 def _judge(
-    request: Message, transport: Transport, supported: Container[AddressFamily], config: TurnServerConfig
+    request: Message, transport: Transport, supported: Container[int], config: TurnServerConfig
 ) -> AllocateWish | Refusal:
     protocol = request.get(REQUESTED_TRANSPORT)
     if protocol is None:
@@ -117,7 +117,7 @@ def _judge(
     return _judge_dual(AllocateWish(protocol, (IPV4, IPV6), port=port, lifetime=lifetime), supported)
 
 
-def _judge_dual(wish: AllocateWish, supported: Container[AddressFamily]) -> AllocateWish | Refusal:
+def _judge_dual(wish: AllocateWish, supported: Container[int]) -> AllocateWish | Refusal:
     """One family of two is success enough; the answer names the other."""
     there = tuple(family for family in wish.families if family in supported)
     if len(there) == len(wish.families):
