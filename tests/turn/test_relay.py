@@ -556,10 +556,10 @@ def test_an_icmp_indication_carries_the_peer_and_the_error_even_on_a_channel(err
 
 def test_icmp_errors_do_not_pile_up_for_a_client_that_does_not_read():
     # Whoever is a peer can make as many of them as he likes, without having been sent anything.
-    world = World(transport=Transport.TCP, config=TurnServerConfig(max_unsent=10))
+    world = World(transport=Transport.TCP, config=TurnServerConfig(max_unsent=100))
     world.permit(PEER)
     outputs = []
-    world.allocation.unsent = 11
+    world.allocation.unsent = 90
     world.data.from_icmp(world.relay, PEER, IcmpError(3, 1), outputs)
     assert outputs == []
     assert world.dropped == {DropReason.QUEUE_FULL: 1}
