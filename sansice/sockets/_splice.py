@@ -15,18 +15,14 @@ CROWDED = 65536  # bytes that wait in one stream until the other is not read any
 class _SpliceHub(Hub):
     """The hub of two streams whose driver is the splice; all else is shared with the driver's own."""
 
-    __slots__ = ("_shared",)
+    __slots__ = ()
 
     def __init__(self, hub: Hub, splice: Splice) -> None:
-        self._shared = hub
         self._waiting = hub.waiting
         self.epoll = hub.epoll
         self.sockets = hub.sockets
         self.max_unsent = hub.max_unsent
         self.driver = splice  # type: ignore[assignment]  # all of a driver that a stream needs
-
-    def count(self, reason: str) -> None:
-        self._shared.count(reason)
 
 
 class Splice:

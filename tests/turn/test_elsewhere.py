@@ -3,15 +3,19 @@
 import attrs
 import pytest
 
-from _turn_serving import CLIENT, HOST, LISTENERS, TCP, TLS, UDP, UDP_RELAY, TurnServing, code_of
+from _turn_serving import CLIENT, HOST, LISTENERS, REALM_TEXT, TCP, TLS, UDP, UDP_RELAY, USERS, TurnServing, code_of
 from sansice.machine import Address, SetReading
 from sansice.stun import (
     CONNECTION_ID,
     EVEN_PORT,
     MOBILITY_TICKET,
+    PENDING,
     RESERVATION_TOKEN,
     XOR_RELAYED_ADDRESS,
+    CredentialRequested,
     Method,
+    ServerAuthentication,
+    UserKeys,
     decode_untrusted,
 )
 from sansice.turn import DatagramsElsewhere, RelayAddress, StreamElsewhere, TurnServerConfig, encode_channel_data
@@ -25,12 +29,13 @@ ALLOCATE, REFRESH, BIND = Method.ALLOCATE, Method.REFRESH, Method.CONNECTION_BIN
 _WORKERS = 3
 
 
-def worker(number, **policy):
+def worker(number, authentication=None, **policy):
     """A server that is one of several."""
+    options = {} if authentication is None else {"authentication": authentication}
     low = 50000 + 100 * number
     policy = {"relay_ports": (low, low + 99), "relay_addresses": [RelayAddress(HOST)], **policy}
     policy |= {"worker": number, "workers": _WORKERS, "ticket_key": KEY, "shared_ports": (50000, 50299)}
-    return TurnServing(policy=policy)
+    return TurnServing(policy=policy, **options)
 
 
 def told(outputs):
@@ -122,12 +127,18 @@ def test_a_data_connection_is_handed_over_with_all_that_was_read(transport):
     assert alice.send(b"more") == []  # the server knows the stream no more
 
 
-def test_a_stream_that_ends_is_not_handed_over():
-    two = worker(2, tcp_relay=True)
+def test_a_stream_that_ends_while_its_user_is_looked_up_is_not_handed_over():
+    mechanism = ServerAuthentication(realm=REALM_TEXT, lookup_key=lambda *who: PENDING)
+    two = worker(2, authentication=mechanism, tcp_relay=True)
     alice = two.stream()
-    request = alice.request(BIND, (CONNECTION_ID, 0x01020304))
-    two.server._stun._connections.end(two.server._stun._connections.get(alice.socket))
-    assert not told(alice.send(request))
+    [wanted] = [
+        one for one in alice.send(alice.request(BIND, (CONNECTION_ID, 0x01020304))) if isinstance(one, CredentialRequested)
+    ]
+    alice.send(b"")
+    keys = UserKeys.of_password("alice", USERS["alice"], REALM_TEXT)
+    _, outputs = two.call(two.server.provide_key, wanted.id, keys)
+    assert not told(outputs)
+    assert code_of(decode_untrusted(alice.answers(outputs)[0])) == 400
 
 
 def test_over_dtls_the_answer_is_given_here_for_only_this_process_has_the_keys():

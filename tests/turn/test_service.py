@@ -2,18 +2,26 @@
 
 import pytest
 
-from sansice import Address, Event, LocalProtocolError, OpenSocket, SocketError, SocketErrorKind, Transport
+from sansice import Address, Event, LocalProtocolError, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
 from sansice.driver import EventQueueBase
 from sansice.stun import (
     CredentialRequested,
     ListenerFailed,
+    MessageClass,
+    Method,
+    Path,
     ServerAuthentication,
     StaticUsers,
     TimeLimitedSecrets,
+    TransactionId,
+    encode,
     parse_listeners,
 )
 from sansice.turn import (
+    SERVICE_EVENTS,
     AllocationId,
+    DatagramsElsewhere,
+    StreamElsewhere,
     TurnError,
     TurnLimits,
     TurnServer,
@@ -131,3 +139,71 @@ def test_a_service_passes_commands_to_its_server():
         service.provide_key(1, None)
     service._deliver(CredentialRequested(1, "alice", "example.org"))
     assert len(service.events._events) == 1
+
+
+# ---------------------------------------------------------------- several processes that share the listeners
+
+CLIENT = Address("198.51.100.7", 5000)
+
+
+class Handing(HandDriver):
+    """Writes down what is handed out and taken in."""
+
+    def __init__(self, machine, deliver):
+        super().__init__(machine, deliver)
+        self.handed = []
+
+    def hand_out(self, id):
+        return f"the socket of {id}"
+
+    def take_in(self, listener, sock, remote, data):
+        self.handed.append((listener, sock, remote, data))
+
+
+class Closable:
+    closed = False
+
+    def close(self):
+        self.closed = True
+
+
+def make_worker():
+    service = TurnServiceBase(TurnServer(authentication=None, config=ANYBODY), Handing, Queue(), Queue())
+    service._driver.call(service.server.start, parse_listeners("192.0.2.1:3478"))
+    return service
+
+
+def test_a_stream_for_another_process_is_told_whatever_waits_and_handed_out():
+    service = make_worker()
+    event = StreamElsewhere(1, Path(SocketId(-1), CLIENT, Transport.TCP), HERE, b"request")
+    for _ in range(2000):
+        service._deliver(event)
+    assert len(service.events._events) == 2000  # each stands for a descriptor
+    assert service.hand_out(event) == "the socket of -1"
+
+
+def test_datagrams_for_another_process_may_be_lost():
+    service = TurnServiceBase(TurnServer(authentication=None, config=ANYBODY), Handing, Queue(), Queue(SERVICE_EVENTS))
+    event = DatagramsElsewhere(1, Path(SocketId(1), CLIENT, Transport.UDP), HERE, (b"x",))
+    for _ in range(2000):
+        service._deliver(event)
+    assert len(service.events._events) + service.events.dropped == 2000
+
+
+def test_what_another_process_hands_over_comes_to_the_listener_of_the_same_address():
+    service = make_worker()
+    sock = Closable()
+    assert service.take_in(Transport.TCP, HERE, CLIENT, sock, b"request")
+    listener = service.server.listening_socket(Transport.TCP, HERE)
+    assert service._driver.handed == [(listener, sock, CLIENT, b"request")]
+    request = encode(Method.BINDING, MessageClass.REQUEST, TransactionId(bytes(12)))
+    assert service.feed(Transport.UDP, HERE, CLIENT, [request, request])
+    assert service.stats.stun.requests == 2
+
+
+def test_what_no_listener_is_there_for_is_refused_and_closed():
+    service = make_worker()
+    sock = Closable()
+    assert not service.take_in(Transport.TLS, HERE, CLIENT, sock, b"")
+    assert sock.closed
+    assert not service.feed(Transport.DTLS, HERE, CLIENT, [b"x"])
