@@ -13,6 +13,7 @@ from sansice.stun import (
     MESSAGE_INTEGRITY,
     MESSAGE_INTEGRITY_SHA256,
     NONCE,
+    PADDING,
     PASSWORD_ALGORITHMS,
     PENDING,
     REALM,
@@ -298,6 +299,13 @@ def test_requests_that_wait_for_keys_are_bounded():
     serving = Serving(authentication=short_term(later), policy={"max_pending": 2, "rate": None})
     events = [serving.ask(protected(id=bytes([number] * 12)))[0] for number in range(4)]
     assert [type(one) for one in events] == [CredentialRequested] * 2 + [SendDatagram] * 2
+
+
+@pytest.mark.parametrize(("length", "waits"), [(1900, True), (2100, False)])
+def test_a_large_request_does_not_wait_for_keys(length, waits):
+    serving = Serving(authentication=short_term(later), policy={"rate": None})
+    asked = serving.ask(binding([(USERNAME, USER), (PADDING, bytes(length))], key=short_term_key(PASSWORD)))[0]
+    assert type(asked) is (CredentialRequested if waits else SendDatagram)
 
 
 def test_those_who_wait_for_keys_take_no_places_of_those_who_wait_for_answers():

@@ -51,6 +51,9 @@ class Exchange(NamedTuple):
         return self.path.socket, self.path.remote, self.request.transaction_id
 
 
+MAX_UNPROVED_REQUEST = 2048  # bytes; a datagram could have 64 KiB, and nobody has shown yet that its sender may ask
+
+
 class PendingRequests:
     """Requests that wait for the application: bounded, each for the same time, hence the oldest ends first.
 
@@ -84,9 +87,9 @@ class PendingRequests:
         return self._transactions.get(transaction)
 
     def add(self, exchange: Exchange, now: float, *, authenticated: bool) -> RequestId | None:
-        """Keep a request; ``None`` where the bound is reached."""
+        """Keep a request; ``None`` where the bound is reached, or it is larger than anything that strangers have to say."""
         requests = self._waiting if authenticated else self._unproved
-        if len(requests) >= self._limit:
+        if len(requests) >= self._limit or (not authenticated and len(exchange.request.data) > MAX_UNPROVED_REQUEST):
             return None
         self.last = id = RequestId(self.last + 1)
         requests[id] = now + self._timeout, exchange
