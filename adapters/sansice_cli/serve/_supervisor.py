@@ -24,7 +24,7 @@ from ._settings import Settings
 from ._snapshot import Snapshot, added, nothing_counted, without_gauges
 from ._socket_sets import SocketSets, open_socket_sets
 from ._supervision import limits_of_worker, relay_port_shares, settings_of_worker
-from ._users import Material
+from ._users import Material, authentication
 from ._worker import Task
 
 START_TIMEOUT = 60.0  # seconds until a worker must have opened everything
@@ -48,10 +48,9 @@ async def open_workers(
     try:
         if settings.turn is not None:
             relay_port_shares(settings.turn.relay_ports, settings.workers)
-        if (tls := settings.tls()) is not None:
-            tls.reload()
     except ValueError as error:
         raise ServingError(str(error)) from None
+    _check(settings, material)
     buffer = (settings.stun if settings.turn is None else settings.turn.stun).receive_buffer
     sets = open_socket_sets(settings.listeners, settings.workers, buffer, inherited)
     failures: list[ServingError] = []  # kept out of the nursery, which would make a group of one of it
@@ -68,6 +67,23 @@ async def open_workers(
             nursery.cancel_scope.cancel()
     if failures:
         raise failures[0]
+
+
+def _check(settings: Settings, material: Material) -> None:
+    """Try users and certificates as each worker will.
+
+    Raises:
+        ServingError: they cannot be used.
+    """
+    names = settings.realms.names
+    try:
+        if material.names_anybody:
+            for name in names:
+                authentication(material, name, others=names)
+        if (tls := settings.tls()) is not None:
+            tls.reload()
+    except ValueError as error:
+        raise ServingError(str(error)) from None
 
 
 class _Process:
@@ -288,7 +304,8 @@ class Workers:
         await self._ask_all("set_limits", limits_of_worker(limits, self._settings.workers))
 
     async def reload(self, material: Material, limits: TurnLimits) -> None:
-        """See `Backend`."""
+        """See `Backend`. What is wrong is found here, before the first worker has taken it."""
+        _check(self._settings, material)
         await self._ask_all("reload", self._keyed(material), limits_of_worker(limits, self._settings.workers))
         self._material, self._limits = material, limits
 

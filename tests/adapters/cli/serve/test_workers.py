@@ -243,3 +243,23 @@ async def test_a_user_is_bounded_in_each_worker_and_all_of_them_by_their_shares(
                 await nursery.start(hold)
             nursery.cancel_scope.cancel()
         assert sorted(codes) == [0, 0, *[508] * 10]
+
+
+async def test_a_reload_that_fails_leaves_every_worker_as_it_was(relaying, certificate, tmp_path):
+    own, _ = certificate
+    users = tmp_path / "users"
+    users.write_text("me:pw\n")
+    listen = ("--listen", "udp:127.0.0.1:0", "--listen", "tls:127.0.0.1:0", "--tls-cert", own)
+    with relaying("--workers", 2, users=("--users", users), listen=listen) as server:
+        await trio.to_thread.run_sync(server.line)
+        for path, content in ((users, "nonsense\n"), (own, "nonsense\n")):
+            before = path.read_text()
+            path.write_text(content)
+            server.process.send_signal(signal.SIGHUP)
+            assert "reload failed" in await trio.to_thread.run_sync(server.line)
+            path.write_text(before)
+            for _ in range(4):
+                async with open_turn(f"turn:127.0.0.1:{server.port('udp')}", *ME):
+                    pass
+                for _ in range(2):  # each allocation says that it has begun, and that it has ended
+                    assert "allocation" in await trio.to_thread.run_sync(server.line)
