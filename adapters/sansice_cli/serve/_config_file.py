@@ -24,6 +24,8 @@ def read_config(path: str, command: click.Command, ctx: click.Context) -> dict[s
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: it is nested too deeply") from None
     options = _options(command)
     found: dict[str, Any] = {}
     for key, value in table.items():

@@ -27,6 +27,10 @@ from ._table import LiveTable
 from ._users import Material
 from ._values import changed_limits
 
+MAX_DRAIN = 1e9  # seconds: decades, and a number that every clock can add
+READING_TIMEOUT = 10.0
+"""Seconds for the files of a reload: a pipe that nobody writes to, or a network file system that is gone, has no end, and
+allocations are served meanwhile."""
 REDRAW = 1.0  # seconds between two pictures of the table
 
 Open: TypeAlias = Callable[[Settings, Material], AbstractAsyncContextManager[Backend]]
@@ -179,10 +183,11 @@ class Service:
         """Read everything anew that may change; what cannot be read or used leaves the old in place."""
         notify_reloading()
         try:
-            settings = self._reread()
-            await self._backend.reload(settings.users.read(), settings.limits)
-        except (ServingError, ValueError, click.UsageError) as error:
-            reason = error.message if isinstance(error, click.UsageError) else str(error)
+            with trio.fail_after(READING_TIMEOUT):
+                settings, material = await trio.to_thread.run_sync(self._read_anew, abandon_on_cancel=True)
+            await self._backend.reload(material, settings.limits)
+        except (ServingError, ValueError, click.UsageError, trio.TooSlowError) as error:
+            reason = error.message if isinstance(error, click.UsageError) else str(error) or "a file takes too long to read"
             self._log.error("reload failed, the old keys and users stay", error=reason)
         else:
             self._limits = settings.limits
@@ -190,6 +195,10 @@ class Service:
                 self._log.warning("these need a restart", changed=ignored)
             self._log.info("reloaded")
         notify("READY=1")
+
+    def _read_anew(self) -> tuple[Settings, Material]:
+        settings = self._reread()
+        return settings, settings.users.read()
 
     # ------------------------------------------------------------- what is asked over HTTP
 
@@ -215,8 +224,11 @@ class Service:
 
     async def _ask_drain(self, request: Mapping[str, Any]) -> dict[str, object]:
         await trio.lowlevel.checkpoint()
-        seconds = request.get("seconds")
-        self._drain(self._settings.drain_timeout if seconds is None else float(seconds))
+        asked = request.get("seconds")
+        seconds = self._settings.drain_timeout if asked is None else float(asked)
+        if not 0 <= seconds <= MAX_DRAIN:
+            raise ValueError(f"seconds: {seconds} is not a number from 0 to {MAX_DRAIN:g}")
+        self._drain(seconds)
         return {"draining": True}
 
     async def _set_limits(self, request: Mapping[str, Any]) -> dict[str, object]:

@@ -108,3 +108,8 @@ def test_a_mistake_in_the_file_is_one_of_usage(invoke, tmp_path):
     code, output, errors = invoke("serve", "--config", path)
     assert (code, output) == (2, "")
     assert f"{path}, line 1: no option is called 'quotas'" in errors
+
+
+def test_a_file_that_is_nested_without_end_is_a_mistake_like_others(read):
+    with pytest.raises(ValueError, match=r"turn\.toml: it is nested too deeply"):
+        read("users = " + "[" * 100_000)
