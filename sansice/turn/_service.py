@@ -24,7 +24,7 @@ from sansice.stun import (
 from ._errors import TurnError, TurnStep
 from ._server._allocation import AllocationId
 from ._server._elsewhere import DatagramsElsewhere, StreamElsewhere
-from ._server._events import AllocationClosed, AllocationInfo, AllocationOpened, ResourcesExhausted
+from ._server._events import AllocationClosed, AllocationInfo, AllocationMoved, AllocationOpened, ResourcesExhausted
 from ._server._limits import TurnLimits
 from ._server._server import TurnServer
 from ._server._stats import TurnServerStats
@@ -38,6 +38,7 @@ Socket: TypeAlias = Any
 
 SERVICE_EVENTS: tuple[type[Event], ...] = (
     AllocationClosed,
+    AllocationMoved,
     AllocationOpened,
     CredentialRequested,
     DatagramsElsewhere,
@@ -105,8 +106,8 @@ class TurnServiceBase(Generic[D, Q]):
 
     Attributes:
         server: the machine.
-        events: what the server tells the application: allocations that begin and end, `CredentialRequested`, `ListenerFailed`
-            where a listener dies, `ResourcesExhausted`. They need no reader.
+        events: what the server tells the application: allocations that begin, move and end, `CredentialRequested`,
+            `ListenerFailed` where a listener dies, `ResourcesExhausted`. They need no reader.
     """
 
     __slots__ = ("_driver", "_failed", "_steps", "events", "server")

@@ -60,6 +60,7 @@ class TestOneAllocation:
         serving.holding = True
         (asked,) = user.send(user.request(ALLOCATE, UDP_RELAY))
         assert (type(asked), asked.transport, asked.bind.host) == (OpenSocket, Transport.UDP, HOST)
+        assert not asked.options.reuse_port  # nobody else gets what is for this client
         serving.open(asked)
         opened, answer = serving.take()
         assert opened == AllocationOpened(1, "alice", opened.client, 17, (asked.bind,), 600)

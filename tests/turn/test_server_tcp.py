@@ -52,7 +52,7 @@ from sansice.stun import (
     encode,
     shapes,
 )
-from sansice.turn import AllocationClosed, PeerPolicy, TurnLimits
+from sansice.turn import AllocationClosed, PeerPolicy, RelayAddress, TurnLimits
 
 REFUSED = SocketError(SocketErrorKind.REFUSED)
 OTHER_PEER = Address("8.8.4.4", 7001)
@@ -61,8 +61,9 @@ OTHER_PEER = Address("8.8.4.4", 7001)
 class TcpServing(TurnServing):
     """A server with TCP allocations, whose peers answer when a test says so."""
 
-    def __init__(self, *, mobility=False, **options):
-        super().__init__(policy={"tcp_relay": True, "mobility": mobility}, **options)
+    def __init__(self, *, mobility=False, relay_addresses=(), **options):
+        policy = {"tcp_relay": True, "mobility": mobility, "relay_addresses": relay_addresses}
+        super().__init__(policy=policy, **options)
 
     def open(self, asked):
         if asked.remote is None:
@@ -205,6 +206,23 @@ def test_a_peer_of_the_other_family_is_a_443(serving):
 
 
 @pytest.mark.req("RFC6062-010")
+def test_a_peer_on_our_own_host_is_a_relayed_tcp_address_or_a_403(serving):
+    user, other, datagrams = serving.control(), serving.control(CLIENT._replace(port=1)), serving.client()
+    datagrams.allocate()
+    assert user.code(Method.CONNECT, (XOR_PEER_ADDRESS, datagrams.relayed[0])) == 403
+    assert serving.opened[serving.connecting(user, other.relayed[0])].remote == other.relayed[0]
+
+
+def test_behind_a_nat_connections_leave_from_what_the_relayed_address_is_bound_to():
+    told = RelayAddress(HOST, "203.0.113.200")
+    serving = TcpServing(relay_addresses=(told,))
+    user = serving.stream()
+    relayed = user.ask(Method.ALLOCATE, TCP_RELAY).get(XOR_RELAYED_ADDRESS)
+    assert relayed.host == told.told
+    assert serving.opened[serving.connecting(user)].bind == Address(HOST, relayed.port)
+
+
+@pytest.mark.req("RFC6062-010")
 def test_a_peer_that_cannot_be_reached_is_a_447(serving):
     user = serving.control()
     socket = serving.connecting(user)
@@ -304,6 +322,17 @@ def test_a_control_connection_is_no_data_connection(serving):
     user = serving.control()
     _, id = serving.connected(user)
     assert user.code(Method.CONNECTION_BIND, (CONNECTION_ID, id)) == 400
+
+
+def test_a_stream_that_becomes_a_data_connection_waits_for_no_allocation_any_more(serving):
+    _, id = serving.connected(serving.control())
+    data = serving.stream(CLIENT._replace(port=2))
+    data.ask(Method.REFRESH)
+    serving.holding = True
+    (asked,) = [one for one in data.send(data.request(Method.ALLOCATE, TCP_RELAY)) if isinstance(one, OpenSocket)]
+    outputs = data.send(data.request(Method.CONNECTION_BIND, (CONNECTION_ID, id)))
+    assert [code_of(decode_untrusted(answer)) for answer in data.answers(outputs)] == [0]
+    assert closed(outputs) == [asked.socket]
 
 
 def test_a_stream_that_ends_behind_its_connection_bind_ends_the_peers():

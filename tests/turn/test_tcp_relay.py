@@ -310,7 +310,9 @@ def test_what_the_peer_sent_before_the_bind_comes_before_what_it_sends_after():
     world = World()
     socket, id = world.connected(world.relay())
     world.tcp.handle_stream_data(socket, b"one", now=0.0)
-    world.tcp.bind(world.tcp.claim(id, "alice"), DATA, b"", now=0.0)
+    connection = world.tcp.claim(id, "alice")
+    world.tcp.bind(connection, DATA, b"", now=0.0)
+    assert not connection.held
     world.tcp.handle_stream_data(socket, b"two", now=0.0)
     sent = [output for output in world.outputs() if isinstance(output, SendStream)]
     assert sent == [SendStream(DATA, b"one"), SendStream(DATA, b"two")]

@@ -19,6 +19,7 @@ from sansice.stun import (
     CredentialRequested,
     Found,
     ListenerFailed,
+    Path,
     RequestId,
     StunError,
     TimeLimitedSecrets,
@@ -27,6 +28,7 @@ from sansice.turn import (
     AllocationClosed,
     AllocationId,
     AllocationInfo,
+    AllocationMoved,
     AllocationOpened,
     DatagramsElsewhere,
     ResourcesExhausted,
@@ -242,9 +244,12 @@ class LocalServer:
             case CredentialRequested(id=id, username=username, realm=realm):
                 self._ask(id, username, realm)
             case AllocationOpened():
-                client = f"{event.client.transport.value}:{event.client.remote}"
                 relayed = [str(one) for one in event.relayed]
+                client = _named(event.client)
                 self._log.info("allocation opened", id=str(event.id), user=event.username, client=client, relayed=relayed)
+            case AllocationMoved():
+                left, client = _named(event.left), _named(event.client)
+                self._log.info("allocation moved", id=str(event.id), user=event.username, client=client, left=left)
             case AllocationClosed():
                 reason = event.reason.name.lower().replace("_", "-")
                 self._closed[reason] += 1
@@ -280,13 +285,18 @@ class LocalServer:
             self._service.provide_key(id, keys)
 
 
+def _named(client: Path) -> str:
+    """How a client is reached, and from where."""
+    return f"{client.transport.value}:{client.remote}"
+
+
 def allocation_row(info: AllocationInfo) -> dict[str, object]:
     """An allocation as plain values, as the control socket tells it."""
     stats = info.stats
     return {
         "id": str(info.id),
         "user": info.username,
-        "client": f"{info.client.transport.value}:{info.client.remote}",
+        "client": _named(info.client),
         "protocol": "udp" if info.protocol == socket.IPPROTO_UDP else "tcp",
         "relayed": [str(one) for one in info.relayed],
         "lifetime_s": info.lifetime,

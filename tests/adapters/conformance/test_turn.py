@@ -23,6 +23,7 @@ from sansice.turn import (
     AllocationClosed,
     AllocationCreated,
     AllocationLost,
+    AllocationMoved,
     AllocationOpened,
     ChannelBound,
     CloseReason,
@@ -447,6 +448,9 @@ def test_a_mobile_allocation_is_taken_along_to_another_address(rt, peer):
                 assert await heard(rt, peer) == (b"from elsewhere", relayed[0])
                 peer.sendto(b"found you", relayed[0])
                 assert await rt.call(there.receive()) == b"found you"
+                events = [await rt.call(service.events.get()) for _ in range(3)]
+                assert [type(event) for event in events] == [AllocationOpened, AllocationMoved, AllocationMoved]
+                assert (events[1].left.remote, events[2].client.remote) == (before, turn.client.local)
             assert service.allocations() == ()
 
     run(rt, body)

@@ -191,6 +191,18 @@ async def test_allocations_and_what_they_carry_are_counted(relaying, pair):
     assert 'reason="deleted"' in errors
 
 
+async def test_a_client_that_moves_is_told_of_with_both_of_its_addresses(relaying, pair):
+    with relaying("--mobility") as server, trio.fail_after(HANG):
+        async with open_turn(uri(server), *ME, mobility=True) as turn:
+            await turn.rebind()
+        _, _, errors = server.stop()
+    (opened,), (moved,) = ([one for one in errors.splitlines() if f"allocation {what}" in one] for what in ("opened", "moved"))
+    left, came = (moved.partition(f' {word}="')[2].partition('"')[0] for word in ("left", "client"))
+    assert f'client="{left}"' in opened
+    assert came.startswith("udp:127.0.0.1:")
+    assert came != left
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_the_control_socket_lists_kills_limits_and_drains(relaying, pair, sansice, tmp_path, workers):
     path = tmp_path / "control"
