@@ -61,7 +61,8 @@ def scene():
 
 @pytest.mark.req("RFC8656-057", "RFC8656-023")
 @pytest.mark.parametrize(
-    ("lifetime", "refreshed"), [(600, 540.0), (900, 840.0), (3600, 3540.0), (240, 180.0), (239, 179.25), (40, 30.0), (4, 3.0)]
+    ("lifetime", "refreshed"),
+    [(600, 540.0), (3600, 3540.0), (400, 340.0), (240, 180.0), (239, 179.25), (40, 30.0), (4, 3.0)],
 )
 def test_an_allocation_is_refreshed_a_minute_before_its_end_or_in_the_last_quarter_of_a_short_life(lifetime, refreshed):
     scene = Scene()
@@ -86,14 +87,25 @@ def test_without_a_wish_the_lifetime_is_left_to_the_server(scene):
     assert LIFETIME not in scene.find(REFRESH)[1]
 
 
-def test_a_life_of_a_second_is_refreshed_each_second_and_no_more_often():
+def test_the_shortest_life_is_kept_up_too():
     scene = Scene()
     scene.allocate(lasting(1))
-    for second in range(1, 6):
-        scene.run(float(second) - 0.1)
-        if scene.asked(REFRESH):
-            scene.answer((LIFETIME, 1))
-    assert len(scene.asked(REFRESH)) <= 5
+    for number in range(1, 6):
+        scene.run(number * 0.75)
+        scene.answer((LIFETIME, 1), to=REFRESH)
+    assert [time for time, _ in scene.asked(REFRESH)] == [0.75, 1.5, 2.25, 3.0, 3.75]
+    assert scene.client.state is TurnClientState.ALLOCATED
+
+
+def test_a_life_that_is_nearly_over_when_its_answer_comes_is_refreshed_at_once():
+    scene = Scene()
+    scene.do("allocate")
+    scene.open()
+    scene.challenge()
+    scene.run(3.4)
+    scene.answer(*lasting(4))
+    scene.run(3.4)
+    assert [time for time, _ in scene.asked(REFRESH)] == [3.4]
 
 
 def test_the_life_counts_from_the_moment_of_asking():
@@ -193,6 +205,13 @@ def test_a_refresh_that_says_nothing_of_its_life_is_taken_to_mean_as_long_as_bef
     assert scene.told(AllocationRefreshed) == [AllocationRefreshed(600, (RELAYED,))]
     scene.run(1080.0)
     assert len(scene.asked(REFRESH)) == 2
+
+
+def test_a_refresh_that_leaves_no_time_is_the_end(scene):
+    scene.run(540.0)
+    scene.answer((LIFETIME, 0))
+    assert [event for _, event in scene.events] == [AllocationLost("the server has given it no more time")]
+    assert not scene.opened()
 
 
 @pytest.mark.req("RFC8656-008")

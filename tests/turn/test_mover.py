@@ -468,3 +468,51 @@ def test_without_a_way_nothing_is_wrapped(scene):
     scene.open(local=ROAD)
     scene.arrive()
     assert scene.client.wrap(PEER, b"x") is not None
+
+
+def test_what_a_437_was_the_answer_to_is_asked_again_when_the_server_knows_who_asks(scene):
+    scene.do("create_permission", PEER)
+    scene.do("bind_channel", PEER)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    scene.refuse(437, to=Method.CHANNEL_BIND)
+    asked = len(scene.sent)
+    scene.run(1.0)
+    scene.arrive()
+    for method in (Method.CREATE_PERMISSION, Method.CHANNEL_BIND):
+        assert len(scene.asked(method, since=asked)) == 1
+        scene.answer(to=method)
+    assert scene.client.is_permitted(PEER.host)
+    assert scene.client.channel(PEER) == 0x4000
+    assert scene.of(PermissionFailed) == []
+
+
+@pytest.mark.parametrize("code", [400, None])
+def test_what_a_437_was_the_answer_to_has_failed_if_the_server_does_not_come_to_know(scene, code):
+    scene.do("create_permission", PEER)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    if code is None:
+        scene.run(39.5)
+        assert [event.hosts for event in scene.of(PermissionFailed)] == [(PEER.host,)]
+    else:
+        scene.refuse(code, to=Method.REFRESH)
+        assert [event.code for event in scene.of(AllocationLost)] == [400]
+    requests = scene.client._allocation.requests if code is None else None
+    assert not requests
+
+
+def test_a_server_that_keeps_on_answering_437_is_not_asked_ever_more():
+    scene = MobileScene(max_in_flight=2).begin()
+    for number in range(5):
+        scene.do("create_permission", PEER._replace(host=f"198.51.100.{number}"))
+        if number < 2:
+            scene.refuse(437, to=Method.CREATE_PERMISSION)
+    assert len(scene.asked(Method.CREATE_PERMISSION)) == 2
+    scene.arrive()
+    assert len(scene.asked(Method.CREATE_PERMISSION)) == 4
+
+
+def test_a_move_that_leaves_no_time_is_the_end(scene):
+    scene.go()
+    scene.answer((LIFETIME, 0), (MOBILITY_TICKET, SECOND), to=Method.REFRESH)
+    assert [event.reason for event in scene.of(AllocationLost)] == ["the server has given it no more time"]
+    assert scene.opened() == []

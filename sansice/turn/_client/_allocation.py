@@ -51,7 +51,6 @@ from ._wish import MAX_LIFETIME, AllocateWish
 MISMATCH = 437
 _MARGIN = 60.0  # seconds; RFC 8656 8: about one minute before it expires
 _SHORT_LIFE = 240.0  # ours: of shorter lives three quarters pass before the refresh
-_MIN_INTERVAL = 1.0  # ours: however short a life a server grants, it is not asked more often
 _FAMILIES = {4: AddressFamily.IPV4, 6: AddressFamily.IPV6}
 
 
@@ -158,7 +157,7 @@ class ClientAllocation:
         self.routes = Routes(config, self.permissions, padded=self._is_stream, entropy=entropy, stats=stats)
         self.channels = Channels(config, self.requests, self.permissions, self.routes, self._tell)
         self.mover = Mover(self, grant.ticket, stun=stun, config=config, put=put)
-        self._live(asked, now)
+        self._live(asked)
         self._rest(now)
 
     @property
@@ -211,7 +210,10 @@ class ClientAllocation:
         if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH:
             if not self.mismatch(now):
                 return True
-            outcome = TransactionTimedOut(outcome.id)  # to be asked again from where the server knows this client
+            if self.mover.is_asking:  # the server is being told who this is
+                self.requests.park(outcome.id)
+                return True
+            outcome = TransactionTimedOut(outcome.id)
         self.requests.settle(outcome, now)
         if self.channels.broken is not None:
             self.end(self.channels.broken, 400)
@@ -284,17 +286,20 @@ class ClientAllocation:
         except LocalProtocolError:  # too much waits for this server
             self._timers.set(_Timer.REFRESH, now + self._config.retry_delay)
 
-    def live(self, lifetime: int | None, asked: float, now: float) -> None:
+    def live(self, lifetime: int | None, asked: float) -> None:
         """It has been refreshed; a server that does not say for how long is taken to mean as long as before."""
+        if lifetime == 0:
+            self.end("the server has given it no more time")
+            return
         self.lifetime = lifetime or self.lifetime
-        self._live(asked, now)
+        self._live(asked)
 
-    def _live(self, asked: float, now: float) -> None:
+    def _live(self, asked: float) -> None:
         """It lives for another `lifetime` since ``asked``."""
         self.expires = asked + self.lifetime
         early = _MARGIN if self.lifetime >= _SHORT_LIFE else self.lifetime / 4
         self._timers.set(_Timer.EXPIRY, self.expires)
-        self._timers.set(_Timer.REFRESH, max(self.expires - early, now + _MIN_INTERVAL))
+        self._timers.set(_Timer.REFRESH, self.expires - early)
 
     def _refreshed(self, family: int | None, asked: float, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, TransactionSucceeded):
@@ -317,8 +322,9 @@ class ClientAllocation:
             self.channels.forget_family(ipv6=ipv6, now=now)
             self._drop_waiting(self.permissions.forget_family(ipv6=ipv6))
         else:
-            self.live(lifetime, asked, now)
-        self._put(AllocationRefreshed(self.lifetime, self.relayed))
+            self.live(lifetime, asked)
+        if self.lost is None:
+            self._put(AllocationRefreshed(self.lifetime, self.relayed))
 
     # ------------------------------------------------------------- data
 

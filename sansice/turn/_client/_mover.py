@@ -89,6 +89,11 @@ class Mover:
         self.left: Path | None = None
         self.is_stranded: bool = False
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the server is being shown the ticket."""
+        return len(self._requests) > 0
+
     # ------------------------------------------------------------- reasons to move
 
     def rebind(self, local: Address | None, now: float) -> None:
@@ -99,7 +104,7 @@ class Mover:
         """
         if self.ticket is None:
             raise LocalProtocolError("this allocation cannot move: allocate(mobility=True), at a server that has it (RFC 8016)")
-        if len(self._requests):
+        if self.is_asking:
             raise LocalProtocolError("the allocation is on the move already")
         self._go(local, now)
 
@@ -108,7 +113,7 @@ class Mover:
         if self.ticket is None:
             return False
         self.is_stranded = True
-        if not len(self._requests):
+        if not self.is_asking:
             self._go_or_wait(now)
         return True
 
@@ -116,7 +121,7 @@ class Mover:
         """The server does not know this 5-tuple (437): a NAT may have changed it. Whether the ticket is tried from there."""
         if self.ticket is None:
             return False
-        if not len(self._requests) and not self.is_stranded:
+        if not self.is_asking and not self.is_stranded:
             with suppress(LocalProtocolError):  # too much waits for this server: the next 437 comes here again
                 self._ask(self._allocation.path, now)
         return True
@@ -164,6 +169,7 @@ class Mover:
         code, reason = refusal(outcome)
         if going is not None:
             self._stun.release(going, now=now)
+        self._allocation.requests.unpark(now=now)
         is_undecided = code is None or code >= 500
         if is_undecided and self.is_stranded:
             self._timers.set(_Timer.RETRY, now + self._config.retry_delay)
@@ -184,9 +190,9 @@ class Mover:
         if path != allocation.path:
             self._leave(now)
             allocation.relocate(path, self._local or allocation.origin.local)
-            allocation.requests.reroute(path, now=now)
+        allocation.requests.reroute(path, now=now)
         self.is_stranded = False
-        allocation.live(lifetime, asked, now)
+        allocation.live(lifetime, asked)
         self._put(AllocationRebound(allocation.origin.local, allocation.lifetime))
         self.nudge(now)
         allocation.pump(now)

@@ -35,11 +35,12 @@ class Requests:
         stun: who sends them.
     """
 
-    __slots__ = ("_stun", "_waiting")
+    __slots__ = ("_parked", "_stun", "_waiting")
 
     def __init__(self, stun: StunClient) -> None:
         self._stun = stun
         self._waiting: dict[TransactionId, _Request] = {}
+        self._parked: dict[TransactionId, _Request] = {}
 
     def ask(
         self, method: Method, attributes: Iterable[tuple[Attribute[Any], Any]], path: Path, then: Then, *, now: float
@@ -70,9 +71,19 @@ class Requests:
         request.then(outcome, now)
         return True
 
+    def park(self, transaction_id: TransactionId) -> None:
+        """The server has not known who asked: this one waits until it does, for `reroute` or `unpark`."""
+        self._parked[transaction_id] = self._waiting.pop(transaction_id)
+
+    def unpark(self, *, now: float) -> None:
+        """It does not come to know: what waits for that has not been answered."""
+        parked, self._parked = self._parked, {}
+        for transaction_id, request in parked.items():
+            request.then(TransactionTimedOut(transaction_id), now)
+
     def reroute(self, path: Path, *, now: float) -> None:
-        """Ask everything again on another way: the server does not know this client any more where it was."""
-        before = dict(self._waiting)
+        """Ask everything again, mostly on another way: the server does not know this client any more where it was."""
+        before = {**self._parked, **self._waiting}
         self.forget(now=now)
         for transaction_id, (then, method, attributes) in before.items():
             try:
@@ -85,12 +96,13 @@ class Requests:
         for transaction_id in tuple(self._waiting):
             self._stun.cancel(transaction_id, now=now)
         self._waiting.clear()
+        self._parked.clear()
 
     def __contains__(self, transaction_id: object) -> bool:
         return transaction_id in self._waiting
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._parked)
 
 
 def refusal(outcome: TransactionFailed | TransactionTimedOut) -> tuple[int | None, str]:
