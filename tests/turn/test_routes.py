@@ -63,6 +63,13 @@ def test_without_a_channel_data_leaves_in_an_indication_that_nothing_protects(ei
     assert message.data[20:] == bytes.fromhex("0012 0008 0001 329a e721c04b 0013 0005 68656c6c6f 000000")
 
 
+@pytest.mark.req("RFC8656-076")
+def test_no_data_is_data_too(scene):
+    scene.do("send", PEER, b"")
+    message = decode_untrusted(scene.data[0][1].data)
+    assert (message.get(XOR_PEER_ADDRESS), message.get(DATA)) == (PEER, b"")
+
+
 def test_indications_have_a_fingerprint_where_messages_are_configured_to():
     scene = Scene(config=TurnClientConfig(stun=StunClientConfig(fingerprint=True)), credentials=None)
     scene.do("allocate")
@@ -326,7 +333,7 @@ def test_a_reserved_channel_on_a_stream_costs_its_message_and_nothing_else():
 UNKNOWN = Attribute(0x7FF0, "UNKNOWN", shapes.UINT32)
 
 
-@pytest.mark.req("RFC8656-082", "RFC8656-083")
+@pytest.mark.req("RFC8656-082", "RFC8656-083", "RFC8656-087")
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -348,6 +355,7 @@ def test_a_data_indication_that_lacks_something_is_dropped(scene, data, reason):
     assert scene.client.stats.dropped == {reason: 1}
 
 
+@pytest.mark.req("RFC8656-083")
 def test_data_from_a_host_whose_permission_was_refused_is_dropped(scene):
     scene.do("create_permission", OTHER_PEER)
     scene.refuse(403)
