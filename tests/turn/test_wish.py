@@ -29,7 +29,10 @@ UDP = (REQUESTED_TRANSPORT, 17)
         ({"family": "both"}, (UDP, (ADDITIONAL_ADDRESS_FAMILY, 2), (SSODA_ADDRESS_FAMILY, 2))),
         ({"even_port": True}, (UDP, (EVEN_PORT, False))),
         ({"even_port": True, "reserve_next": True, "family": 6}, (UDP, (REQUESTED_ADDRESS_FAMILY, 2), (EVEN_PORT, True))),
-        ({"even_port": True, "family": "both"}, (UDP, (ADDITIONAL_ADDRESS_FAMILY, 2), (SSODA_ADDRESS_FAMILY, 2), (EVEN_PORT, False))),
+        (
+            {"even_port": True, "family": "both"},
+            (UDP, (ADDITIONAL_ADDRESS_FAMILY, 2), (SSODA_ADDRESS_FAMILY, 2), (EVEN_PORT, False)),
+        ),
         ({"reservation_token": TOKEN}, (UDP, (RESERVATION_TOKEN, TOKEN))),
         ({"dont_fragment": True, "lifetime": 1200}, (UDP, (DONT_FRAGMENT, None), (LIFETIME, 1200))),
         ({"mobility": True}, (UDP, (MOBILITY_TICKET, b""))),
@@ -44,6 +47,7 @@ def test_a_wish_is_asked_for_in_these_attributes(wish, attributes):
     ("wish", "words"),
     [
         ({"transport": Transport.TLS}, "not TLS"),
+        ({"transport": "tcp"}, "not 'tcp': Transport.UDP, Transport.TCP"),
         ({"family": 5}, "not 5"),
         ({"reserve_next": True}, "even_port, too"),
         ({"even_port": True, "reserve_next": True, "family": "both"}, "both families"),
