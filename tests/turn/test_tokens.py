@@ -7,6 +7,7 @@ from _turn_serving import (
     OF,
     PEER,
     START,
+    TCP_RELAY,
     UDP,
     UDP_RELAY,
     TurnServing,
@@ -17,12 +18,14 @@ from _turn_serving import (
 from sansice.machine import Address
 from sansice.stun import (
     ACCESS_TOKEN,
+    CONNECTION_ID,
     LIFETIME,
     NONCE,
     REALM,
     THIRD_PARTY_AUTHORIZATION,
     UNKNOWN_ATTRIBUTES,
     USERNAME,
+    XOR_PEER_ADDRESS,
     IntegrityKey,
     MessageClass,
     Method,
@@ -33,6 +36,7 @@ from sansice.stun import (
     decode_untrusted,
     encode,
     encode_token,
+    long_term_key,
 )
 from sansice.turn import TurnLimits, TurnServerConfig, encode_channel_data
 
@@ -60,7 +64,7 @@ class Bearer(TurnUser):
             bare = encode(Method.ALLOCATE, MessageClass.REQUEST, self.id(), [UDP_RELAY])
             self.nonce = self.answer(bare).get(NONCE)
         listed = [*attributes, (USERNAME, self.kid), (REALM, NAME), (NONCE, self.nonce)]
-        if self.shows and method in (Method.ALLOCATE, REFRESH):
+        if self.shows and method in (Method.ALLOCATE, REFRESH, Method.CONNECTION_BIND):
             listed.append((ACCESS_TOKEN, self.token))
         return encode(method, MessageClass.REQUEST, id or self.id(), listed, key=IntegrityKey(self.mac_key), **options)
 
@@ -216,3 +220,31 @@ def test_a_password_goes_on_with_no_allocation_of_a_token():
     data = bearer.request(Method.ALLOCATE, UDP_RELAY)
     assert code_of(decode_untrusted(bearer.answers(bearer.send(data))[0])) == 0
     assert alice.permit(PEER) == 441
+
+
+def test_a_connection_with_a_peer_is_bound_by_who_has_the_token_of_its_allocation_and_nobody_else():
+    # All tokens have one user, and a CONNECTION-ID can be guessed by who may try often enough.
+    users = StaticUsers({NAME: "password"}, NAME)
+    authentication = ThirdPartyServerAuthentication(server_name=NAME, keys=[NORTH], lookup_key=users)
+    serving = TurnServing(authentication=authentication, policy={"tcp_relay": True})
+    serving.server.handle_wall_clock(UNIX, now=START)
+
+    def at_a_stream(port, **options):
+        stream = serving.stream(CLIENT._replace(port=port))
+        bearer = Bearer(serving, stream.address, **options)
+        bearer.socket, bearer.is_stream = stream.socket, True
+        return bearer
+
+    owner = at_a_stream(1)
+    assert owner.code(Method.ALLOCATE, TCP_RELAY) == 0
+    answers = owner.answers(owner.send(owner.request(Method.CONNECT, (XOR_PEER_ADDRESS, PEER))))
+    id = (CONNECTION_ID, decode_untrusted(answers[0]).get(CONNECTION_ID))
+    assert at_a_stream(2, mac_key=b"thief").code(Method.CONNECTION_BIND, id) == 400
+    thief = at_a_stream(3, shows=False, mac_key=long_term_key(NAME, NAME, "password").secret)
+    thief.kid = NAME
+    assert thief.code(Method.CONNECTION_BIND, id) == 400
+    renewed = at_a_stream(4, mac_key=b"renewed")
+    assert renewed.code(Method.CONNECTION_BIND, id) == 400
+    owner.renew(made=1.0, mac_key=b"renewed")
+    assert owner.code(REFRESH) == 0
+    assert renewed.code(Method.CONNECTION_BIND, id) == 0

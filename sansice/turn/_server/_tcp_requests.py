@@ -70,7 +70,7 @@ class TcpRequests:
     def bind(self, received: RequestReceived, connection: int, *, now: float) -> None:
         """Serve a ConnectionBind request that `read_connection_id` has found sound; the stream is relayed from then on."""
         found = self._tcp.claim(connection, received.username or "")
-        if found is None:
+        if found is None or not _is_of(received, found.relay.allocation):
             # Somebody else's connection is answered like one that there is not: nobody learns which there are.
             refuse(self._stun, received, BAD_REQUEST, now)
             return
@@ -91,6 +91,12 @@ class TcpRequests:
             self._tcp.refuse(socket, DropReason.QUEUE_FULL)
         else:
             self._tcp.handle_peer(relay, socket, peer, now=now)
+
+
+def _is_of(received: RequestReceived, allocation: Allocation) -> bool:
+    """Whether a request of the same user has the same token behind it (RFC 6062 4.3, 4.4): all tokens have one user."""
+    shown, known = received.session, allocation.session
+    return (shown and shown.account) == (known and known.account)
 
 
 def read_connection_id(received: RequestReceived) -> int | Refusal:
