@@ -28,6 +28,7 @@ from sansice.machine import (
     SocketErrorKind,
 )
 from sansice.stun import (
+    ALPN_TURN,
     CONNECTION_ID,
     DONT_FRAGMENT,
     EVEN_PORT,
@@ -53,6 +54,7 @@ from sansice.turn import (
     StreamReceived,
     StreamSent,
     TurnClient,
+    TurnClientConfig,
 )
 from sansice.turn._client._peer_stream import PEER_STREAM_TRANSITIONS, PeerStreamState
 from sansice.turn._client._streams import MAX_REFUSED
@@ -179,6 +181,20 @@ def test_a_connection_is_asked_for_bound_from_another_port_and_then_plain_bytes(
     scene.answer(to=Method.CONNECTION_BIND)
     assert scene.of(PeerConnected) == [PeerConnected(id, PEER)]
     assert scene.client.is_connected(id)
+
+
+@pytest.mark.req("RFC6062-004")
+def test_a_connection_is_asked_for_on_the_control_connection_whatever_others_are_open(scene):
+    scene.connected()
+    scene.connecting(OTHER_PEER)
+    action, request = scene.find(Method.CONNECT)
+    assert (action.socket, request.get(XOR_PEER_ADDRESS)) == (scene.client.path.socket, OTHER_PEER)
+
+
+def test_a_data_connection_says_in_tls_what_it_is_for_like_the_control_connection():
+    scene = StreamScene(TLS, config=TurnClientConfig(alpn=(ALPN_TURN,))).begin()
+    scene.connected()
+    assert [one.options.tls.alpn for one in scene.opened()] == [(ALPN_TURN,)] * 2
 
 
 @pytest.mark.req("RFC6062-008")
@@ -314,6 +330,9 @@ def test_a_peer_that_connects_is_offered_and_accepted_on_a_new_connection(scene)
     assert socket != scene.client.path.socket
     scene.answer(to=Method.CONNECTION_BIND)
     assert scene.of(PeerConnected) == [PeerConnected(offered.id, OTHER_PEER)]
+    scene.run(40.0)  # what was accepted is no offer any more, and does not expire
+    assert scene.client.is_connected(offered.id)
+    assert scene.of(ConnectFailed) == []
 
 
 @pytest.mark.req("RFC6062-007")
