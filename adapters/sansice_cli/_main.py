@@ -32,7 +32,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sansice")
 def cli() -> None:
-    """Connect programs through NATs with ICE and STUN."""
+    """Connect programs through NATs with ICE, STUN and TURN."""
 
 
 def run() -> int:

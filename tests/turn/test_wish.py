@@ -46,8 +46,8 @@ def test_a_wish_is_asked_for_in_these_attributes(wish, attributes):
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"transport": Transport.TLS}, "not TLS"),
-        ({"transport": "tcp"}, "not 'tcp': Transport.UDP, Transport.TCP"),
+        ({"transport": Transport.TLS}, "not Transport.TLS"),
+        ({"transport": "tcp"}, "Transport.TCP, not tcp"),
         ({"family": 5}, "not 5"),
         ({"reserve_next": True}, "even_port, too"),
         ({"even_port": True, "reserve_next": True, "family": "both"}, "both families"),

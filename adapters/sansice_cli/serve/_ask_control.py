@@ -9,11 +9,14 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from sansice_cli._text import printable
 
 from ._control import TIMEOUT
 from ._table import allocation_table
+
+_WIDEST = 1000  # columns: more than any allocation needs
 
 
 def ask_control(command: str, words: Sequence[str], path: str | None, as_json: bool) -> int:
@@ -77,10 +80,18 @@ def _asked(path: str, request: Mapping[str, object]) -> dict[str, Any]:
         raise click.ClickException(f"{path}: the server has left without an answer") from None
 
 
+def _show_all(table: Table) -> None:
+    """Every column in full, whatever the terminal's width: an id that is cut cannot be killed."""
+    console = Console()
+    needed = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
+
+
 def _show(command: str, answer: Mapping[str, Any]) -> None:
     match command:
         case "list":
-            Console().print(allocation_table(answer["allocations"]))
+            _show_all(allocation_table(answer["allocations"]))
         case "kill":
             for id in answer["killed"]:
                 click.echo(f"{printable(id)} is closed")

@@ -79,7 +79,7 @@ _USERS = (
         help='Files with secrets, one a line, that issue users whose time is limited (the "REST" scheme; see sansice '
         "credentials). Repeatable.",
     ),
-    click.option("--auth-url", metavar="URL", help="Look users up with a POST there; see the guide for what is asked."),
+    click.option("--auth-url", metavar="URL", help="Look users up with a POST there, as docs/howto/serve.md has it."),
     click.option("--auth-command", metavar="COMMAND", help="Look users up by running this, without a shell."),
     click.option(
         "--auth-cache", type=FiniteRange(0), default=60.0, show_default=True, help="Seconds for which a look-up is good."

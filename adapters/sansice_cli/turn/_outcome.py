@@ -18,6 +18,7 @@ class Outcome:
 
     Attributes:
         uri: whom it is about.
+        named: whether there were credentials.
         server, transport: who answered, and how it is reached.
         relayed: the address that peers send to.
         mapped: how the server sees this machine.
@@ -32,6 +33,7 @@ class Outcome:
     """
 
     uri: str
+    named: bool = True
     server: Address | None = None
     transport: Transport | None = None
     relayed: Address | None = None
@@ -85,7 +87,7 @@ class Outcome:
         """The sentences about what went wrong, and what may be done about it."""
         if self.step is None:
             return ""
-        hint = advice(self.step, self.error)
+        hint = advice(self.step, self.error, named=self.named)
         return f"{self.uri}: {_STEPS[self.step]} failed: {self.error}" + (f"\n{hint}" if hint else "")
 
     def to_json(self) -> dict[str, Any]:

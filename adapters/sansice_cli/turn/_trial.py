@@ -50,7 +50,7 @@ class Trial:
 
     async def run(self, report: Callable[[str], None]) -> Outcome:
         """Try it; ``report`` takes each sentence as it is found to be true."""
-        outcome = Outcome(str(self.uri))
+        outcome = Outcome(str(self.uri), named=self.credentials is not None)
         began = trio.current_time()
         try:
             async with self._open() as turn:

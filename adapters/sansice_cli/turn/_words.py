@@ -18,6 +18,13 @@ _BY_CODE = {
     "508": "The server has no free ports or no room: it is full, or draining.",
 }
 
+# By what the error says, where neither code nor step tells causes apart.
+_BY_CAUSE = {
+    "whose certificate to expect": "Write the server's name in the URI, or beside the address: --server-name NAME.",
+    "the certificate was refused": "Where its authority is one of yours, name it: --ca FILE. The name that it has to carry is "
+    "the URI's, or --server-name NAME.",
+}
+
 _BY_STEP = {
     TurnStep.RESOLVE: "Check the name, or give the server's address.",
     TurnStep.WAIT: "The server has asked for some time without requests.",
@@ -28,6 +35,18 @@ _BY_STEP = {
 }
 
 
-def advice(step: TurnStep, error: str) -> str:
-    """A sentence on what to look at; empty where the error says it all."""
-    return _BY_CODE.get(error[:3]) or _BY_STEP.get(step, "")
+_NOBODY = "The server wants to know who asks: --user NAME:PASSWORD."
+
+
+def advice(step: TurnStep, error: str, *, named: bool = True) -> str:
+    """A sentence on what to look at; empty where the error says it all.
+
+    Args:
+        step: where it failed.
+        error: why, beginning with the code if the server sent one.
+        named: whether there were credentials.
+    """
+    if error[:3] == "401" and not named:
+        return _NOBODY
+    by_cause = next((hint for cause, hint in _BY_CAUSE.items() if cause in error), "")
+    return _BY_CODE.get(error[:3]) or by_cause or _BY_STEP.get(step, "")

@@ -54,7 +54,7 @@ class AllocateWish:
 
     def _problem(self) -> str:
         if self.transport not in _PROTOCOLS:
-            return f"peers are reached over UDP or TCP, not {self.transport.name}"
+            return f"peers are reached over Transport.UDP or Transport.TCP, not {self.transport}"
         if self.family not in (None, 4, 6, "both"):
             return f"the family is 4, 6 or 'both', not {self.family!r}"
         if self.reserve_next and not self.even_port:

@@ -158,7 +158,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("command", ANSWERS)
 async def test_answers_are_told_to_a_person(path, capsys, monkeypatch, command):
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "40")  # what is cut could not be killed
     answer, words = ANSWERS[command]
 
     async def handle(request):

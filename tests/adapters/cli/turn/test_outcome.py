@@ -49,6 +49,27 @@ def test_every_code_of_turn_has_advice_that_comes_before_the_steps(code):
     assert hint != advice(TurnStep.ALLOCATE, "")
 
 
+@pytest.mark.parametrize(("named", "hint"), [(True, "is wrong"), (False, "--user NAME:PASSWORD")])
+def test_who_named_nobody_is_told_to_and_others_that_the_name_is_wrong(named, hint):
+    outcome = Outcome("turn:relay.example", named=named)
+    outcome.fail(TurnError("turn:relay.example", TurnStep.AUTHENTICATE, "refused", 401))
+    assert hint in outcome.failure().splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("step", "reason", "hint"),
+    [
+        (TurnStep.OPEN, "the certificate was refused: self-signed certificate", "--ca FILE"),
+        (TurnStep.RESOLVE, "an IP address says nothing about whose certificate to expect", "--server-name NAME"),
+    ],
+)
+def test_advice_about_certificates_is_not_about_ports_and_names(step, reason, hint):
+    outcome = Outcome("turns:relay.example")
+    outcome.fail(TurnError("turns:relay.example", step, reason))
+    assert hint in outcome.failure().splitlines()[1]
+    assert advice(step, "") not in outcome.failure()
+
+
 def test_where_nothing_can_be_advised_nothing_is():
     outcome = Outcome("turn:relay.example")
     outcome.fail(TurnError("turn:relay.example", TurnStep.REFRESH, "gone", 499))
