@@ -39,6 +39,7 @@ from sansice.turn._client._mover import LEFT_LIFETIME
 
 FIRST, SECOND = b"first ticket", b"second ticket"
 ROAD = Address("10.1.0.9", 40009)
+OTHER_LOCAL = LOCAL._replace(port=40001)
 BAD_LIFETIME = Attribute(LIFETIME.code, "LIFETIME", shapes.OPAQUE)
 
 
@@ -157,6 +158,49 @@ def test_after_the_move_the_server_hears_something_at_once_so_that_it_sends_data
     (nudge,) = scene.nudges()
     assert isinstance(nudge, SendDatagram)
     assert (nudge.socket, nudge.destination) == (new, SERVER)
+
+
+def test_a_nudge_that_is_lost_is_repeated_before_the_old_way_closes(scene):
+    new = scene.go()
+    scene.arrive()
+    scene.run(LEFT_LIFETIME - 0.1)
+    assert [(nudge.socket, nudge.destination) for nudge in scene.nudges()] == [(new, SERVER)] * 2
+    scene.run(20.0)
+    assert len(scene.nudges()) == 2
+
+
+def test_nobody_is_nudged_where_the_new_way_is_a_stream_or_lost():
+    stream = MobileScene(transport=TCP).begin()
+    stream.go()
+    stream.arrive()
+    stream.run(LEFT_LIFETIME)
+    assert len(stream.nudges()) == 1
+    lost = MobileScene().begin()
+    lost.go()
+    lost.arrive()
+    lost.lose(1)
+    lost.run(LEFT_LIFETIME)
+    assert len(lost.nudges()) == 1
+
+
+def test_a_data_connection_that_opens_during_a_move_is_not_taken_for_the_new_way():
+    scene = MobileScene(transport=TCP).begin(transport=TCP)
+    scene.do("connect", PEER)
+    scene.answer((CONNECTION_ID, 7), to=Method.CONNECT)
+    data = len(scene.opened()) - 1
+    scene.go()
+    scene.open(data, local=OTHER_LOCAL)
+    scene.arrive()
+    assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600)]
+
+
+@pytest.mark.parametrize("code", [400, 405, 441])
+def test_a_ticket_that_is_refused_where_the_5_tuple_is_unknown_has_ended_the_allocation(scene, code):
+    scene.do("create_permission", PEER)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    scene.refuse(code, to=Method.REFRESH)
+    assert [event.code for event in scene.of(AllocationLost)] == [code]
+    assert scene.of(RebindFailed) == []
 
 
 def test_the_next_move_shows_the_new_ticket(scene):

@@ -34,6 +34,7 @@ LEFT_LIFETIME = 5.0
 
 
 class _Timer(IdentityEnum):
+    NUDGE = "the server may not have heard anything on the new way"
     LEFT = "nothing comes on the old way any more"
     RETRY = "another try, where there is no way left"
 
@@ -195,6 +196,8 @@ class Mover:
         allocation.live(lifetime, asked)
         self._put(AllocationRebound(allocation.origin.local, allocation.lifetime))
         self.nudge(now)
+        if not path.reliable:  # it may be lost, and whoever only listens sends nothing else until the next sign of life
+            self._timers.set(_Timer.NUDGE, now + LEFT_LIFETIME / 2)
         allocation.pump(now)
 
     def _leave(self, now: float) -> None:
@@ -218,10 +221,13 @@ class Mover:
     # ------------------------------------------------------------- time, and the end
 
     def handle_timer(self, now: float) -> None:
-        """Close the old way, or try again."""
+        """Nudge once more, close the old way, or try again."""
         while (timer := self._timers.pop_due(now)) is not None:
             if timer is _Timer.LEFT:
                 self._close_left(now)
+            elif timer is _Timer.NUDGE:
+                if not self.is_stranded:
+                    self.nudge(now)
             else:
                 self._go_or_wait(now)
 
