@@ -33,9 +33,8 @@ async def control_socket(path: str, handlers: Mapping[str, Handler]) -> AsyncIte
     """
     sock = await _bound(path)
     try:
-        listener = trio.SocketListener(sock)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, _server(handlers), [listener])
+        async with _Listener(sock) as listener, trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, _server(handlers, listener), [listener])
             yield
             nursery.cancel_scope.cancel()
     finally:
@@ -73,12 +72,50 @@ async def _bound(path: str) -> trio.socket.SocketType:
     return sock
 
 
-def _server(handlers: Mapping[str, Handler]) -> Callable[[trio.SocketStream], Awaitable[None]]:
+class _Listener(trio.abc.Listener[trio.SocketStream]):
+    """Accepts also when clients have taken every descriptor: one is kept for whoever comes to end that."""
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self._listener = trio.SocketListener(sock)
+        self._spare: int | None = None
+        self.restock()
+
+    def restock(self) -> None:
+        """Keep a descriptor, if there is one."""
+        if self._spare is None:
+            with contextlib.suppress(OSError):
+                self._spare = os.open(os.devnull, os.O_RDONLY)
+
+    def _spend(self) -> bool:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.close(spare)
+        return spare is not None
+
+    async def accept(self) -> trio.SocketStream:
+        """The next connection."""
+        try:
+            return await self._listener.accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._spend():
+                raise
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self._spend()
+        await self._listener.aclose()
+
+
+def _server(handlers: Mapping[str, Handler], listener: _Listener) -> Callable[[trio.SocketStream], Awaitable[None]]:
     async def serve(stream: trio.SocketStream) -> None:
-        async with stream:
+        try:
             with trio.move_on_after(TIMEOUT), contextlib.suppress(trio.BrokenResourceError):
                 answer = await _answer(await _line(stream), handlers)
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
+        finally:
+            await trio.aclose_forcefully(stream)
+            listener.restock()
 
     return serve
 
