@@ -246,17 +246,17 @@ class LocalServer:
             case AllocationOpened():
                 relayed = [str(one) for one in event.relayed]
                 client = _named(event.client)
-                self._log.info("allocation opened", id=str(event.id), user=event.username, client=client, relayed=relayed)
+                self._log.info("allocation opened", id=self._told(event.id), user=event.username, client=client, relayed=relayed)
             case AllocationMoved():
                 left, client = _named(event.left), _named(event.client)
-                self._log.info("allocation moved", id=str(event.id), user=event.username, client=client, left=left)
+                self._log.info("allocation moved", id=self._told(event.id), user=event.username, client=client, left=left)
             case AllocationClosed():
                 reason = event.reason.name.lower().replace("_", "-")
                 self._closed[reason] += 1
                 stats = event.stats
                 self._log.info(
                     "allocation closed",
-                    id=str(event.id),
+                    id=self._told(event.id),
                     user=event.username,
                     reason=reason,
                     to_peers=stats.received_bytes,
@@ -275,6 +275,11 @@ class LocalServer:
                 self._log.error("listener failed", listener=str(listener), error=error.text or error.kind.value)
                 if not self._service.listening:
                     self._failed.set()
+
+    def _told(self, id: AllocationId) -> str:
+        """An allocation's id as the control socket has it: what the log says can be killed."""
+        config = self._settings.turn
+        return str(id) if config is None or config.workers == 1 else f"{config.worker}:{id}"
 
     def _ask(self, id: RequestId, username: str | bytes, realm: str) -> None:
         if self._lookups is not None and (who := self._lookups.want(id, username, realm)) is not None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import time
@@ -231,10 +232,14 @@ async def test_the_control_socket_lists_kills_limits_and_drains(relaying, pair, 
             killed = listed[0]["id"]
             assert await control("kill", killed) == {"ok": True, "killed": [killed], "unknown": []}
             assert (await control("kill", killed, "99", "nonsense", code=1))["unknown"] == [killed, "99", "nonsense"]
+            ids = [one["id"] for one in listed]
             assert len((await control("list"))["allocations"]) == 1
             assert (await control("drain", "0.2"))["draining"] is True
             assert await trio.to_thread.run_sync(server.process.wait, HANG) == 0
+        _, _, errors = server.stop()
     assert not path.exists()
+    closed = re.findall(r'allocation closed id="(.*?)"', errors)
+    assert sorted(closed) == sorted(ids)  # by the names that they are killed by
 
 
 async def test_a_client_behind_a_trusted_proxy_is_known_by_its_own_address(relaying, sansice, tmp_path):
