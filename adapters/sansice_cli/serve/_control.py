@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import trio
 
+from ._sparing import SparingListener
+
 MAX_LINE = 2**20  # bytes of a request: all allocations of a server may be named to be killed
 TIMEOUT = 30.0  # seconds for a request to arrive and be done: workers have to be asked
 
@@ -33,7 +35,7 @@ async def control_socket(path: str, handlers: Mapping[str, Handler]) -> AsyncIte
     """
     sock = await _bound(path)
     try:
-        async with _Listener(sock) as listener, trio.open_nursery() as nursery:
+        async with SparingListener(trio.SocketListener(sock)) as listener, trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, _server(handlers, listener), [listener])
             yield
             nursery.cancel_scope.cancel()
@@ -72,42 +74,7 @@ async def _bound(path: str) -> trio.socket.SocketType:
     return sock
 
 
-class _Listener(trio.abc.Listener[trio.SocketStream]):
-    """Accepts also when clients have taken every descriptor: one is kept for whoever comes to end that."""
-
-    def __init__(self, sock: trio.socket.SocketType) -> None:
-        self._listener = trio.SocketListener(sock)
-        self._spare: int | None = None
-        self.restock()
-
-    def restock(self) -> None:
-        """Keep a descriptor, if there is one."""
-        if self._spare is None:
-            with contextlib.suppress(OSError):
-                self._spare = os.open(os.devnull, os.O_RDONLY)
-
-    def _spend(self) -> bool:
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            os.close(spare)
-        return spare is not None
-
-    async def accept(self) -> trio.SocketStream:
-        """The next connection."""
-        try:
-            return await self._listener.accept()
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._spend():
-                raise
-        return await self._listener.accept()
-
-    async def aclose(self) -> None:
-        """Close it."""
-        self._spend()
-        await self._listener.aclose()
-
-
-def _server(handlers: Mapping[str, Handler], listener: _Listener) -> Callable[[trio.SocketStream], Awaitable[None]]:
+def _server(handlers: Mapping[str, Handler], listener: SparingListener) -> Callable[[trio.SocketStream], Awaitable[None]]:
     async def serve(stream: trio.SocketStream) -> None:
         try:
             with trio.move_on_after(TIMEOUT), contextlib.suppress(trio.BrokenResourceError):

@@ -11,6 +11,8 @@ import trio
 
 from sansice import Address
 
+from ._sparing import SparingListener
+
 MAX_REQUEST = 8192  # bytes of a request's head
 MAX_CONNECTIONS = 64  # at once; a scraper needs one
 TIMEOUT = 5.0  # seconds for a request to arrive, and for its answer to leave
@@ -38,17 +40,17 @@ async def serve_http(address: Address, routes: Mapping[str, Route]) -> AsyncIter
     Raises:
         OSError: the address cannot be listened at.
     """
-    [listener] = await trio.open_tcp_listeners(address.port, host=address.host)
-    server = _Server(routes)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, server.serve, [listener])
-        yield Address(address.host, listener.socket.getsockname()[1])
+    [opened] = await trio.open_tcp_listeners(address.port, host=address.host)
+    async with SparingListener(opened) as listener, trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, _Server(routes, listener).serve, [listener])
+        yield Address(address.host, opened.socket.getsockname()[1])
         nursery.cancel_scope.cancel()
 
 
 class _Server:
-    def __init__(self, routes: Mapping[str, Route]) -> None:
+    def __init__(self, routes: Mapping[str, Route], listener: SparingListener) -> None:
         self._routes = routes
+        self._listener = listener
         self._connections = 0
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -64,6 +66,7 @@ class _Server:
         finally:
             self._connections -= 1
             await trio.aclose_forcefully(stream)
+            self._listener.restock()
 
     async def _answer(self, head: bytes) -> tuple[Answer, bool]:
         """What is said, and whether with the content: not to HEAD."""

@@ -1,9 +1,7 @@
 """The control socket, and those who open it."""
 
-import contextlib
 import json
 import os
-import resource
 import socket
 import stat
 
@@ -71,28 +69,6 @@ async def test_who_leaves_without_asking_is_no_trouble(path):
         async with await trio.open_unix_socket(path):
             pass
         assert (await asked(path, b'{"command": "echo", "say": 1}\n'))["ok"]
-
-
-async def test_who_comes_when_there_are_no_descriptors_left_is_answered_one_after_the_other(path):
-    taken = []
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    async with control_socket(path, HANDLERS):
-        callers = [await trio.open_unix_socket(path) for _ in range(3)]
-        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-            with contextlib.suppress(OSError):
-                while True:
-                    taken.append(os.open(os.devnull, os.O_RDONLY))
-            for caller in callers:
-                await caller.send_all(b'{"command": "echo", "say": 5}\n')
-                assert json.loads(await caller.receive_some()) == {"ok": True, "said": 5}
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            for one in taken:
-                os.close(one)
-            for caller in callers:
-                await caller.aclose()
 
 
 async def test_only_this_user_may_open_it_from_its_first_moment_on(path):
