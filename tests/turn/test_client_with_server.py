@@ -239,6 +239,16 @@ def test_a_reserved_port_is_the_next_one():
     assert second.relayed[0].port == created.relayed[0].port + 1
 
 
+def test_who_has_no_credentials_is_told_that_the_server_asks_for_them():
+    world = World()
+    world.run_client(credentials=None)
+    world.node.call(world.client.allocate)
+    world.wait(lambda: world.told(AllocationFailed))
+    (failed,) = world.told(AllocationFailed)
+    assert (failed.step, failed.code) == (TurnStep.AUTHENTICATE, 401)
+    assert "the server asks for credentials" in failed.reason
+
+
 def test_wrong_credentials_are_told_as_such_and_leave_nothing():
     world = World()
     world.run_client(credentials=LongTermCredentials("user", "guess"))

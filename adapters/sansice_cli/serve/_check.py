@@ -205,7 +205,8 @@ def _relay_risks(settings: Settings, turn: TurnServerConfig) -> Iterator[str]:
     for one in turn.relay_addresses:
         address = ipaddress.ip_address(one.told.partition("%")[0])
         if not address.is_global:
-            yield f"peers on the Internet cannot reach {one.told}: behind a NAT say --external-address PUBLIC"
+            remedy = "behind a NAT say --external-address PUBLIC" if one.external is None else "--external-address says so"
+            yield f"peers on the Internet cannot reach {one.told}: {remedy}"
     ports = turn.relay_ports[1] - turn.relay_ports[0] + 1
     room = ports * len(turn.relay_addresses)
     if room < settings.limits.allocations:

@@ -21,6 +21,8 @@ Outcome: TypeAlias = TransactionSucceeded | TransactionFailed | TransactionTimed
 Then: TypeAlias = Callable[[Outcome, float], None]
 """Told of the outcome, with ``now``."""
 
+_UNAUTHENTICATED = 401  # RFC 8489 14.8
+
 
 class _Request(NamedTuple):
     then: Then
@@ -109,4 +111,6 @@ def refusal(outcome: TransactionFailed | TransactionTimedOut) -> tuple[int | Non
     """The code, if any, and words for a person."""
     if isinstance(outcome, TransactionTimedOut):
         return None, "the server does not answer"
-    return outcome.code, outcome.reason or "the server refuses"
+    # A challenge has no words, to be short; where there are credentials the client below has said what is wrong with them.
+    wordless = "the server asks for credentials" if outcome.code == _UNAUTHENTICATED else "the server refuses"
+    return outcome.code, outcome.reason or wordless

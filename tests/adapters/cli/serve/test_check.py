@@ -70,6 +70,7 @@ def test_who_reaches_a_listener(found):
             ["--relay-address", "10.0.0.5"],
             "peers on the Internet cannot reach 10.0.0.5: behind a NAT say --external-address PUBLIC",
         ),
+        (["--external-address", "10.0.0.5"], "peers on the Internet cannot reach 10.0.0.5: --external-address says so"),
         (["--relay-ports", "5000-5099"], "100 ports for 10000 allocations: later ones are refused with 508"),
         (["--relay-ports", "5000-5009", "--workers", "4"], "10 ports are few for 4 workers, who divide them"),
     ],
