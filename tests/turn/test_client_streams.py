@@ -185,7 +185,8 @@ def test_a_connection_is_asked_for_bound_from_another_port_and_then_plain_bytes(
 
 @pytest.mark.req("RFC6062-004")
 def test_a_connection_is_asked_for_on_the_control_connection_whatever_others_are_open(scene):
-    scene.connected()
+    scene.connecting()
+    scene.answered()
     scene.connecting(OTHER_PEER)
     action, request = scene.find(Method.CONNECT)
     assert (action.socket, request.get(XOR_PEER_ADDRESS)) == (scene.client.path.socket, OTHER_PEER)
@@ -534,6 +535,19 @@ def test_every_connection_can_end_from_every_state():
     ends = [state for (state, _), after in PEER_STREAM_TRANSITIONS.items() if after is PeerStreamState.CLOSED]
     assert ends == [state for state in PeerStreamState if state is not PeerStreamState.CLOSED]
     assert repr(StreamReceived(1, b"\xff")) == "StreamReceived(id=1, data=ff)"
+
+
+@pytest.mark.parametrize("stage", ["connecting", "binding"])
+def test_of_an_attempt_that_is_given_up_nothing_is_asked_or_awaited_any_more(scene, stage):
+    scene.run(1.0)
+    before = scene.client.deadline()
+    id = scene.connecting()
+    if stage == "binding":
+        scene.answered()
+    assert scene.client.deadline() < before
+    scene.do("close_stream", id)
+    assert scene.client.deadline() == before
+    assert len(scene.client._streams._requests) == 0
 
 
 def test_of_a_connection_that_is_over_nothing_is_kept(scene):

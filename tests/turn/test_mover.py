@@ -194,6 +194,16 @@ def test_a_data_connection_that_opens_during_a_move_is_not_taken_for_the_new_way
     assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600)]
 
 
+def test_an_allocation_that_expires_during_a_move_takes_the_new_socket_along(scene):
+    scene.run(575.0)
+    new = scene.go()
+    scene.run(700.0)
+    assert len(scene.of(AllocationLost)) == 1
+    assert scene.of(RebindFailed) == []
+    assert new not in [one.socket for one in scene.opened()]
+    assert [time for time, _, _ in scene.refreshes() if time > 600.0] == []
+
+
 @pytest.mark.parametrize("code", [400, 405, 441])
 def test_a_ticket_that_is_refused_where_the_5_tuple_is_unknown_has_ended_the_allocation(scene, code):
     scene.do("create_permission", PEER)
