@@ -490,3 +490,11 @@ def test_only_a_token_can_be_renewed():
 def test_no_token_makes_the_server_raise(shown):
     server = make()
     assert ask(server, with_token(server, shown)).code == 401
+
+
+def test_without_integrity_nothing_else_is_looked_at():
+    server = make()
+    session = ask(server, with_token(server)).session
+    for attributes in ([(ACCESS_TOKEN, token())], [(USERNAME, "north")]):
+        message = decode_untrusted(encode(Method.ALLOCATE, MessageClass.REQUEST, TID, attributes))
+        assert (ask(server, message).code, ask(server, message, session=session).code) == (401, 401)

@@ -298,3 +298,34 @@ def test_new_limits_hold_for_those_who_are_there():
 def test_a_limit_that_makes_no_sense_is_refused_by_name(limits):
     with pytest.raises(ValueError, match=next(iter(limits))):
         TurnLimits(**limits)
+
+
+def test_who_holds_anything_at_all_is_not_forgotten():
+    # A reserved port outlives its allocation: who were forgotten meanwhile would come back as somebody new.
+    for resource in Resource:
+        all_users = Quotas(TurnLimits())
+        ann = all_users.user("ann", now=0.0)
+        assert all_users.take(ann, ALLOCATIONS) is None
+        assert all_users.take(ann, resource) is None
+        all_users.give_back(ann, ALLOCATIONS)
+        all_users.user("bob", now=1.0)
+        assert (all_users.user("ann", now=1.0) is ann) is (resource is not ALLOCATIONS or ann.count(ALLOCATIONS) > 0)
+
+
+def test_who_takes_something_is_known_though_another_came_between():
+    all_users = Quotas(TurnLimits())
+    ann = all_users.user("ann", now=0.0)
+    bob = all_users.user("bob", now=0.0)
+    assert all_users.take(ann, ALLOCATIONS) is None
+    assert all_users.take(bob, ALLOCATIONS) is None
+    assert (all_users.user("ann", now=0.0), all_users.user("bob", now=0.0)) == (ann, bob)
+
+
+def test_a_packet_that_the_total_refuses_leaves_all_of_the_users_bandwidth():
+    all_users = quotas(bytes_per_second_per_user=RATE, bytes_per_second=2 * RATE)
+    ann, bob, eve = (all_users.user(name, now=0.0) for name in ("ann", "bob", "eve"))
+    assert ann.may_relay(RATE, 0.0)
+    assert bob.may_relay(RATE, 0.0)
+    assert not any(eve.may_relay(RATE, 0.0) for _ in range(5))
+    all_users.set_limits(TurnLimits(bytes_per_second_per_user=RATE), now=0.0)
+    assert eve.may_relay(RATE, 0.0)

@@ -17,6 +17,7 @@ from sansice.stun import (
     decode_untrusted,
 )
 from sansice.turn import PeerPolicy, RelayAddress, TurnServerConfig, encode_channel_data
+from sansice.turn._server._own import OwnAddresses
 
 OTHER_CLIENT = CLIENT._replace(port=9)
 LISTENER = Address(HOST, 3478)
@@ -238,3 +239,58 @@ def test_what_leads_to_this_server_is_no_way_to_what_the_policy_refuses():
     user = serving.client()
     user.allocate((REQUESTED_ADDRESS_FAMILY, AddressFamily.IPV6))
     assert user.bind(0x4000, Address("64:ff9b::c633:6401", 22)) == 403
+
+
+def test_a_public_host_of_this_server_is_as_closed_as_any_other():
+    here = "9.9.9.9"
+    serving = TurnServing([Listener(UDP, Address(here, 3478))])
+    user = serving.client()
+    user.allocate()
+    assert user.bind(0x4000, Address(here, 22)) == 403
+    assert user.permit(Address(here, 22)) == 0  # a permission has no port
+    assert user.indicate(Address(here, 22), b"SSH-2.0") == []
+    assert user.hear(Address(here, 22), b"SSH-2.0") == []
+    assert serving.stats.dropped[DropReason.NO_PERMISSION] == 2
+
+
+def test_a_listener_at_an_address_that_another_one_is_told_as_is_no_peer():
+    own = OwnAddresses(PeerPolicy(allow=[PRIVATE, PUBLIC]))
+    own.add_host(PRIVATE, PUBLIC)
+    own.add_listener(Address(PUBLIC, 3478))
+    assert not own.may_reach(Address(PUBLIC, 3478))
+    assert own.may_reach(Address(PUBLIC, 3479))
+
+
+def test_a_listener_among_the_relayed_addresses_of_siblings_is_no_peer():
+    own = OwnAddresses(PeerPolicy(), siblings=range(50_000, 50_010))
+    own.add_host(PRIVATE, PUBLIC)
+    own.add_listener(Address(PRIVATE, 50_001))
+    found = [(own.may_permit(peer), own.may_reach(peer)) for peer in (Address(PUBLIC, 50_001), Address(PUBLIC, 50_002))]
+    assert found == [(False, False), (True, True)]
+
+
+def test_an_address_that_leads_to_two_hosts_of_this_server_must_be_allowed_by_both():
+    # Which of them it is, depends on how long the prefix of that NAT64 is.
+    first, second = "10.0.0.5", "192.0.2.7"
+    own = OwnAddresses(PeerPolicy(allow=["64:ff9b:1::/48", "0.0.0.0/8", "10.0.0.0/8", "192.0.2.0/24"]))
+    own.add_host(first, first)
+    own.add_host(second, second)
+    both = Address("64:ff9b:1:a00:0:500:c000:207", 3478)
+    assert own.is_own(both.host)
+    assert own.may_reach(both)
+    own.add_listener(Address(first, 3478))
+    assert not own.may_reach(both)
+    own.remove_listener(Address(first, 3478))
+    own.add_listener(Address(second, 3478))
+    assert not own.may_reach(both)
+
+
+def test_a_relayed_address_behind_a_nat_is_forgotten_with_its_allocation():
+    told = RelayAddress(PRIVATE, PUBLIC)
+    serving = TurnServing([Listener(UDP, Address(PRIVATE, 3478))], policy={"relay_addresses": [told]})
+    user = serving.client()
+    user.allocate()
+    local = Address(PRIVATE, user.relayed[0].port)
+    assert serving.server._own.outside(local) == user.relayed[0]
+    user.ask(REFRESH, (LIFETIME, 0))
+    assert serving.server._own.outside(local) == local

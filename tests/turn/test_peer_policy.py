@@ -217,3 +217,10 @@ def test_loopback_and_unspecified_of_ipv6_are_no_ipv4_compatible_addresses(host)
     """They can be allowed by their own network alone; RFC 4291 2.5.2 and 2.5.3 name them before 2.5.5.1 does its own."""
     assert PeerPolicy(allow=[f"{host}/128"]).allows(host)
     assert not PeerPolicy(allow=[f"{host}/128"]).allows("::127.0.0.1")
+
+
+def test_a_rule_for_all_mapped_addresses_is_one_for_all_of_ipv4():
+    policy = PeerPolicy(deny=["::ffff:0:0/96"])
+    assert policy.deny == ("0.0.0.0/0",)
+    assert not policy.allows("8.8.8.8")
+    assert policy.allows("2606:4700::1")
