@@ -50,6 +50,17 @@ def test_wrong_credentials_close_a_server_to_their_user_alone():
     assert ask(memory, 0.0, username=None) is None
 
 
+@pytest.mark.req("RFC8016-003")
+def test_mobility_is_refused_for_good_and_closes_the_server_to_nobody():
+    memory = TurnServerMemory()
+    refuse(memory, 405)
+    assert memory.is_mobility_refused(SERVER, now=1e9)
+    assert not memory.is_mobility_refused(OTHER, now=0.0)
+    assert ask(memory, 0.0) is None
+    memory.forget(SERVER)  # the problem has been fixed
+    assert not memory.is_mobility_refused(SERVER, now=0.0)
+
+
 @pytest.mark.req("RFC8656-047", "RFC8656-052")
 def test_a_refused_family_is_one_that_is_not_asked_for_alone():
     memory = TurnServerMemory()

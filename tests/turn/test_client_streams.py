@@ -119,7 +119,7 @@ def test_a_tcp_allocation_is_asked_for_over_a_stream_without_what_is_about_datag
     assert scene.opened()[0].transport is transport
 
 
-@pytest.mark.req("RFC6062-001")
+@pytest.mark.req("RFC6062-001", "RFC7350-004")
 @pytest.mark.parametrize(
     ("server", "options"),
     [
@@ -482,6 +482,9 @@ def test_a_reader_and_a_writer_are_told_of_each_other(scene):
     scene.do("handle_stream_sent", socket, 70_000)
     scene.do("handle_stream_sent", scene.client.path.socket, 5)
     assert scene.of(StreamSent) == [StreamSent(id, 70_000)]
+    scene.connecting(OTHER_PEER)
+    scene.do("handle_stream_sent", scene.answered(8), 30)  # of the ConnectionBind, which is nobody's data
+    assert len(scene.of(StreamSent)) == 1
 
 
 @pytest.mark.parametrize("mode", CloseMode)
@@ -560,3 +563,5 @@ def test_of_a_connection_that_is_over_nothing_is_kept(scene):
         else:
             scene.do("handle_socket_failed", socket, SocketError(SocketErrorKind.RESET, ""))
     assert list(scene.client._reception._framers) == [scene.client.path.socket]
+    assert list(scene.client._stun._sockets) == [scene.client.path.socket]
+    assert not scene.client._streams._by_socket

@@ -204,6 +204,18 @@ def test_an_allocation_that_expires_during_a_move_takes_the_new_socket_along(sce
     assert [time for time, _, _ in scene.refreshes() if time > 600.0] == []
 
 
+def test_a_ticket_shown_for_an_allocation_that_expires_meanwhile_is_shown_no_more(scene):
+    scene.run(575.0)
+    scene.do("create_permission", PEER)
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    shown = [time for time, _, request in scene.refreshes() if MOBILITY_TICKET in request]
+    scene.run(700.0)
+    again = [time for time, _, request in scene.refreshes() if MOBILITY_TICKET in request]
+    assert shown == [575.0]
+    assert max(again) < 600.0
+    assert len(scene.of(AllocationLost)) == 1
+
+
 @pytest.mark.parametrize("code", [400, 405, 441])
 def test_a_ticket_that_is_refused_where_the_5_tuple_is_unknown_has_ended_the_allocation(scene, code):
     scene.do("create_permission", PEER)

@@ -227,6 +227,18 @@ def test_a_stream_that_breaks_before_the_next_is_made_is_waited_for(serving, end
     assert serving.server._data.find(user.socket, CLIENT) is None
 
 
+@pytest.mark.req("RFC8016-007")
+def test_after_a_break_the_next_move_waits_for_data_as_any_other(serving):
+    user = serving.mobile(user=serving.stream())
+    user.send(b"")
+    road, third = serving.stream(ROAD), serving.stream(ROAD._replace(port=3))
+    serving.move(user, road)
+    serving.move(road, third)
+    assert road.hear(PEER, b"data") == [CHANNEL_DATA]
+    third.send(CHANNEL_DATA)
+    assert third.hear(PEER, b"data") == [CHANNEL_DATA]
+
+
 def test_a_stream_that_breaks_for_good_ends_with_its_lifetime(serving):
     serving.mobile(user=serving.stream()).send(b"")
     (event,) = [event for _, event in serving.at(serving.now + 601.0) if isinstance(event, AllocationClosed)]
