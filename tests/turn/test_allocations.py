@@ -83,6 +83,18 @@ def test_it_begins_anew_with_a_request_for_it(refresh):
     assert user.hear(PEER, b"x") == []
 
 
+@pytest.mark.req("RFC8656-066")
+def test_binding_a_channel_again_refreshes_its_permission_and_brings_an_expired_one_back():
+    serving, user = allocated((LIFETIME, 3600))
+    for at in (0, 200, 550):
+        serving.at(START + at)
+        assert user.bind(0x4000, PEER) == 0
+        serving.at(START + at + 299.999 if at else START + at)
+        assert len(user.hear(PEER, b"x")) == 1
+    serving.at(START + 850)
+    assert user.hear(PEER, b"x") == []
+
+
 @pytest.mark.req("RFC8656-078", "RFC8656-104")
 def test_data_refreshes_neither_permission_nor_channel():
     serving, user = allocated((LIFETIME, 3600))

@@ -117,6 +117,7 @@ class TestPermissions:
             user.allocate()
         users[0].permit(PEER)
         assert [len(user.hear(PEER, b"x")) for user in users] == [1, 0]
+        assert [len(user.indicate(PEER, b"x")) for user in users] == [1, 0]
 
     @pytest.mark.req("RFC8656-006")
     def test_there_are_none_without_an_allocation(self):

@@ -482,6 +482,7 @@ def test_a_datagram_that_no_message_holds_is_dropped():
 LIMITED = TurnLimits(bytes_per_second_per_user=65_535, burst=1.0)
 
 
+@pytest.mark.req("RFC8656-013")
 @pytest.mark.parametrize("limits", [LIMITED, TurnLimits(bytes_per_second=65_535, burst=1.0)])
 def test_what_is_over_the_bandwidth_is_dropped_packet_by_packet(limits):
     world = World(limits=limits)

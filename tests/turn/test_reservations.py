@@ -22,7 +22,7 @@ def reservations():
     return Reservations(Tokens(entropy=Counted()), 30.0)
 
 
-@pytest.mark.req("RFC8656-039")
+@pytest.mark.req("RFC8656-029", "RFC8656-039")
 def test_a_token_fetches_what_is_held_until_thirty_seconds_are_over(reservations):
     late = reservations.hold("late", "ann", now=100.0)
     in_time = reservations.hold("in time", "ann", now=100.0)

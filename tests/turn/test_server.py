@@ -555,6 +555,24 @@ class TestDraining:
         serving.call(serving.server.drain)
         assert told(output for _, output in serving.at(START + 600))[-1] == ServerDrained()
 
+    def test_closing_ends_it_and_leaves_no_deadline_behind(self):
+        serving, _ = allocated()
+        serving.call(serving.server.drain, grace=100.0)
+        serving.call(serving.server.close)
+        assert serving.server.deadline() == math.inf
+
+    def test_it_does_not_wait_on_for_a_request_whose_time_was_over_before_its_socket_was_there(self):
+        serving = TurnServing()
+        user = serving.client()
+        request = user.request(ALLOCATE, UDP_RELAY)
+        serving.holding = True
+        (asked,) = user.send(request)
+        serving.call(serving.server.drain, grace=1000.0)
+        (answer,) = user.answers(output for _, output in serving.at(START + 60))
+        assert code_of(decode_untrusted(answer)) == 500
+        serving.open(asked)
+        assert told(serving.take()) == [ServerDrained()]
+
     def test_so_does_an_allocation_that_is_closed(self):
         serving, _ = allocated()
         serving.call(serving.server.drain)
@@ -614,7 +632,7 @@ class TestDraining:
 
     def test_a_nonsensical_time_is_a_mistake(self):
         serving, _ = allocated()
-        for grace in (-1.0, math.nan):
+        for grace in (-1.0, math.nan, math.inf):
             with pytest.raises(LocalProtocolError):
                 serving.server.drain(grace=grace, now=START)
         assert serving.server.state is TurnServerState.RUNNING

@@ -83,6 +83,13 @@ COMMANDS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def small_caches(monkeypatch):
+    """Those of hosts are bounded as well, and full long before the first half of a flood is over."""
+    monkeypatch.setattr("sansice.stun._server._binding_answer._CACHED_HOSTS", 4)
+    monkeypatch.setattr("sansice.stun._server._rate_limit._CACHED", 4)
+
+
 def started(server, now):
     server.start(LISTENERS, now=now)
     for number in (1, 2):

@@ -247,9 +247,9 @@ class TurnServer(Machine):
             now: monotonic seconds.
 
         Raises:
-            LocalProtocolError: not running; a grace below 0.
+            LocalProtocolError: not running; a grace below 0, or without end.
         """
-        if grace is not None and not grace >= 0:
+        if grace is not None and not 0 <= grace < math.inf:
             raise LocalProtocolError(f"drain(grace={grace!r}): not a number of seconds from 0 on")
         self._state = self._after(TurnServerInput.DRAIN)
         self._drain_at = now + (self._config.drain_grace if grace is None else grace)
@@ -258,6 +258,7 @@ class TurnServer(Machine):
     def close(self, *, now: float) -> None:
         """Close everything at once. What was sent before still goes out. A second call changes nothing."""
         self._state = self._after(TurnServerInput.CLOSE)
+        self._drain_at = math.inf
         self._end_all(CloseReason.SERVER_CLOSED, now)
         self._stun.close(now=now)
         self._absorb(now)
@@ -392,6 +393,7 @@ class TurnServer(Machine):
         elif not self._allocator.opened(socket, local, self._outputs, now=now):
             self._stun.handle_socket_opened(socket, local, now=now)
         self._absorb(now)
+        self._finish_draining(now)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """A socket could not be opened, or died: a relayed address, a listener, a client's stream or a peer's."""
