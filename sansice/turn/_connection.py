@@ -293,7 +293,7 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
 
     @property
     def mapped(self) -> Address | None:
-        """How the server sees this client; ``None`` while there is no allocation."""
+        """How the server sees this client; ``None`` without an allocation, and after a move where the server does not tell."""
         return self.client.mapped
 
     @property

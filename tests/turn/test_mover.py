@@ -5,6 +5,7 @@ import pytest
 from _turn_client_scene import (
     GRANT,
     LOCAL,
+    MAPPED,
     OTHER,
     PEER,
     SERVER,
@@ -17,6 +18,7 @@ from sansice.stun import (
     DATA,
     LIFETIME,
     MOBILITY_TICKET,
+    XOR_MAPPED_ADDRESS,
     XOR_PEER_ADDRESS,
     Attribute,
     MessageClass,
@@ -40,6 +42,7 @@ from sansice.turn._client._mover import LEFT_LIFETIME
 FIRST, SECOND = b"first ticket", b"second ticket"
 ROAD = Address("10.1.0.9", 40009)
 OTHER_LOCAL = LOCAL._replace(port=40001)
+BAD_MAPPED = Attribute(XOR_MAPPED_ADDRESS.code, "XOR-MAPPED-ADDRESS", shapes.OPAQUE)
 BAD_LIFETIME = Attribute(LIFETIME.code, "LIFETIME", shapes.OPAQUE)
 
 
@@ -149,6 +152,28 @@ def test_a_move_opens_a_socket_shows_the_ticket_and_sends_data_there_only_after_
     assert (scene.client.path.socket, scene.client.local) == (new, ROAD)
     scene.do("send", PEER, b"late")
     assert scene.data[-1][1].socket == new
+
+
+def test_after_a_move_the_client_knows_how_the_server_sees_it_now(scene):
+    moved = Address("203.0.113.99", 50001)
+    scene.go()
+    assert scene.client.mapped == MAPPED
+    scene.arrive((XOR_MAPPED_ADDRESS, moved))
+    assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600, moved)]
+    assert scene.client.mapped == moved
+    assert f"from {ROAD}, which it sees as {moved}" in scene.client.explain(now=scene.now)
+
+
+@pytest.mark.parametrize("told", [(), ((BAD_MAPPED, b"address"),)])
+def test_after_a_move_that_the_server_answers_without_an_address_nobody_claims_to_know_one(scene, told):
+    scene.go()
+    scene.arrive(*told)
+    assert scene.of(AllocationRebound) == [AllocationRebound(ROAD, 600, None)]
+    assert scene.client.mapped is None
+    assert f"from {ROAD}, and it has not said how it sees that since the move" in scene.client.explain(now=scene.now)
+    scene.go()
+    (_, _, request) = scene.refreshes()[-1]
+    assert request.get(MOBILITY_TICKET) == SECOND
 
 
 def test_after_the_move_the_server_hears_something_at_once_so_that_it_sends_data_there(scene):

@@ -26,6 +26,7 @@ from sansice.stun import (
     LIFETIME,
     MOBILITY_TICKET,
     REQUESTED_ADDRESS_FAMILY,
+    XOR_MAPPED_ADDRESS,
     XOR_PEER_ADDRESS,
     AddressFamily,
     Method,
@@ -132,6 +133,13 @@ def test_a_repeated_refresh_with_the_old_ticket_is_answered_alike(serving):
     assert serving.move(user, road).get(MOBILITY_TICKET) == first
 
 
+def test_a_move_is_answered_with_the_address_that_it_came_from(serving):
+    user = serving.mobile()
+    for _ in range(2):  # the request, and the same once more
+        assert serving.move(user, serving.client(ROAD)).get(XOR_MAPPED_ADDRESS) == ROAD
+    assert user.ask(Method.REFRESH).get(XOR_MAPPED_ADDRESS) is None
+
+
 @pytest.mark.req("RFC8016-004")
 def test_a_refresh_without_a_ticket_is_no_move(serving):
     user = serving.mobile()
@@ -193,6 +201,8 @@ def test_a_stream_arrives_with_its_first_data(serving, way):
     user = serving.mobile(user=serving.stream())
     road = serving.stream(ROAD, transport=TLS)
     serving.move(user, road)
+    assert user.hear(PEER, b"data") == [CHANNEL_DATA]
+    assert serving.moved(user.send(CHANNEL_DATA) if way == "channel" else user.indicate(PEER, b"data")) == []
     assert user.hear(PEER, b"data") == [CHANNEL_DATA]
     outputs = road.send(CHANNEL_DATA) if way == "channel" else road.indicate(PEER, b"data")
     assert sent_to_peers(outputs, user.relays[0]) == [(PEER, b"data")]

@@ -332,6 +332,7 @@ def test_a_client_that_only_listens_is_reached_at_its_new_place():
     world.net.run(until=world.net.now + 1.0)
     (info,) = world.server_node.call(world.server.allocations)
     assert info.client.remote.host == "203.0.113.1"
+    assert world.client.mapped == info.client.remote
     assert any(isinstance(event, AllocationMoved) for _, event in world.server_node.events)
 
 
@@ -344,6 +345,7 @@ def test_a_nat_that_forgets_each_hour_costs_a_mobile_client_nothing_but_one_refr
         world.net.run(until=world.net.now + 3600.0)
         world.echoes(b"hour %d" % hour)
     assert world.client.relayed == relayed
+    assert world.client.mapped == world.server_node.call(world.server.allocations)[0].client.remote
     assert world.told(AllocationLost) == []
     assert len(world.told(AllocationRebound)) == 4
 

@@ -92,6 +92,7 @@ class ClientAllocation:
     Attributes:
         relayed: addresses that it has left.
         lifetime: seconds, as the server said last.
+        mapped: how the server sees the client; ``None`` where it has not said so since a move.
         expires: when the server may forget it, at the earliest.
         lost: why it has ended, once it has.
         unsent: bytes that a stream to the server has not taken yet.
@@ -112,6 +113,7 @@ class ClientAllocation:
         "grant",
         "lifetime",
         "lost",
+        "mapped",
         "mover",
         "origin",
         "path",
@@ -140,6 +142,7 @@ class ClientAllocation:
         self.grant = grant
         self.path: Path = origin.path
         self.relayed: tuple[Address, ...] = grant.relayed
+        self.mapped: Address | None = grant.mapped
         self.lifetime: int = grant.lifetime
         self.expires: float = asked + grant.lifetime
         self.lost: AllocationLost | None = None

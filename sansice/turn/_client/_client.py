@@ -176,8 +176,8 @@ class TurnClient(Machine):
 
     @property
     def mapped(self) -> Address | None:
-        """How the server sees this client."""
-        return self._allocation.grant.mapped if self._allocation is not None else None
+        """How the server sees this client; ``None`` after a move if the server does not tell, and without an allocation."""
+        return self._allocation.mapped if self._allocation is not None else None
 
     @property
     def local(self) -> Address | None:

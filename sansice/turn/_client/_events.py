@@ -108,10 +108,12 @@ class AllocationRebound(Event):
     Attributes:
         local: what the socket towards the server is bound to now.
         lifetime: seconds from now.
+        mapped: how the server sees this client now; ``None`` where it does not say, which RFC 8016 leaves to it.
     """
 
     local: Address
     lifetime: int
+    mapped: Address | None = None
 
 
 @attrs.frozen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sansice.machine import Address
+
 from ._allocation import ClientAllocation
 from ._events import AllocationFailed, AllocationLost
 from ._states import TurnClientState
@@ -39,13 +41,17 @@ def _describe(allocation: ClientAllocation, now: float) -> Sequence[str]:
     refused = allocation.grant.refused
     lines = [
         f"  server {target.address} over {target.transport.value}",
-        f"  from {allocation.origin.local}, which it sees as {allocation.grant.mapped}",
+        f"  from {allocation.origin.local}, {_seen_as(allocation.mapped)}",
         f"  relayed {relayed}, for {allocation.expires - now:.0f} s more unless refreshed",
         f"  {len(allocation.permissions)} permissions, {len(allocation.channels)} channels",
     ]
     if refused is not None:
         lines.append(f"  no IPv{6 if refused.family == 2 else 4} address: {refused.code} {refused.reason}".rstrip())
     return lines
+
+
+def _seen_as(mapped: Address | None) -> str:
+    return "and it has not said how it sees that since the move" if mapped is None else f"which it sees as {mapped}"
 
 
 def _traffic(stats: TurnClientStats) -> str:

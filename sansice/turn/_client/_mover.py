@@ -13,7 +13,9 @@ from sansice.machine import Action, Address, DecodeError, Event, LocalProtocolEr
 from sansice.stun import (
     LIFETIME,
     MOBILITY_TICKET,
+    XOR_MAPPED_ADDRESS,
     Attribute,
+    Message,
     Method,
     Path,
     StunClient,
@@ -188,13 +190,14 @@ class Mover:
         except DecodeError:
             ticket, lifetime = None, None
         self.ticket = ticket
+        allocation.mapped = _mapped_in(outcome.response)
         if path != allocation.path:
             self._leave(now)
             allocation.relocate(path, self._local or allocation.origin.local)
         allocation.requests.reroute(path, now=now)
         self.is_stranded = False
         allocation.live(lifetime, asked)
-        self._put(AllocationRebound(allocation.origin.local, allocation.lifetime))
+        self._put(AllocationRebound(allocation.origin.local, allocation.lifetime, allocation.mapped))
         self.nudge(now)
         if not path.reliable:  # it may be lost, and whoever only listens sends nothing else until the next sign of life
             self._timers.set(_Timer.NUDGE, now + LEFT_LIFETIME / 2)
@@ -243,3 +246,11 @@ class Mover:
         going, self._going = self._going, None
         if going is not None:
             self._stun.release(going, now=now)
+
+
+def _mapped_in(response: Message) -> Address | None:
+    """How the server sees the client now; RFC 8016 has it neither told nor forbidden, so that some do not tell."""
+    try:
+        return response.get(XOR_MAPPED_ADDRESS)
+    except DecodeError:
+        return None

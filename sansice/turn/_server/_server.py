@@ -28,6 +28,7 @@ from sansice.stun import (
     ALPN_TURN,
     LIFETIME,
     MOBILITY_TICKET,
+    XOR_MAPPED_ADDRESS,
     Allowance,
     Authentication,
     Authentications,
@@ -517,7 +518,8 @@ class TurnServer(Machine):
         attributes: Attributes = ((LIFETIME, lifetime),)
         if isinstance(ticket, Ticket) and allocation.mobile is not None and wish.lifetime:
             self._move(allocation.mobile, ticket, received.path, now)
-            attributes = (*attributes, (MOBILITY_TICKET, allocation.mobile.ticket))
+            mapped = (XOR_MAPPED_ADDRESS, received.path.remote)  # as for an Allocate: RFC 8016 3.2.2 leaves that open
+            attributes = (*attributes, mapped, (MOBILITY_TICKET, allocation.mobile.ticket))
         answer(self._stun, received, attributes, now)
         if wish.lifetime:
             self._allocations.refresh(wish.relays, lifetime, now=now)
