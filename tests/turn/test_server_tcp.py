@@ -132,7 +132,7 @@ def test_protocols_other_than_udp_and_tcp_are_a_442(serving):
     assert [serving.stream().code(Method.ALLOCATE, (REQUESTED_TRANSPORT, one)) for one in (0, 1, 7, 16, 18, 255)] == [442] * 6
 
 
-@pytest.mark.req("RFC6062-009")
+@pytest.mark.req("RFC6062-009", "RFC7350-004")
 @pytest.mark.parametrize("socket", [OF[UDP], SocketId(5)])
 def test_a_tcp_allocation_over_datagrams_is_a_400(serving, socket):
     assert serving.client(socket=socket).code(Method.ALLOCATE, TCP_RELAY) == 400
