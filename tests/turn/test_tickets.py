@@ -1,5 +1,7 @@
 """Tokens, ids and tickets: unpredictable, and telling their worker."""
 
+import base64
+import hashlib
 import os
 
 import pytest
@@ -61,6 +63,18 @@ def test_a_process_with_the_key_the_number_and_the_ids_of_one_before_it_makes_no
     many = [Tickets(KEY, entropy=lambda size: drawn.append(size) or os.urandom(size)).issue(1) for _ in range(1000)]
     assert len(dict.fromkeys(many)) == 1000
     assert min(drawn) >= 6
+
+
+@pytest.mark.req("RFC8016-010")
+def test_a_ticket_is_tag_and_mask_by_keys_of_their_own():
+    """Computed by hand: hosts with the same key read each other's tickets, also those of another version."""
+    salt_worker_and_id = b"\x05" * 6 + b"\x03" + (258).to_bytes(5, "big")
+    keys = [hashlib.blake2b(name, digest_size=32, key=KEY, person=b"sansice ticket").digest() for name in (b"tag", b"mask")]
+    tag = hashlib.blake2b(salt_worker_and_id, digest_size=12, key=keys[0]).digest()
+    mask = hashlib.shake_256(keys[1] + tag).digest(12)
+    masked = (int.from_bytes(salt_worker_and_id, "big") ^ int.from_bytes(mask, "big")).to_bytes(12, "big")
+    ticket = Tickets(KEY, worker=3, entropy=lambda size: b"\x05" * size).issue(258)
+    assert base64.b64decode(ticket, b"-_") == tag + masked
 
 
 @pytest.mark.req("RFC8016-010")
