@@ -19,6 +19,7 @@ from ._resources import descriptor_limit
 from ._settings import Settings
 from ._supervision import relay_port_shares
 from ._users import authentication
+from ._values import shown_url
 
 # Somebody's own network behind most servers: what a relay must not be a way into.
 _INTERESTING = {
@@ -123,7 +124,7 @@ def _users(settings: Settings) -> Iterator[str]:
     yield from (f"{path}: NAME:PASSWORD, one a line" for path in users.files)
     yield from (f"{path}: whoever has credentials that this secret issued, until they expire" for path in users.secret_files)
     if users.url:
-        yield f"{users.url}: whoever it knows"
+        yield f"{shown_url(users.url)}: whoever it knows"
     if users.command:
         yield f"{' '.join(users.command)}: whoever it knows"
     yield f"realm {', '.join(settings.realms.names)}"
@@ -167,7 +168,7 @@ def _user_risks(settings: Settings) -> Iterator[str]:
     if users.given:
         yield "passwords on a command line can be seen by everybody on this machine: use --users FILE, or --config"
     if users.url and users.url.startswith("http://") and not _is_local(users.url):
-        yield f"{users.url} sends passwords without encryption: use https"
+        yield f"{shown_url(users.url)} sends passwords without encryption: use https"
     for path in (*users.files, *users.secret_files, *filter(None, (users.nonce_key, settings.tls_key))):
         try:
             mode = os.stat(path).st_mode

@@ -15,7 +15,7 @@ from sansice.stun import Listener, StunServerConfig, parse_listeners
 from sansice.turn import PeerPolicy, TurnLimits, TurnServerConfig
 
 from ._users import Realms, Users
-from ._values import changed_limits, relay_addresses
+from ._values import changed_limits, relay_addresses, web_address
 
 DEFAULT_PORT = 3478  # RFC 8656 5
 FEW_PORTS_FROM = 50_000
@@ -122,7 +122,7 @@ def read_settings(given: Mapping[str, Any], inherited: Sequence[Listener] = (), 
         given=_passwords(given["user"]),
         files=given["users"],
         secret_files=given["secret"],
-        url=given["auth_url"],
+        url=_url(given["auth_url"]),
         command=tuple(shlex.split(given["auth_command"] or "")),
         nonce_key=given["nonce_key"],
     )
@@ -217,6 +217,13 @@ def _check_tls(listeners: Iterable[Listener], certificate: str | None, key: str 
         raise click.UsageError(f"{secure[0] if secure else '--tls-key'} needs --tls-cert FILE")
     if certificate is not None and not secure:
         raise click.UsageError("--tls-cert is of use with a tls: or dtls: listener only")
+
+
+def _url(text: str | None) -> str | None:
+    try:
+        return None if text is None else web_address(text)
+    except ValueError as error:
+        raise ValueError(f"--auth-url: {error}") from None
 
 
 def _passwords(texts: Iterable[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import click
@@ -52,6 +53,22 @@ def host(text: str) -> str:
         ValueError: a name, or something else.
     """
     return Address.of(text.strip("[]"), 0).host
+
+
+def web_address(text: str) -> str:
+    """Read the URL of a web service.
+
+    Raises:
+        ValueError: it has a user and a password, which nothing would be done with; none of it is shown.
+    """
+    if "@" in urlsplit(text).netloc:
+        raise ValueError("a user and a password in a URL are sent to nobody; a key may be in its query")
+    return text
+
+
+def shown_url(url: str) -> str:
+    """A URL as far as it may be shown: a query may hold a key."""
+    return urlsplit(url)._replace(query="", fragment="").geturl() + ("?..." if "?" in url else "")
 
 
 def external_address(text: str) -> tuple[str | None, str]:

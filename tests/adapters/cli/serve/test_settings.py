@@ -157,3 +157,11 @@ def test_runtime_directory_of_systemd_is_asked(invoke, monkeypatch, tmp_path):
     monkeypatch.setenv("RUNTIME_DIRECTORY", f"{tmp_path}:{tmp_path}/other")
     code, _, errors = invoke("serve", "--control", "list")
     assert (code, errors) == (1, f"{tmp_path}/control: no server has made this socket")
+
+
+@pytest.mark.parametrize("url", ["http://bob:hunter2@127.0.0.1/", "https://hunter2@users.example.org:8443/x"])
+def test_a_password_in_a_url_is_refused_and_not_shown(invoke, url):
+    code, output, errors = invoke("serve", *HERE, "--auth-url", url)
+    assert (code, output) == (2, "")
+    assert "--auth-url: a user and a password in a URL" in errors
+    assert "hunter2" not in errors

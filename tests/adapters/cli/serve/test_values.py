@@ -13,6 +13,8 @@ from sansice_cli.serve._values import (
     host,
     port_range,
     relay_addresses,
+    shown_url,
+    web_address,
 )
 
 
@@ -99,3 +101,17 @@ def test_every_limit_can_be_changed_by_its_name():
 def test_limits_that_make_no_sense_change_nothing(text, complaint):
     with pytest.raises(ValueError, match=re.escape(complaint)):
         changed_limits(TurnLimits(), [text])
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://users.example.org/", "https://users.example.org/"),
+        ("http://127.0.0.1:8080/a?key=hunter2", "http://127.0.0.1:8080/a?..."),
+        ("https://[::1]/a?key=hunter2#hunter2", "https://[::1]/a?..."),
+        ("no url", "no url"),
+    ],
+)
+def test_keys_in_a_url_are_not_shown(url, shown):
+    assert web_address(url) == url
+    assert shown_url(url) == shown
