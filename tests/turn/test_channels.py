@@ -210,6 +210,14 @@ def test_a_passing_problem_with_a_renewal_is_waited_out(scene, code):
     assert scene.client.channel(PEER) == 0x4000
 
 
+def test_a_renewal_that_fails_at_the_last_moment_does_not_prolong_the_channel(scene):
+    scene.bind(PEER)
+    scene.run(598.0)
+    scene.refuse(508, to=BIND)
+    scene.run(610.0)
+    assert (600.0, ChannelFailed(PEER, None, "it expired before the server answered")) in scene.events
+
+
 def test_after_a_long_sleep_expired_channels_are_known_as_such(scene):
     scene.bind(PEER)
     scene.now = 650.0

@@ -299,6 +299,21 @@ def test_one_family_of_two_is_given_back_with_what_belongs_to_it_and_the_other_k
     assert REQUESTED_ADDRESS_FAMILY not in scene.find(REFRESH)[1]
 
 
+def test_data_that_waits_for_a_peer_of_a_family_that_is_given_back_is_dropped_and_counted():
+    scene = Scene()
+    scene.allocate(BOTH, family="both")
+    scene.do("create_permission", PEER)
+    scene.do("create_permission", PEER6)
+    for peer in (PEER, PEER6):
+        scene.do("send", peer, b"x")
+    scene.do("refresh", lifetime=0, family=6)
+    scene.answer((LIFETIME, 0))
+    assert scene.client.stats.unsent == 1
+    scene.answer(to=Method.CREATE_PERMISSION)
+    scene.answer(to=Method.CREATE_PERMISSION, index=0)
+    assert len(scene.data) == 1
+
+
 def test_a_family_that_the_server_does_not_take_back_stays():
     scene = Scene()
     scene.allocate(BOTH, family="both")
@@ -378,6 +393,13 @@ def test_437_to_a_deletion_means_that_an_earlier_copy_has_arrived(scene):
     scene.refuse(437)
     assert scene.events == [(0.0, Closed())]
     assert not scene.told(AllocationLost)
+
+
+def test_of_what_is_being_asked_nothing_is_asked_again_after_close(scene):
+    scene.do("create_permission", PEER)
+    scene.do("close")
+    scene.run(4.0)
+    assert len(scene.asked(Method.CREATE_PERMISSION)) == 1
 
 
 def test_a_stale_nonce_does_not_keep_a_deletion_from_its_end(scene):
@@ -502,6 +524,16 @@ def test_a_client_that_sends_anyway_needs_no_keepalives():
         scene.run(float(second))
         scene.do("send", PEER, b"x")
     assert all(action.data[:2] == b"\0\x16" for _, action in scene.data)
+
+
+def test_requests_are_signs_of_life_as_well():
+    scene = Scene(keepalive=25.0)
+    scene.allocate(lasting(100_000))
+    for second in range(0, 230, 5):
+        scene.run(float(second))
+        scene.do("refresh")
+        scene.answer((LIFETIME, 100_000))
+    assert not scene.data
 
 
 @pytest.mark.parametrize(("transport", "keepalive"), [(TCP, 25.0), (UDP, math.inf)])

@@ -176,8 +176,17 @@ def test_a_refused_renewal_ends_the_permission(scene):
     scene.permit(PEER)
     scene.run(240.0)
     scene.refuse(403)
+    scene.run(400.0)
     assert scene.events[-1] == (240.0, PermissionFailed((HOST,), 403, "no"))
     assert not scene.client.is_permitted(HOST)
+
+
+def test_a_renewal_that_fails_at_the_last_moment_does_not_prolong_the_permission(scene):
+    scene.permit(PEER)
+    scene.run(298.0)
+    scene.refuse(508)
+    scene.run(310.0)
+    assert scene.events[-1] == (300.0, PermissionFailed((HOST,), None, "it expired before the server answered"))
 
 
 def test_after_a_long_sleep_expired_permissions_are_known_as_such():
@@ -418,3 +427,37 @@ def test_without_permission_nothing_is_sent_by_a_channel_either():
     scene.permit(PEER)
     scene.do("send", PEER, b"x")
     assert [action.data for _, action in scene.data] == [b"\x40\x01\x00\x01y", b"\x40\x00\x00\x01x"]
+
+
+def test_what_has_been_granted_is_not_asked_for_when_its_turn_comes():
+    scene = Scene(max_in_flight=1)
+    scene.allocate()
+    scene.do("create_permission", PEER)
+    scene.do("forget", PEER)
+    scene.do("create_permission", PEER)
+    scene.answer()
+    assert len(scene.asked(CREATE)) == 1
+    assert scene.client.is_permitted(HOST)
+
+
+def test_what_was_forgotten_is_not_asked_for_when_its_turn_comes():
+    scene = Scene(max_in_flight=1)
+    scene.allocate()
+    scene.do("create_permission", OTHER_PEER)
+    scene.do("create_permission", PEER)
+    scene.do("forget", PEER)
+    scene.answer()
+    assert len(scene.asked(CREATE)) == 1
+
+
+def test_what_has_expired_before_its_turn_came_is_not_asked_for_any_more():
+    scene = Scene(max_batch=1)
+    scene.allocate((*GRANT[:2], (LIFETIME, 3600)))
+    peers = many(40)
+    for peer in peers:
+        scene.permit(peer)
+    scene.run(300.0)
+    assert sum(len(event.hosts) for event in scene.told(PermissionFailed)) == 40
+    asked = {message.transaction_id for _, message in scene.asked(CREATE)}
+    scene.run(500.0)
+    assert {message.transaction_id for _, message in scene.asked(CREATE)} == asked

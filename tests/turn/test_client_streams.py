@@ -136,6 +136,7 @@ def test_a_tcp_allocation_is_not_asked_for_over_datagrams(server, options):
     client.allocate(now=0.0)
 
 
+@pytest.mark.req("RFC6062-001")
 def test_a_server_that_leaves_the_choice_is_asked_over_a_stream():
     scene = StreamScene()
     for options in ({}, {"transports": [UDP, TCP]}):

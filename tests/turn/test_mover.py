@@ -607,3 +607,24 @@ def test_a_move_that_leaves_no_time_is_the_end(scene):
     scene.answer((LIFETIME, 0), (MOBILITY_TICKET, SECOND), to=Method.REFRESH)
     assert [event.reason for event in scene.of(AllocationLost)] == ["the server has given it no more time"]
     assert scene.opened() == []
+
+
+def test_what_the_old_stream_has_not_taken_does_not_hold_the_new_one_up():
+    scene = MobileScene(transport=TCP).begin()
+    scene.permit(PEER)
+    scene.do("handle_stream_sent", scene.client.path.socket, 1_000_000)
+    scene.go()
+    scene.arrive()
+    scene.do("send", PEER, b"x")
+    assert scene.data[-1][1].socket == scene.client.path.socket
+    assert scene.client.stats.unsent == 0
+
+
+def test_on_the_way_that_was_left_only_the_server_is_heard(scene):
+    scene.permit(PEER)
+    old = scene.client.path
+    scene.go()
+    scene.arrive()
+    indication = encode(Method.DATA, MessageClass.INDICATION, bytes(12), [(XOR_PEER_ADDRESS, PEER), (DATA, b"forged")])
+    scene.do("handle_datagrams", old.socket, [(OTHER, indication)])
+    assert scene.of(DataReceived) == []
