@@ -157,12 +157,23 @@ def test_who_is_silent_for_longer_than_any_allocation_lasts_is_a_stranger_again(
     two = worker(2)
     assert redirect(two, 1)
     at = CLIENT._replace(port=1)
-    two.at(two.now + KNOWN_FOR - 1)
     socket = two.client().socket
-    assert told(two.feed(socket, (at, b"x" * 40)))
+    for _ in range(3):
+        two.at(two.now + KNOWN_FOR - 1)
+        assert told(two.feed(socket, (at, b"x" * 40)))
     two.at(two.now + KNOWN_FOR)
     assert not told(two.feed(socket, (at, b"x" * 40)))
     assert len(two.server._elsewhere) == 0
+    assert redirect(two, 2)
+    two.at(two.now + KNOWN_FOR)
+    assert not told(two.feed(socket, (CLIENT._replace(port=2), b"x" * 40)))
+
+
+def test_a_request_that_was_handed_over_is_answered_by_the_other_process_alone():
+    two = worker(2)
+    assert redirect(two, 1)
+    assert len(two.server._stun._pending) == 0
+    assert two.at(two.now + 100.0) == []
 
 
 def test_clients_elsewhere_are_bounded_by_user_and_in_total_and_the_oldest_makes_room(monkeypatch):
