@@ -195,6 +195,13 @@ def test_the_answer_has_the_relayed_address_the_lifetime_and_the_clients_own_add
     assert RESERVATION_TOKEN not in answer
 
 
+@pytest.mark.req("RFC8656-044")
+def test_a_lifetime_is_told_in_full_though_a_clock_counts_in_fractions():
+    now = 1000.1
+    assert int(now + 600 - now) == 599
+    assert TurnServing(now=now).client().ask(ALLOCATE, UDP_).get(LIFETIME) == 600
+
+
 @pytest.mark.req("RFC8656-011")
 @pytest.mark.parametrize("transport", [DTLS, TCP, TLS])
 def test_clients_are_served_over_each_transport(transport):

@@ -1,6 +1,7 @@
 """Allocate requests from their arrival to their answer: sockets, quotas, reservations, redirection (RFC 8656 7.2)."""
 
 import itertools
+import math
 
 import pytest
 
@@ -10,6 +11,7 @@ from _turn_serving import (
     HOST6,
     LISTENERS,
     PEER,
+    START,
     TCP,
     UDP_RELAY,
     USERS,
@@ -29,6 +31,7 @@ from sansice.stun import (
     RESERVATION_TOKEN,
     XOR_PEER_ADDRESS,
     XOR_RELAYED_ADDRESS,
+    Listener,
     MessageClass,
     Method,
     StunServerConfig,
@@ -155,6 +158,14 @@ class TestOneAllocation:
             relayed.update(user.relayed)
         assert len(relayed) == 32
         assert serving.client().code(ALLOCATE, UDP_RELAY) == 508
+
+    def test_it_is_at_the_host_by_which_the_client_knows_the_server(self):
+        hosts = (HOST, "198.51.100.2")
+        serving = TurnServing([Listener(Transport.UDP, Address(host, 3478)) for host in hosts])
+        for number, host in enumerate(hosts * 8):
+            user = serving.client(Address("192.0.2.1", 1000 + number), socket=SocketId(1 + hosts.index(host)))
+            user.allocate()
+            assert user.relayed[0].host == host
 
     @pytest.mark.req("RFC8656-041")
     def test_ports_are_dynamic_ones_and_unpredictable(self):
@@ -335,6 +346,14 @@ class TestEvenPorts:
         assert serving.client(OTHER_CLIENT).code(ALLOCATE, UDP_RELAY, token) == 0
         assert serving.client(Address("192.0.2.1", 40001)).code(ALLOCATE, UDP_RELAY, token) == 508
 
+    def test_of_a_token_that_was_used_nothing_is_kept(self):
+        serving = TurnServing()
+        user, other = serving.client(), serving.client(OTHER_CLIENT)
+        token = (RESERVATION_TOKEN, user.allocate(PAIR).get(RESERVATION_TOKEN))
+        assert other.code(ALLOCATE, UDP_RELAY, token) == 0
+        assert serving.server._allocator._held == {}
+        assert serving.server._allocator.deadline() == math.inf
+
     def test_a_token_is_its_owners(self):
         serving = TurnServing()
         token = (RESERVATION_TOKEN, serving.client().allocate(PAIR).get(RESERVATION_TOKEN))
@@ -427,6 +446,21 @@ class TestQuotas:
         assert user.code(ALLOCATE, UDP_RELAY, PAIR) == 508
         assert user.code(ALLOCATE, UDP_RELAY, (RESERVATION_TOKEN, bytes(8))) == 508
         assert user.code(ALLOCATE, UDP_RELAY) == 0
+
+    def test_where_no_port_may_be_reserved_a_pair_is_refused_and_not_counted(self):
+        serving = TurnServing(limits=TurnLimits(allocations_per_user=1, reservations_per_user=0))
+        user = serving.client()
+        assert user.code(ALLOCATE, UDP_RELAY, PAIR) == 508
+        assert user.code(ALLOCATE, UDP_RELAY) == 0
+
+    def test_a_pair_that_cannot_be_bound_is_not_counted_as_reserved(self):
+        serving = TurnServing(limits=TurnLimits(reservations_per_user=1), policy={"relay_ports": (50000, 50001)})
+        serving.refused[Address(HOST, 50001)] = IN_USE
+        user = serving.client()
+        assert user.code(ALLOCATE, UDP_RELAY, PAIR) == 508
+        serving.refused.clear()
+        serving.at(START + 60)
+        assert user.code(ALLOCATE, UDP_RELAY, PAIR) == 0
 
     def test_names_of_one_account_share_its_quota(self):
         serving = TurnServing(limits=TurnLimits(allocations_per_user=1), account=lambda name: "everybody")

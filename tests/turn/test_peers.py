@@ -226,6 +226,13 @@ class TestChannels:
         assert has(serving) == (1, 1)
         assert user.bind(0x4000, PEER) == 0
 
+    def test_a_channel_that_gets_no_permission_is_not_counted(self):
+        serving, user = allocated(limits=TurnLimits(permissions_per_allocation=1, channels=1))
+        user.permit(OTHER)
+        assert user.bind(0x4000, PEER) == 508
+        serving.at(serving.now + 300)
+        assert user.bind(0x4000, PEER) == 0
+
     def test_a_channel_that_is_there_is_not_refreshed_without_its_permission(self):
         serving, user = allocated(limits=TurnLimits(permissions_per_allocation=1))
         user.bind(0x4000, PEER)

@@ -50,6 +50,7 @@ from sansice.stun import (
     NONCE,
     PENDING,
     REALM,
+    REQUESTED_ADDRESS_FAMILY,
     SOFTWARE,
     USERNAME,
     XOR_MAPPED_ADDRESS,
@@ -73,6 +74,7 @@ from sansice.stun import (
     long_term_key,
 )
 from sansice.turn import (
+    ANY_PEER,
     AllocationClosed,
     AllocationOpened,
     CloseReason,
@@ -439,6 +441,17 @@ class TestStreams:
         user.request(ALLOCATE)
         assert closed(output for _, output in serving.at(START + 120)) == [user.socket]
 
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_nor_one_whose_allocation_was_killed_or_has_lost_its_socket(self, killed):
+        serving = TurnServing()
+        user = serving.stream()
+        user.allocate((LIFETIME, 3600))
+        if killed:
+            serving.call(serving.server.close_allocation, 1)
+        else:
+            serving.call(serving.server.handle_socket_failed, user.relays[0], GONE)
+        assert [output.socket for _, output in serving.at(START + 120) if type(output) is CloseSocket] == [user.socket]
+
     def test_nor_one_whose_allocation_has_ended(self):
         serving = TurnServing()
         user = serving.stream()
@@ -499,6 +512,15 @@ class TestSocketsThatDie:
         assert told(outputs)[1].reason is CloseReason.LISTENER_FAILED
         assert closed(outputs) == [user.relays[0]]
         assert [info.id for info in serving.allocations()] == [2]
+
+    def test_where_a_listener_was_nobody_listens(self):
+        serving = TurnServing(peer_policy=ANY_PEER)
+        user = serving.client()
+        user.allocate((REQUESTED_ADDRESS_FAMILY, 2))
+        listener = LISTENERS[1].address
+        assert user.bind(0x4000, listener) == 403
+        serving.call(serving.server.handle_socket_failed, SocketId(2), GONE)
+        assert user.bind(0x4000, listener) == 0
 
     def test_those_on_streams_outlive_it(self):
         serving = TurnServing()
