@@ -186,8 +186,11 @@ def test_clients_elsewhere_are_bounded_by_user_and_in_total_and_the_oldest_makes
     assert known == [False, True, True]
     monkeypatch.setattr(_elsewhere, "MAX_ELSEWHERE", 2)
     monkeypatch.setattr(_elsewhere, "MAX_ELSEWHERE_PER_USER", 9)
+    assert told(two.feed(socket, (CLIENT._replace(port=2), b"x" * 40)))  # so 3 has been silent for longer
     assert redirect(two, 4)
     assert len(two.server._elsewhere) == 2
+    known = [bool(told(two.feed(socket, (CLIENT._replace(port=port), b"x" * 40)))) for port in (2, 3, 4)]
+    assert known == [True, False, True]
 
 
 def test_a_second_token_in_the_same_batch_takes_the_place_of_the_first():
@@ -198,6 +201,9 @@ def test_a_second_token_in_the_same_batch_takes_the_place_of_the_first():
     assert [event.worker for event in told(outputs)] == [1, 0]
     assert [event.worker for event in told(alice.send(b"data"))] == [0]
     assert len(two.server._elsewhere) == 1
+    two.at(two.now + KNOWN_FOR)
+    assert not told(alice.send(b"data"))
+    assert not two.server._elsewhere._by_user  # user names may be new ones for ever
 
 
 def test_a_worker_is_one_of_those_there_are():

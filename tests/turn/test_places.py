@@ -35,6 +35,12 @@ def test_the_one_that_it_knows_is_preferred_as_long_as_it_has_a_port():
     assert sorted(found[3:]) == sorted(OTHERS * 3)
 
 
+def test_without_a_port_anywhere_there_is_no_address():
+    serving = TurnServing(policy={"relay_addresses": OTHERS, "relay_ports": (50000, 50000)})
+    hosts(serving, 2)
+    assert serving.client(CLIENT._replace(port=9)).code(Method.ALLOCATE, UDP_RELAY) == 508
+
+
 @pytest.mark.req("RFC8656-014")
 def test_a_host_that_is_listened_at_twice_has_its_ports_once():
     serving = TurnServing(policy={"relay_ports": (50000, 50001)})  # it is, over UDP, TCP, TLS and DTLS
