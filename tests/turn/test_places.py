@@ -4,8 +4,9 @@ import pytest
 
 from _turn_serving import CLIENT, HOST, UDP_RELAY, TurnServing
 from sansice.machine import Address
-from sansice.stun import XOR_RELAYED_ADDRESS, Method
-from sansice.turn import RelayAddress
+from sansice.stun import XOR_RELAYED_ADDRESS, AddressFamily, Method
+from sansice.turn import RelayAddress, TurnServerConfig
+from sansice.turn._server._places import Places
 
 OTHERS = ("198.51.100.2", "198.51.100.3")
 
@@ -33,6 +34,19 @@ def test_the_one_that_it_knows_is_preferred_as_long_as_it_has_a_port():
     found = hosts(serving, 9)
     assert found[:3] == [HOST] * 3
     assert sorted(found[3:]) == sorted(OTHERS * 3)
+
+
+def test_no_family_is_served_from_a_host_of_another():
+    serving = TurnServing(policy={"relay_addresses": [OTHERS[0], "2001:db8::2"]})
+    assert set(hosts(serving, 30)) == {OTHERS[0]}
+
+
+def test_a_listener_that_opens_late_frees_no_port_that_is_taken():
+    places = Places(TurnServerConfig(relay_ports=(50000, 50001)), entropy=bytes)
+    places.listen(HOST)
+    taken = places.choose(AddressFamily.IPV4, HOST).ports.take(now=0.0)
+    places.listen(HOST)
+    assert places.choose(AddressFamily.IPV4, HOST).ports.take(now=0.0) != taken
 
 
 def test_without_a_port_anywhere_there_is_no_address():
