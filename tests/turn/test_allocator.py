@@ -415,6 +415,45 @@ class TestEvenPorts:
         assert serving.feed(reserved, (PEER, b"hello?")) == []
 
 
+class TestPorts:
+    def test_one_for_which_there_was_no_descriptor_is_free_again_at_once(self):
+        serving = one_port()
+        serving.refused[Address(HOST, 50000)] = EXHAUSTED
+        user = serving.client()
+        assert user.code(ALLOCATE, UDP_RELAY) == 508
+        serving.refused.clear()
+        assert user.code(ALLOCATE, UDP_RELAY) == 0
+
+    @pytest.mark.parametrize("kind", [IN_USE, SocketErrorKind.PERMISSION])
+    def test_one_that_the_system_refuses_rests_for_a_minute(self, kind):
+        serving = TurnServing(policy={"relay_ports": (50000, 50001)})
+        serving.refused[Address(HOST, 50000)] = kind
+        user, other = serving.client(), serving.client(OTHER_CLIENT)
+        assert user.code(ALLOCATE, UDP_RELAY, EVEN) == 508
+        serving.refused.clear()
+        user.allocate()
+        assert user.relayed == (Address(HOST, 50001),)
+        assert other.code(ALLOCATE, UDP_RELAY) == 508
+        serving.at(START + 60)
+        assert other.code(ALLOCATE, UDP_RELAY) == 0
+
+    def test_what_leaves_from_one_may_be_fragmented_unless_that_is_said(self):
+        serving = TurnServing()
+        serving.client().allocate()
+        assert next(reversed(serving.opened.values())).options.dont_fragment is False  # RFC 8656 14
+
+    def test_the_even_one_of_a_pair_is_the_clients_whichever_is_open_first(self):
+        serving = TurnServing()
+        user = serving.client()
+        request = user.request(ALLOCATE, UDP_RELAY, PAIR)
+        serving.holding = True
+        even, odd = user.send(request)
+        serving.open(odd)
+        serving.open(even)
+        (answer,) = user.answers(serving.take())
+        assert decode_untrusted(answer).get(XOR_RELAYED_ADDRESS) == even.bind
+
+
 class TestQuotas:
     @pytest.mark.req("RFC8656-013", "RFC8656-036")
     def test_a_user_has_so_many_allocations_wherever_they_are_made_from(self):

@@ -291,9 +291,15 @@ class TestRates:
         answered = sum(len(user.answers(user.send(request))) for _ in range(50))
         assert answered == 20
         assert serving.stats.dropped[DropReason.RATE_LIMITED] == 30
+        (info,) = serving.allocations()
+        assert info.stats.dropped == 30
         serving.at(START + 0.1)
         assert len(user.answers(user.send(request))) == 1
         assert len(user.answers(user.send(request))) == 0
+
+    def test_who_has_an_allocation_is_told_even_if_his_request_is_shorter_than_any_stranger_may_send(self):
+        _, user = allocated()
+        assert code_of(user.answer(unauthenticated(REFRESH))) == 401
 
     def test_data_is_not_counted(self):
         _, user = allocated(policy=dict(self.POLICY))
