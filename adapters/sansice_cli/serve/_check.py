@@ -13,13 +13,13 @@ import attrs
 import click
 
 from sansice.stun import Listener
-from sansice.turn import PeerPolicy, TurnServerConfig
+from sansice.turn import PeerPolicy, TurnLimits, TurnServerConfig
 
 from ._resources import descriptor_limit
 from ._settings import Settings
 from ._supervision import relay_port_shares
 from ._users import authentication
-from ._values import shown_url
+from ._values import LIMITS, shown_url
 
 # Somebody's own network behind most servers: what a relay must not be a way into.
 _INTERESTING = {
@@ -35,6 +35,7 @@ _INTERESTING = {
 }
 _DESCRIPTORS = 64  # beside those of clients: files, control, metrics
 _MANY_PORTS = 4
+_SAID = ("allocations", "allocations_per_user", "bytes_per_second", "bytes_per_second_per_user")  # in words of their own
 
 
 @attrs.frozen
@@ -155,8 +156,16 @@ def _peers(settings: Settings) -> Iterator[str]:
 def _bounds(settings: Settings) -> Iterator[str]:
     limits = settings.limits
     yield f"{limits.allocations} allocations, {limits.allocations_per_user} of a user"
+    if settings.turn is not None:
+        yield f"an allocation lives {settings.turn.max_lifetime} seconds from one refresh to the next, at most"
     for who, rate in (("all users", limits.bytes_per_second), ("a user", limits.bytes_per_second_per_user)):
         yield f"{who}: {'any rate' if rate is None else f'{rate} bytes a second'}"
+    default = attrs.asdict(TurnLimits())
+    for name, value in attrs.asdict(limits).items():
+        if name not in _SAID and value != default[name]:
+            yield f"{name.replace('_', '-')}: {value}"
+    yield f"others as they are by default; all that --limit NAME=VALUE takes: {', '.join(LIMITS)}"
+    yield "those of a server that runs: sansice serve --control limits"
     if settings.workers > 1:
         yield f"totals are divided by {settings.workers} workers; what a user may have, he may have in each"
 

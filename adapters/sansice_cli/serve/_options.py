@@ -9,6 +9,7 @@ import click
 
 from sansice import Address
 from sansice.stun import StunServerConfig
+from sansice.turn import TurnServerConfig
 from sansice_cli._options import FiniteRange
 
 from ._logs import FORMATS
@@ -143,6 +144,12 @@ _RELAY = (
 )
 
 _BOUNDS = (
+    click.option(
+        "--max-lifetime",
+        type=click.IntRange(TurnServerConfig().default_lifetime, 0xFFFFFFFF),  # RFC 8656 7.2: the default is granted in any case
+        metavar="SECONDS",
+        help="How long an allocation may live from one refresh to the next. Default: 3600.",
+    ),
     click.option("--quota", type=click.IntRange(1), metavar="NUMBER", help="Allocations of a user at once."),
     click.option("--total-quota", type=click.IntRange(1), metavar="NUMBER", help="Allocations of all users at once."),
     click.option(

@@ -36,12 +36,15 @@ _OF_TURN = (
     "mobility",
     "wide_channels",
     "alternate",
+    "max_lifetime",
     "quota",
     "total_quota",
     "max_bps",
     "total_bps",
     "limit",
 )
+
+_TURN_FIELDS = tuple(field.name for field in attrs.fields(TurnServerConfig))
 
 NO_CREDENTIALS = """\
 nobody is named who may use it, and a relay for everybody is soon somebody else's. Name users:
@@ -264,16 +267,26 @@ def _turn(given: Mapping[str, Any], listeners: Sequence[Listener]) -> TurnServer
     ports = given["relay_ports"] or default.relay_ports
     if given["few_ports"]:
         ports = FEW_PORTS_FROM, FEW_PORTS_FROM + given["few_ports"] - 1
-    return TurnServerConfig(
-        stun=attrs.evolve(default.stun, **_of_stun(given)),
-        anonymous=given["anonymous"],
-        relay_addresses=addresses,
-        relay_ports=ports,
-        tcp_relay=given["tcp_relay"],
-        mobility=given["mobility"],
-        wide_channels=given["wide_channels"],
-        alternates=given["alternate"],
-    )
+    try:
+        return TurnServerConfig(
+            stun=attrs.evolve(default.stun, **_of_stun(given)),
+            anonymous=given["anonymous"],
+            relay_addresses=addresses,
+            relay_ports=ports,
+            max_lifetime=given["max_lifetime"] or default.max_lifetime,
+            tcp_relay=given["tcp_relay"],
+            mobility=given["mobility"],
+            wide_channels=given["wide_channels"],
+            alternates=given["alternate"],
+        )
+    except ValueError as error:
+        raise ValueError(_by_option(str(error))) from None
+
+
+def _by_option(complaint: str) -> str:
+    """What is wrong with a field of `TurnServerConfig`, by the option that fills it."""
+    field, colon, words = complaint.partition(": ")
+    return f"--{field.replace('_', '-')}{colon}{words}" if field in _TURN_FIELDS else complaint
 
 
 def _limits(given: Mapping[str, Any]) -> TurnLimits:

@@ -134,11 +134,29 @@ def test_what_workers_share_and_what_peers_are_ruled(found):
     assert "shared by 2 workers: 50000-50049, 50050-50099" in finding.facts["Relayed addresses"]
     assert "peers over UDP and TCP (RFC 6062)" in finding.facts["Relayed addresses"]
     assert finding.facts["Peers"][-2:] == ["also: 8.8.8.8/32 (--allow-peer)", "not: 9.9.9.9/32 (--deny-peer)"]
-    assert finding.facts["Bounds"][1:] == [
+    bounds = finding.facts["Bounds"]
+    assert [*bounds[2:4], bounds[-1]] == [
         "all users: any rate",
         "a user: 5000 bytes a second",
         "totals are divided by 2 workers; what a user may have, he may have in each",
     ]
+
+
+def test_bounds_are_those_that_are_set_and_the_way_to_all_of_them(found):
+    bounds = found().facts["Bounds"]
+    assert bounds[:2] == [
+        "10000 allocations, 500 of a user",
+        "an allocation lives 3600 seconds from one refresh to the next, at most",
+    ]
+    assert bounds[4].startswith("others as they are by default; all that --limit NAME=VALUE takes: allocations, ")
+    assert bounds[5:] == ["those of a server that runs: sansice serve --control limits"]
+    limits = ["--limit", "channels=7", "--limit", "burst=2", "--quota", "3", "--max-lifetime", "1800"]
+    changed = found(*limits).facts["Bounds"]
+    assert changed[:2] == [
+        "10000 allocations, 3 of a user",
+        "an allocation lives 1800 seconds from one refresh to the next, at most",
+    ]
+    assert changed[4:-2] == ["channels: 7", "burst: 2.0"]
 
 
 def test_too_few_ports_for_the_workers_are_an_error(found):

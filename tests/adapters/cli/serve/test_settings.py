@@ -34,6 +34,7 @@ def test_without_credentials_no_turn_and_it_says_how_to_make_some(invoke):
     [
         (["--stun-only", "--quota", "5"], "--quota is of no use with --stun-only"),
         (["--stun-only", "--relay-ports", "5000-6000"], "--relay-ports is of no use with --stun-only"),
+        (["--stun-only", "--max-lifetime", "1800"], "--max-lifetime is of no use with --stun-only"),
         (["--stun-only", "--anonymous"], "--anonymous is of no use with --stun-only"),
         ([*ME, "--anonymous"], "--anonymous asks nobody, so users are of no use"),
         ([*ME, "--rfc5780", "192.0.2.2:3479"], "--rfc5780 needs --stun-only"),
@@ -52,7 +53,8 @@ def test_options_that_do_not_go_together(invoke, arguments, complaint):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--relay-ports", "80-90"], "80-90 is not a range of ports from 1024 to 65535"),
+        (["--max-lifetime", "599"], "599 is not in the range 600<=x<="),
+        (["--relay-ports", "80-90"], "--relay-ports: 80-90 is not a range of ports from 1024 to 65535"),
         (["--external-address", "10.0.0.7=192.0.2.7"], "--external-address: 10.0.0.7: no relayed address is made there"),
         (["--allow-peer", "10.0.0.1/8"], "--allow-peer: '10.0.0.1/8' is not a network of peers"),
         (["--deny-peer", "nonsense"], "--deny-peer: 'nonsense' is not a network of peers"),
@@ -97,12 +99,12 @@ def test_relayed_addresses_and_bounds_are_those_that_were_asked_for():
     found = settings(
         *HERE, *ME, "--relay-address", "10.0.0.5", "--external-address", "192.0.2.9", "--relay-ports", "5000-5999",
         "--quota", "3", "--total-quota", "30", "--max-bps", "100k", "--total-bps", "1M", "--limit", "channels=7",
-        "--tcp-relay", "--mobility", "--wide-channels", "--alternate", "192.0.2.8:3478",
+        "--tcp-relay", "--mobility", "--wide-channels", "--alternate", "192.0.2.8:3478", "--max-lifetime", "1800",
     )  # fmt: skip
     turn, limits = found.turn, found.limits
     assert [(one.host, one.told) for one in turn.relay_addresses] == [("10.0.0.5", "192.0.2.9")]
     assert (turn.relay_ports, turn.tcp_relay, turn.mobility, turn.wide_channels) == ((5000, 5999), True, True, True)
-    assert turn.alternates == (Address("192.0.2.8", 3478),)
+    assert (turn.alternates, turn.max_lifetime) == ((Address("192.0.2.8", 3478),), 1800)
     assert (limits.allocations_per_user, limits.allocations, limits.channels) == (3, 30, 7)
     assert (limits.bytes_per_second_per_user, limits.bytes_per_second) == (100_000, 1_000_000)
 
