@@ -103,7 +103,7 @@ async def serve_turn(
             what else `TurnServer` or `TurnServer.start` refuses.
     """
     listeners = parse_listeners(listen)
-    asked = server_authentication(users, realm, authentication)
+    asked = server_authentication(users, realm, authentication, anonymous=config.anonymous)
     with contextlib.closing(open_recorder(record)) as recorder:
         server = recorder.make(
             TurnServer,

@@ -258,7 +258,7 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
         self._inbox: Inbox[DataReceived, N] = self._new_inbox()
         self._peers: dict[Address, P] = {}
         self._streams: Streams[S] = Streams()
-        self._permitted: dict[str, None] = {}  # hosts that `permit` was asked for
+        self._permitted: dict[str, Address] = {}  # whom `permit` was asked for, by host
         self._denied: dict[str, tuple[str, int]] = {}
         self._failure: tuple[type[TurnError], TurnStep, str, int] | None = None
         self._moved: AllocationRebound | RebindFailed | None = None
@@ -357,8 +357,8 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
             return False
         if self._unheld:
             self._unheld = False
-            for host in self._permitted:
-                self._hold_again(Address(host, 0), channel=False)
+            for address in self._permitted.values():
+                self._hold_again(address, channel=False)
             for address, peer in self._peers.items():
                 self._hold_again(address, channel=peer._wants_channel)
         return True
@@ -379,7 +379,7 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
         self._raise_if_over()
         addresses = tuple(host_of(peer) for peer in peers)
         self._ask(self.client.create_permission, *addresses)
-        self._permitted.update((address.host, None) for address in addresses)
+        self._permitted.update((address.host, address) for address in addresses)
         return tuple(address.host for address in addresses)
 
     def _are_permitted(self, hosts: tuple[str, ...]) -> bool:

@@ -31,7 +31,7 @@ class TurnError(Exception):
     """
 
     def __init__(self, uri: str, step: TurnStep, reason: str, code: int = 0) -> None:
-        super().__init__(f"{uri}: {f'{code} ' if code else ''}{reason}")
+        super().__init__(f"{uri}: {_WORDS[step]}: {f'{code} ' if code else ''}{reason}")
         self.uri = uri
         self.step = step
         self.reason = reason
@@ -39,6 +39,21 @@ class TurnError(Exception):
 
     def __reduce__(self) -> tuple[type[TurnError], tuple[str, TurnStep, str, int]]:
         return type(self), (self.uri, self.step, self.reason, self.code)
+
+
+# What of a relay it is that failed: the words before the reason.
+_WORDS = {
+    TurnStep.RESOLVE: "look-up",
+    TurnStep.WAIT: "waiting",
+    TurnStep.OPEN: "connection",
+    TurnStep.AUTHENTICATE: "authentication",
+    TurnStep.ALLOCATE: "allocation",
+    TurnStep.REFRESH: "refresh",
+    TurnStep.PERMIT: "permission",
+    TurnStep.BIND: "channel",
+    TurnStep.CONNECT: "connection with the peer",
+    TurnStep.DATA: "data",
+}
 
 
 class TurnLost(TurnError):

@@ -52,15 +52,21 @@ Users: TypeAlias = Mapping[str, str] | LookupKey
 
 
 def server_authentication(
-    users: Users | None, realm: str, authentication: Authentication | Authentications | None
+    users: Users | None, realm: str, authentication: Authentication | Authentications | None, *, anonymous: bool
 ) -> Authentication | Authentications | None:
     """What the arguments of ``serve_turn`` come to.
 
     Raises:
-        LocalProtocolError: ``users`` and ``authentication`` both.
+        LocalProtocolError: ``users`` and ``authentication`` both; or neither, without ``anonymous``.
         ValueError: RFC 8265 forbids the realm, a name or a password.
     """
     if users is None:
+        if authentication is None and not anonymous:
+            raise LocalProtocolError(
+                "serve_turn(): a relay that asks nobody for credentials is open to the whole world, so it is refused; name "
+                "users, as in users={'alice': 'a long password'}, or say config=TurnServerConfig(anonymous=True) where everybody "
+                "who can reach the server may use it"
+            )
         return authentication
     if authentication is not None:
         raise LocalProtocolError("serve_turn(): users and authentication are two ways to say the same")

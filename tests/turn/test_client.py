@@ -126,10 +126,10 @@ def test_a_name_service_that_is_silent_is_given_up():
     assert len(scene.events) == 1
 
 
-def test_a_secure_uri_of_an_address_without_a_name_is_a_failure_to_resolve_at_once():
+def test_a_secure_uri_of_an_address_without_a_name_leads_to_no_connection_at_once():
     scene = Scene("turns:192.0.2.1")
     scene.do("allocate")
-    assert scene.told(AllocationFailed)[0].step is TurnStep.RESOLVE
+    assert scene.told(AllocationFailed)[0].step is TurnStep.OPEN
     scene.do("allocate")
     assert len(scene.told(AllocationFailed)) == 2
 

@@ -1,6 +1,6 @@
 import pytest
 
-from _turn_client_scene import GRANT, PEER, PEER6, RELAYED6, SENDS, Scene
+from _turn_client_scene import GRANT, PEER, PEER6, RELAYED, RELAYED6, SENDS, SERVER, Scene
 from sansice.machine import Address, IcmpError, LocalProtocolError
 from sansice.stun import (
     DATA,
@@ -117,6 +117,26 @@ def test_one_bad_peer_spoils_no_others(scene):
         PermissionCreated((good[0].host,)),
         PermissionCreated((good[1].host,)),
     ]
+
+
+@pytest.mark.parametrize("own", [RELAYED.host, SERVER.host])
+def test_where_a_relay_refuses_itself_the_way_with_a_port_is_told(scene, own):
+    scene.do("create_permission", Address(own, 0))
+    scene.refuse(403)
+    (event,) = scene.told(PermissionFailed)
+    assert event.reason == f"no (a relayed address of the same server is permitted with its port: {own}:49152)"
+    scene.do("create_permission", Address(own, 5))
+    assert peers_of(scene.find(CREATE)[1]) == [Address(own, 5)]
+    scene.refuse(403)
+    assert scene.told(PermissionFailed)[-1].reason == "no"
+
+
+def test_a_renewal_names_the_port_that_was_named_last(scene):
+    scene.permit(Address(HOST, 0))
+    scene.do("create_permission", PEER)
+    scene.do("create_permission", Address(HOST, 0))
+    scene.run(240.0)
+    assert peers_of(scene.find(CREATE)[1]) == [PEER]
 
 
 @pytest.mark.parametrize("code", [400, 403, 441, 443, 486, 508])

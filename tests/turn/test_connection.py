@@ -251,7 +251,7 @@ def test_a_refused_permission_is_told_to_every_peer_of_the_host_until_it_is_gran
     tell(turn, PermissionFailed((PEER.host,), 403, "Forbidden"))
     assert [peer._inbox.news.rung for peer in (one, two, else_)] == [1, 1, 0]
     for use in (one.receive_nowait, two._is_ready, lambda: one.send_nowait(b"x"), lambda: turn.send_nowait(PEER, b"x")):
-        with pytest.raises(TurnError, match=r"turn:192\.0\.2\.1: 403 198\.51\.100\.1: Forbidden") as caught:
+        with pytest.raises(TurnError, match=r"turn:192\.0\.2\.1: permission: 403 198\.51\.100\.1: Forbidden") as caught:
             use()
         assert (caught.value.step, caught.value.code) == (TurnStep.PERMIT, 403)
     assert else_._is_ready() is False
@@ -321,7 +321,7 @@ def test_an_allocation_that_is_on_its_way_is_not_asked_for_twice(turn):
 
 def test_after_a_loss_peers_and_permissions_are_asked_for_again_with_the_next_allocation(turn, monkeypatch):
     peer = turn._peer(PEER, channel=True)
-    turn._start_permitting(("198.51.100.9",))
+    turn._start_permitting(("198.51.100.9", "198.51.100.8:7"))
     tell(turn, PermissionFailed((PEER.host,), 403, "Forbidden"), AllocationLost("allocation mismatch", 437))
     assert peer._inbox.news.rung == 2
     with pytest.raises(TurnLost) as caught:
@@ -332,7 +332,11 @@ def test_after_a_loss_peers_and_permissions_are_asked_for_again_with_the_next_al
     monkeypatch.setattr(TurnClient, "state", property(lambda self: TurnClientState.ALLOCATED))
     assert turn._is_allocated() is True
     assert turn._is_allocated() is True
-    assert turn._driver.called == [("create_permission", Address("198.51.100.9", 0)), ("bind_channel", PEER)]
+    assert turn._driver.called == [
+        ("create_permission", Address("198.51.100.9", 0)),
+        ("create_permission", Address("198.51.100.8", 7)),  # the port says whose relayed address it is
+        ("bind_channel", PEER),
+    ]
     tell(turn, AllocationRefreshed(600, ()))
 
 

@@ -9,9 +9,15 @@ from sansice.turn import TurnClosed, TurnError, TurnLost, TurnStep, TurnWouldBlo
 
 def test_the_text_says_whom_it_is_about_what_was_answered_and_why():
     error = TurnError("turn:relay.example", TurnStep.ALLOCATE, "Allocation Quota Reached", 486)
-    assert str(error) == "turn:relay.example: 486 Allocation Quota Reached"
+    assert str(error) == "turn:relay.example: allocation: 486 Allocation Quota Reached"
     assert (error.step, error.code) == (TurnStep.ALLOCATE, 486)
-    assert str(TurnError("turn:relay.example", TurnStep.OPEN, "connection refused")) == "turn:relay.example: connection refused"
+    assert str(TurnError("turn:relay.example", TurnStep.OPEN, "refused")) == "turn:relay.example: connection: refused"
+
+
+@pytest.mark.parametrize("step", TurnStep)
+def test_the_text_tells_steps_apart(step):
+    others = [str(TurnError("turn:relay.example", other, "gone")) for other in TurnStep if other is not step]
+    assert str(TurnError("turn:relay.example", step, "gone")) not in others
 
 
 @pytest.mark.parametrize("kind", [TurnError, TurnLost, TurnClosed, TurnWouldBlock])

@@ -70,6 +70,15 @@ def test_a_name_is_looked_up_in_the_families_that_can_be_reached(local, kinds):
     assert action.remote == SERVER
 
 
+def test_an_address_whose_certificate_cannot_be_told_is_no_failure_of_a_look_up():
+    search, _ = search_for(ServerUri.parse("turns:192.0.2.1"))
+    search.start(0.0)
+    assert search.take_actions(0.0) == []
+    assert search.end.step is TurnStep.OPEN
+    assert "give the name to verify beside the address" in search.end.reason
+    assert "_" not in search.end.reason
+
+
 def test_a_name_that_is_not_found_is_the_end():
     search, _ = search_for(URI)
     search.start(0.0)

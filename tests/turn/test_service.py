@@ -73,23 +73,28 @@ def make_service():
 
 
 def test_users_are_passwords_by_name_or_a_function():
-    by_name = server_authentication({"alice": "secret"}, "example.org", None)
+    by_name = server_authentication({"alice": "secret"}, "example.org", None, anonymous=False)
     assert isinstance(by_name, ServerAuthentication)
     assert by_name.realm == "example.org"
     secrets = TimeLimitedSecrets("north")
-    assert isinstance(server_authentication(secrets, "example.org", None), ServerAuthentication)
+    assert isinstance(server_authentication(secrets, "example.org", None, anonymous=False), ServerAuthentication)
 
 
 def test_a_mechanism_is_taken_as_it_is_and_so_is_none():
     mechanism = ServerAuthentication(realm="example.org", lookup_key=StaticUsers({}, "example.org"))
-    assert server_authentication(None, "sansice", mechanism) is mechanism
-    assert server_authentication(None, "sansice", None) is None
+    assert server_authentication(None, "sansice", mechanism, anonymous=False) is mechanism
+    assert server_authentication(None, "sansice", None, anonymous=True) is None
+
+
+def test_who_names_nobody_is_told_to_name_users():
+    with pytest.raises(LocalProtocolError, match=r"users=\{'alice': 'a long password'\}, or say .*anonymous=True"):
+        server_authentication(None, "sansice", None, anonymous=False)
 
 
 def test_users_and_a_mechanism_are_too_much():
     mechanism = ServerAuthentication(realm="example.org", lookup_key=StaticUsers({}, "example.org"))
     with pytest.raises(LocalProtocolError, match="two ways to say the same"):
-        server_authentication({"alice": "secret"}, "sansice", mechanism)
+        server_authentication({"alice": "secret"}, "sansice", mechanism, anonymous=False)
 
 
 # ---------------------------------------------------------------- a service

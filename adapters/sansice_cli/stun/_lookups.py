@@ -120,5 +120,5 @@ async def _ask(uri: ServerUri, question: Question) -> Result:
                 return Result(uri, event)
             if isinstance(event, BindingLookupFailed):
                 reason = event.reason.removeprefix(f"{uri}: ")
-                return Result(uri, error=reason.replace("verify_name", "--server-name"))  # as it is called here
+                return Result(uri, error=reason.replace("the name to verify beside the address", "it as --server-name"))  # here
     raise RuntimeError("the look-up ended without an answer")

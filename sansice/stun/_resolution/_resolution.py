@@ -237,7 +237,7 @@ class ServerResolution(Machine):
         if self._uri.is_secure and self._uri.is_literal and self._verify_name is None:
             raise ValueError(
                 "an IP address says nothing about whose certificate to expect: "
-                "write the server's name, or give it as verify_name (RFC 8489 8.1)"
+                "write the server's name, or give the name to verify beside the address (RFC 8489 8.1)"
             )
 
     def _advance(self, now: float) -> None:

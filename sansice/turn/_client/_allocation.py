@@ -49,6 +49,7 @@ from ._stats import TurnClientStats
 from ._wish import MAX_LIFETIME, AllocateWish
 
 MISMATCH = 437
+FORBIDDEN = 403
 _MARGIN = 60.0  # seconds; RFC 8656 8: about one minute before it expires
 _SHORT_LIFE = 240.0  # ours: of shorter lives three quarters pass before the refresh
 _FAMILIES = {4: AddressFamily.IPV4, 6: AddressFamily.IPV6}
@@ -373,6 +374,8 @@ class ClientAllocation:
 
     def _tell(self, event: Event) -> None:
         """An event; what waited for a permission follows it."""
+        if isinstance(event, PermissionFailed) and event.code == FORBIDDEN:
+            event = attrs.evolve(event, reason=event.reason + self._hint(event.hosts))
         self._put(event)
         if isinstance(event, PermissionCreated):
             self.channels.resume(event.hosts)
@@ -381,6 +384,14 @@ class ClientAllocation:
         elif isinstance(event, PermissionFailed):
             self.channels.pause(event.hosts)
             self._drop_waiting(event.hosts)
+
+    def _hint(self, hosts: tuple[str, ...]) -> str:
+        """Why a relay may refuse a permission for itself: a port says that it is another client's, not a service of its own."""
+        for address in (*self.relayed, self.path.remote):
+            permission = self.permissions.get(address.host) if address.host in hosts else None
+            if permission is not None and not permission.peer.port:
+                return f" (a relayed address of the same server is permitted with its port: {address._replace(port=49152)})"
+        return ""
 
     def _drop_waiting(self, hosts: tuple[str, ...]) -> None:
         self._stats.unsent += len(self.routes.take_waiting(hosts))

@@ -24,7 +24,8 @@ class Permission:
     """One host's.
 
     Attributes:
-        peer: what the application named; the port means nothing (RFC 8656 9).
+        peer: what the application named last; the port means nothing (RFC 8656 9), except to servers that tell by it whether a
+            relayed address of theirs is meant.
         state: by `HOLD_TRANSITIONS`.
         expires: when the server forgets it, at the earliest; of one that was never granted, never.
     """
@@ -91,7 +92,10 @@ class Permissions:
             if permission is None:
                 self._table[host] = Permission(peer)
                 self._queue[host] = None
-            elif permission.active:
+                continue
+            if peer.port:
+                permission.peer = peer
+            if permission.active:
                 held.append(host)
             elif permission.state is HoldState.LOST:
                 permission.move(HoldInput.ASK)

@@ -145,7 +145,9 @@ class AllocateSearch:
             elif isinstance(output, ServerResolved):
                 self._ask(output.targets, now)
             else:
-                self._failure = AllocationFailed(TurnStep.RESOLVE, cast(ResolutionFailed, output).reason)
+                # The address of a URI that has one is not looked up: something else is wrong with it.
+                step = TurnStep.OPEN if cast(ServerUri, self._server).is_literal else TurnStep.RESOLVE
+                self._failure = AllocationFailed(step, cast(ResolutionFailed, output).reason)
         return actions
 
     # ------------------------------------------------------------- what the race hears
