@@ -499,6 +499,37 @@ def test_what_is_over_the_bandwidth_is_dropped_packet_by_packet(limits):
     assert world.allocation.dropped == 4
 
 
+@pytest.mark.parametrize("size", [2047, 2048, 2049])
+def test_any_size_is_channel_data_alone_or_with_others(size):
+    world = World()
+    world.bind(ONE, PEER)
+    message = encode_channel_data(ONE, bytes(size))
+    assert world.from_peer((PEER, bytes(size))) == [SendDatagram(LISTENER, CLIENT, message)]
+    assert world.from_peer(*[(PEER, bytes(size))] * 2) == [SendDatagrams(LISTENER, ((CLIENT, message),) * 2)]
+
+
+def test_what_comes_alone_from_a_service_of_our_own_is_dropped_on_a_channel_too():
+    world = World()
+    world.bind(ONE, OWN_SERVICE)
+    assert world.from_peer((OWN_SERVICE, b"x")) == []
+    assert world.dropped == {DropReason.NO_PERMISSION: 1}
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS])
+def test_on_a_stream_there_is_room_for_as_much_as_may_wait_and_for_no_byte_more(transport):
+    world = World(transport=transport, config=TurnServerConfig(max_unsent=10))
+    world.bind(ONE, PEER)
+    assert [len(world.from_peer((PEER, bytes(size)))) for size in (10, 11)] == [1, 0]
+    assert world.dropped == {DropReason.QUEUE_FULL: 1}
+
+
+def test_each_packet_of_a_batch_is_counted_for_its_allocation():
+    world = World()
+    world.bind(ONE, PEER)
+    world.from_client(encode_channel_data(ONE, b"a"), encode_channel_data(ONE, b"bc"))
+    assert (world.allocation.received_packets, world.allocation.received_bytes) == (2, 3)
+
+
 # ---------------------------------------------------------------- ICMP
 
 
