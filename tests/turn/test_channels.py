@@ -150,6 +150,17 @@ def test_a_peer_that_comes_back_within_that_time_gets_its_old_number(scene):
     assert scene.do("bind_channel", PEER) == 0x4000
 
 
+def test_a_peer_that_comes_back_at_the_end_of_that_time_is_not_sent_away_by_it(scene):
+    scene.bind(PEER)
+    scene.do("forget", PEER)
+    scene.run(899.0)
+    scene.permit(PEER)
+    assert scene.do("bind_channel", PEER) == 0x4000
+    scene.run(910.0)
+    scene.answer(to=BIND)
+    assert scene.client.channel(PEER) == 0x4000
+
+
 def test_a_channel_forgotten_while_it_is_asked_for_may_yet_be_bound(scene):
     scene.do("bind_channel", PEER)
     scene.run(10.0)
@@ -363,3 +374,28 @@ def test_a_channel_is_given_up_alone_and_its_permission_stays(scene):
     scene.run(600.0)
     assert len(scene.asked(BIND)) == 1
     Scene().do("release_channel", PEER)
+
+
+def test_where_no_number_is_left_a_channel_that_is_there_may_still_be_asked_for():
+    scene = Scene(max_channels=1)
+    scene.allocate(LONG)
+    scene.bind(PEER)
+    assert scene.do("bind_channel", PEER) == 0x4000
+    assert len(scene.asked(BIND)) == 1
+
+
+def test_a_host_is_not_taken_for_another_that_begins_alike(scene):
+    for peer in (Address("198.51.100.1", 1), OTHER_PEER):
+        scene.bind(peer)
+    scene.do("forget", Address("198.51.100.1", 1))
+    assert scene.client.channel(OTHER_PEER) == 0x4001
+
+
+def test_a_channel_that_ended_without_permission_does_not_come_back_with_one(scene):
+    scene.bind(PEER)
+    scene.run(240.0)
+    scene.refuse(403, to=Method.CREATE_PERMISSION)
+    scene.do("release_channel", PEER)
+    scene.permit(PEER)
+    scene.do("send", PEER, b"x")
+    assert scene.data[-1][1].data[:2] == b"\x00\x16"

@@ -19,7 +19,7 @@ from _turn_client_scene import (
     UDP,
     Scene,
 )
-from sansice.machine import CloseMode, CloseSocket, IcmpError, LocalProtocolError, SocketError, SocketErrorKind
+from sansice.machine import CloseMode, CloseSocket, DropReason, IcmpError, LocalProtocolError, SocketError, SocketErrorKind
 from sansice.stun import (
     ALTERNATE_SERVER,
     LIFETIME,
@@ -565,3 +565,25 @@ def test_an_allocation_ends_once():
     assert allocation.lost == AllocationLost("one")
     allocation.handle_timer(1000.0)
     assert allocation.lost == AllocationLost("one")
+
+
+def test_data_on_the_stream_of_an_earlier_allocation_is_none_of_this_one():
+    scene = Scene(transport=TCP)
+    scene.allocate()
+    old = scene.client.path.socket
+    scene.do("bind_channel", PEER)
+    scene.refuse(400, to=Method.CHANNEL_BIND)  # and the deletion is not confirmed
+    scene.allocate()
+    scene.bind(PEER)
+    scene.do("handle_stream_data", old, b"\x40\0\0\1x\0\0\0")
+    assert not scene.told(DataReceived)
+    assert scene.client.stats.dropped == {DropReason.NO_ALLOCATION: 1}
+
+
+def test_of_streams_that_are_closed_nothing_is_kept():
+    scene = Scene(transport=TCP)
+    for _ in range(3):
+        scene.allocate()
+        scene.do("refresh")
+        scene.refuse(437)
+    assert not scene.client._reception._framers

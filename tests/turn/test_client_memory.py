@@ -123,3 +123,12 @@ def test_the_memory_is_bounded_and_the_oldest_goes_first():
     assert ask(memory, 0.0, server=servers[0]) is None
     assert ask(memory, 0.0, server=servers[1])
     assert len(memory._waits) == MAX_WAITS
+
+
+def test_who_refuses_again_is_not_the_oldest_any_more():
+    memory = TurnServerMemory()
+    servers = [Address("192.0.2.1", port) for port in range(1, MAX_WAITS + 2)]
+    for server in (*servers[:-1], servers[0], servers[-1]):
+        refuse(memory, 486, server=server)
+    assert ask(memory, 0.0, server=servers[0])
+    assert ask(memory, 0.0, server=servers[1]) is None

@@ -566,3 +566,25 @@ def test_of_a_connection_that_is_over_nothing_is_kept(scene):
     assert list(scene.client._reception._framers) == [scene.client.path.socket]
     assert list(scene.client._stun._sockets) == [scene.client.path.socket]
     assert not scene.client._streams._by_socket
+
+
+def test_a_peer_whose_permission_was_refused_is_not_offered(scene):
+    scene.do("create_permission", PEER)
+    scene.refuse(403, to=Method.CREATE_PERMISSION)
+    scene.attempted()
+    assert scene.of(ConnectionAttempted) == []
+    assert scene.client.stats.dropped == {DropReason.NO_PERMISSION: 1}
+
+
+def test_a_peer_that_fails_again_is_not_the_oldest_any_more(scene):
+    refused = scene.client._streams._refused
+    for number in range(MAX_REFUSED):
+        scene.now = 11.0 * (number == MAX_REFUSED - 1)
+        scene.connecting(PEER._replace(port=1 + number))
+        scene.refuse(447, to=Method.CONNECT)
+    scene.connecting(PEER._replace(port=1))
+    scene.refuse(447, to=Method.CONNECT)
+    scene.connecting(PEER._replace(port=60_000))
+    scene.refuse(447, to=Method.CONNECT)
+    assert PEER._replace(port=1) in refused
+    assert PEER._replace(port=2) not in refused

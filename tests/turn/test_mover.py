@@ -37,7 +37,6 @@ from sansice.turn import (
     RebindFailed,
     TurnServerMemory,
 )
-from sansice.turn._client._mover import LEFT_LIFETIME
 
 FIRST, SECOND = b"first ticket", b"second ticket"
 ROAD = Address("10.1.0.9", 40009)
@@ -188,7 +187,7 @@ def test_after_the_move_the_server_hears_something_at_once_so_that_it_sends_data
 def test_a_nudge_that_is_lost_is_repeated_before_the_old_way_closes(scene):
     new = scene.go()
     scene.arrive()
-    scene.run(LEFT_LIFETIME - 0.1)
+    scene.run(4.9)
     assert [(nudge.socket, nudge.destination) for nudge in scene.nudges()] == [(new, SERVER)] * 2
     scene.run(20.0)
     assert len(scene.nudges()) == 2
@@ -280,9 +279,9 @@ def test_data_on_the_way_that_was_left_is_taken_for_a_while_and_then_the_socket_
     indication = encode(Method.DATA, MessageClass.INDICATION, bytes(12), [(XOR_PEER_ADDRESS, PEER), (DATA, b"late")])
     scene.do("handle_datagrams", old.socket, [(SERVER, indication)])
     assert scene.of(DataReceived) == [DataReceived(PEER, b"late")]
-    scene.run(LEFT_LIFETIME - 0.1)
+    scene.run(4.9)
     assert old.socket in [one.socket for one in scene.opened()]
-    scene.run(LEFT_LIFETIME)
+    scene.run(5.0)
     assert [one.socket for one in scene.opened()] == [scene.client.path.socket]
 
 

@@ -710,3 +710,33 @@ def test_a_lost_answer_of_a_server_that_needs_no_more_than_it_was_told_may_hide_
     assert [message.get(LIFETIME) for _, message in scene.asked(Method.REFRESH)[asked:]] == [0]
     scene.run(100.0)
     assert not scene.opened()
+
+
+def test_once_a_server_has_answered_nobody_else_is_asked():
+    scene = Several(SERVER, OTHER)
+    scene.allocate_from()
+    scene.open()
+    scene.run(0.1)
+    scene.challenge()
+    scene.run(10.0)
+    assert [one.remote for one in scene.opened()] == [SERVER]
+
+
+def test_where_one_server_of_several_forbids_nothing_there_is_no_time_to_wait():
+    memory = TurnServerMemory()
+    memory.refused(SERVER, 486, "full", families=(4,), username="user", now=0.0)
+    scene = Several(SERVER, OTHER, options={"memory": memory})
+    scene.allocate_from()
+    scene.open()
+    scene.challenge()
+    scene.answer(*GRANT[:2])
+    assert failure(scene).retry_after == 0
+
+
+def test_of_several_servers_that_want_to_be_left_alone_the_sooner_counts():
+    memory = TurnServerMemory()
+    memory.refused(SERVER, 486, "full", families=(4,), username="user", now=0.0)
+    memory.refused(OTHER, 437, "no", families=(4,), username="user", now=0.0)
+    scene = Several(SERVER, OTHER, options={"memory": memory})
+    scene.allocate_from()
+    assert failure(scene).retry_after == 60.0

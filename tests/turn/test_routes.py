@@ -221,6 +221,16 @@ def test_of_too_much_that_waits_the_oldest_is_dropped(limits, kept):
     assert scene.client.stats.unsent == 5 - kept
 
 
+def test_what_has_left_makes_room_for_what_waits_next():
+    scene = Scene(max_waiting_bytes=25)
+    scene.allocate()
+    for peer in (PEER, OTHER_PEER):
+        scene.do("create_permission", peer)
+        scene.do("send", peer, bytes(20))
+        scene.answer(to=Method.CREATE_PERMISSION)
+    assert (len(scene.data), scene.client.stats.unsent) == (2, 0)
+
+
 @pytest.mark.req("RFC8656-024")
 def test_dont_fragment_is_asked_for_in_an_indication_even_with_a_channel():
     scene = Scene()
