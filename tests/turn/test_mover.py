@@ -197,13 +197,13 @@ def test_nobody_is_nudged_where_the_new_way_is_a_stream_or_lost():
     stream = MobileScene(transport=TCP).begin()
     stream.go()
     stream.arrive()
-    stream.run(LEFT_LIFETIME)
+    stream.run(5.0)
     assert len(stream.nudges()) == 1
     lost = MobileScene().begin()
     lost.go()
     lost.arrive()
     lost.lose(1)
-    lost.run(LEFT_LIFETIME)
+    lost.run(5.0)
     assert len(lost.nudges()) == 1
 
 
