@@ -16,7 +16,7 @@ LAST_CHANNEL: Final = 0x4FFF
 CHANNEL_HEADER_LENGTH: Final = 4
 """Bytes of channel number and length, before the data."""
 
-_MAX_DATA = 0xFFFF  # what the length field can say
+_MAX_LENGTH = 0xFFFF  # what the length field can say
 
 _pack = struct.Struct("!HH").pack
 _unpack = struct.Struct("!HH").unpack_from
@@ -56,8 +56,8 @@ def encode_channel_data(number: int, data: bytes, *, padded: bool = False) -> by
     length = len(data)
     if not FIRST_CHANNEL <= number <= LAST_CHANNEL:
         raise LocalProtocolError(f"{number:#06x} is no channel number: they are {FIRST_CHANNEL:#06x} to {LAST_CHANNEL:#06x}")
-    if length > _MAX_DATA:
-        raise LocalProtocolError(f"{length} bytes do not fit into ChannelData, which holds {_MAX_DATA}")
+    if length > _MAX_LENGTH:
+        raise LocalProtocolError(f"{length} bytes do not fit into ChannelData, which holds {_MAX_LENGTH}")
     message = _pack(number, length) + data
     return message + PADDING[length & 3] if padded else message
 

@@ -115,7 +115,7 @@ def test_a_connection_that_breaks_is_told_after_what_came_before(turn, stream):
     tell(turn, PeerConnected(1, PEER), StreamReceived(1, b"x"), StreamLost(1, "connection reset"), StreamReceived(1, b"y"))
     assert stream._take(9) == b"x"
     for use in (lambda: stream._take(9), stream._has_room, stream._is_connected):
-        with pytest.raises(TurnError, match=r"turn:192\.0\.2\.1: 198\.51\.100\.1:80: connection reset") as caught:
+        with pytest.raises(TurnError, match=r"turn:192\.0\.2\.1: data: 198\.51\.100\.1:80: connection reset") as caught:
             use()
         assert type(caught.value) is TurnError
     assert not stream.is_open

@@ -19,7 +19,7 @@ from sansice.stun import (
     shapes,
 )
 from sansice.turn import AllocateWish
-from sansice.turn._client._grant import Grant, Misfit, family_of, read_grant
+from sansice.turn._client._grant import Grant, Misfit, ip_version_of, read_grant
 
 REST = ((XOR_MAPPED_ADDRESS, MAPPED), (LIFETIME, 600))
 BOTH = AllocateWish(family="both")
@@ -118,4 +118,4 @@ def test_an_address_of_another_family_is_of_no_use_and_says_so(addresses, mapped
 
 
 def test_the_family_of_an_address():
-    assert (family_of(RELAYED), family_of(RELAYED6)) == (4, 6)
+    assert (ip_version_of(RELAYED), ip_version_of(RELAYED6)) == (4, 6)

@@ -26,7 +26,6 @@ from sansice.machine import (
 from sansice.stun import (
     LIFETIME,
     REQUESTED_ADDRESS_FAMILY,
-    AddressFamily,
     Attribute,
     Method,
     Path,
@@ -38,21 +37,18 @@ from sansice.stun import (
 )
 
 from ._channels import Channels
-from ._config import TurnClientConfig
+from ._codes import ALLOCATION_MISMATCH, BAD_REQUEST, FORBIDDEN, may_pass
+from ._config import RENEWAL_MARGIN, TurnClientConfig
 from ._events import AllocationLost, AllocationRefreshed, PeerUnreachable, PermissionCreated, PermissionFailed
-from ._grant import Grant, family_of
+from ._grant import Grant, ip_version_of
 from ._mover import Mover
 from ._permissions import Permissions
 from ._requests import Outcome, Requests, refusal
 from ._routes import Routes
 from ._stats import TurnClientStats
-from ._wish import MAX_LIFETIME, AllocateWish
+from ._wish import ADDRESS_FAMILIES, LARGEST_LIFETIME, AllocateWish
 
-MISMATCH = 437
-FORBIDDEN = 403
-_MARGIN = 60.0  # seconds; RFC 8656 8: about one minute before it expires
 _SHORT_LIFE = 240.0  # ours: of shorter lives three quarters pass before the refresh
-_FAMILIES = {4: AddressFamily.IPV4, 6: AddressFamily.IPV6}
 
 
 class _Timer(IdentityEnum):
@@ -167,7 +163,7 @@ class ClientAllocation:
     @property
     def families(self) -> tuple[int, ...]:
         """Which of 4 and 6 it has an address of."""
-        return tuple(family_of(address) for address in self.relayed)
+        return tuple(ip_version_of(address) for address in self.relayed)
 
     # ------------------------------------------------------------- life
 
@@ -177,8 +173,8 @@ class ClientAllocation:
         Raises:
             LocalProtocolError: says why.
         """
-        if lifetime is not None and not 0 <= lifetime <= MAX_LIFETIME:
-            raise LocalProtocolError(f"a lifetime of {lifetime} s is outside 0..{MAX_LIFETIME}")
+        if lifetime is not None and not 0 <= lifetime <= LARGEST_LIFETIME:
+            raise LocalProtocolError(f"a lifetime of {lifetime} s is outside 0..{LARGEST_LIFETIME}")
         if family is None:
             if lifetime == 0:
                 raise LocalProtocolError("a lifetime of 0 deletes the allocation: close() does that")
@@ -200,7 +196,7 @@ class ClientAllocation:
         if lifetime is not None:
             attributes.append((LIFETIME, lifetime))
         if family is not None:
-            attributes.append((REQUESTED_ADDRESS_FAMILY, _FAMILIES[family]))
+            attributes.append((REQUESTED_ADDRESS_FAMILY, ADDRESS_FAMILIES[family]))
         self.requests.ask(Method.REFRESH, attributes, self.path, partial(self._refreshed, family, now), now=now)
 
     def settle(self, outcome: Outcome, now: float) -> bool:
@@ -211,7 +207,7 @@ class ClientAllocation:
             return False
         if self.lost is not None:
             return True
-        if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH:
+        if isinstance(outcome, TransactionFailed) and outcome.code == ALLOCATION_MISMATCH:
             if not self.mismatch(now):
                 return True
             if self.mover.is_asking:  # the server is being told who this is
@@ -220,7 +216,7 @@ class ClientAllocation:
             outcome = TransactionTimedOut(outcome.id)
         self.requests.settle(outcome, now)
         if self.channels.broken is not None:
-            self.end(self.channels.broken, 400)
+            self.end(self.channels.broken, BAD_REQUEST)
         else:
             self.pump(now)
         return True
@@ -237,7 +233,7 @@ class ClientAllocation:
         """The server has answered 437: it is gone (RFC 8656 5), unless a ticket helps, which this returns."""
         if self.mover.retrace(now):
             return True
-        self.end("the server does not know the allocation any more", MISMATCH)
+        self.end("the server does not know the allocation any more", ALLOCATION_MISMATCH)
         return False
 
     def relocate(self, path: Path, local: Address) -> None:
@@ -301,7 +297,7 @@ class ClientAllocation:
     def _live(self, asked: float) -> None:
         """It lives for another `lifetime` since ``asked``."""
         self.expires = asked + self.lifetime
-        early = _MARGIN if self.lifetime >= _SHORT_LIFE else self.lifetime / 4
+        early = RENEWAL_MARGIN if self.lifetime >= _SHORT_LIFE else self.lifetime / 4
         self._timers.set(_Timer.EXPIRY, self.expires)
         self._timers.set(_Timer.REFRESH, self.expires - early)
 
@@ -310,7 +306,7 @@ class ClientAllocation:
             self._take_lifetime(family, asked if outcome.rtt is None else now - outcome.rtt, outcome, now)
             return
         code, reason = refusal(outcome)
-        if code is None or code >= 500:
+        if may_pass(code):
             self._timers.set(_Timer.REFRESH, now + self._config.retry_delay)
         elif family is None:
             self.end(reason, code)
@@ -338,7 +334,7 @@ class ClientAllocation:
         Raises:
             LocalProtocolError: names them.
         """
-        if family_of(peer) not in self.families:
+        if ip_version_of(peer) not in self.families:
             relayed = " and ".join(str(address) for address in self.relayed)
             raise LocalProtocolError(f"{peer} cannot be reached from {relayed}: another family (RFC 8656 10.1)")
 

@@ -12,7 +12,8 @@ from sansice.machine import Address, Event, LocalProtocolError
 from sansice.stun import CHANNEL_NUMBER, XOR_PEER_ADDRESS, Attribute, Method, Path, TransactionSucceeded
 from sansice.turn._channel_data import FIRST_CHANNEL, LAST_CHANNEL
 
-from ._config import TurnClientConfig
+from ._codes import BAD_REQUEST, may_pass
+from ._config import RENEWAL_MARGIN, TurnClientConfig
 from ._events import ChannelBound, ChannelFailed, PermissionCreated
 from ._permissions import Permissions
 from ._requests import Outcome, Requests, refusal
@@ -22,8 +23,6 @@ from ._states import HOLD_TRANSITIONS, HoldInput, HoldState
 CHANNEL_LIFETIME = 600.0  # seconds; RFC 8656 12
 QUARANTINE = 300.0  # seconds; RFC 8656 12: after its end neither number nor peer gets another partner
 NUMBERS = LAST_CHANNEL - FIRST_CHANNEL + 1
-_MARGIN = 60.0  # ours: as for a Refresh (RFC 8656 8)
-_BAD_REQUEST = 400
 
 
 class Channel:
@@ -220,11 +219,11 @@ class Channels:
             self._timers.set(channel.peer, channel.latest + QUARANTINE)
         elif isinstance(outcome, TransactionSucceeded):
             self._grant(channel, asked if outcome.rtt is None else now - outcome.rtt)
-        elif code == _BAD_REQUEST:
+        elif code == BAD_REQUEST:
             self.broken = reason
         elif channel.state is HoldState.HELD:  # by another request, made before the channel was forgotten, or after
             pass
-        elif code is None or code >= 500:
+        elif may_pass(code):
             self._unanswered(channel, code, reason, now)
         else:
             self._refuse(channel, code, reason, now)
@@ -241,7 +240,7 @@ class Channels:
         channel.move(HoldInput.GRANT)
         channel.expires = asked + CHANNEL_LIFETIME
         self._queue.pop(channel.peer, None)
-        self._timers.set(channel.peer, channel.expires - _MARGIN)
+        self._timers.set(channel.peer, channel.expires - RENEWAL_MARGIN)
         created = self._permissions.granted_by_channel(channel.peer, asked)
         if created:
             self._emit(PermissionCreated(created))

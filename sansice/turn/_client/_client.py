@@ -45,7 +45,8 @@ from sansice.stun import (
     strongest_supported,
 )
 
-from ._allocation import MISMATCH, ClientAllocation, Origin
+from ._allocation import ClientAllocation, Origin
+from ._codes import ALLOCATION_MISMATCH, BAD_REQUEST, TRY_ALTERNATE
 from ._config import TurnClientConfig
 from ._events import AllocationCreated, AllocationFailed, AllocationLost, Closed, DataReceived
 from ._explain import explain
@@ -63,8 +64,6 @@ from ._streams import PeerStreams
 from ._wish import AllocateWish, Family
 
 _DEFAULT_CONFIG = TurnClientConfig()
-_TRY_ALTERNATE = 300
-_BAD_REQUEST = 400
 
 
 class _Timer(IdentityEnum):
@@ -607,7 +606,7 @@ class TurnClient(Machine):
         if self._allocation is not None and self._allocation.settle(outcome, now):
             return
         if self._streams.settle(outcome, now):
-            if isinstance(outcome, TransactionFailed) and outcome.code == MISMATCH and self._allocation is not None:
+            if isinstance(outcome, TransactionFailed) and outcome.code == ALLOCATION_MISMATCH and self._allocation is not None:
                 self._allocation.mismatch(now)
             return
         self._farewells.requests.settle(outcome, now)
@@ -622,7 +621,7 @@ class TurnClient(Machine):
         self._stun.cancel(event.id, now=now)
         if apart:
             self._stun.release(event.new, now=now)
-        self._settle(TransactionFailed(event.id, _TRY_ALTERNATE, "redirected", FailureCause.ERROR_RESPONSE), now)
+        self._settle(TransactionFailed(event.id, TRY_ALTERNATE, "redirected", FailureCause.ERROR_RESPONSE), now)
 
     def _conclude(self, now: float) -> None:
         """See whether the servers are known, and whether the search or the allocation has ended."""
@@ -675,7 +674,7 @@ class TurnClient(Machine):
         self._streams.clear(event.reason, now)
         self._last = event
         allocation.stop(now)
-        if event.code == _BAD_REQUEST:  # RFC 8656 12.3: the server has it still
+        if event.code == BAD_REQUEST:  # RFC 8656 12.3: the server has it still
             self._farewells.delete(allocation.path, now)
         else:
             self._stun.release(allocation.path, now=now)

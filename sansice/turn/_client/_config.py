@@ -8,6 +8,8 @@ import attrs
 
 from sansice.stun import StunClientConfig
 
+RENEWAL_MARGIN = 60.0  # seconds before it ends that something is renewed: RFC 8656 8; a request over UDP takes up to 39.5
+
 _STUN = StunClientConfig(alternate_servers=True)  # RFC 8656 7.4: a 300 is followed before any other server is tried
 
 

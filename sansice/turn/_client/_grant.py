@@ -71,15 +71,15 @@ def read_grant(response: Message, wish: AllocateWish, understood: Collection[int
     for address in relayed:
         if not _is_usable(address):
             return Misfit(f"nobody can send to {address}, the relayed address that the server names")
-        if family_of(address) not in wish.families:
+        if ip_version_of(address) not in wish.families:
             return Misfit(f"the relayed address {address} is of a family that was not asked for", family=True)
     for address in (*relayed, mapped):
-        if family_of(address) not in understood:
+        if ip_version_of(address) not in understood:
             return Misfit(f"{address} is of a family that is not understood here", family=True)
     return Grant(relayed, mapped, lifetime, token, refused, ticket)
 
 
-def family_of(address: Address) -> int:
+def ip_version_of(address: Address) -> int:
     """4 or 6."""
     return 6 if address.is_ipv6 else 4
 
@@ -95,7 +95,7 @@ def _relayed(response: Message) -> tuple[Address, ...]:
                 address = XOR_RELAYED_ADDRESS.unpack(value, response.transaction_id)
             except ValueError as error:
                 raise DecodeError(DropReason.BAD_ATTRIBUTE, f"{XOR_RELAYED_ADDRESS.name}: {error}") from None
-            first.setdefault(family_of(address), address)
+            first.setdefault(ip_version_of(address), address)
     return tuple(first[family] for family in (4, 6) if family in first)
 
 

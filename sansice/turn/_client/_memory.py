@@ -11,12 +11,21 @@ import attrs
 from sansice.machine import Address
 from sansice.stun import AccessToken, LongTermCredentials
 
+from ._codes import ALLOCATION_MISMATCH, MOBILITY_FORBIDDEN, NO_CAPACITY, QUOTA_REACHED, UNAUTHENTICATED, UNSUPPORTED_FAMILY
+
 MAX_WAITS = 256  # ours: a client with more servers than this forgets the oldest refusal, and is refused once more
 
-_BUSY = 60.0  # seconds; RFC 8656 7.4: after 486 and 508
-_MISMATCH = 120.0  # seconds; RFC 8656 7.4: after three 437s
+_BUSY_WAIT = 60.0  # seconds; RFC 8656 7.4: after 486 and 508
+_MISMATCH_WAIT = 120.0  # seconds; RFC 8656 7.4: after three 437s
 # What waits how long. An operator has to do something about the others, and nobody is asked again for what he never has.
-_WAITS = {486: _BUSY, 508: _BUSY, 437: _MISMATCH, 440: math.inf, 401: math.inf, 405: math.inf}
+_WAITS = {
+    QUOTA_REACHED: _BUSY_WAIT,
+    NO_CAPACITY: _BUSY_WAIT,
+    ALLOCATION_MISMATCH: _MISMATCH_WAIT,
+    UNSUPPORTED_FAMILY: math.inf,
+    UNAUTHENTICATED: math.inf,
+    MOBILITY_FORBIDDEN: math.inf,
+}
 
 
 class _Scope(NamedTuple):
@@ -67,13 +76,13 @@ class TurnServerMemory:
         if seconds is None:
             return
         wait = ServerWait(now + seconds, code, reason)
-        if code == 405:
+        if code == MOBILITY_FORBIDDEN:
             self._keep(_Scope(server, mobility=True), wait)
-        elif code == 440:
+        elif code == UNSUPPORTED_FAMILY:
             for family in families:
                 self._keep(_Scope(server, family=family), wait)
         else:
-            self._keep(_Scope(server, username=username if code == 401 else None), wait)
+            self._keep(_Scope(server, username=username if code == UNAUTHENTICATED else None), wait)
 
     def refused_family(self, server: Address, family: int, code: int, *, now: float) -> None:
         """A server gave one family of two, and says why not the other (ADDRESS-ERROR-CODE, RFC 8656 7.3)."""

@@ -22,14 +22,13 @@ from sansice.stun import (
     TransactionSucceeded,
 )
 
+from ._codes import ALLOCATION_MISMATCH, may_pass
 from ._config import TurnClientConfig
 from ._events import AllocationRebound, RebindFailed
 from ._requests import Outcome, Requests, refusal
 
 if TYPE_CHECKING:
     from ._allocation import ClientAllocation
-
-_MISMATCH = 437
 
 LEFT_LIFETIME = 5.0
 """Seconds in which data may still come on the way that was left: the server sends it there until the new one is used."""
@@ -173,10 +172,10 @@ class Mover:
         if going is not None:
             self._stun.release(going, now=now)
         self._allocation.requests.unpark(now=now)
-        is_undecided = code is None or code >= 500
+        is_undecided = may_pass(code)
         if is_undecided and self.is_stranded:
             self._timers.set(_Timer.RETRY, now + self._config.retry_delay)
-        elif going is None or self.is_stranded or code == _MISMATCH:
+        elif going is None or self.is_stranded or code == ALLOCATION_MISMATCH:
             if not is_undecided:  # otherwise the next 437 comes here again, or the lifetime ends
                 self._allocation.end(reason, code)
         else:

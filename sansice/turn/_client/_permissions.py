@@ -10,13 +10,13 @@ from sansice._timers import Timers
 from sansice.machine import Address, Event, LocalProtocolError
 from sansice.stun import XOR_PEER_ADDRESS, Method, Path, TransactionSucceeded
 
-from ._config import TurnClientConfig
+from ._codes import may_pass
+from ._config import RENEWAL_MARGIN, TurnClientConfig
 from ._events import PermissionCreated, PermissionFailed
 from ._requests import Outcome, Requests, refusal
 from ._states import HOLD_TRANSITIONS, HoldInput, HoldState
 
 PERMISSION_LIFETIME = 300.0  # seconds; RFC 8656 9
-_MARGIN = 60.0  # ours: as for a Refresh (RFC 8656 8): a request over UDP takes up to 39.5 s
 _GRID = 10.0  # ours: renewals are due at multiples of this, so that those of many hosts share requests
 
 
@@ -178,7 +178,7 @@ class Permissions:
         # A refusal takes nothing back that a ChannelBind, or another request for the same host, has been granted meanwhile.
         known = [host for host in known if self._table[host].state is not HoldState.HELD]
         code, reason = refusal(outcome)
-        if code is None or code >= 500:
+        if may_pass(code):
             self._unanswered(known, code, reason, now)
         elif len(hosts) > 1:
             self._alone.update(dict.fromkeys(known))  # RFC 8656 10.2: one bad host, and none of them is installed
@@ -194,7 +194,7 @@ class Permissions:
             permission.move(HoldInput.GRANT)
             self._unqueue(host)
             permission.expires = asked + PERMISSION_LIFETIME
-            self._timers.set(host, (permission.expires - _MARGIN) // _GRID * _GRID)
+            self._timers.set(host, (permission.expires - RENEWAL_MARGIN) // _GRID * _GRID)
         return tuple(created)
 
     def _unqueue(self, host: str) -> None:

@@ -21,6 +21,18 @@ from sansice.stun import (
 )
 from sansice.turn._errors import TurnStep
 
+from ._codes import (
+    ALLOCATION_MISMATCH,
+    BAD_REQUEST,
+    FORBIDDEN,
+    MOBILITY_FORBIDDEN,
+    STALE_NONCE,
+    UNAUTHENTICATED,
+    UNKNOWN_ATTRIBUTE,
+    UNSUPPORTED_FAMILY,
+    UNSUPPORTED_TRANSPORT,
+    WRONG_CREDENTIALS,
+)
 from ._config import TurnClientConfig
 from ._events import AllocateAttempt, AllocationFailed
 from ._farewells import Farewells
@@ -31,11 +43,17 @@ from ._wish import AllocateWish
 
 MAX_ADDRESSES = 3  # RFC 8656 7.4: local addresses tried after 437
 
-_NO_MOBILITY = 405
-_MISMATCH = 437
 # RFC 8656 7.4: not repeated before a person has changed something, and the other addresses are most likely the same server's.
-_FINAL = (400, 401, 403, 420, 440, 441, 442)
-_UNAUTHENTICATED = (401, 438)
+_FINAL = (
+    BAD_REQUEST,
+    UNAUTHENTICATED,
+    FORBIDDEN,
+    UNKNOWN_ATTRIBUTE,
+    UNSUPPORTED_FAMILY,
+    WRONG_CREDENTIALS,
+    UNSUPPORTED_TRANSPORT,
+)
+_OF_CREDENTIALS = (UNAUTHENTICATED, STALE_NONCE)
 # By how much they say: that a family cannot be reached from here says less than what a server has answered some time ago.
 _STEPS = (TurnStep.OPEN, TurnStep.WAIT, TurnStep.AUTHENTICATE, TurnStep.ALLOCATE)
 
@@ -218,7 +236,7 @@ class AllocateRace:
         if wish.mobility and self._memory.is_mobility_refused(server, now=now):
             if not self._config.relax:
                 self._waits.append(math.inf)
-                self._note(target, TurnStep.WAIT, "left alone, because it said: mobility is forbidden", _NO_MOBILITY)
+                self._note(target, TurnStep.WAIT, "left alone, because it said: mobility is forbidden", MOBILITY_FORBIDDEN)
                 return None
             wish = attrs.evolve(wish, mobility=False)
         wait = self._memory.wait(server, families=wish.families, username=self._username, now=now)
@@ -316,10 +334,10 @@ class AllocateRace:
             return False
         wish = attempt.wish.relaxed(outcome.code, outcome.unknown_attributes) if self._config.relax else None
         if wish is not None:
-            if outcome.code == _NO_MOBILITY:  # RFC 8016 3.1.4: not asked for again
-                self._remember(attempt, _NO_MOBILITY, outcome.reason, now)
+            if outcome.code == MOBILITY_FORBIDDEN:  # RFC 8016 3.1.4: not asked for again
+                self._remember(attempt, MOBILITY_FORBIDDEN, outcome.reason, now)
             return self._ask(attempt.target, attempt.path, wish, attempt.addresses, attempt, now)
-        if outcome.code == _MISMATCH and attempt.addresses < MAX_ADDRESSES:
+        if outcome.code == ALLOCATION_MISMATCH and attempt.addresses < MAX_ADDRESSES:
             self._stun.release(attempt.path, now=now)
             if self._decided is attempt:
                 self._decided = None
@@ -383,4 +401,4 @@ class AllocateRace:
 
 
 def _step_of(code: int | None) -> TurnStep:
-    return TurnStep.AUTHENTICATE if code in _UNAUTHENTICATED else TurnStep.ALLOCATE
+    return TurnStep.AUTHENTICATE if code in _OF_CREDENTIALS else TurnStep.ALLOCATE

@@ -17,11 +17,11 @@ from sansice.stun import (
     TransactionTimedOut,
 )
 
+from ._codes import UNAUTHENTICATED
+
 Outcome: TypeAlias = TransactionSucceeded | TransactionFailed | TransactionTimedOut
 Then: TypeAlias = Callable[[Outcome, float], None]
 """Told of the outcome, with ``now``."""
-
-_UNAUTHENTICATED = 401  # RFC 8489 14.8
 
 
 class _Request(NamedTuple):
@@ -112,5 +112,5 @@ def refusal(outcome: TransactionFailed | TransactionTimedOut) -> tuple[int | Non
     if isinstance(outcome, TransactionTimedOut):
         return None, "the server does not answer"
     # A challenge has no words, to be short; where there are credentials the client below has said what is wrong with them.
-    wordless = "the server asks for credentials" if outcome.code == _UNAUTHENTICATED else "the server refuses"
+    wordless = "the server asks for credentials" if outcome.code == UNAUTHENTICATED else "the server refuses"
     return outcome.code, outcome.reason or wordless

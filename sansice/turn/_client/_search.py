@@ -22,7 +22,7 @@ from sansice.turn._errors import TurnStep
 from ._config import TurnClientConfig
 from ._events import AllocationFailed
 from ._farewells import Farewells
-from ._grant import family_of
+from ._grant import ip_version_of
 from ._memory import TurnServerMemory
 from ._race import AllocateRace, Won
 from ._requests import Outcome
@@ -94,7 +94,7 @@ class AllocateSearch:
                 server,
                 transports=transports,
                 verify_name=verify_name,
-                families=config.families if local is None else (family_of(local),),
+                families=config.families if local is None else (ip_version_of(local),),
                 ids=ids,
                 entropy=entropy,
             )

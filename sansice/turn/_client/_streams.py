@@ -37,6 +37,7 @@ from sansice.stun import (
 )
 
 from ._allocation import ClientAllocation
+from ._codes import CONNECTION_FAILED
 from ._config import TurnClientConfig
 from ._peer_stream import PeerStream, PeerStreamId, PeerStreamInput, PeerStreamState
 from ._requests import Outcome, Requests, refusal
@@ -48,7 +49,6 @@ RETRY_DELAY = 10.0  # seconds; RFC 6062 4.3: at least, before the peer of a 447 
 OFFER_LIFETIME = 30.0  # seconds; RFC 6062 5.3: then the relay closes the connection
 MAX_REFUSED = 256  # ours: peers remembered after a 447; with more of them the oldest is forgotten, and may be tried again
 
-_UNREACHABLE = 447
 _OPEN = PeerStreamState.OPEN
 
 
@@ -193,7 +193,7 @@ class PeerStreams:
                 self._bind(allocation, stream, now)
         else:
             code, reason = refusal(outcome)
-            if code == _UNREACHABLE:
+            if code == CONNECTION_FAILED:
                 self._leave_alone(stream.peer, now)
             self._fail(stream, code, reason)
         self.pump(allocation, now)

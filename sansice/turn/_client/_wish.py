@@ -21,13 +21,15 @@ from sansice.stun import (
     Attribute,
 )
 
+from ._codes import MOBILITY_FORBIDDEN, NO_CAPACITY, UNKNOWN_ATTRIBUTE
+
 Family: TypeAlias = Literal[4, 6, "both"]
 Attributes: TypeAlias = tuple[tuple[Attribute[Any], Any], ...]
 
 _PROTOCOLS = {Transport.UDP: 17, Transport.TCP: 6}  # RFC 8656 18.8, RFC 6062 6.1: numbers of IP protocols
-_FAMILIES = {4: AddressFamily.IPV4, 6: AddressFamily.IPV6}
+ADDRESS_FAMILIES = {4: AddressFamily.IPV4, 6: AddressFamily.IPV6}
 _TOKEN_LENGTH = 8  # RFC 8656 18.10
-MAX_LIFETIME = 0xFFFFFFFF  # what LIFETIME can say
+LARGEST_LIFETIME = 0xFFFFFFFF  # what LIFETIME can say
 
 
 @attrs.frozen(kw_only=True)
@@ -66,8 +68,8 @@ class AllocateWish:
                 return f"a reservation token of {len(self.reservation_token)} bytes: it has {_TOKEN_LENGTH}"
             if self.even_port or self.family is not None:
                 return "a reservation token stands for a port that is chosen already: without even_port and family (RFC 8656 7.1)"
-        if self.lifetime is not None and not 1 <= self.lifetime <= MAX_LIFETIME:
-            return f"a lifetime of {self.lifetime} s is outside 1..{MAX_LIFETIME}"
+        if self.lifetime is not None and not 1 <= self.lifetime <= LARGEST_LIFETIME:
+            return f"a lifetime of {self.lifetime} s is outside 1..{LARGEST_LIFETIME}"
         if self.transport is Transport.TCP and (self.dont_fragment or self.even_port or self.reservation_token is not None):
             return "relayed TCP has no even_port, reservation_token or dont_fragment (RFC 6062 4.1)"
         return ""
@@ -86,7 +88,7 @@ class AllocateWish:
             # RFC 8656 7.1: never IPv4. A server that knows neither number ignores it.
             asked += [(ADDITIONAL_ADDRESS_FAMILY, AddressFamily.IPV6), (SSODA_ADDRESS_FAMILY, AddressFamily.IPV6)]
         elif self.family is not None:
-            asked.append((REQUESTED_ADDRESS_FAMILY, _FAMILIES[self.family]))
+            asked.append((REQUESTED_ADDRESS_FAMILY, ADDRESS_FAMILIES[self.family]))
         if self.even_port:
             asked.append((EVEN_PORT, self.reserve_next))
         if self.reservation_token is not None:
@@ -106,10 +108,10 @@ class AllocateWish:
             code: what the server answered.
             unknown: the attributes that a 420 lists.
         """
-        if code == 420 and self.dont_fragment and DONT_FRAGMENT.code in unknown:
+        if code == UNKNOWN_ATTRIBUTE and self.dont_fragment and DONT_FRAGMENT.code in unknown:
             return attrs.evolve(self, dont_fragment=False)
-        if code == 405 and self.mobility:
+        if code == MOBILITY_FORBIDDEN and self.mobility:
             return attrs.evolve(self, mobility=False)
-        if code == 508 and (self.even_port or self.reservation_token is not None):
+        if code == NO_CAPACITY and (self.even_port or self.reservation_token is not None):
             return attrs.evolve(self, even_port=False, reserve_next=False, reservation_token=None)
         return None

@@ -44,7 +44,7 @@ class PortWish(enum.Enum):
 
 
 @attrs.frozen
-class AllocateWish:
+class RelayWish:
     """What is wanted, by a request that is sound in itself.
 
     Attributes:
@@ -68,7 +68,7 @@ class AllocateWish:
 
 def judge_allocate(
     request: Message, transport: Transport, supported: Container[int], config: TurnServerConfig
-) -> AllocateWish | Refusal:
+) -> RelayWish | Refusal:
     """What an Allocate request wants, or the first thing that is wrong with it. Never raises because of what is in it.
 
     Args:
@@ -83,9 +83,7 @@ def judge_allocate(
         return BAD_REQUEST
 
 
-def _judge(
-    request: Message, transport: Transport, supported: Container[int], config: TurnServerConfig
-) -> AllocateWish | Refusal:
+def _judge(request: Message, transport: Transport, supported: Container[int], config: TurnServerConfig) -> RelayWish | Refusal:
     protocol = request.get(REQUESTED_TRANSPORT)
     if protocol is None:
         return BAD_REQUEST
@@ -105,19 +103,19 @@ def _judge(
     if token is not None:
         if even_port is not None or family is not None or additional is not None:
             return BAD_REQUEST
-        return AllocateWish(token=token, lifetime=lifetime)
+        return RelayWish(token=token, lifetime=lifetime)
     port = PortWish.ANY if even_port is None else PortWish.PAIR if even_port else PortWish.EVEN
     if additional is None:
         wanted = IPV4 if family is None else family
         if wanted not in supported:
             return UNSUPPORTED_FAMILY
-        return AllocateWish(protocol, (AddressFamily(wanted),), port=port, lifetime=lifetime)
+        return RelayWish(protocol, (AddressFamily(wanted),), port=port, lifetime=lifetime)
     if family is not None or port is PortWish.PAIR or additional != IPV6:
         return BAD_REQUEST
-    return _judge_dual(AllocateWish(protocol, (IPV4, IPV6), port=port, lifetime=lifetime), supported)
+    return _judge_dual(RelayWish(protocol, (IPV4, IPV6), port=port, lifetime=lifetime), supported)
 
 
-def _judge_dual(wish: AllocateWish, supported: Container[int]) -> AllocateWish | Refusal:
+def _judge_dual(wish: RelayWish, supported: Container[int]) -> RelayWish | Refusal:
     """One family of two is success enough; the answer names the other."""
     there = tuple(family for family in wish.families if family in supported)
     if len(there) == len(wish.families):

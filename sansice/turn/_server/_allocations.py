@@ -13,7 +13,7 @@ from ._config import CHANNEL_LIFETIME, PERMISSION_LIFETIME
 from ._events import AllocationClosed, AllocationInfo, AllocationOpened, AllocationStats, CloseReason
 from ._limits import Quotas, Resource, User
 from ._own import OwnAddresses
-from ._peers import BindWish, family_of
+from ._peers import BindWish, address_family_of
 from ._places import OpenRelay, Places
 from ._relay import DataPath
 from ._stats import TurnServerStats
@@ -95,7 +95,7 @@ class Allocations:
         self._by_id[allocation.id] = allocation
         self._data.add(allocation)
         for socket, address, local in relays:
-            family = family_of(address.host)
+            family = address_family_of(address.host)
             relay = allocation.relays[family] = Relay(allocation, family, socket, address, local, now + lifetime)
             self._data.relays[socket] = relay
             self._own.add_relay(relay)

@@ -10,7 +10,7 @@ from sansice.machine import Address, CloseMode, CloseSocket, Entropy, Ids, Socke
 from sansice.stun import ALTERNATE_SERVER, AddressErrorCode, ErrorCode, Path, RequestReceived, StunServer
 from sansice.turn._embedded_addresses import is_tunnelled
 
-from ._allocate import AllocateWish, PortWish, judge_allocate, within_token
+from ._allocate import PortWish, RelayWish, judge_allocate, within_token
 from ._allocate_answer import allocate_answer
 from ._allocations import Allocations, Outputs
 from ._answering import answer, refuse
@@ -131,7 +131,7 @@ class Allocator:
         self._openings.begin(opening, "" if received.local is None else received.local.host, outputs, now=now)
         self._finish_if_done(opening, outputs, now)
 
-    def _judge(self, received: RequestReceived, *, is_draining: bool) -> AllocateWish | Refusal:
+    def _judge(self, received: RequestReceived, *, is_draining: bool) -> RelayWish | Refusal:
         path = received.path
         if self.awaits(path):
             return MISMATCH
@@ -152,7 +152,7 @@ class Allocator:
         chosen = others[int.from_bytes(self._entropy(4), "big") % len(others)] if len(others) > 1 else others[0]
         return Refusal(ErrorCode(300, "Try Alternate"), ((ALTERNATE_SERVER, chosen),))
 
-    def _take(self, user: User, wish: AllocateWish) -> Refusal | None:
+    def _take(self, user: User, wish: RelayWish) -> Refusal | None:
         """Count an allocation for a user, and the port reserved with it; why not, and then nothing is counted."""
         exceeded = self._quotas.take(user, Resource.ALLOCATIONS)
         if exceeded is not None:

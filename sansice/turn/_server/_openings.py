@@ -20,7 +20,7 @@ from sansice.machine import (
 )
 from sansice.stun import AddressFamily, RequestReceived
 
-from ._allocate import AllocateWish, PortWish
+from ._allocate import PortWish, RelayWish
 from ._allocation import TCP_PROTOCOL
 from ._limits import User
 from ._places import OpenRelay, Place, Places
@@ -80,7 +80,7 @@ class Opening:
     request: RequestReceived
     username: str
     user: User
-    wish: AllocateWish
+    wish: RelayWish
     seats: list[Seat] = attrs.field(factory=list)
 
     @property

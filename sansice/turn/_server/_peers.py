@@ -47,7 +47,7 @@ def judge_permissions(
         return BAD_REQUEST
     wanted: dict[str, Relay] = {}
     for peer in peers:
-        relay = relays.get(family_of(peer.host))
+        relay = relays.get(address_family_of(peer.host))
         if relay is None:
             return FAMILY_MISMATCH
         wanted[peer.host] = relay
@@ -74,7 +74,7 @@ def judge_bind(
     # Nobody has the port 0: data for it would be lost without a word.
     if number is None or peer is None or not FIRST_CHANNEL <= number <= last_channel or not peer.port:
         return BAD_REQUEST
-    relay = allocation.relays.get(family_of(peer.host))
+    relay = allocation.relays.get(address_family_of(peer.host))
     if relay is None:
         return FAMILY_MISMATCH
     bound = allocation.channels.get(number.to_bytes(2, "big"))
@@ -83,6 +83,6 @@ def judge_bind(
     return BindWish(number, peer, relay) if may_reach(peer) else FORBIDDEN
 
 
-def family_of(host: str) -> AddressFamily:
+def address_family_of(host: str) -> AddressFamily:
     """The family of a literal address."""
     return AddressFamily.IPV6 if ":" in host else AddressFamily.IPV4

@@ -8,7 +8,7 @@ from sansice.machine import Address, Entropy, SocketId
 from sansice.stun import AddressFamily
 
 from ._config import RelayAddress, TurnServerConfig
-from ._peers import family_of
+from ._peers import address_family_of
 from ._ports import RelayPorts
 
 
@@ -39,7 +39,7 @@ class Place:
     __slots__ = ("family", "host", "ports", "told")
 
     def __init__(self, address: RelayAddress, ports: RelayPorts) -> None:
-        self.family = family_of(address.host)
+        self.family = address_family_of(address.host)
         self.host = address.host
         self.told = address.told
         self.ports = ports

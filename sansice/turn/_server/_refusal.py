@@ -34,6 +34,8 @@ UNSUPPORTED_FAMILY = _refusal(440, "Address Family not Supported")
 WRONG_CREDENTIALS = _refusal(441, "Wrong Credentials")
 UNSUPPORTED_TRANSPORT = _refusal(442, "Unsupported Transport Protocol")
 FAMILY_MISMATCH = _refusal(443, "Peer Address Family Mismatch")
+CONNECTION_EXISTS = _refusal(446, "Connection Already Exists")
+CONNECTION_FAILED = _refusal(447, "Connection Timeout or Failure")
 QUOTA_REACHED = _refusal(486, "Allocation Quota Reached")
 NO_CAPACITY = _refusal(508, "Insufficient Capacity")
 

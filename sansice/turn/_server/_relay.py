@@ -63,7 +63,7 @@ _DATA_METHOD, _INDICATION = Method.DATA, MessageClass.INDICATION
 
 # The largest data that a Data indication holds, whose own length counts XOR-PEER-ADDRESS of IPv6, the header of DATA and
 # padding. No UDP datagram that could be sent on is larger.
-_MAX_DATA = 65_504
+_MAX_FROM_PEER = 65_504
 
 _RELAYED_ICMP = {False: (3, 11), True: (1, 2, 3)}  # RFC 8656 11.5: by whether it is ICMPv6
 _TOO_BIG = {False: (3, 4), True: (2, 0)}  # whose ICMP attribute carries an MTU (RFC 8656 18.13)
@@ -347,7 +347,7 @@ class DataPath:
             permission = relay.permissions.get(source[0])
         if permission is None or (permission.is_own and not self._own.may_reach(source)):
             self._drop(relay.allocation, DropReason.NO_PERMISSION)
-        elif len(data) > _MAX_DATA:
+        elif len(data) > _MAX_FROM_PEER:
             self._drop(relay.allocation, DropReason.LIMIT)
         elif (channel := relay.channels.get(source)) is not None:  # then it is never an indication (RFC 8656 12.5)
             return channel.header + len(data).to_bytes(2) + data

@@ -42,6 +42,7 @@ from sansice.stun import (
 from ._allocation import Relay
 from ._limits import Quotas, Resource, User
 from ._peer_connection import Leg, PeerConnection, PeerInput, PeerState
+from ._refusal import CONNECTION_EXISTS, CONNECTION_FAILED, MISMATCH, NO_CAPACITY
 from ._stats import TurnServerStats
 from ._tickets import Tokens
 
@@ -55,7 +56,7 @@ CROWDED = 65536
 """Bytes that wait for a reader until its writer is not read any more; with what one read brings they are never twice as many."""
 
 _SHARED = SocketOptions(reuse_port=True)  # the relayed address listens, and connects from the same port (RFC 6062 5.2)
-_UNREACHABLE = ErrorCode(447, "Connection Timeout or Failure")
+_UNREACHABLE = CONNECTION_FAILED.error
 _TCP_CONNECTIONS, _PENDING_CONNECTS, _QUEUED_BYTES = Resource.TCP_CONNECTIONS, Resource.PENDING_CONNECTS, Resource.QUEUED_BYTES
 
 
@@ -113,10 +114,10 @@ class TcpRelay(Machine):
     def connect(self, relay: Relay, peer: Address, request: RequestReceived, *, now: float) -> ErrorCode | None:
         """Begin a connection, of which `ConnectFinished` tells what became; or say why not (RFC 6062 5.2)."""
         if peer in self._by_relay.get(relay.socket, ()):
-            return ErrorCode(446, "Connection Already Exists")
+            return CONNECTION_EXISTS.error
         if not self._take_room(relay.allocation.user):
             self._stats.drop(DropReason.LIMIT)
-            return ErrorCode(508, "Insufficient Capacity")
+            return NO_CAPACITY.error
         socket = self._ids.socket()
         self._begin(relay, peer, socket, request, now + CONNECT_TIMEOUT)
         self._outputs.append(OpenSocket(socket, Transport.TCP, relay.local, peer, _SHARED))
@@ -162,7 +163,7 @@ class TcpRelay(Machine):
     def close_relay(self, relay: Relay) -> None:
         """A relayed address ends, and with it its connections (RFC 6062 5.5)."""
         for connection in list(self._by_relay.get(relay.socket, {}).values()):
-            self._end(connection, error=ErrorCode(437, "Allocation Mismatch"))
+            self._end(connection, error=MISMATCH.error)
 
     def connections(self, relay: Relay) -> int:
         """How many connections a relayed address has."""

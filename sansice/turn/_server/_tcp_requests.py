@@ -8,7 +8,7 @@ from sansice.stun import CONNECTION_ID, XOR_PEER_ADDRESS, Message, RequestReceiv
 from ._allocation import TCP_PROTOCOL, Allocation, Relay
 from ._answering import answer, refuse
 from ._own import OwnAddresses
-from ._peers import family_of
+from ._peers import address_family_of
 from ._refusal import BAD_REQUEST, FAMILY_MISMATCH, FORBIDDEN, MISMATCH, Refusal
 from ._tcp_relay import CONNECT_TIMEOUT, ConnectFinished, TcpRelay
 
@@ -55,7 +55,7 @@ class TcpRequests:
             return BAD_REQUEST
         if peer is None or not peer.port:
             return BAD_REQUEST
-        relay = allocation.relays.get(family_of(peer.host))
+        relay = allocation.relays.get(address_family_of(peer.host))
         if relay is None:
             return FAMILY_MISMATCH
         return (relay, peer) if self._own.may_reach(peer, TCP_PROTOCOL) else FORBIDDEN
