@@ -481,6 +481,23 @@ def test_a_challenge_to_an_old_token_is_answered_with_the_new_one():
     assert talk(server, client, now=100.0).asked == [NAME]
 
 
+@pytest.mark.req("RFC7635-003")
+def test_a_stale_nonce_is_no_reason_to_show_a_password_instead():
+    server, client = make(), ClientAuthentication(credentials(LongTermCredentials("user", "pass")))
+    talk(server, client)
+    challenge = dict(ask(server, bare()).attributes)
+    del challenge[THIRD_PARTY_AUTHORIZATION]
+    assert client.handle_response(failure(438, challenge), client.protect(Method.REFRESH)) is Verdict.RETRY
+    assert dict(client.protect(Method.REFRESH).attributes)[ACCESS_TOKEN] == token()
+
+
+def test_the_password_is_renewed_with_the_token():
+    server = ServerAuthentication(realm="example.com", lookup_key=StaticUsers({"user": "pass"}, "example.com"))
+    client = ClientAuthentication(credentials(LongTermCredentials("former", "pass")))
+    client.renew(credentials(LongTermCredentials("user", "pass")))
+    assert talk(server, client).asked == [401, "user"]
+
+
 def test_only_a_token_can_be_renewed():
     with pytest.raises(LocalProtocolError, match="no access token"):
         ClientAuthentication(LongTermCredentials("user", "pass")).renew(credentials())

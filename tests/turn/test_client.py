@@ -20,6 +20,7 @@ from _turn_client_scene import (
 from sansice.machine import Address, LocalProtocolError, Resolve, ResolveError, Transport
 from sansice.simulation import check_machine
 from sansice.stun import (
+    ACCESS_TOKEN,
     ADDRESS_ERROR_CODE,
     ERROR_CODE,
     LIFETIME,
@@ -29,8 +30,12 @@ from sansice.stun import (
     PASSWORD_MD5,
     PASSWORD_SHA256,
     REALM,
+    THIRD_PARTY_AUTHORIZATION,
+    USERNAME,
+    AccessToken,
     AddressErrorCode,
     ErrorCode,
+    IntegrityKey,
     LongTermCredentials,
     MessageClass,
     Method,
@@ -159,6 +164,21 @@ def test_of_the_password_algorithms_that_a_server_lists_the_strongest_is_used_no
     request = scene.find()[1]
     assert request.get(PASSWORD_ALGORITHM) == PASSWORD_SHA256
     assert request.verify(long_term_key("user", "realm", "password", sha256=True))
+
+
+@pytest.mark.req("RFC7635-011")
+def test_a_new_token_is_shown_at_once_by_a_refresh_and_opens_what_was_closed_to_its_user():
+    memory = TurnServerMemory()
+    scene = Scene(credentials=AccessToken("kid", b"old", b"k" * 20), options={"memory": memory})
+    scene.do("allocate")
+    scene.open()
+    scene.refuse(401, (REALM, "realm"), (NONCE, "nonce"), (THIRD_PARTY_AUTHORIZATION, "turn.example"), key=None)
+    scene.answer(*GRANT, key=IntegrityKey(b"k" * 20))
+    memory.refused(SERVER, 401, "no", families=(4,), username="new", now=0.0)
+    scene.do("renew", AccessToken("new", b"fresh", b"n" * 20))
+    ((_, request),) = scene.asked(Method.REFRESH)
+    assert (request.get(ACCESS_TOKEN), request.get(USERNAME)) == (b"fresh", "new")
+    assert memory.wait(SERVER, families=(4,), username="new", now=0.0) is None
 
 
 # Commands at the wrong time

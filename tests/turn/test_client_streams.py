@@ -588,3 +588,10 @@ def test_a_peer_that_fails_again_is_not_the_oldest_any_more(scene):
     scene.refuse(447, to=Method.CONNECT)
     assert PEER._replace(port=1) in refused
     assert PEER._replace(port=2) not in refused
+
+
+def test_what_the_server_has_not_read_of_a_connection_holds_up_nothing_else():
+    scene = StreamScene().begin()
+    _, socket = scene.connected()
+    scene.do("handle_stream_sent", socket, 1_000_000)
+    assert scene.client._allocation.unsent == 0

@@ -104,6 +104,7 @@ def test_what_came_before_the_end_is_given_out_before_it(turn, stream):
     assert len(stream._take(MAX_UNREAD + 9)) == MAX_UNREAD + 1
     assert turn.called == []  # nobody is there who could go on
     assert stream._take(9) == stream._take(9) == b""
+    assert not turn._streams._by_id
     with pytest.raises(TurnError, match=r"198\.51\.100\.1:80 has ended the connection") as caught:
         stream._has_room()
     assert caught.value.step is TurnStep.DATA

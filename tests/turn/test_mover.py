@@ -540,6 +540,14 @@ def test_what_was_asked_on_the_way_that_was_left_is_asked_again_on_the_new_one(s
     assert scene.client.is_permitted(PEER.host)
 
 
+def test_on_the_way_that_was_left_nothing_is_asked_any_more(scene):
+    scene.do("create_permission", PEER)
+    new = scene.go()
+    scene.arrive()
+    scene.run(4.0)
+    assert {action.socket for time, action, _ in scene.sent if time > 0} == {new}
+
+
 def test_what_cannot_be_asked_again_on_the_new_way_counts_as_not_answered():
     scene = MobileScene(transport=TCP, stun=StunClientConfig(max_outstanding=3, max_queued=1)).begin(transport=TCP)
     scene.do("create_permission", PEER)
