@@ -260,6 +260,16 @@ def test_a_refused_permission_is_told_to_every_peer_of_the_host_until_it_is_gran
     assert calls(turn)[-1] == "send"
 
 
+def test_a_refusal_ends_with_the_allocation_and_with_the_peer(turn):
+    peer = turn._peer(PEER, channel=True)
+    tell(turn, PermissionFailed((PEER.host,), 403, "Forbidden"))
+    peer.close()
+    assert not turn._denied
+    turn._peer(PEER, channel=True)
+    tell(turn, PermissionFailed((PEER.host,), 403, "Forbidden"), AllocationLost("allocation mismatch", 437))
+    assert not turn._denied
+
+
 def test_what_arrived_before_a_refusal_is_given_out_first(turn):
     peer = turn._peer(PEER, channel=True)
     tell(turn, DataReceived(PEER, b"x"), PermissionFailed((PEER.host,), None, "no answer"))
