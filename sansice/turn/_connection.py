@@ -265,6 +265,10 @@ class TurnConnectionBase(Generic[D, Q, N, P, S]):
         self._unheld = False  # what the peers had went with an earlier allocation
         self._left = False
 
+    def __repr__(self) -> str:
+        relayed = " and ".join(str(address) for address in self.relayed)
+        return f"<{type(self).__name__} {self.uri}: {self.state.value}{relayed and f', {relayed}'}>"
+
     # ------------------------------------------------------------- what a runtime supplies
 
     def _new_peer(self, address: Address, inbox: Inbox[bytes, N], *, wants_channel: bool) -> P:

@@ -125,6 +125,10 @@ class TurnServiceBase(Generic[D, Q]):
         self._failed: list[ListenerFailed] = []
         self._driver: D = make_driver(server, self._deliver)
 
+    def __repr__(self) -> str:
+        places = ", ".join(f"{transport.value}:{address}" for transport, address in self.listening) or "nowhere"
+        return f"<{type(self).__name__} at {places}: {self.server.state.value}, allocations: {self.stats.allocations}>"
+
     # ------------------------------------------------------------- what a runtime supplies
 
     def _look(self, read: Callable[[], R]) -> R:

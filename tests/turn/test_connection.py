@@ -408,6 +408,15 @@ def test_a_peer_is_forgotten_with_the_last_that_needs_its_host(turn):
     assert repr(three) == "<TurnPeerBase 198.51.100.1:5000>"
 
 
+def test_a_connection_is_shown_with_its_server_and_what_it_has_and_without_its_password(monkeypatch):
+    client = TurnClient(SERVER, credentials=LongTermCredentials("alice", "wonderland"))
+    turn = Connection(client, "turn:192.0.2.1", {}, Hand, Bell, Queue(), max_queued=4, max_queued_bytes=100)
+    assert repr(turn) == "<Connection turn:192.0.2.1: no allocation>"
+    monkeypatch.setattr(TurnClient, "state", property(lambda self: TurnClientState.ALLOCATED))
+    monkeypatch.setattr(TurnClient, "relayed", property(lambda self: (PEER, OTHER)))
+    assert repr(turn) == f"<Connection turn:192.0.2.1: relaying, {PEER} and {OTHER}>"
+
+
 def test_what_the_client_has_may_be_read(turn):
     assert turn.relayed == ()
     assert turn.mapped is None

@@ -115,6 +115,14 @@ def test_a_service_waits_for_its_own_steps_and_hands_on_what_is_worth_knowing():
     assert service.listening == ()
 
 
+def test_a_service_is_shown_with_its_places_and_without_its_passwords():
+    asked = server_authentication({"alice": "wonderland"}, "example.org", None, anonymous=False)
+    service = TurnServiceBase(TurnServer(authentication=asked), HandDriver, Queue(), Queue())
+    assert repr(service) == "<TurnServiceBase at nowhere: not started, allocations: 0>"
+    service._driver.call(service.server.start, parse_listeners("192.0.2.1:3478"))
+    assert repr(service) == "<TurnServiceBase at udp:192.0.2.1:3478, tcp:192.0.2.1:3478: serving, allocations: 0>"
+
+
 def test_a_service_that_cannot_listen_everywhere_says_where_and_why():
     service = make_service()
     service._driver.fails = True

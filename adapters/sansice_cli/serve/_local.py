@@ -259,8 +259,8 @@ class LocalServer:
                     id=self._told(event.id),
                     user=event.username,
                     reason=reason,
-                    to_peers=stats.received_bytes,
-                    to_client=stats.sent_bytes,
+                    from_client_bytes=stats.received_bytes,
+                    to_client_bytes=stats.sent_bytes,
                     dropped=stats.dropped,
                 )
             case DatagramsElsewhere() if self._exchange is not None:
@@ -307,9 +307,9 @@ def allocation_row(info: AllocationInfo) -> dict[str, object]:
         "lifetime_s": info.lifetime,
         "permissions": info.permissions,
         "channels": info.channels,
-        "received_packets": stats.received_packets,
-        "received_bytes": stats.received_bytes,
-        "sent_packets": stats.sent_packets,
-        "sent_bytes": stats.sent_bytes,
+        "from_client_packets": stats.received_packets,
+        "from_client_bytes": stats.received_bytes,
+        "to_client_packets": stats.sent_packets,
+        "to_client_bytes": stats.sent_bytes,
         "dropped": stats.dropped,
     }

@@ -24,11 +24,10 @@ _STUN = {
 }
 _BY_LABEL = {
     ("stun", "errors"): ("Error responses by code", "code"),
-    ("stun", "dropped"): ("What was not served, by reason: not answered, or with an error", "reason"),
     ("turn", "closed"): ("Allocations that have ended, by reason", "reason"),
 }
 _TRAFFIC = {"packets": "Datagrams relayed", "bytes": "Bytes relayed, without headers"}
-_DIRECTIONS = {"to_peer": "received", "to_client": "sent"}
+_DIRECTIONS = {"from_client": "received", "to_client": "sent"}
 _LOOKUPS = {"failures": "Users that could not be looked up", "refused": "Requests over the bound of look-ups"}
 _WORKERS = {"restarts": "Workers that died and were started anew"}
 
@@ -44,6 +43,9 @@ class _Collected(Collector):
         for (part, name), (words, label) in _BY_LABEL.items():
             if part in snapshot:
                 yield _labelled(f"sansice_{part}_{name}", words, label, snapshot[part].get(name, {}))
+        # Of messages and of data alike: it belongs to neither.
+        words = "What was not served, by reason: not answered, answered with an error, or not relayed"
+        yield _labelled("sansice_dropped", words, "reason", snapshot["stun"]["dropped"])
         if "turn" in snapshot:
             yield from _turn(snapshot["turn"])
         if "lookups" in snapshot:

@@ -26,7 +26,7 @@ def allocation_table(allocations: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in ("id", "user", "client", "relayed", "left"):
         table.add_column(title, no_wrap=True, overflow="ellipsis")
-    for title in ("to peers", "to client", "dropped"):
+    for title in ("from client", "to client", "dropped"):
         table.add_column(title, justify="right", no_wrap=True)
     for one in allocations:
         table.add_row(
@@ -35,8 +35,8 @@ def allocation_table(allocations: Sequence[Mapping[str, Any]]) -> Table:
             Text(str(one["client"])),
             Text(" ".join(one["relayed"])),
             f"{one['lifetime_s']:.0f} s",
-            amount(one["received_bytes"]),
-            amount(one["sent_bytes"]),
+            amount(one["from_client_bytes"]),
+            amount(one["to_client_bytes"]),
             str(one["dropped"]),
         )
     return table
@@ -79,7 +79,7 @@ class LiveTable:
             parts.append(_traffic(snapshot, before, now))
         parts.append(_requests(snapshot))
         if allocations:
-            busiest = sorted(allocations, key=lambda one: -(one["received_bytes"] + one["sent_bytes"]))
+            busiest = sorted(allocations, key=lambda one: -(one["from_client_bytes"] + one["to_client_bytes"]))
             parts += [Text(), allocation_table(busiest[:_SHOWN])]
             if len(busiest) > _SHOWN:
                 parts.append(Text(f"and {len(busiest) - _SHOWN} more"))
@@ -93,7 +93,7 @@ def _traffic(snapshot: Snapshot, before: tuple[float, Snapshot] | None, now: flo
         seconds, earlier = now - before[0], before[1].get("turn", {})
         # A worker that was started anew counts from 0.
         up, down = (max(0, turn[name] - earlier.get(name, 0)) / seconds for name in ("received_bytes", "sent_bytes"))
-        text += f", {amount(up)}/s to peers, {amount(down)}/s to clients"
+        text += f", {amount(up)}/s from clients, {amount(down)}/s to clients"
     return Text(text)
 
 

@@ -205,7 +205,7 @@ def test_metrics_are_served_where_they_were_asked_for_and_nowhere_else(serving, 
             lines = answer.read().decode().splitlines()
         assert "sansice_stun_requests_total 2.0" in lines
         assert "sansice_stun_responses_total 2.0" in lines
-        assert 'sansice_stun_dropped_total{reason="not-stun"} 1.0' in lines
+        assert 'sansice_dropped_total{reason="not-stun"} 1.0' in lines
         assert "sansice_stun_connections 0.0" in lines
         assert server.stop()[0] == 0
         with pytest.raises(urllib.error.URLError):

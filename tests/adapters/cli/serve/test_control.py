@@ -146,7 +146,7 @@ def test_a_server_that_is_not_there_or_gone(invoke, path):
 
 ROW = {
     "id": "1", "user": "al\x1bice", "client": "udp:192.0.2.7:5", "relayed": ["192.0.2.1:50000"], "lifetime_s": 599.6,
-    "received_bytes": 1500, "sent_bytes": 0, "dropped": 2,
+    "from_client_bytes": 1500, "to_client_bytes": 0, "dropped": 2,
 }  # fmt: skip
 ANSWERS = {
     "list": ({"ok": True, "allocations": [ROW]}, ["al\\x1bice", "udp:192.0.2.7:5", "192.0.2.1:50000", "600 s", "1.5 kB"]),

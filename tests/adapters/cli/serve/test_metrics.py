@@ -33,7 +33,7 @@ def test_every_part_that_is_there_is_told():
     found = lines(snapshot)
     for line in (
         'sansice_stun_errors_total{code="401"} 1.0',
-        'sansice_stun_dropped_total{reason="no-permission"} 5.0',
+        'sansice_dropped_total{reason="no-permission"} 5.0',
         "sansice_turn_allocations 1.0",
         "sansice_turn_opened_total 2.0",
         'sansice_turn_relayed_bytes_total{direction="to_client"} 100.0',

@@ -17,7 +17,7 @@ from sansice_cli.serve._table import LiveTable, amount
 def row(number, **more):
     return {
         "id": str(number), "user": "alice", "client": "udp:192.0.2.7:5", "relayed": ["192.0.2.1:50000"], "lifetime_s": 600,
-        "received_bytes": number, "sent_bytes": 0, "dropped": 0, **more,
+        "from_client_bytes": number, "to_client_bytes": 0, "dropped": 0, **more,
     }  # fmt: skip
 
 
@@ -48,9 +48,9 @@ def test_rates_are_since_the_picture_before():
     drawn = Drawn()
     assert "1 allocation\n" in drawn.text(relayed(0, 0)).replace(" \n", "\n")
     drawn.time = 2.0
-    assert "1 allocation, 1.0 kB/s to peers, 5 B/s to clients" in drawn.text(relayed(2000, 10))
+    assert "1 allocation, 1.0 kB/s from clients, 5 B/s to clients" in drawn.text(relayed(2000, 10))
     drawn.time = 3.0
-    assert "0 B/s to peers" in drawn.text(relayed(0, 10))  # a worker has been started anew
+    assert "0 B/s from clients" in drawn.text(relayed(0, 10))  # a worker has been started anew
 
 
 def test_the_busiest_are_shown_and_the_others_counted():

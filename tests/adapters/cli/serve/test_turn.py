@@ -184,12 +184,13 @@ async def test_allocations_and_what_they_carry_are_counted(relaying, pair):
 
             found = await trio.to_thread.run_sync(lines)
             assert "sansice_turn_allocations 2.0" in found
-            assert 'sansice_turn_relayed_packets_total{direction="to_peer"} 20.0' in found
+            assert 'sansice_turn_relayed_packets_total{direction="from_client"} 20.0' in found
             assert 'sansice_turn_relayed_bytes_total{direction="to_client"} 160.0' in found
             assert not any("me" in one.partition(" ")[0].partition("{")[2] for one in found if "user" in one)
         _, _, errors = server.stop()
     assert errors.count("info allocation opened") == errors.count("info allocation closed") == 2
     assert 'reason="deleted"' in errors
+    assert errors.count(" from_client_bytes=80 to_client_bytes=80 ") == 2
 
 
 async def test_a_client_that_moves_is_told_of_with_both_of_its_addresses(relaying, pair):
@@ -219,7 +220,7 @@ async def test_the_control_socket_lists_kills_limits_and_drains(relaying, pair, 
             await both.exchange(5)
             listed = (await control("list"))["allocations"]
             assert [one["user"] for one in listed] == ["me", "me"]
-            assert {one["received_packets"] for one in listed} == {5}
+            assert {one["from_client_packets"] for one in listed} == {5}
             assert (await control("limits"))["limits"]["allocations-per-user"] == 500
             changed = await control("limits", "allocations-per-user=2", "bytes-per-second=1M")
             assert changed["limits"]["bytes-per-second"] == 1_000_000
