@@ -12,6 +12,7 @@ from sansice.stun import (
     Method,
     ServerTarget,
     StunClient,
+    StunClientConfig,
     TransactionFailed,
     TransactionSucceeded,
     decode_untrusted,
@@ -24,8 +25,8 @@ from sansice.turn._client._wish import AllocateWish
 class Leaving:
     """A STUN client with one open socket, and farewells."""
 
-    def __init__(self, credentials=None):
-        self.stun = StunClient(credentials=credentials, entropy=iter_bytes())
+    def __init__(self, credentials=None, **config):
+        self.stun = StunClient(credentials=credentials, config=StunClientConfig(**config), entropy=iter_bytes())
         self.farewells = Farewells(self.stun)
         self.path = self.stun.open(ServerTarget(UDP, SERVER), now=0.0)
         self.stun.handle_socket_opened(self.path.socket, LOCAL, now=0.0)
@@ -78,6 +79,16 @@ def test_an_allocation_is_deleted_and_its_socket_closed_when_that_is_confirmed(l
 def test_what_cannot_be_deleted_any_more_is_let_go(leaving):
     leaving.stun.release(leaving.path, now=0.0)
     leaving.farewells.delete(leaving.path, 0.0)
+    assert not leaving.farewells
+
+
+def test_a_deletion_that_finds_no_place_in_the_queue_leaves_no_socket():
+    leaving = Leaving(max_outstanding=1, max_queued=1)
+    for _ in range(2):
+        leaving.stun.request(Method.BINDING, path=leaving.path, now=0.0)
+    leaving.farewells.delete(leaving.path, 0.0)
+    leaving.take_events()
+    assert leaving.closed == [leaving.path.socket]
     assert not leaving.farewells
 
 
