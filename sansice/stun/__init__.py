@@ -422,9 +422,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "ServerResolved",
     ),
     "_resolution._rules": ("ServerTarget",),
-    "_server._server": (
-        "StunServer",
-    ),
+    "_server._server": ("StunServer",),
     "_authentication._server": (
         "Authenticated",
         "AuthenticationResult",
