@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sansice import stun
+from sansice import stun, turn
 
 # Runtimes, the network, processes, logging, and what the adapters and the command stand on.
 UNWANTED = frozenset(
@@ -60,6 +60,13 @@ def test_every_lazy_name_of_stun_is_what_its_module_has_and_is_told_to_checkers(
             assert getattr(stun, name) is getattr(importlib.import_module(f"sansice.stun.{module}"), name)
             assert name in dir(stun)
     assert sorted(re.findall(r"(\w+) as \1\b", told)) == sorted(name for names in stun._LAZY.values() for name in names)
+
+
+def test_turn_has_the_names_that_it_lists_and_no_others():
+    assert {"TurnClient", "TurnServer"} <= set(dir(turn))
+    assert turn.TurnServer is importlib.import_module("sansice.turn._server._server").TurnServer
+    with pytest.raises(AttributeError, match="no attribute 'TurnSever'"):
+        turn.TurnSever  # noqa: B018
 
 
 def test_name_that_stun_does_not_have_is_an_attribute_error():

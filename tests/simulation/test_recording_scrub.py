@@ -365,6 +365,19 @@ def test_a_stream_that_is_no_stun_is_blanked():
     assert told == request + bytes([64]) + bytes(19)
 
 
+def test_a_broken_message_within_a_stream_stays():
+    class Deaf(Machine):
+        def __init__(self, entropy):
+            super().__init__()
+
+    recording = Recording()
+    deaf = recording.make(Deaf)
+    broken = bytes.fromhex("000100042112a442") + bytes(12) + bytes.fromhex("00060064")  # of a user name of 100 bytes
+    deaf.handle_stream_data(ONE, broken, now=1.0)
+    (step,) = scrub(recording, Deaf).steps[1:]
+    assert bytes.fromhex(step.arguments[1]["bytes"]) == broken
+
+
 def test_the_beginning_of_a_message_at_the_end_of_a_stream_stays():
     class Deaf(Machine):
         def __init__(self, entropy):

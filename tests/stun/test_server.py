@@ -403,6 +403,13 @@ def received(serving, data, source=CLIENT):
     return event
 
 
+def test_a_request_that_is_withdrawn_is_answered_by_nobody_and_withdrawing_it_twice_changes_nothing(relaying):
+    event = received(relaying, refresh())
+    for _ in range(2):
+        assert relaying.call(relaying.server.withdraw, event) == (None, [])
+    assert relaying.call(relaying.server.respond, event) == (False, [])
+
+
 def test_a_request_of_the_applications_is_handed_up_and_answered_by_it(relaying):
     event = received(relaying, refresh())
     assert (event.path.remote, event.path.transport, event.message.method) == (CLIENT, UDP, Method.REFRESH)

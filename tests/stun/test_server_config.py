@@ -21,6 +21,7 @@ def test_by_default_a_server_is_the_basic_one_with_a_rate_limit():
         ({"rate": 0}, "rate"),
         ({"rate": math.inf}, "rate"),
         ({"burst": 0}, "burst"),
+        ({"max_amplification": 0.5}, "max_amplification"),
         ({"receive_buffer": -1}, "receive_buffer"),
         ({"max_connections": 0}, "max_connections"),
         ({"message_timeout": 0}, "message_timeout"),

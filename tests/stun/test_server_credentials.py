@@ -15,6 +15,7 @@ from sansice.stun import (
     NONCE,
     PADDING,
     PASSWORD_ALGORITHMS,
+    PASSWORD_SHA256,
     PENDING,
     REALM,
     UNKNOWN_ATTRIBUTES,
@@ -299,6 +300,13 @@ def test_requests_that_wait_for_keys_are_bounded():
     serving = Serving(authentication=short_term(later), policy={"max_pending": 2, "rate": None})
     events = [serving.ask(protected(id=bytes([number] * 12)))[0] for number in range(4)]
     assert [type(one) for one in events] == [CredentialRequested] * 2 + [SendDatagram] * 2
+
+
+@pytest.mark.parametrize("make", [short_term, long_term, lambda lookup: long_term(lookup, algorithms=[PASSWORD_SHA256])])
+def test_who_may_get_no_more_than_he_sends_is_not_told_what_he_lacks(make):
+    serving = Serving(authentication=make(lambda name, realm, unix: None), policy={"max_amplification": 1.0})
+    assert serving.ask(binding()) == []
+    assert serving.server.stats.dropped[DropReason.TOO_SHORT] == 1
 
 
 @pytest.mark.parametrize(("length", "waits"), [(1900, True), (2100, False)])

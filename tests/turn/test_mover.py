@@ -412,6 +412,18 @@ def test_a_ticket_that_finds_no_place_in_the_queue_is_shown_after_the_next_437()
     assert [request.get(MOBILITY_TICKET) for _, _, request in scene.refreshes()] == [FIRST]
 
 
+def test_a_permission_whose_437_shows_no_ticket_is_asked_for_again_as_if_nobody_had_answered(scene, monkeypatch):
+    scene.permit(PEER)
+    scene.run(240.0)
+    monkeypatch.setattr("sansice.turn._client._mover.Mover.retrace", lambda self, now: True)  # a full queue
+    scene.refuse(437, to=Method.CREATE_PERMISSION)
+    assert (scene.of(PermissionFailed), scene.of(AllocationLost), scene.refreshes()) == ([], [], [])
+    scene.run(250.0)
+    scene.answer(to=Method.CREATE_PERMISSION)
+    scene.run(310.0)
+    assert scene.of(PermissionFailed) == []
+
+
 def test_another_way_that_finds_no_place_in_the_queue_is_tried_later():
     scene = crowded()
     scene.lose(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from sansice.driver import Driver
@@ -247,11 +247,6 @@ class Node:
     def _too_big(self, told: tuple[SocketId, Address, IcmpError]) -> None:
         if told[0] in self._sockets:
             self.driver.icmp(*told)
-
-    def send_datagrams(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
-        """Put datagrams on the way, one after the other."""
-        for destination, data in items:
-            self.send_datagram(socket, destination, data)
 
     def send_stream(self, socket: SocketId, data: bytes) -> None:
         """Queue bytes on a stream."""

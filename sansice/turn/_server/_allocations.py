@@ -205,10 +205,6 @@ class Allocations:
         """When the next of them ends, or `math.inf`."""
         return self._timers.deadline()
 
-    def timers(self) -> int:
-        """How many things are waiting to end."""
-        return len(self._timers)
-
 
 def _permissions_of(allocation: Allocation) -> int:
     return sum(len(relay.permissions) for relay in allocation.relays.values())
