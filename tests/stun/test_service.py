@@ -2,8 +2,8 @@
 
 import pytest
 
-from sansice import Address, Event, OpenSocket, SocketError, SocketErrorKind, Transport
-from sansice.driver import EventQueueBase
+from _services import HandDriver, Queue
+from sansice import Address, Transport
 from sansice.stun import (
     BehaviorDiscovered,
     BehaviorFailed,
@@ -89,34 +89,6 @@ def test_a_machine_that_broke_down_has_no_result(outcome):
 
 
 # ---------------------------------------------------------------- a service
-
-
-class Queue(EventQueueBase):
-    """A queue that nobody waits for."""
-
-    def _wake(self):
-        pass
-
-
-class HandDriver:
-    """Opens what a server wants to listen at, or fails to, and delivers its events."""
-
-    def __init__(self, machine, deliver):
-        self.machine, self.deliver = machine, deliver
-        self.fails = False
-
-    def call(self, command, *args, **kwargs):
-        result = command(*args, now=0.0, **kwargs)
-        while outputs := self.machine.take_outputs():
-            for output in outputs:
-                if isinstance(output, Event):
-                    self.deliver(output)
-                elif isinstance(output, OpenSocket) and self.fails:
-                    error = SocketError(SocketErrorKind.ADDRESS_IN_USE, "Address already in use" if output.bind.port else "")
-                    self.machine.handle_socket_failed(output.socket, error, now=0.0)
-                elif isinstance(output, OpenSocket):
-                    self.machine.handle_socket_opened(output.socket, output.bind, now=0.0)
-        return result
 
 
 def make_service():

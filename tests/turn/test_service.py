@@ -2,8 +2,8 @@
 
 import pytest
 
-from sansice import Address, Event, LocalProtocolError, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
-from sansice.driver import EventQueueBase
+from _services import HandDriver, Queue
+from sansice import Address, LocalProtocolError, SocketId, Transport
 from sansice.stun import (
     CredentialRequested,
     ListenerFailed,
@@ -33,36 +33,6 @@ from sansice.turn import (
 
 HERE = Address("192.0.2.1", 3478)
 ANYBODY = TurnServerConfig(anonymous=True)
-
-
-class Queue(EventQueueBase):
-    """A queue that nobody waits for."""
-
-    def _wake(self):
-        pass
-
-
-class HandDriver:
-    """Opens what a server wants to listen at, or fails to, and delivers its events."""
-
-    lost = {"ENETUNREACH": 1}
-
-    def __init__(self, machine, deliver):
-        self.machine, self.deliver = machine, deliver
-        self.fails = False
-
-    def call(self, command, *args, **kwargs):
-        result = command(*args, now=0.0, **kwargs)
-        while outputs := self.machine.take_outputs():
-            for output in outputs:
-                if isinstance(output, Event):
-                    self.deliver(output)
-                elif isinstance(output, OpenSocket) and self.fails:
-                    error = SocketError(SocketErrorKind.ADDRESS_IN_USE, "Address already in use" if output.bind.port else "")
-                    self.machine.handle_socket_failed(output.socket, error, now=0.0)
-                elif isinstance(output, OpenSocket):
-                    self.machine.handle_socket_opened(output.socket, output.bind, now=0.0)
-        return result
 
 
 def make_service():
