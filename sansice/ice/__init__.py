@@ -3,8 +3,7 @@
 `IceAgent` is the machine. What two agents exchange is a `Description`; what adapters raise is an `IceError`.
 """
 
-from ._addresses import usable_addresses as usable_addresses
-from ._agent import IceAgent as IceAgent
+from ._agent._agent import IceAgent as IceAgent
 from ._candidate import (
     Candidate as Candidate,
     CandidateType as CandidateType,
@@ -43,8 +42,9 @@ from ._events import (
     PairValidated as PairValidated,
     ServerFailed as ServerFailed,
 )
+from ._gathering._addresses import usable_addresses as usable_addresses
 from ._pair import CandidatePair as CandidatePair, PairState as PairState
 from ._priority import candidate_priority as candidate_priority, pair_priority as pair_priority
 from ._role import IceRole as IceRole
 from ._server import IceServer as IceServer
-from ._stats import IceStats as IceStats
+from ._telling._stats import IceStats as IceStats

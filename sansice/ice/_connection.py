@@ -16,7 +16,7 @@ import attrs
 from sansice.driver import NoRecorder, Recorder
 from sansice.machine import DropReason, Entropy, Event, LocalProtocolError
 
-from ._agent import IceAgent
+from ._agent._agent import IceAgent
 from ._candidate import Candidate
 from ._config import IceConfig
 from ._description import Credentials, Description
@@ -25,7 +25,7 @@ from ._events import DataReceived, GatheringState, IceState
 from ._pair import CandidatePair
 from ._role import IceRole
 from ._server import IceServer
-from ._stats import IceStats
+from ._telling._stats import IceStats
 
 R = TypeVar("R")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sansice.ice._checklist import CHECKLIST_TRANSITIONS
+from sansice.ice._agent._checklist import CHECKLIST_TRANSITIONS
 from sansice.ice._events import ICE_TRANSITIONS
 from sansice.ice._pair import PAIR_TRANSITIONS
 from sansice.simulation._nat._tcp_states import NAT_TCP_TRANSITIONS

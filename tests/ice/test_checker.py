@@ -16,8 +16,8 @@ from sansice.ice import (
     candidate_priority,
     pair_priority,
 )
-from sansice.ice._checker import MAX_CANCELLED, MAX_CONFLICTS, Checker
-from sansice.ice._checklist import ChecklistState
+from sansice.ice._agent._checker import MAX_CANCELLED, MAX_CONFLICTS, Checker
+from sansice.ice._agent._checklist import ChecklistState
 from sansice.ice._pair import LocalCandidate
 from sansice.ice._priority import Foundations
 from sansice.machine import SocketError, SocketErrorKind, SocketId

@@ -4,7 +4,7 @@ import pytest
 
 from ice._wire import make_pair
 from sansice.ice import PairState
-from sansice.ice._checklist import (
+from sansice.ice._agent._checklist import (
     CHECKLIST_TRANSITIONS,
     Checklist,
     ChecklistEvent,

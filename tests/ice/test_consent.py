@@ -4,7 +4,7 @@ import pytest
 
 from ice._wire import at, candidate
 from sansice.ice import IceConfig
-from sansice.ice._consent import Consent, ConsentAnswer
+from sansice.ice._agent._consent import Consent, ConsentAnswer
 from sansice.ice._pair import LocalCandidate, Pair
 from sansice.machine import DecodeError, DropReason, SocketId
 from sansice.stun import (

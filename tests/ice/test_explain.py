@@ -4,8 +4,8 @@ import pytest
 
 from ice._wire import at, candidate
 from sansice.ice import GatheringState, IceState, PairState
-from sansice.ice._explain import explain
 from sansice.ice._pair import LocalCandidate, Pair
+from sansice.ice._telling._explain import explain
 from sansice.machine import DropReason, SocketId
 
 LOCAL, REMOTE = candidate("192.0.2.1", 4001), candidate("198.51.100.1")

@@ -6,7 +6,7 @@ import pytest
 
 from ice._wire import at
 from sansice.ice import CandidateType, GatheringCompleted, GatheringState, IceConfig, ServerFailed, candidate_priority
-from sansice.ice._gatherer import Gatherer, LocalFound
+from sansice.ice._gathering._gatherer import Gatherer, LocalFound
 from sansice.ice._priority import Foundations
 from sansice.machine import Address, IcmpError, Ids, OpenSocket, SendDatagram, SocketError, SocketErrorKind, SocketId, Transport
 from sansice.stun import (

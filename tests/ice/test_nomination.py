@@ -4,7 +4,7 @@ import pytest
 
 from ice._wire import Bench, at, candidate, make_local, make_pair
 from sansice.ice import CandidateType, IceConfig, IceState, PairSelected, PairState, candidate_priority
-from sansice.ice._nomination import Choice, best_valid, choose
+from sansice.ice._agent._nomination import Choice, best_valid, choose
 from sansice.machine import SocketError, SocketErrorKind, SocketId
 
 HIGH, LOW, LOWEST = at("198.51.100.1"), at("198.51.100.2"), at("198.51.100.3")

@@ -4,8 +4,8 @@ from hypothesis import given, strategies as st
 
 from ice._wire import Bench, at, candidate, make_local
 from sansice.ice import CandidateType, HostName, IceConfig, IceRole, IceState, PairState, candidate_priority
+from sansice.ice._agent._pairing import Pairing, can_pair, is_reachable
 from sansice.ice._pair import PairEvent
-from sansice.ice._pairing import Pairing, can_pair, is_reachable
 from sansice.ice._priority import Foundations
 from sansice.machine import Address, DropReason, SocketId, Transport
 

@@ -3,8 +3,8 @@
 import pytest
 
 from sansice.ice import CandidateType, GatheringState, IceAgent, IceConfig, IceServer, ServerFailed
+from sansice.ice._gathering._server_search import ServerFound, ServerNotFound, ServerSearch
 from sansice.ice._server import stun_servers
-from sansice.ice._server_search import ServerFound, ServerNotFound, ServerSearch
 from sansice.machine import Address, AddressRecord, Ids, RecordKind, Resolve, ResolveError, SrvRecord
 from sansice.simulation import BindingResponder, Fate, Network
 

@@ -14,7 +14,8 @@ class Plant(NamedTuple):
     new: str
 
 
-CHECKER, AGENT, CHECKLIST, PAIRING = "ice/_checker.py", "ice/_agent.py", "ice/_checklist.py", "ice/_pairing.py"
+CHECKER, AGENT = "ice/_agent/_checker.py", "ice/_agent/_agent.py"
+CHECKLIST, PAIRING = "ice/_agent/_checklist.py", "ice/_agent/_pairing.py"
 BINDING, ROLE = "ice/_binding.py", "ice/_role.py"
 
 PLANTS = (

@@ -92,7 +92,7 @@ def disagrees(topology: Scene) -> bool:
 
 
 def test_agents_that_learn_nothing_from_checks_are_found_and_the_topology_shrinks(monkeypatch):
-    monkeypatch.setattr("sansice.ice._pairing.Pairing.discover", lambda *_: None)
+    monkeypatch.setattr("sansice.ice._agent._pairing.Pairing.discover", lambda *_: None)
     smallest = find(topologies(), disagrees, settings=QUICK, random=random.Random(1))
     assert len(smallest.nats) + len(smallest.firewalls) == 1
     assert [len(host.all_interfaces) for host in smallest.hosts] == [1, 1]

@@ -13,6 +13,21 @@ from typing import cast
 import attrs
 
 from sansice._timers import FewTimers
+from sansice.ice._binding import (
+    Check,
+    Refusal,
+    Refused,
+    encode_check,
+    encode_refusal,
+    encode_success,
+    read_check,
+)
+from sansice.ice._candidate import CandidateType
+from sansice.ice._config import IceConfig
+from sansice.ice._description import Credentials, Description
+from sansice.ice._pair import UNFINISHED, LocalCandidate, Pair, PairEvent, PairState
+from sansice.ice._priority import Foundations, candidate_priority
+from sansice.ice._role import Conflict, IceRole, find_conflict
 from sansice.machine import Action, Address, DecodeError, DropReason, Entropy, Event, Machine, SendDatagram, SocketId
 from sansice.stun import (
     IntegrityAlgorithm,
@@ -27,24 +42,9 @@ from sansice.stun import (
     short_term_key,
 )
 
-from ._binding import (
-    Check,
-    Refusal,
-    Refused,
-    encode_check,
-    encode_refusal,
-    encode_success,
-    read_check,
-)
-from ._candidate import CandidateType
 from ._checklist import ChecklistEvent, ChecklistState, unfreeze_foundation
-from ._config import IceConfig
-from ._description import Credentials, Description
 from ._nomination import best_valid, choose
-from ._pair import UNFINISHED, LocalCandidate, Pair, PairEvent, PairState
 from ._pairing import Drop, Pairing, can_pair
-from ._priority import Foundations, candidate_priority
-from ._role import Conflict, IceRole, find_conflict
 
 _NOMINATE = TransactionId(b"nominate")  # the key of the one timer that is no transaction's
 # Two agents settle a conflict in one exchange. A peer that goes on answering 487 is broken or hostile.

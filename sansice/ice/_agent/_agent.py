@@ -13,6 +13,32 @@ from collections.abc import Iterable, Sequence
 
 from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
+from sansice.ice._candidate import Candidate
+from sansice.ice._config import DEFAULT_CONFIG, IceConfig
+from sansice.ice._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
+from sansice.ice._description import Credentials, Description
+from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
+from sansice.ice._events import (
+    ICE_TRANSITIONS,
+    CandidateGathered,
+    Closed,
+    ConsentExpired,
+    DataReceived,
+    GatheringState,
+    IceCause,
+    IceState,
+    IceStateChanged,
+    PairSelected,
+    PairValidated,
+)
+from sansice.ice._gathering._addresses import usable_addresses
+from sansice.ice._gathering._gatherer import Gatherer, LocalFound
+from sansice.ice._pair import CandidatePair, Pair
+from sansice.ice._priority import Foundations
+from sansice.ice._role import IceRole
+from sansice.ice._server import IceServer, stun_servers
+from sansice.ice._telling._explain import explain
+from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
     Address,
@@ -34,34 +60,8 @@ from sansice.machine import (
 )
 from sansice.stun import Message, MessageClass, Method, decode_untrusted, encode, is_stun, new_transaction_id
 
-from ._addresses import usable_addresses
-from ._candidate import Candidate
 from ._checker import Checker, PairBecameValid, PairNominated
-from ._config import DEFAULT_CONFIG, IceConfig
 from ._consent import Consent, ConsentAnswer
-from ._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
-from ._description import Credentials, Description
-from ._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
-from ._events import (
-    ICE_TRANSITIONS,
-    CandidateGathered,
-    Closed,
-    ConsentExpired,
-    DataReceived,
-    GatheringState,
-    IceCause,
-    IceState,
-    IceStateChanged,
-    PairSelected,
-    PairValidated,
-)
-from ._explain import explain
-from ._gatherer import Gatherer, LocalFound
-from ._pair import CandidatePair, Pair
-from ._priority import Foundations
-from ._role import IceRole
-from ._server import IceServer, stun_servers
-from ._stats import IceStats
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
 _STREAM, _COMPONENT = 0, 1

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 
+from sansice.ice._pair import Pair, PairEvent, PairState
 from sansice.machine import Address, LocalProtocolError, SocketId
-
-from ._pair import Pair, PairEvent, PairState
 
 
 class ChecklistState(enum.Enum):

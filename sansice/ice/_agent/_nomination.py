@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from ._candidate import CandidateType
-from ._pair import UNFINISHED, Pair, PairState
+from sansice.ice._candidate import CandidateType
+from sansice.ice._pair import UNFINISHED, Pair, PairState
 
 
 @attrs.frozen

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import attrs
 
+from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
+from sansice.ice._config import IceConfig
+from sansice.ice._pair import LocalCandidate, Pair, PairEvent
+from sansice.ice._priority import Foundations, pair_priority
+from sansice.ice._role import IceRole
 from sansice.machine import Address, DropReason, SocketId, Transport
 
-from ._candidate import MAX_PRIORITY, Candidate, CandidateType
 from ._checklist import Checklist, thaw_late, unfreeze_initial
-from ._config import IceConfig
-from ._pair import LocalCandidate, Pair, PairEvent
-from ._priority import Foundations, pair_priority
-from ._role import IceRole
 
 Drop = Callable[[DropReason], None]
 

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, cast
 import attrs
 
 from sansice._timers import FewTimers
+from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._config import IceConfig
+from sansice.ice._events import GatheringCompleted, GatheringState, ServerFailed
+from sansice.ice._pair import LocalCandidate
+from sansice.ice._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
 from sansice.machine import (
     Address,
     Entropy,
@@ -41,12 +46,6 @@ from sansice.stun import (
     encode,
     new_transaction_id,
 )
-
-from ._candidate import Candidate, CandidateType
-from ._config import IceConfig
-from ._events import GatheringCompleted, GatheringState, ServerFailed
-from ._pair import LocalCandidate
-from ._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
 
 if TYPE_CHECKING:
     from ._server_search import ServerFound, ServerSearch

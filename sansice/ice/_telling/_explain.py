@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sansice.ice._candidate import Candidate
+from sansice.ice._events import GatheringState, IceState
+from sansice.ice._pair import Pair, PairState
 from sansice.machine import DropReason
-
-from ._candidate import Candidate
-from ._events import GatheringState, IceState
-from ._pair import Pair, PairState
 
 
 def explain(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import enum
 
+from sansice.ice._config import IceConfig
+from sansice.ice._pair import Pair
 from sansice.machine import DecodeError, DropReason, Entropy
 from sansice.stun import ERROR_CODE, XOR_MAPPED_ADDRESS, Message, MessageClass, TransactionId
-
-from ._config import IceConfig
-from ._pair import Pair
 
 _REVOKED = 403  # RFC 7675 5.2
 

@@ -1,0 +1,1 @@
+"""The full agent (RFC 8445): checks, nomination, consent."""

@@ -1,0 +1,1 @@
+"""Finding local candidates (RFC 8445 5.1)."""

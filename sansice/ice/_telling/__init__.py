@@ -1,0 +1,1 @@
+"""What an agent tells about itself: counters, and an explanation for people."""
