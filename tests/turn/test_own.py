@@ -2,8 +2,20 @@
 
 import pytest
 
-from _turn_serving import CLIENT, HOST, LISTENERS, TCP_RELAY, UDP, TurnServing, code_of, sent_to_peers
-from sansice.machine import Address, DropReason, IcmpError, SocketError, SocketErrorKind
+from _turn_serving import (
+    CLIENT,
+    DTLS,
+    HOST,
+    LISTENERS,
+    TCP,
+    TCP_RELAY,
+    TLS,
+    UDP,
+    TurnServing,
+    code_of,
+    sent_to_peers,
+)
+from sansice.machine import Address, DropReason, IcmpError, OpenSocket, SocketError, SocketErrorKind
 from sansice.stun import (
     CHANNEL_NUMBER,
     ICMP,
@@ -17,6 +29,7 @@ from sansice.stun import (
     decode_untrusted,
 )
 from sansice.turn import PeerPolicy, RelayAddress, TurnServerConfig, encode_channel_data
+from sansice.turn._server._allocation import TCP_PROTOCOL, UDP_PROTOCOL
 from sansice.turn._server._own import OwnAddresses
 
 OTHER_CLIENT = CLIENT._replace(port=9)
@@ -57,6 +70,35 @@ def test_no_listener_is_a_peer(policy):
     assert alice.hear(LISTENER, b"an answer to itself") == []
 
 
+DATAGRAM_LISTENERS = (Listener(UDP, Address(HOST, 4001)), Listener(DTLS, Address(HOST, 4002)))
+STREAM_LISTENERS = (Listener(TCP, Address(HOST, 4003)), Listener(TLS, Address(HOST, 4004)))
+APART = (*LISTENERS, *DATAGRAM_LISTENERS, *STREAM_LISTENERS)
+
+
+@pytest.mark.parametrize("listener", [*DATAGRAM_LISTENERS, *STREAM_LISTENERS], ids=lambda one: one.transport.value)
+def test_over_udp_the_port_of_a_stream_listener_is_like_any_other(listener):
+    _, alice, _ = two(peer_policy=OPEN, listeners=APART)
+    peer, is_open = listener.address, listener in STREAM_LISTENERS
+    assert alice.permit(peer) == 0  # a permission has no port
+    assert sent_to_peers(alice.indicate(peer, b"x"), alice.relays[0]) == [(peer, b"x")] * is_open
+    assert len(alice.hear(peer, b"y")) == is_open
+    assert alice.bind(0x4000, peer) == (0 if is_open else 403)
+    outputs = alice.send(encode_channel_data(0x4000, b"z"))
+    assert sent_to_peers(outputs, alice.relays[0]) == [(peer, b"z")] * is_open
+
+
+@pytest.mark.parametrize("listener", [*DATAGRAM_LISTENERS, *STREAM_LISTENERS], ids=lambda one: one.transport.value)
+def test_over_tcp_the_port_of_a_datagram_listener_is_like_any_other(listener):
+    serving = TurnServing(APART, peer_policy=OPEN, policy={"tcp_relay": True})
+    user = serving.stream()
+    assert user.code(Method.ALLOCATE, TCP_RELAY) == 0
+    serving.holding = True
+    outputs = user.send(user.request(Method.CONNECT, (XOR_PEER_ADDRESS, listener.address)))
+    led = [one.remote for one in outputs if type(one) is OpenSocket]
+    assert led == ([listener.address] if listener in DATAGRAM_LISTENERS else [])
+    assert [code_of(decode_untrusted(one)) for one in user.answers(outputs)] == ([] if led else [403])
+
+
 def test_nothing_else_on_the_host_is_a_peer():
     serving, alice, bob = two()
     assert alice.bind(0x4000, SERVICE) == 403
@@ -86,6 +128,16 @@ def test_a_listener_that_has_died_is_an_address_like_another():
     dying = next(socket for socket, asked in serving.opened.items() if asked.bind.port == 4000)
     serving.call(serving.server.handle_socket_failed, dying, SocketError(SocketErrorKind.OTHER))
     assert alice.bind(0x4000, Address(HOST, 4000)) == 0
+
+
+def test_a_listener_stays_none_when_one_of_the_other_protocol_at_its_port_has_died():
+    at = Address(HOST, 4000)
+    serving, alice, _ = two(peer_policy=OPEN, listeners=[*LISTENERS, Listener(UDP, at), Listener(TCP, at)])
+    dying = [socket for socket, asked in serving.opened.items() if asked.bind == at]
+    serving.call(serving.server.handle_socket_failed, dying[1], SocketError(SocketErrorKind.OTHER))
+    assert alice.bind(0x4000, at) == 403
+    serving.call(serving.server.handle_socket_failed, dying[0], SocketError(SocketErrorKind.OTHER))
+    assert alice.bind(0x4000, at) == 0
 
 
 def test_a_relayed_address_that_has_ended_is_no_peer_any_more():
@@ -256,7 +308,7 @@ def test_a_public_host_of_this_server_is_as_closed_as_any_other():
 def test_a_listener_at_an_address_that_another_one_is_told_as_is_no_peer():
     own = OwnAddresses(PeerPolicy(allow=[PRIVATE, PUBLIC]))
     own.add_host(PRIVATE, PUBLIC)
-    own.add_listener(Address(PUBLIC, 3478))
+    own.add_listener(UDP, Address(PUBLIC, 3478))
     assert not own.may_reach(Address(PUBLIC, 3478))
     assert own.may_reach(Address(PUBLIC, 3479))
 
@@ -264,9 +316,24 @@ def test_a_listener_at_an_address_that_another_one_is_told_as_is_no_peer():
 def test_a_listener_among_the_relayed_addresses_of_siblings_is_no_peer():
     own = OwnAddresses(PeerPolicy(), siblings=range(50_000, 50_010))
     own.add_host(PRIVATE, PUBLIC)
-    own.add_listener(Address(PRIVATE, 50_001))
+    own.add_listener(UDP, Address(PRIVATE, 50_001))
     found = [(own.may_permit(peer), own.may_reach(peer)) for peer in (Address(PUBLIC, 50_001), Address(PUBLIC, 50_002))]
     assert found == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("transport", "other"), [(UDP, TCP_PROTOCOL), (DTLS, TCP_PROTOCOL), (TCP, UDP_PROTOCOL), (TLS, UDP_PROTOCOL)]
+)
+def test_the_port_of_a_listener_may_be_a_siblings_relayed_address_of_the_other_protocol(transport, other):
+    own = OwnAddresses(PeerPolicy(), siblings=range(50_000, 50_010))
+    own.add_host(PRIVATE, PUBLIC)
+    own.add_listener(transport, Address(PRIVATE, 50_001))
+    peer = Address(PUBLIC, 50_001)
+    found = {
+        protocol: (own.may_permit(peer, protocol), own.may_reach(peer, protocol)) for protocol in (UDP_PROTOCOL, TCP_PROTOCOL)
+    }
+    assert found.pop(other) == (True, True)
+    assert list(found.values()) == [(False, False)]
 
 
 def test_an_address_that_leads_to_two_hosts_of_this_server_must_be_allowed_by_both():
@@ -278,10 +345,10 @@ def test_an_address_that_leads_to_two_hosts_of_this_server_must_be_allowed_by_bo
     both = Address("64:ff9b:1:a00:0:500:c000:207", 3478)
     assert own.is_own(both.host)
     assert own.may_reach(both)
-    own.add_listener(Address(first, 3478))
+    own.add_listener(UDP, Address(first, 3478))
     assert not own.may_reach(both)
-    own.remove_listener(Address(first, 3478))
-    own.add_listener(Address(second, 3478))
+    own.remove_listener(UDP, Address(first, 3478))
+    own.add_listener(UDP, Address(second, 3478))
     assert not own.may_reach(both)
 
 

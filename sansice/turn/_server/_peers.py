@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -30,14 +30,14 @@ class BindWish:
 
 
 def judge_permissions(
-    request: Message, relays: Mapping[AddressFamily, Relay], may_permit: Callable[[Address], bool]
+    request: Message, allocation: Allocation, may_permit: Callable[[Address, int], bool]
 ) -> Sequence[tuple[Relay, str]] | Refusal:
     """The hosts that a CreatePermission request names, each once; or what is wrong with it, and then nothing is installed.
 
     Args:
-        request: authenticated, on a 5-tuple with an allocation.
-        relays: of the allocation.
-        may_permit: whether the host of an address may be a peer at all.
+        request: authenticated.
+        allocation: of its 5-tuple.
+        may_permit: whether the host of an address may be a peer at all, of an allocation with this protocol.
     """
     try:
         peers = request.get_all(XOR_PEER_ADDRESS)
@@ -47,11 +47,11 @@ def judge_permissions(
         return BAD_REQUEST
     wanted: dict[str, Relay] = {}
     for peer in peers:
-        relay = relays.get(address_family_of(peer.host))
+        relay = allocation.relays.get(address_family_of(peer.host))
         if relay is None:
             return FAMILY_MISMATCH
         wanted[peer.host] = relay
-    if not all(may_permit(peer) for peer in peers):
+    if not all(may_permit(peer, allocation.protocol) for peer in peers):
         return FORBIDDEN
     return [(relay, host) for host, relay in wanted.items()]
 

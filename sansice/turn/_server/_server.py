@@ -480,14 +480,14 @@ class TurnServer(Machine):
 
     def _handle_listener_opened(self, event: ListenerOpened, now: float) -> None:
         self._listeners[event.listener] = event.address
-        self._own.add_listener(event.address)
+        self._own.add_listener(event.listener.transport, event.address)
         self._places.listen(event.address.host)
         self._outputs.append(event)
 
     def _handle_listener_failed(self, event: ListenerFailed, now: float) -> None:
         address = self._listeners.pop(event.listener, None)
         if address is not None:
-            self._own.remove_listener(address)
+            self._own.remove_listener(event.listener.transport, address)
         self._outputs.append(event)
 
     def _handle_drained(self, event: ServerDrained, now: float) -> None:
@@ -533,7 +533,7 @@ class TurnServer(Machine):
         allocation = self._allocation_of(received, now)
         if allocation is None:
             return
-        wanted = judge_permissions(received.message, allocation.relays, self._own.may_permit)
+        wanted = judge_permissions(received.message, allocation, self._own.may_permit)
         if isinstance(wanted, Refusal):
             refuse(self._stun, received, wanted, now)
         elif self._allocations.permit(allocation, wanted, now=now):
