@@ -47,4 +47,5 @@ from ._pair import CandidatePair as CandidatePair, PairState as PairState
 from ._priority import candidate_priority as candidate_priority, pair_priority as pair_priority
 from ._role import IceRole as IceRole
 from ._server import IceServer as IceServer
+from ._session_description import SessionDescription as SessionDescription
 from ._telling._stats import IceStats as IceStats

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -162,17 +163,7 @@ class Description:
 
     def to_json(self) -> str:
         """One JSON object: ufrag, pwd, lite, options, pacing, candidates (SDP text), end_of_candidates."""
-        return json.dumps(
-            {
-                "ufrag": self.ufrag,
-                "pwd": self.pwd,
-                "lite": self.lite,
-                "options": list(self.options),
-                "pacing": self.pacing,
-                "candidates": [candidate.to_sdp() for candidate in self.candidates],
-                "end_of_candidates": self.end_of_candidates,
-            }
-        )
+        return json.dumps(description_object(self))
 
     @classmethod
     def from_json(cls, text: str) -> Description:
@@ -181,33 +172,7 @@ class Description:
         Raises:
             ValueError: not JSON, or a field of the wrong kind; the text names it.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"description: not JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise ValueError("description: not a JSON object")
-        for name, kind in _JSON_KINDS.items():
-            if name in values and not _is_of_kind(values[name], kind):
-                raise ValueError(f"{name}: of the wrong kind")
-        for name in ("ufrag", "pwd"):
-            if name not in values:
-                raise ValueError(f"{name}: missing")
-        candidates: list[Candidate] = []
-        for line in _texts("candidates", values.get("candidates", [])):
-            try:
-                candidates.append(Candidate.from_sdp(line))
-            except UnsupportedCandidate:
-                continue
-        return cls(
-            values["ufrag"],
-            values["pwd"],
-            candidates=candidates,
-            lite=values.get("lite", False),
-            options=_texts("options", values.get("options", [])),
-            pacing=values.get("pacing"),
-            end_of_candidates=values.get("end_of_candidates", True),
-        )
+        return read_description_object(read_json_object(text))
 
 
 _SDP_NAMES = ("ice-ufrag", "ice-pwd", "ice-lite", "ice-options", "ice-pacing", "end-of-candidates")
@@ -220,6 +185,60 @@ _JSON_KINDS: dict[str, type | tuple[type, ...]] = {
     "candidates": list,
     "end_of_candidates": bool,
 }
+
+
+def description_object(description: Description) -> dict[str, object]:
+    """What a description is in JSON."""
+    return {
+        "ufrag": description.ufrag,
+        "pwd": description.pwd,
+        "lite": description.lite,
+        "options": list(description.options),
+        "pacing": description.pacing,
+        "candidates": [candidate.to_sdp() for candidate in description.candidates],
+        "end_of_candidates": description.end_of_candidates,
+    }
+
+
+def read_json_object(text: str) -> dict[str, Any]:
+    """One JSON object, or a ValueError that says what else it is."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"description: not JSON: {error}") from None
+    return as_json_object("description", values)
+
+
+def as_json_object(name: str, values: object) -> dict[str, Any]:
+    """A value that must be an object of JSON; `name` is what errors call it."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{name}: not a JSON object")
+    return values
+
+
+def read_description_object(values: dict[str, Any]) -> Description:
+    """A description from the object that `description_object` made; raises ValueError naming the field."""
+    for name, kind in _JSON_KINDS.items():
+        if name in values and not _is_of_kind(values[name], kind):
+            raise ValueError(f"{name}: of the wrong kind")
+    for name in ("ufrag", "pwd"):
+        if name not in values:
+            raise ValueError(f"{name}: missing")
+    candidates: list[Candidate] = []
+    for line in as_texts("candidates", values.get("candidates", [])):
+        try:
+            candidates.append(Candidate.from_sdp(line))
+        except UnsupportedCandidate:
+            continue
+    return Description(
+        values["ufrag"],
+        values["pwd"],
+        candidates=candidates,
+        lite=values.get("lite", False),
+        options=as_texts("options", values.get("options", [])),
+        pacing=values.get("pacing"),
+        end_of_candidates=values.get("end_of_candidates", True),
+    )
 
 
 def _is_of_kind(value: object, kind: type | tuple[type, ...]) -> bool:
@@ -236,7 +255,8 @@ def _read_pacing(text: str | None) -> int | None:
     return int(text)
 
 
-def _texts(name: str, values: list[object]) -> list[str]:
+def as_texts(name: str, values: list[object]) -> list[str]:
+    """A list of JSON that must hold nothing but texts."""
     texts = [value for value in values if isinstance(value, str)]
     if len(texts) != len(values):
         raise ValueError(f"{name}: not a list of texts")
