@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,6 +11,15 @@ from sansice.machine import Address
 
 _SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")  # RFC 3879
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")  # RFC 4291 2.5.5.1
+
+
+class AddressKind(enum.Enum):
+    """What an address may be used for."""
+
+    ORDINARY = "ordinary"
+    LINK_LOCAL = "link-local"
+    LOOPBACK = "loopback"
+    UNUSABLE = "unusable"
 
 
 def usable_addresses(addresses: Iterable[str], include_loopback: bool | None = None) -> list[str]:
@@ -25,30 +35,34 @@ def usable_addresses(addresses: Iterable[str], include_loopback: bool | None = N
     Raises:
         ValueError: not a literal address.
     """
-    of_kind: dict[str, list[str]] = {"ordinary": [], "link-local": [], "loopback": [], "unusable": []}
+    of_kind: dict[AddressKind, list[str]] = {kind: [] for kind in AddressKind}
     for text in addresses:
-        host, kind = _look_at(text)
+        host, kind = look_at(text)
         if host not in of_kind[kind]:
             of_kind[kind].append(host)
-    usable = of_kind["ordinary"] or of_kind["link-local"]
+    usable = of_kind[AddressKind.ORDINARY] or of_kind[AddressKind.LINK_LOCAL]
     if include_loopback or (include_loopback is None and not usable):
-        return usable + of_kind["loopback"]
+        return usable + of_kind[AddressKind.LOOPBACK]
     return usable
 
 
 @lru_cache(64)  # the same few addresses at every connection; ipaddress takes as long as building a check
-def _look_at(text: str) -> tuple[str, str]:
-    """The canonical form, and of what kind it is."""
+def look_at(text: str) -> tuple[str, AddressKind]:
+    """The canonical form, and of what kind it is.
+
+    Raises:
+        ValueError: not a literal address.
+    """
     host = Address.of(text, 0).host
     if (":" in text) != (":" in host):  # it was IPv4-mapped, and `Address` unmapped it
-        return host, "unusable"
+        return host, AddressKind.UNUSABLE
     address = ipaddress.ip_address(host)
     if address.is_loopback:
-        return host, "loopback"
+        return host, AddressKind.LOOPBACK
     if address.is_unspecified or address.is_multicast:
-        return host, "unusable"
+        return host, AddressKind.UNUSABLE
     if address.is_link_local:
-        return host, "link-local"
+        return host, AddressKind.LINK_LOCAL
     if address.version == 6 and (address in _SITE_LOCAL or address in _IPV4_COMPATIBLE):
-        return host, "unusable"
-    return host, "ordinary"
+        return host, AddressKind.UNUSABLE
+    return host, AddressKind.ORDINARY
