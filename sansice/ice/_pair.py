@@ -11,6 +11,7 @@ from sansice._enums import IdentityEnum
 from sansice.machine import Address, LocalProtocolError, SocketId
 
 from ._candidate import Candidate
+from ._rtt import UNMEASURED_PATIENCE, PairRtt
 
 
 class PairState(IdentityEnum):
@@ -78,12 +79,14 @@ class LocalCandidate:
         socket: where to send.
         base: the address of that socket (RFC 8445 5.1.1.2).
         local_preference: needed again for the PRIORITY of checks (RFC 8445 7.1.1).
+        stream: which stream it is for; of which component, the candidate says.
     """
 
     candidate: Candidate
     socket: SocketId
     base: Address
     local_preference: int
+    stream: int = 0
 
 
 class Pair:
@@ -108,8 +111,10 @@ class Pair:
         "requests_received",
         "requests_sent",
         "responses_received",
+        "rtt",
         "state",
         "valid",
+        "valid_since",
     )
 
     def __init__(self, local: LocalCandidate, remote: Candidate, remote_address: Address, priority: int) -> None:
@@ -130,6 +135,9 @@ class Pair:
         self.is_spent = False
         """Consent was lost: these credentials are never used on its path again (RFC 7675 5.1)."""
         self.answered_at = -math.inf
+        self.valid_since = math.inf
+        self.rtt: PairRtt | None = None
+        """Of a valid pair, from its first answer on."""
         self.conflicts = 0
         self.cancelled = 0
         self.requests_sent = 0
@@ -142,6 +150,20 @@ class Pair:
             self.state = PAIR_TRANSITIONS[self.state][event]
         except KeyError:
             raise LocalProtocolError(f"a {self.state.value} pair cannot be {event.value}") from None
+
+    def answered(self, rtt: float | None, *, now: float) -> None:
+        """A valid pair was answered; ``rtt`` is ``None`` where nobody knows which transmission it was that was."""
+        self.answered_at = now
+        self.valid_since = min(self.valid_since, now)
+        if self.rtt is None:
+            self.rtt = PairRtt()
+        if rtt is not None:
+            self.rtt.measure(rtt)
+
+    @property
+    def patience(self) -> float:
+        """For how long an answer on it is worth waiting for, in seconds."""
+        return UNMEASURED_PATIENCE if self.rtt is None else self.rtt.patience
 
     def snapshot(self) -> CandidatePair:
         """What the application may see."""
