@@ -39,6 +39,9 @@ DEBIAN = (
     ("openssl", "a client of our TLS and DTLS servers", shutil.which("openssl") is not None),
     ("iproute2", "network namespaces for the tests behind real NATs", shutil.which("ip") is not None),
     ("nftables", "the NATs in them", shutil.which("nft", path=SYSTEM_PATH) is not None),
+    ("chromium", "the browser that our agent connects with", shutil.which("chromium") is not None),
+    ("gir1.2-nice-0.1", "libnice, a peer of our agent", any(Path("/usr/lib").glob("*/girepository-1.0/Nice-0.1.typelib"))),
+    ("python3-gi", "runs that peer, on Debian's own Python", Path("/usr/lib/python3/dist-packages/gi").exists()),
     ("tshark", "reads the captures of simulated networks", shutil.which("tshark") is not None),
 )
 

@@ -1,0 +1,113 @@
+"""Our agent against a real peer: run by the trio driver, with everything that it said at hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
+
+import trio
+
+from sansice import Event, Machine
+from sansice.ice import (
+    CandidatePair,
+    DataReceived,
+    Description,
+    GatheringState,
+    IceAgent,
+    IceState,
+    IceStateChanged,
+)
+from sansice_trio import EventQueue, TrioDriver, open_driver
+
+R = TypeVar("R")
+LOOPBACK = ("127.0.0.1",)
+
+
+class Ours:
+    """An agent that is running.
+
+    Attributes:
+        agent: the machine; `call` gives it commands.
+        events: everything that it told, in order.
+    """
+
+    def __init__(self, agent: Any, driver: TrioDriver) -> None:
+        self.agent = agent
+        self.events: list[Event] = []
+        self._driver = driver
+        self._waiting = trio.lowlevel.ParkingLot()
+
+    def call(self, command: Callable[..., R], *args: object, **options: object) -> R:
+        return self._driver.call(command, *args, **options)
+
+    def gather(self, addresses: Sequence[str] = LOOPBACK) -> None:
+        self.call(self.agent.gather, addresses, include_loopback=True)
+
+    async def gathered(self, addresses: Sequence[str] = LOOPBACK) -> None:
+        """Gather, and wait for the end of it."""
+        self.gather(addresses)
+        await self.until(lambda: self.agent.gathering_state is GatheringState.COMPLETE)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what the agent shows."""
+        while not condition():
+            await self._waiting.park()
+
+    async def until_state(self, state: IceState) -> None:
+        await self.until(lambda: self.agent.state is state)
+
+    async def candidates(self) -> AsyncIterator[str]:
+        """Each local candidate as it is found, until there are no more of them."""
+        told = 0
+        while True:
+            found = self.agent.local_candidates
+            for candidate in found[told:]:
+                yield candidate.to_sdp()
+            told = max(told, len(found))
+            if self.agent.gathering_state is GatheringState.COMPLETE:
+                return
+            await self._waiting.park()
+
+    async def data(self, count: int, *, stream: int = 0, component: int = 1) -> list[bytes]:
+        """Wait until so many datagrams have come on a component since the start; all there are."""
+        await self.until(lambda: len(self.received(stream, component)) >= count)
+        return self.received(stream, component)
+
+    def received(self, stream: int = 0, component: int = 1) -> list[bytes]:
+        return [event.data for event in self.told(DataReceived) if (event.stream, event.component) == (stream, component)]
+
+    def told(self, kind: type[R]) -> list[R]:
+        """The events of a kind, so far."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def states(self) -> list[IceState]:
+        return [event.new for event in self.told(IceStateChanged)]
+
+    @property
+    def description(self) -> Description:
+        return self.agent.local_description
+
+    @property
+    def pair(self) -> CandidatePair:
+        return self.agent.selected_pair
+
+    async def collect(self, events: EventQueue) -> None:
+        async for event in events:
+            self.events.append(event)
+            self._waiting.unpark_all()
+
+
+@contextlib.asynccontextmanager
+async def running(agent: Machine) -> AsyncIterator[Ours]:
+    """Run an agent for the time of a block."""
+    async with trio.open_nursery() as nursery, open_driver(agent) as (driver, events):
+        ours = Ours(agent, driver)
+        nursery.start_soon(ours.collect, events)
+        yield ours
+
+
+def open_ours(**options: Any) -> contextlib.AbstractAsyncContextManager[Ours]:
+    """Run a full agent."""
+    return running(IceAgent(**options))
