@@ -12,6 +12,7 @@ from sansice._enums import IdentityEnum
 from sansice.machine import Event
 
 from ._candidate import Candidate
+from ._description import Credentials
 from ._pair import CandidatePair
 
 
@@ -37,22 +38,32 @@ class IceCause(IdentityEnum):
     QUIET = "no consent answer for a while"
     ANSWER = "consent is answered again"
     FAIL = "no pair connected, or consent was lost"
+    RESTART = "new credentials, this agent's or the peer's"
     CLOSE = "the application closed the agent"
 
 
 _S, _C = IceState, IceCause
 # CONNECTED: data flows and checks go on; COMPLETED: a pair is selected. DISCONNECTED can befall both;
-# where it returns to is told by whether a pair was selected.
+# where it returns to is told by whether a pair was selected. A restart goes where W3C's RTCIceTransportState has it go:
+# while the old pair carries the data that is CONNECTED.
 ICE_TRANSITIONS = MappingProxyType(
     {
-        _S.NEW: {_C.START: _S.CHECKING, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
-        _S.CHECKING: {_C.VALIDATE: _S.CONNECTED, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
+        _S.NEW: {_C.START: _S.CHECKING, _C.RESTART: _S.NEW, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
+        _S.CHECKING: {
+            _C.START: _S.CHECKING,
+            _C.VALIDATE: _S.CONNECTED,
+            _C.RESTART: _S.CHECKING,
+            _C.FAIL: _S.FAILED,
+            _C.CLOSE: _S.CLOSED,
+        },
         _S.CONNECTED: {
             _C.VALIDATE: _S.CONNECTED,
             _C.LOSE: _S.CHECKING,
             _C.SELECT: _S.COMPLETED,
             _C.QUIET: _S.DISCONNECTED,
             _C.ANSWER: _S.CONNECTED,
+            _C.START: _S.CONNECTED,
+            _C.RESTART: _S.CONNECTED,
             _C.FAIL: _S.FAILED,
             _C.CLOSE: _S.CLOSED,
         },
@@ -61,6 +72,7 @@ ICE_TRANSITIONS = MappingProxyType(
             _C.SELECT: _S.COMPLETED,
             _C.QUIET: _S.DISCONNECTED,
             _C.ANSWER: _S.COMPLETED,
+            _C.RESTART: _S.CONNECTED,
             _C.FAIL: _S.FAILED,
             _C.CLOSE: _S.CLOSED,
         },
@@ -70,10 +82,11 @@ ICE_TRANSITIONS = MappingProxyType(
             _C.ANSWER: _S.CONNECTED,
             _C.SELECT: _S.COMPLETED,
             _C.QUIET: _S.DISCONNECTED,
+            _C.RESTART: _S.CHECKING,
             _C.FAIL: _S.FAILED,
             _C.CLOSE: _S.CLOSED,
         },
-        _S.FAILED: {_C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
+        _S.FAILED: {_C.RESTART: _S.CHECKING, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
         _S.CLOSED: {_C.CLOSE: _S.CLOSED},
     }
 )
@@ -98,7 +111,7 @@ class CandidateGathered(Event):
 
 @attrs.frozen
 class GatheringCompleted(Event):
-    """No more local candidates will be gathered; emitted once."""
+    """No more local candidates will be gathered; emitted once for each generation that gathers."""
 
 
 @attrs.frozen
@@ -140,6 +153,30 @@ class PairSelected(Event):
     stream: int
     component: int
     pair: CandidatePair
+
+
+@attrs.frozen
+class Restarted(Event):
+    """A stream has new credentials (RFC 8445 9): the peer must be told its new description. The old pair carries data until then.
+
+    Attributes:
+        credentials: the agent's new ones.
+        by_peer: the peer began it, with a description of other credentials; otherwise the application did.
+    """
+
+    stream: int
+    credentials: Credentials
+    by_peer: bool
+
+
+@attrs.frozen
+class CandidatesChosen(Event):
+    """A lite agent that controls has chosen among several pairs with a lite peer (RFC 8445 8.2).
+
+    Tell the peer the stream's description again, which has nothing but the chosen candidates now, and this agent the answer.
+    """
+
+    stream: int
 
 
 @attrs.frozen
