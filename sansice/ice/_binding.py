@@ -29,6 +29,7 @@ from sansice.stun import (
     encode,
 )
 
+from ._nomination import NOMINATION
 from ._role import IceRole
 
 # Looked up once: see stun/_transaction.py.
@@ -46,12 +47,15 @@ def encode_check(
     role: IceRole,
     tiebreaker: int,
     use_candidate: bool = False,
+    nomination: int = 0,
 ) -> bytes:
-    """A connectivity or consent check (RFC 8445 7.1, 7.2.2)."""
+    """A connectivity or consent check (RFC 8445 7.1, 7.2.2); ``nomination``, if not 0, numbers what it nominates."""
     role_attribute = ICE_CONTROLLING if role is _CONTROLLING else ICE_CONTROLLED
     attributes: list[tuple[Attribute[Any], Any]] = [(USERNAME, username), (PRIORITY, priority), (role_attribute, tiebreaker)]
     if use_candidate:
         attributes.append((USE_CANDIDATE, None))
+    if nomination:
+        attributes.append((NOMINATION, nomination))
     return encode(_BINDING, _REQUEST, transaction_id, attributes, key=key, fingerprint=True)
 
 
@@ -105,12 +109,14 @@ class Check:
     Attributes:
         remote_ufrag: who says to have sent it (RFC 8445 7.3.1.4).
         priority: of a peer-reflexive candidate, if the source is new (RFC 8445 7.3.1.3).
-        use_candidate: whether it nominates.
+        use_candidate: whether it nominates, by USE-CANDIDATE or by a number.
+        nomination: the number, where it has one (draft-thatcher-ice-renomination); else 0.
     """
 
     remote_ufrag: str
     priority: int
     use_candidate: bool
+    nomination: int = 0
 
 
 @attrs.frozen
@@ -146,4 +152,5 @@ def read_check(request: Message, ufrag: str, key: IntegrityKey) -> Check | Refus
     priority = request.get(PRIORITY)
     if priority is None:  # RFC 8445 7.1.1: every check has it
         return Refused(DropReason.MISSING_ATTRIBUTE, Refusal.BAD_REQUEST, True)
-    return Check(remote_ufrag, priority, USE_CANDIDATE in request)
+    nomination = request.get(NOMINATION) or 0  # libwebrtc sends it in place of USE-CANDIDATE, pion beside it
+    return Check(remote_ufrag, priority, nomination > 0 or USE_CANDIDATE in request, nomination)

@@ -13,6 +13,7 @@ from sansice.ice._binding import (
     encode_success,
     read_check,
 )
+from sansice.ice._nomination import NOMINATION
 from sansice.machine import Address, DecodeError, DropReason
 from sansice.stun import (
     ERROR_CODE,
@@ -164,3 +165,18 @@ def test_a_nomination_that_stands_after_the_integrity_is_not_seen():
     message = message[:2] + (len(message) + 8 - 20).to_bytes(2, "big") + message[4:]
     message += b"\x80\x28\0\x04" + (zlib.crc32(message) ^ 0x5354554E).to_bytes(4, "big")
     assert read_check(decode_untrusted(message), "l", KEY) == Check("r", 1, use_candidate=False)
+
+
+def test_a_numbered_nomination_is_written_beside_use_candidate():
+    body = bytes.fromhex("0006 0003 723a6c00 0024 0004 6e0001ff 802a 0008 1122334455667788 0025 0000 c001 0004 00000007")
+    assert check(use_candidate=True, nomination=7) == golden(body)
+
+
+@pytest.mark.parametrize("flag", [(), ((USE_CANDIDATE, None),)])
+def test_a_number_nominates_with_or_without_use_candidate(flag):
+    asked = request((USERNAME, "l:r"), (PRIORITY, 7), *flag, (NOMINATION, 5))
+    assert read_check(asked, "l", KEY) == Check("r", 7, use_candidate=True, nomination=5)
+
+
+def test_nought_is_no_nomination():
+    assert read_check(request((USERNAME, "l:r"), (PRIORITY, 7), (NOMINATION, 0)), "l", KEY) == Check("r", 7, False)
