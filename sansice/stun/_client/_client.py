@@ -194,13 +194,32 @@ class StunClient(Machine):
         local = Address(ANY_IPV6 if path.remote.is_ipv6 else ANY_IPV4, 0)
         self._sockets[path.socket] = Socket(path, False, True, hostname, (), local, StreamFramer())
 
+    def share(self, path: Path) -> None:
+        """Ask a server through an open UDP socket that is somebody else's and in use for others as well: like `adopt`, but it may
+        be said for each server, and `release` then ends what is asked of that server alone.
+
+        Raises:
+            LocalProtocolError: not UDP, or as for `adopt`.
+        """
+        if path.transport is not Transport.UDP:
+            raise LocalProtocolError(f"a {path.transport.name} socket leads to one server: adopt() it")
+        known = self._sockets.get(path.socket)
+        if known is None or not known.shared:
+            self.adopt(path)
+            self._sockets[path.socket].shared = True
+
     def release(self, path: Path, *, mode: CloseMode = CloseMode.FLUSH, now: float) -> None:
         """Let a socket go: it is closed if it is the client's own. What is still asked through it fails.
 
         Over a stream, do it when neither the connection nor an address learned on it is needed any more; with ``RESET``
         when a request through an idle one timed out (RFC 8489 6.2.2). A socket that is gone already is a no-op.
         """
-        self._lose(path.socket, "the socket was released", now, mode)
+        known = self._sockets.get(path.socket)
+        if known is not None and known.shared:
+            lost = [exchange for exchange in self._through(path.socket) if exchange.path.remote == path.remote]
+            self._fail(lost, "the server was released", now)
+        else:
+            self._lose(path.socket, "the socket was released", now, mode)
 
     def release_stream(self, path: Path, *, now: float) -> None:
         """Let a stream go without closing it: from now on it is the caller's, who closes it (RFC 6062 4.5)."""
@@ -654,12 +673,15 @@ class StunClient(Machine):
         if known is None:
             return
         lost = self._through(socket)
-        for exchange in lost:
-            self._leave(exchange)
         del self._sockets[socket]
         self._timers.cancel(socket)
         if known.own:
             self._outputs.append(CloseSocket(socket, mode))
+        self._fail(lost, reason, now)
+
+    def _fail(self, lost: Sequence[Exchange], reason: str, now: float) -> None:
+        for exchange in lost:
+            self._leave(exchange)
         for exchange in lost:
             self._finish(exchange, TransactionFailed(exchange.id, None, reason, FailureCause.CLOSED))
         for exchange in lost:

@@ -114,6 +114,7 @@ class Socket:
         local: what was asked to bind to.
         framer: cuts a stream into messages.
         redirected: whether a server made the client open it.
+        shared: whether it outlives each path through it (`StunClient.share`).
         drops: what was dropped, by the server that was asked.
     """
 
@@ -125,6 +126,7 @@ class Socket:
     local: Address
     framer: StreamFramer
     redirected: bool = False
+    shared: bool = False
     drops: OrderedDict[Address, Counter[DropReason]] = attrs.Factory(OrderedDict)
 
     def asked(self, remote: Address) -> None:

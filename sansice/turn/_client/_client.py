@@ -57,7 +57,7 @@ from ._race import Won
 from ._reception import Reception
 from ._requests import Outcome
 from ._routes import check_data, check_port
-from ._search import AllocateSearch
+from ._search import AllocateSearch, as_server, name_of
 from ._states import TURN_CLIENT_TRANSITIONS, HoldState, TurnClientInput, TurnClientState
 from ._stats import TurnClientStats
 from ._streams import PeerStreams
@@ -85,7 +85,7 @@ class TurnClient(Machine):
     `take_datagrams` and `take_stream` do what `handle_datagrams` and `handle_stream_data` do and return the data.
 
     Args:
-        server: a ``turn:`` or ``turns:`` URI, which is looked up by each `allocate`, or an address.
+        server: a ``turn:`` or ``turns:`` URI, which is looked up by each `allocate`; or addresses, in the order to try.
         credentials: what the server knows the user by, or what another server has given him to enter with (RFC 7635); ``None``
             for a server that wants none.
         config: what may be tuned.
@@ -93,6 +93,8 @@ class TurnClient(Machine):
             UDP first.
         local: what to bind to, if not the address by which the system routes to the server. Port 0 is any port; with another
             one, the server's addresses are tried one after the other.
+        socket: an open UDP socket, bound to ``local``, that is somebody else's: over UDP, servers are asked through it. Its owner
+            feeds what may be the client's (RFC 7983), and closes it after the client. Needs ``local``.
         verify_name: what certificates must say, instead of the URI's host.
         memory: who is to be left alone; several clients may share one.
         ids: the counter of the machine that this one is part of.
@@ -104,7 +106,7 @@ class TurnClient(Machine):
 
     Raises:
         ValueError: ``server`` is no URI of a TURN server.
-        LocalProtocolError: ``verify_name`` is no host name.
+        LocalProtocolError: ``verify_name`` is no host name; no server; a ``socket`` without ``local``.
     """
 
     __slots__ = (
@@ -114,19 +116,20 @@ class TurnClient(Machine):
 
     def __init__(
         self,
-        server: ServerTarget | ServerUri | str,
+        server: ServerTarget | ServerUri | str | Sequence[ServerTarget],
         *,
         credentials: LongTermCredentials | AccessToken | None = None,
         config: TurnClientConfig = _DEFAULT_CONFIG,
         transports: Sequence[Transport] | None = None,
         local: Address | None = None,
+        socket: SocketId | None = None,
         verify_name: str | None = None,
         memory: TurnServerMemory | None = None,
         ids: Ids | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
         super().__init__()
-        self._server = ServerUri.parse(server) if isinstance(server, str) else server
+        self._server = as_server(server)
         if isinstance(self._server, ServerUri) and not self._server.is_turn:
             raise ValueError(f"{self._server} is not a TURN server's: turn: or turns:")
         self.memory: TurnServerMemory = memory if memory is not None else TurnServerMemory()
@@ -157,6 +160,7 @@ class TurnClient(Machine):
             memory=self.memory,
             config=config,
             local=local,
+            socket=socket,
         )
         self._username = username_of(credentials)
         self._make_search(AllocateWish(), username=None)  # so that a wrong name is refused here
@@ -210,8 +214,7 @@ class TurnClient(Machine):
 
     def explain(self, *, now: float) -> str:
         """Where it stands and why, in several lines for a person."""
-        server = self._server.address if isinstance(self._server, ServerTarget) else self._server
-        return explain(str(server), self._state, self._allocation, self._last, self.stats, now)
+        return explain(name_of(self._server), self._state, self._allocation, self._last, self.stats, now)
 
     # ------------------------------------------------------------- commands
 

@@ -9,7 +9,7 @@ import attrs
 
 from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
-from sansice.machine import Address, LocalProtocolError, Transport
+from sansice.machine import Address, LocalProtocolError, SocketId, Transport
 from sansice.stun import (
     Method,
     Path,
@@ -110,6 +110,7 @@ class AllocateRace:
         memory: whom to leave alone.
         config: of the client.
         local: what to bind to, if not whatever the system chooses.
+        socket: bound to ``local``, and used for what is asked over UDP.
         username: who asks.
 
     Attributes:
@@ -124,6 +125,7 @@ class AllocateRace:
         "_farewells",
         "_local",
         "_memory",
+        "_socket",
         "_stun",
         "_targets",
         "_timers",
@@ -144,6 +146,7 @@ class AllocateRace:
         memory: TurnServerMemory,
         config: TurnClientConfig,
         local: Address | None,
+        socket: SocketId | None,
         username: str | None,
     ) -> None:
         self._targets = list(targets)
@@ -153,6 +156,7 @@ class AllocateRace:
         self._memory = memory
         self._config = config
         self._local = local
+        self._socket = socket
         self._username = username
         self._attempts: dict[TransactionId, Attempt] = {}
         self._decided: Attempt | None = None
@@ -228,7 +232,7 @@ class AllocateRace:
     @property
     def _is_sequential(self) -> bool:
         """Whether two servers cannot be asked at a time: both sockets would be bound to the same port."""
-        return self._local is not None and self._local.port != 0
+        return self._socket is None and self._local is not None and self._local.port != 0
 
     def _wish_for(self, target: ServerTarget, now: float) -> AllocateWish | None:
         """What to ask this server for; ``None`` where it wants to be left alone."""
@@ -252,34 +256,49 @@ class AllocateRace:
         return wish
 
     def _start(self, target: ServerTarget, wish: AllocateWish, addresses: int, now: float) -> bool:
-        local = self._local
-        if local is not None and addresses > 1:
-            local = Address(local.host, 0)  # RFC 8656 7.4: another address, after 437
+        shared = self._socket if target.transport is Transport.UDP and addresses == 1 else None
         try:
-            path = self._stun.open(target, local=local, alpn=self._alpn(target), now=now)
+            path = self._open(target, addresses, now) if shared is None else self._share(shared, target)
         except LocalProtocolError as error:
             self._note(target, TurnStep.OPEN, str(error))
             return False
-        return self._ask(target, path, wish, addresses, None, now)
+        return self._ask(target, path, wish, addresses, None if shared is None else self._local, now) is not None
+
+    def _share(self, socket: SocketId, target: ServerTarget) -> Path:
+        if self._local is not None and self._local.is_ipv6 != target.address.is_ipv6:
+            raise LocalProtocolError(f"{self._local} cannot reach {target.address}: they are of different families")
+        path = Path(socket, target.address, Transport.UDP)
+        self._stun.share(path)
+        return path
+
+    def _open(self, target: ServerTarget, addresses: int, now: float) -> Path:
+        local = self._local
+        if local is not None and (addresses > 1 or self._socket is not None):
+            local = Address(local.host, 0)  # its port is taken; RFC 8656 7.4: another address, after 437
+        return self._stun.open(target, local=local, alpn=self._alpn(target), now=now)
 
     def _alpn(self, target: ServerTarget) -> tuple[str, ...]:
         return self._config.alpn if target.transport.is_secure else ()
 
     def _ask(
-        self, target: ServerTarget, path: Path, wish: AllocateWish, addresses: int, before: Attempt | None, now: float
-    ) -> bool:
+        self, target: ServerTarget, path: Path, wish: AllocateWish, addresses: int, local: Address | None, now: float
+    ) -> Attempt | None:
         try:
             transaction_id = self.requests.ask(Method.ALLOCATE, wish.attributes(), path, self._answered, now=now)
         except LocalProtocolError as error:  # too long for this transport
             self._note(target, TurnStep.OPEN, str(error))
             self._stun.release(path, now=now)
+            return None
+        attempt = self._attempts[transaction_id] = Attempt(target, path, wish, transaction_id, now, addresses, local)
+        return attempt
+
+    def _ask_again(self, before: Attempt, wish: AllocateWish, now: float) -> bool:
+        attempt = self._ask(before.target, before.path, wish, before.addresses, before.local, now)
+        if attempt is None:
             return False
-        attempt = Attempt(target, path, wish, transaction_id, now, addresses)
-        if before is not None:
-            attempt.local, attempt.challenged = before.local, before.challenged
-            if self._decided is before:
-                self._decided = attempt
-        self._attempts[transaction_id] = attempt
+        attempt.challenged = before.challenged
+        if self._decided is before:
+            self._decided = attempt
         return True
 
     # ------------------------------------------------------------- who it is
@@ -336,7 +355,7 @@ class AllocateRace:
         if wish is not None:
             if outcome.code == MOBILITY_FORBIDDEN:  # RFC 8016 3.1.4: not asked for again
                 self._remember(attempt, MOBILITY_FORBIDDEN, outcome.reason, now)
-            return self._ask(attempt.target, attempt.path, wish, attempt.addresses, attempt, now)
+            return self._ask_again(attempt, wish, now)
         if outcome.code == ALLOCATION_MISMATCH and attempt.addresses < MAX_ADDRESSES:
             self._stun.release(attempt.path, now=now)
             if self._decided is attempt:

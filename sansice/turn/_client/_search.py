@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
-from sansice.machine import Action, Address, Entropy, Ids, LocalProtocolError, QueryId, Record, ResolveError, Transport
+from sansice.machine import (
+    Action,
+    Address,
+    Entropy,
+    Ids,
+    LocalProtocolError,
+    QueryId,
+    Record,
+    ResolveError,
+    SocketId,
+    Transport,
+)
 from sansice.stun import (
     Path,
     Redirected,
@@ -28,22 +39,25 @@ from ._race import AllocateRace, Won
 from ._requests import Outcome
 from ._wish import AllocateWish
 
+Server: TypeAlias = ServerTarget | ServerUri | tuple[ServerTarget, ...]
+"""Who is asked: a name to look up, or an address, or several in the order to try."""
+
 
 class AllocateSearch:
     """One search for an allocation.
 
     Args:
-        server: a name to look up, or an address.
+        server: a name to look up, or an address, or several.
         wish: what to ask for.
         transports, verify_name, entropy: as for `ServerResolution`.
         ids: of the tree of machines.
-        stun, farewells, memory, config, local, username: as for `AllocateRace`.
+        stun, farewells, memory, config, local, socket, username: as for `AllocateRace`.
 
     Attributes:
         race: among the servers, once these are known.
 
     Raises:
-        LocalProtocolError: ``wish`` is for TCP, and the server is only asked over datagrams.
+        LocalProtocolError: ``wish`` is for TCP, and the server is only asked over datagrams; ``socket`` without ``local``.
     """
 
     __slots__ = (
@@ -54,6 +68,7 @@ class AllocateSearch:
         "_memory",
         "_resolution",
         "_server",
+        "_socket",
         "_stun",
         "_username",
         "_wish",
@@ -62,7 +77,7 @@ class AllocateSearch:
 
     def __init__(
         self,
-        server: ServerTarget | ServerUri,
+        server: Server,
         wish: AllocateWish,
         *,
         transports: Sequence[Transport] | None,
@@ -75,9 +90,14 @@ class AllocateSearch:
         config: TurnClientConfig,
         local: Address | None,
         username: str | None,
+        socket: SocketId | None = None,
     ) -> None:
+        if socket is not None and local is None:
+            raise LocalProtocolError("socket: what it is bound to must be said (local)")
         if wish.transport is Transport.TCP:
             transports = _streams_to(server, transports)
+            if isinstance(server, tuple):
+                server = tuple(target for target in server if target.transport in transports)
         self._server = server
         self._wish = wish
         self._stun = stun
@@ -85,6 +105,7 @@ class AllocateSearch:
         self._memory = memory
         self._config = config
         self._local = local
+        self._socket = socket
         self._username = username
         self._failure: AllocationFailed | None = None
         self._resolution: ServerResolution | None = None
@@ -109,7 +130,8 @@ class AllocateSearch:
         if self._resolution is not None:
             self._resolution.start(now=now)
         else:
-            self._ask((cast(ServerTarget, self._server),), now)
+            server = cast("ServerTarget | tuple[ServerTarget, ...]", self._server)
+            self._ask((server,) if isinstance(server, ServerTarget) else server, now)
 
     def stop(self, now: float) -> None:
         """Ask nobody any more; what is under way is seen to."""
@@ -182,12 +204,13 @@ class AllocateSearch:
             memory=self._memory,
             config=self._config,
             local=self._local,
+            socket=self._socket,
             username=self._username,
         )
         self.race.start(now)
 
 
-def _streams_to(server: ServerTarget | ServerUri, transports: Sequence[Transport] | None) -> tuple[Transport, ...]:
+def _streams_to(server: Server, transports: Sequence[Transport] | None) -> tuple[Transport, ...]:
     """How a server is asked for TCP (RFC 6062 4.1).
 
     Raises:
@@ -195,7 +218,34 @@ def _streams_to(server: ServerTarget | ServerUri, transports: Sequence[Transport
     """
     streams = (Transport.TCP, Transport.TLS)
     allowed = streams if transports is None else tuple(one for one in transports if one in streams)
-    named = server.transport.value if isinstance(server, ServerTarget) else server.transport
-    if not allowed or named in (Transport.UDP.value, Transport.DTLS.value):
+    if isinstance(server, tuple):
+        possible = any(target.transport in allowed for target in server)
+    else:
+        named = server.transport.value if isinstance(server, ServerTarget) else server.transport
+        possible = bool(allowed) and named not in (Transport.UDP.value, Transport.DTLS.value)
+    if not possible:
         raise LocalProtocolError("TCP towards peers is asked for over TCP or TLS, not over datagrams (RFC 6062 4.1)")
     return allowed
+
+
+def as_server(given: ServerTarget | ServerUri | str | Sequence[ServerTarget]) -> Server:
+    """What a caller named, a text read.
+
+    Raises:
+        ValueError: a text that is no URI.
+        LocalProtocolError: nobody was named.
+    """
+    if isinstance(given, str):
+        return ServerUri.parse(given)
+    if isinstance(given, (ServerTarget, ServerUri)):
+        return given
+    if not given:
+        raise LocalProtocolError("server: at least one")
+    return tuple(given)
+
+
+def name_of(server: Server) -> str:
+    """For a person."""
+    if isinstance(server, ServerUri):
+        return str(server)
+    return str(server.address if isinstance(server, ServerTarget) else server[0].address)
