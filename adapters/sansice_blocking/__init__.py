@@ -15,7 +15,13 @@ try:
     from sansice.sockets import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces
 
     from ._driver import BlockingDriver as BlockingDriver, EventQueue as EventQueue, open_driver as open_driver
-    from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
+    from ._ice import (
+        Candidates as Candidates,
+        IceChannel as IceChannel,
+        IceConnection as IceConnection,
+        IceStates as IceStates,
+        open_ice as open_ice,
+    )
     from ._stun import (
         StunService as StunService,
         discover_nat as discover_nat,

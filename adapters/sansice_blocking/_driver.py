@@ -135,6 +135,14 @@ class BlockingDriver:
                 raise LocalProtocolError("the machine has failed: leave the block, which raises why") from self._failure
             return self.driver.call(command, *args, **kwargs)
 
+    def lend(self, id: SocketId) -> socket.socket | None:
+        """Have a UDP socket be read by somebody else. Never waits. See `sansice.sockets.Sockets.lend`.
+
+        Raises:
+            LocalProtocolError: outside of the block.
+        """
+        return self.call(lambda *, now: self._sockets.lend(id))
+
     def hand_out(self, id: SocketId) -> socket.socket | None:
         """Take a stream from the machine, for another process. Never waits. See `sansice.sockets.Sockets.hand_out`.
 

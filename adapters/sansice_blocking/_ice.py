@@ -19,13 +19,17 @@ from sansice.ice import (
     Credentials,
     Description,
     IceArguments,
+    IceChannelBase,
     IceClosed,
     IceConfig,
     IceConnectionBase,
     IceFailed,
     IceServer,
+    IceState,
+    IceStatesBase,
+    Inbox,
 )
-from sansice.sockets import InterfaceFilter, host_addresses
+from sansice.sockets import InterfaceFilter, from_sockaddr, host_addresses
 
 from ._driver import BlockingDriver
 from ._recording import RecordTo, open_recorder
@@ -113,6 +117,8 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
 
     __slots__ = ("_changes", "_news", "_seen")
 
+    _address_of = staticmethod(from_sockaddr)
+
     def __init__(self, **arguments: Unpack[IceArguments]) -> None:
         super().__init__(lambda agent, deliver, ports: BlockingDriver(agent, deliver, ports=ports), **arguments)
         self._driver._at_failure = self._leave
@@ -186,6 +192,11 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
             self._wait(lambda: self._changes != seen, timeout, "changed")
             self._seen.changes = self._changes
 
+    def states(self) -> IceStates:
+        """Iterate over the states of the agent: the present one, and each that it comes to. See `IceStates`."""
+        with self._driver.lock:
+            return IceStates(self)
+
     # ------------------------------------------------------------- data
 
     def send(self, data: bytes, *, stream: int = 0, component: int = 1) -> None:
@@ -200,10 +211,10 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         Raises:
             TimeoutError: nothing has arrived.
         """
-        self._check_component(stream, component)
+        inbox = self._inbox(stream, component)
         with self._driver.lock:
-            self._wait(lambda: self._queue, timeout, "receive")
-            return self._take()
+            self._wait(lambda: inbox, timeout, "receive")
+            return inbox.take()
 
     def receive_nowait(self, *, stream: int = 0, component: int = 1) -> bytes:
         """The oldest datagram that waits.
@@ -214,24 +225,43 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         with self._driver.lock:
             return super().receive_nowait(stream=stream, component=component)
 
+    def channel(
+        self, stream: int = 0, component: int = 1, *, max_queued: int | None = None, max_queued_bytes: int | None = None
+    ) -> IceChannel:
+        """One component, for who wants to know of no other.
+
+        Args:
+            stream, component: which one.
+            max_queued, max_queued_bytes: what may wait of it, where that is not what ``open_ice`` was told.
+
+        Raises:
+            LocalProtocolError: there is no such component, or no room in such a queue.
+        """
+        with self._driver.lock:
+            self._resize(stream, component, max_queued, max_queued_bytes)
+        return IceChannel(self, stream, component)
+
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
         """As `receive`; iteration ends where the agent is closed, and raises where it failed or lost consent."""
+        return self._next(0, 1)
+
+    # ------------------------------------------------------------- inside
+
+    def _next(self, stream: int, component: int) -> bytes:
         try:
-            return self.receive()
+            return self.receive(stream=stream, component=component)
         except (ConsentLost, IceFailed):
             raise
         except IceClosed:
             raise StopIteration from None
 
-    # ------------------------------------------------------------- inside
-
     def _host_addresses(self) -> Sequence[str]:
         return host_addresses(self._interface_filter)
 
-    def _wake(self) -> None:
+    def _wake(self, inbox: Inbox | None = None) -> None:
         with self._driver.lock:
             self._changes += 1
             self._news.notify_all()
@@ -256,6 +286,35 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
             return found
 
 
+class IceChannel(IceChannelBase[IceConnection]):
+    """One component of a connection; `IceConnection.channel` makes it. It raises what the connection would.
+
+    Attributes:
+        stream, component: which one.
+    """
+
+    __slots__ = ()
+
+    def send(self, data: bytes) -> None:
+        """Send a datagram, as `send_nowait` does. Never waits."""
+        self.send_nowait(data)
+
+    def receive(self, *, timeout: float | None = None) -> bytes:
+        """Wait for a datagram.
+
+        Raises:
+            TimeoutError: nothing has arrived.
+        """
+        return self._ice.receive(stream=self.stream, component=self.component, timeout=timeout)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """As `receive`; iteration ends where the agent is closed, and raises where it failed or lost consent."""
+        return self._ice._next(self.stream, self.component)
+
+
 class Candidates:
     """Local candidates as they are found: an iterator."""
 
@@ -277,3 +336,28 @@ class Candidates:
             raise StopIteration
         self._told += 1
         return candidate
+
+
+class IceStates(IceStatesBase):
+    """The states of a connection: an iterator that begins with the present one, and ends after ``CLOSED``.
+
+    However slowly it is read, no state is left out: the last `sansice.ice.MAX_STATES` of them wait; beyond that the oldest
+    are counted as missed. It raises nothing: a failure is a state.
+
+    Attributes:
+        missed: how many were left out.
+    """
+
+    __slots__ = ()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> IceState:
+        ice: IceConnection = self._ice
+        with ice._driver.lock:
+            while (state := self._take()) is None:
+                if self._is_over():
+                    raise StopIteration
+                ice._news.wait()
+            return state

@@ -15,7 +15,13 @@ try:
     from sansice.sockets import Interface as Interface, InterfaceFilter as InterfaceFilter, interfaces as interfaces
 
     from ._driver import EventQueue as EventQueue, TrioDriver as TrioDriver, open_driver as open_driver
-    from ._ice import Candidates as Candidates, IceConnection as IceConnection, open_ice as open_ice
+    from ._ice import (
+        Candidates as Candidates,
+        IceChannel as IceChannel,
+        IceConnection as IceConnection,
+        IceStates as IceStates,
+        open_ice as open_ice,
+    )
     from ._stun import (
         StunService as StunService,
         discover_nat as discover_nat,
@@ -28,6 +34,7 @@ except ModuleNotFoundError as _error:
     raise
 
 if TYPE_CHECKING:
+    from ._ice_socket import IceSocket as IceSocket
     from ._turn import (
         TurnConnection as TurnConnection,
         TurnPeer as TurnPeer,
@@ -36,8 +43,9 @@ if TYPE_CHECKING:
     )
     from ._turn_service import TurnService as TurnService, serve_turn as serve_turn
 
-# Loaded when first asked for: most programs need no relay of their own, and no server at all.
+# Loaded when first asked for: most programs need no relay of their own, no server at all, and no socket over ICE.
 _LAZY = {
+    "_ice_socket": ("IceSocket",),
     "_turn": ("TurnConnection", "TurnPeer", "TurnStream", "open_turn"),
     "_turn_service": ("TurnService", "serve_turn"),
 }

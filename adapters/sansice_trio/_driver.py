@@ -122,6 +122,14 @@ class TrioDriver:
             raise LocalProtocolError("outside of its block: use it within `async with`")
         return self.driver.call(command, *args, **kwargs)
 
+    def lend(self, id: SocketId) -> socket.socket | None:
+        """Have a UDP socket be read by somebody else. Never waits. See `sansice.sockets.Sockets.lend`.
+
+        Raises:
+            LocalProtocolError: outside of the block, or where the sockets are trio's own.
+        """
+        return self.call(lambda *, now: self._own_sockets().lend(id))
+
     def hand_out(self, id: SocketId) -> socket.socket | None:
         """Take a stream from the machine, for another process. Never waits. See `sansice.sockets.Sockets.hand_out`.
 
@@ -140,7 +148,7 @@ class TrioDriver:
 
     def _own_sockets(self) -> Sockets:
         if not isinstance(self._sockets, Sockets):
-            raise LocalProtocolError("streams on sockets of trio's own cannot be handed from one process to another")
+            raise LocalProtocolError("sockets of trio's own cannot be handed over")
         return self._sockets
 
     @property

@@ -4,6 +4,12 @@
 """
 
 from ._agent._agent import IceAgent as IceAgent
+from ._async_connection import (
+    AsyncCandidates as AsyncCandidates,
+    AsyncIceChannel as AsyncIceChannel,
+    AsyncIceConnection as AsyncIceConnection,
+    AsyncIceStates as AsyncIceStates,
+)
 from ._candidate import (
     Candidate as Candidate,
     CandidateType as CandidateType,
@@ -11,10 +17,9 @@ from ._candidate import (
     TcpType as TcpType,
     UnsupportedCandidate as UnsupportedCandidate,
 )
+from ._channel import IceChannelBase as IceChannelBase
 from ._config import IceConfig as IceConfig
 from ._connection import (
-    MAX_QUEUED as MAX_QUEUED,
-    MAX_QUEUED_BYTES as MAX_QUEUED_BYTES,
     ConnectionDriver as ConnectionDriver,
     IceArguments as IceArguments,
     IceConnectionBase as IceConnectionBase,
@@ -43,9 +48,12 @@ from ._events import (
     ServerFailed as ServerFailed,
 )
 from ._gathering._addresses import usable_addresses as usable_addresses
+from ._handover import Handover as Handover
+from ._inbox import MAX_QUEUED as MAX_QUEUED, MAX_QUEUED_BYTES as MAX_QUEUED_BYTES, Inbox as Inbox
 from ._pair import CandidatePair as CandidatePair, PairState as PairState
 from ._priority import candidate_priority as candidate_priority, pair_priority as pair_priority
 from ._role import IceRole as IceRole
 from ._server import IceServer as IceServer
 from ._session_description import SessionDescription as SessionDescription
+from ._state_log import MAX_STATES as MAX_STATES, IceStatesBase as IceStatesBase
 from ._telling._stats import IceStats as IceStats

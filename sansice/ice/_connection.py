@@ -8,30 +8,31 @@ An adapter adds the waiting.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Generic, NotRequired, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, NotRequired, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
 
 import attrs
 
 from sansice.driver import NoRecorder, Recorder
-from sansice.machine import DropReason, Entropy, Event, LocalProtocolError
+from sansice.machine import Address, DropReason, Entropy, Event, LocalProtocolError, SocketId
 
 from ._agent._agent import IceAgent
 from ._candidate import Candidate
 from ._config import IceConfig
 from ._description import Credentials, Description
-from ._errors import IceClosed, WouldBlock
-from ._events import DataReceived, GatheringState, IceState
+from ._errors import IceClosed, NotConnected, WouldBlock
+from ._events import DataReceived, GatheringState, IceState, IceStateChanged
+from ._handover import Handover, LentSocket
+from ._inbox import Inbox
 from ._pair import CandidatePair
 from ._role import IceRole
 from ._server import IceServer
+from ._state_log import StateLog
 from ._telling._stats import IceStats
 
 R = TypeVar("R")
 
 _NOBODY = NoRecorder()
-MAX_QUEUED = 1024  # datagrams that wait for a slow reader: half a second of video at 20 Mbit/s
-MAX_QUEUED_BYTES = 2**20  # or 16 datagrams of the largest kind
 
 
 class ConnectionDriver(Protocol):
@@ -44,6 +45,10 @@ class ConnectionDriver(Protocol):
 
     def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
         """Run a command of the agent's with ``now`` filled in, and perform what it wants."""
+        ...
+
+    def lend(self, id: SocketId) -> LentSocket | None:
+        """Read a UDP socket no more, and give a duplicate of it; ``None``: there is no such socket."""
         ...
 
 
@@ -107,7 +112,7 @@ def _is_port_range(value: object) -> bool:
 class IceConnectionBase(Generic[D]):
     """The part of an adapter's ``IceConnection`` that never waits. Applications use that, not this.
 
-    A runtime supplies `_wake` and `_host_addresses`. Whoever waits looks at the agent, waits until `_wake` is
+    A runtime supplies `_wake`, `_host_addresses` and `_address_of`. Whoever waits looks at the agent, waits until `_wake` is
     called, and looks again; `_raise_if_over` says when there is nothing to wait for any more.
 
     Args:
@@ -118,19 +123,16 @@ class IceConnectionBase(Generic[D]):
         LocalProtocolError: an argument that is wrong, or not supported yet.
     """
 
-    # One object a connection, and many of them in a server: a list costs an idle queue 56 bytes, a deque 700.
     __slots__ = (
         "_agent",
         "_connecting",
         "_driver",
+        "_inboxes",
         "_include_loopback",
         "_interface_filter",
         "_left",
-        "_max_queued",
-        "_max_queued_bytes",
-        "_queue",
-        "_queued_bytes",
         "_recorder",
+        "_states",
         "_trickle",
     )
 
@@ -154,20 +156,27 @@ class IceConnectionBase(Generic[D]):
         self._interface_filter = arguments["interface_filter"]
         self._include_loopback = arguments["include_loopback"]
         self._trickle = arguments["trickle"]
-        self._max_queued = arguments["max_queued"]
-        self._max_queued_bytes = arguments["max_queued_bytes"]
-        self._queue: list[bytes] = []
-        self._queued_bytes = 0
+        limits = arguments["max_queued"], arguments["max_queued_bytes"]
+        self._inboxes = tuple(tuple(Inbox(*limits) for _ in range(components)) for components in (1,))
+        self._states: StateLog | None = None  # made for the first who wants to read them
         self._connecting = self._left = False
 
     # ------------------------------------------------------------- what a runtime supplies
 
-    def _wake(self) -> None:
-        """Have everybody who waits look again. Called within a step of the machine, so it runs nobody."""
+    def _wake(self, inbox: Inbox | None = None) -> None:
+        """Have everybody who waits look again; where data has come into ``inbox``, its readers, and who waits for anything.
+
+        Called within a step of the machine, so it runs nobody.
+        """
         raise NotImplementedError
 
     def _host_addresses(self) -> Sequence[str]:
         """The machine's own addresses that ``_interface_filter`` lets through."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _address_of(source: Any) -> Address:
+        """The address that ``recvfrom`` means."""
         raise NotImplementedError
 
     def _look(self, read: Callable[[], R]) -> R:
@@ -194,6 +203,16 @@ class IceConnectionBase(Generic[D]):
     @property
     def selected_pair(self) -> CandidatePair | None:
         """The nominated pair, once there is one."""
+        return self._agent.selected_pair
+
+    def is_writable(self, *, stream: int = 0, component: int = 1) -> bool:
+        """Whether `send` would send to that component."""
+        self._inbox(stream, component)
+        return self._agent.writable
+
+    def selected_pair_of(self, *, stream: int = 0, component: int = 1) -> CandidatePair | None:
+        """The nominated pair of a component, once there is one."""
+        self._inbox(stream, component)
         return self._agent.selected_pair
 
     @property
@@ -271,11 +290,41 @@ class IceConnectionBase(Generic[D]):
         Raises:
             WouldBlock: none does.
         """
-        self._check_component(stream, component)
-        if not self._queue:
+        inbox = self._inbox(stream, component)
+        if not inbox:
             self._raise_if_over()
             raise WouldBlock("receive_nowait(): nothing has arrived")
-        return self._take()
+        return inbox.take()
+
+    def detach(self, *, stream: int = 0, component: int = 1) -> Handover:
+        """Hand over the socket and the peer's address of a component, for who moves the data himself.
+
+        The agent does not read the socket any more, but goes on watching the path; see `Handover` for what it has to be
+        given. `send` works as before. A second call gives another duplicate.
+
+        Raises:
+            NotConnected: no pair is selected.
+            LocalProtocolError: the data takes the way over a relay, which only the agent knows; or the sockets are no real ones.
+        """
+        self._inbox(stream, component)
+        self._raise_if_over()
+        return self._look(lambda: self._hand_over(stream, component))
+
+    def _hand_over(self, stream: int, component: int) -> Handover:
+        pair, path = self.selected_pair_of(stream=stream, component=component), self._path(stream, component)
+        if pair is None or path is None:
+            raise NotConnected(f"detach(): no pair is selected; ICE is {self.state.value}")
+        id, remote = path
+        lent = self._driver.lend(id)
+        if lent is None:
+            raise LocalProtocolError("detach(): the data takes the way over a relay, which has no socket of its own")
+        return Handover(self, (stream, component), lent, id, self._address_of(lent.getsockname()), remote)
+
+    def _path(self, stream: int, component: int) -> tuple[SocketId, Address] | None:
+        return self._agent._path
+
+    def _hear(self, id: SocketId, source: Address, data: bytes) -> None:
+        self._driver.call(self._agent.handle_datagrams, id, [(source, data)])
 
     # ------------------------------------------------------------- what the waiting is made of
 
@@ -310,23 +359,40 @@ class IceConnectionBase(Generic[D]):
         self._raise_if_over()
         return self._agent.selected_pair
 
-    def _check_component(self, stream: int, component: int) -> None:
-        if (stream, component) != (0, 1):
-            raise LocalProtocolError(f"receive(): there is no stream {stream} with a component {component}")
+    def _inbox(self, stream: int, component: int) -> Inbox:
+        if not (0 <= stream < len(self._inboxes) and 1 <= component <= len(self._inboxes[stream])):
+            raise LocalProtocolError(f"there is no stream {stream} with a component {component}")
+        return self._inboxes[stream][component - 1]
 
-    def _take(self) -> bytes:
-        data = self._queue.pop(0)
-        self._queued_bytes -= len(data)
-        return data
+    def _all_inboxes(self) -> Iterator[Inbox]:
+        for inboxes in self._inboxes:
+            yield from inboxes
+
+    def _resize(self, stream: int, component: int, max_queued: int | None, max_queued_bytes: int | None) -> None:
+        """Bound what may wait of a component otherwise than was said when the connection was opened."""
+        inbox = self._inbox(stream, component)
+        if min(max_queued or 1, max_queued_bytes or 1) < 1 or 0 in (max_queued, max_queued_bytes):
+            raise LocalProtocolError("channel(): a queue of less than one datagram")
+        inbox.max_queued = max_queued or inbox.max_queued
+        inbox.max_queued_bytes = max_queued_bytes or inbox.max_queued_bytes
+
+    def _log(self) -> StateLog:
+        """The states, from now on at the latest."""
+        if self._states is None:
+            self._states = StateLog(self._agent.state)
+        return self._states
 
     def _deliver(self, event: Event) -> None:
         if type(event) is DataReceived:
-            data = event.data
-            self._queue.append(data)
-            self._queued_bytes += len(data)
-            while len(self._queue) > self._max_queued or self._queued_bytes > self._max_queued_bytes:
-                self._take()
-                self._agent.stats.drop(DropReason.QUEUE_FULL)
+            stream, component, data = event
+            inbox = self._inboxes[stream][component - 1]
+            dropped = inbox.put(data)
+            if dropped:
+                self._agent.stats.dropped[DropReason.QUEUE_FULL] += dropped
+            self._wake(inbox)
+            return
+        if type(event) is IceStateChanged and self._states is not None:
+            self._states.append(event.new)
         self._wake()
 
     def _leave(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 from collections.abc import Mapping
@@ -118,6 +119,11 @@ class Hub:
         fd = sock.fileno()
         self.sockets[sock.id] = self.sockets[BY_FD + fd] = sock
         self.epoll.register(fd, flags)
+
+    def ignore(self, sock: UdpSocket) -> None:
+        """Have a socket not be fed any more; it stays known."""
+        with contextlib.suppress(FileNotFoundError):  # the second time
+            self.epoll.unregister(sock.fileno())
 
     def remove(self, sock: UdpSocket | Managed) -> None:
         """Close a socket and know it no more."""

@@ -180,6 +180,21 @@ class Sockets:
             except OSError as error:
                 self._hub.count(reason_of(error))
 
+    def lend(self, id: SocketId) -> socket.socket | None:
+        """Read a UDP socket no more, because somebody else does; sending and closing go on as before.
+
+        Returns:
+            A duplicate that is the caller's, and does not block, as it must stay; ``None``: there is no such socket.
+        """
+        sock = self._sockets.get(id)
+        if type(sock) is not UdpSocket:
+            return None
+        self._hub.ignore(sock)
+        sock.tell_errors(told=False)  # it would stay readable for as long as nobody knew how to read them
+        copy = socket.socket(sock.family, sock.type, sock.proto, socket.dup(sock.fileno()))
+        copy.setblocking(False)
+        return copy
+
     # ------------------------------------------------------------- streams that another process serves
 
     def hand_out(self, id: SocketId) -> socket.socket | None:

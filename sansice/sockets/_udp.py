@@ -57,7 +57,7 @@ class UdpSocket(socket.socket):
             sock._begin(id, ipv6)
             sock.setblocking(False)
             configure(sock, ipv6, options)
-            sock._tell_errors()
+            sock.tell_errors()
             bind_socket(sock, bind, ipv6, ports)
         except BaseException:
             sock.close()
@@ -70,7 +70,7 @@ class UdpSocket(socket.socket):
         sock = cls(fileno=bound.detach())
         sock._begin(id, sock.family == AF_INET6)
         sock.setblocking(False)
-        sock._tell_errors()
+        sock.tell_errors()
         return sock
 
     def _begin(self, id: SocketId, ipv6: bool) -> None:
@@ -78,9 +78,10 @@ class UdpSocket(socket.socket):
         self._expected = 1
         self._cuts = True
 
-    def _tell_errors(self) -> None:
+    def tell_errors(self, *, told: bool = True) -> None:
+        """Have the system keep the ICMP errors of each datagram, for `feed` to read; or forget them."""
         if _LINUX:
-            self.setsockopt(*(socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR), 1)
+            self.setsockopt(*(socket.IPPROTO_IPV6, _IPV6_RECVERR) if self.ipv6 else (socket.IPPROTO_IP, _IP_RECVERR), told)
 
     def read(self, *, sparing: bool = False) -> list[tuple[Address, bytes]]:
         """What has arrived: at most `MAX_BATCH` datagrams, in order.

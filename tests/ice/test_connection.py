@@ -1,8 +1,10 @@
 """`IceConnectionBase`: everything of a connection that needs no runtime, over drivers that a test turns by hand."""
 
+import contextlib
+
 import pytest
 
-from sansice import Address, DropReason, Event, LocalProtocolError, OpenSocket, SendDatagram
+from sansice import Address, DropReason, Event, LocalProtocolError, OpenSocket, SendDatagram, SocketId
 from sansice.ice import (
     Credentials,
     DataReceived,
@@ -25,11 +27,18 @@ class HandDriver:
         self.now = 0.0
         self.sent = []
         self.lost = {"EMSGSIZE": 3}
+        self.lent = []
 
     def call(self, command, *args, **kwargs):
         result = command(*args, now=self.now, **kwargs)
         self.flush()
         return result
+
+    def lend(self, id):
+        if id in self.lent:
+            return None
+        self.lent.append(id)
+        return Lent(self.agent.selected_pair.local.address)
 
     def flush(self):
         while outputs := self.agent.take_outputs():
@@ -41,6 +50,13 @@ class HandDriver:
                         self.sent.append((socket, destination, data))
                     case Event():
                         self.deliver(output)
+
+
+class Lent:
+    """A socket that is not read here any more."""
+
+    def __init__(self, local):
+        self.getsockname = lambda: tuple(local)
 
 
 class Connection(IceConnectionBase[HandDriver]):
@@ -69,8 +85,12 @@ class Connection(IceConnectionBase[HandDriver]):
         self.woken = 0
         super().__init__(HandDriver, **{**defaults, **arguments})
 
-    def _wake(self):
+    def _wake(self, inbox=None):
         self.woken += 1
+
+    @staticmethod
+    def _address_of(source):
+        return Address(*source)
 
     def _host_addresses(self):
         return [self.host]
@@ -224,8 +244,9 @@ def deliver(connection, *datagrams):
 
 def queued(connection):
     taken = []
-    while connection._queue:
-        taken.append(connection.receive_nowait())
+    with contextlib.suppress(WouldBlock):
+        while True:
+            taken.append(connection.receive_nowait())
     return taken
 
 
@@ -276,6 +297,49 @@ def test_counters_are_a_copy():
     alice = Connection("192.0.2.1")
     alice.stats().dropped[DropReason.EMPTY] += 1
     assert alice.stats().dropped[DropReason.EMPTY] == 0
+
+
+# ---------------------------------------------------------------- the socket for who moves the data himself
+
+
+def test_a_socket_is_handed_over_once_a_pair_is_selected(pair):
+    alice, _ = pair
+    handover = alice.detach()
+    assert isinstance(handover.socket, Lent)
+    assert (handover.local, handover.remote) == (Address("192.0.2.1", 5000), Address("192.0.2.2", 5000))
+    assert alice._driver.lent == [SocketId(1)]
+    assert handover.is_current
+    alice.close()
+    assert not handover.is_current
+    with pytest.raises(IceClosed):
+        alice.detach()
+
+
+def test_nothing_is_handed_over_before_a_pair_is_selected():
+    alice = Connection("192.0.2.1")
+    with pytest.raises(NotConnected, match="no pair is selected; ICE is new"):
+        alice.detach()
+    assert alice._driver.lent == []
+
+
+def test_who_was_handed_the_socket_gives_the_agent_all_but_the_peers_data(pair):
+    alice, _ = pair
+    handover = alice.detach()
+    peer, stranger = ("192.0.2.2", 5000), ("192.0.2.3", 5000)
+    assert not handover.feed(b"data", peer)
+    assert handover.feed(b"data", stranger)
+    assert handover.feed(b"", peer)
+    assert handover.feed(b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12), peer)
+    dropped = alice.stats().dropped
+    assert (dropped[DropReason.UNVALIDATED_SOURCE], dropped[DropReason.EMPTY], dropped[DropReason.BAD_FINGERPRINT]) == (1, 1, 1)
+    assert queued(alice) == []
+
+
+def test_a_path_without_a_socket_of_its_own_is_not_handed_over(pair):
+    alice, _ = pair
+    alice._driver.lent.append(SocketId(1))  # as where the system knows no such socket
+    with pytest.raises(LocalProtocolError, match="over a relay"):
+        alice.detach()
 
 
 # ---------------------------------------------------------------- the end
@@ -342,3 +406,5 @@ def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():
         bare._wake()
     with pytest.raises(NotImplementedError):
         bare._host_addresses()
+    with pytest.raises(NotImplementedError):
+        bare._address_of(("192.0.2.1", 5000))

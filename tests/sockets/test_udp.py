@@ -2,6 +2,7 @@
 
 import errno
 import random
+import select
 import socket
 import sys
 
@@ -444,3 +445,52 @@ def test_a_socket_that_floods_does_not_hold_back_what_the_others_send(bare, monk
             peer.sendto(b"x", local)
         bare.sockets.feed(bare.driver)
     assert flushes == [2, 3]
+
+
+# ---------------------------------------------------------------- lending
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_socket_that_is_lent_is_read_by_nobody_else_and_still_sends_and_closes(bare, host):
+    local = bare.open(bind=Address(host, 0))[2]
+    lent, again = (bare.sockets.lend(SocketId(1)) for _ in range(2))
+    with lent, again, socket.socket(lent.family, socket.SOCK_DGRAM) as peer:
+        peer.settimeout(PATIENCE)
+        peer.bind((host, 0))
+        peer.sendto(b"to whom it was lent", lent.getsockname())
+        assert select.select([lent], [], [], PATIENCE)[0]
+        bare.sockets.feed(bare.driver)
+        assert bare.heard == []
+        assert lent.recv(100) == b"to whom it was lent"
+        with pytest.raises(BlockingIOError):
+            again.recv(100)
+        bare.sockets.send(SocketId(1), from_sockaddr(peer.getsockname()), b"from the machine")
+        assert peer.recv(100) == b"from the machine"
+        bare.sockets.close(SocketId(1))
+        lent.sendto(b"from whom it was lent", peer.getsockname())
+        data, source = peer.recvfrom(100)
+        assert (data, from_sockaddr(source)) == (b"from whom it was lent", local)
+    assert bare.sockets.lost == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system keeps no errors for a socket that is not connected")
+def test_errors_that_nobody_knows_how_to_read_do_not_wake_who_reads_what_was_lent(bare):
+    bare.open()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        nobody = Address(*gone.getsockname())
+    bare.sockets.send(SocketId(1), nobody, b"before")
+    with bare.sockets.lend(SocketId(1)) as lent:
+        bare.sockets.send(SocketId(1), nobody, b"after")
+        poll = select.poll()
+        poll.register(lent, select.POLLIN)
+        assert poll.poll(0) in ([], [(lent.fileno(), select.POLLERR)])
+        with pytest.raises((BlockingIOError, ConnectionRefusedError)):
+            lent.recv(100)
+        assert poll.poll(0) == []
+
+
+def test_only_udp_sockets_are_lent(bare):
+    bare.listen()
+    assert bare.sockets.lend(SocketId(1)) is None
+    assert bare.sockets.lend(SocketId(2)) is None

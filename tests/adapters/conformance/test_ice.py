@@ -2,6 +2,7 @@
 
 import itertools
 import queue
+import select
 import socket
 import threading
 
@@ -22,10 +23,11 @@ from sansice.ice import (
     NotConnected,
     WouldBlock,
 )
-from sansice.stun import Schedule
+from sansice.stun import MessageClass, Method, Schedule, TransactionId, decode_untrusted, encode
 
 QUICK = IceConfig(ta=0.005)  # the least that RFC 8445 14.2 allows
 HASTY = IceConfig(ta=0.005, pac_timeout=0.05, schedule=Schedule(rc=1, rm=1))
+NO_CHECK = encode(Method.BINDING, MessageClass.REQUEST, TransactionId(bytes(12)), fingerprint=True)  # nobody says who asks
 NOBODY = Description("gone", "nobodynobodynobodynobody")
 
 
@@ -305,6 +307,149 @@ def test_every_datagram_goes_to_one_of_several_readers(rt):
                 await rt.call(alice.send(data))
 
         assert sorted((await rt.together(read, read, read, write))[:3]) == [b"1", b"2", b"3"]
+
+    with_pair(rt, body)
+
+
+# ---------------------------------------------------------------- channels
+
+
+def test_a_channel_is_a_component_by_itself(rt):
+    async def body(alice, bob):
+        here, there = alice.channel(), bob.channel(stream=0, component=1)
+        assert (here.stream, here.component) == (0, 1)
+        assert here.writable
+        assert here.selected_pair == alice.selected_pair
+        await rt.call(here.send(b"1"))
+        here.send_nowait(b"2")
+        assert [await rt.call(there.receive()) for _ in range(2)] == [b"1", b"2"]
+        with pytest.raises(WouldBlock):
+            there.receive_nowait()
+        here.send_nowait(b"3")
+        await until(rt, bob, lambda: bob.stats().datagrams_received == 3)
+        bob.close()
+        assert [data async for data in rt.each(there)] == [b"3"]
+        with pytest.raises(IceClosed):
+            await rt.call(there.receive())
+
+    with_pair(rt, body)
+
+
+def test_waiting_for_a_channel_may_be_given_up(rt):
+    async def body(alice, bob):
+        channel = alice.channel()
+        with pytest.raises(TimeoutError):
+            await rt.within(0.01, channel.receive)
+        bob.send_nowait(b"kept")
+        assert await rt.call(channel.receive()) == b"kept"
+
+    with_pair(rt, body)
+
+
+def test_a_channel_may_have_a_queue_of_its_own_size(rt):
+    async def body(alice, bob):
+        channel = bob.channel(max_queued=2)
+        for number in range(4):
+            alice.send_nowait(b"%d" % number)
+        await until(rt, bob, lambda: bob.stats().datagrams_received == 4)
+        assert [channel.receive_nowait() for _ in range(2)] == [b"2", b"3"]
+        bob.channel(max_queued_bytes=10)
+        for number in range(4):
+            alice.send_nowait(b"datagram%d" % number)
+        await until(rt, bob, lambda: bob.stats().datagrams_received == 8)
+        assert channel.receive_nowait() == b"datagram3"
+        for wrong in ({"max_queued": 0}, {"max_queued_bytes": -1}, {"stream": 1}, {"component": 0}):
+            with pytest.raises(LocalProtocolError):
+                bob.channel(**wrong)
+
+    with_pair(rt, body)
+
+
+# ---------------------------------------------------------------- states
+
+
+def test_states_come_one_after_the_other_and_none_is_left_out(rt):
+    async def body(rt):
+        async with on_loopback(rt, True) as alice, on_loopback(rt, False) as bob:
+            early, late = alice.states(), alice.states()
+
+            async def watch():
+                return [state async for state in rt.each(early)]
+
+            async def work():
+                await connect(rt, alice, bob)
+                alice.close()
+
+            seen, _ = await rt.together(watch, work)
+            assert seen[:2] == [IceState.NEW, IceState.CHECKING]
+            assert IceState.COMPLETED in seen
+            assert seen[-1] is IceState.CLOSED
+            assert [state async for state in rt.each(late)] == seen
+            assert [state async for state in rt.each(early)] == []
+            assert [state async for state in rt.each(alice.states())] == [IceState.CLOSED]
+            assert early.missed == 0
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_states_end_where_the_block_is_left_after_a_failure(rt):
+    async def body(rt):
+        async with on_loopback(rt, True, config=HASTY) as ice:
+            states = ice.states()
+            with pytest.raises(IceFailed):
+                await rt.call(ice.connect(NOBODY))
+        assert [state async for state in rt.each(states)] == [
+            IceState.NEW,
+            IceState.CHECKING,
+            IceState.FAILED,
+            IceState.CLOSED,
+        ]
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+# ---------------------------------------------------------------- data that others move
+
+
+async def until_readable(rt, sock):
+    while not select.select([sock], [], [], 0)[0]:
+        await rt.sleep(0.001)
+
+
+def test_who_took_the_socket_moves_the_data_and_feeds_the_agent(rt):
+    async def body(alice, bob):
+        handover = alice.channel().detach()
+        with handover.socket as sock:
+            assert sock.getsockname() == tuple(handover.local) == tuple(alice.selected_pair.local.address)
+            assert handover.remote == alice.selected_pair.remote.address
+            assert handover.is_current
+            sock.sendto(b"from the socket", handover.remote)
+            assert await rt.call(bob.receive()) == b"from the socket"
+            alice.send_nowait(b"from the agent")
+            assert await rt.call(bob.receive()) == b"from the agent"
+            bob.send_nowait(b"to the socket")
+            await until_readable(rt, sock)
+            data, source = sock.recvfrom(100)
+            assert not handover.feed(data, source)
+            assert data == b"to the socket"
+            with pytest.raises(WouldBlock):
+                alice.receive_nowait()
+            # What the agent must see it answers, by the same way.
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                stranger.bind(("127.0.0.1", 0))
+                stranger.sendto(NO_CHECK, handover.local)
+                await until_readable(rt, sock)
+                assert handover.feed(*sock.recvfrom(2000))
+                await until_readable(rt, stranger)
+                answer, source = stranger.recvfrom(2000)
+                assert decode_untrusted(answer).message_class is MessageClass.ERROR
+                assert source == handover.local
+            assert alice.detach().socket.close() is None  # another duplicate
+            alice.close()
+            assert not handover.is_current
+            with pytest.raises(IceClosed):
+                alice.detach()
+            assert sock.fileno() >= 0
 
     with_pair(rt, body)
 

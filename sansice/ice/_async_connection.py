@@ -1,0 +1,242 @@
+"""What a connection of an asynchronous adapter does, whichever its runtime: all but two names of it.
+
+What can be awaited here awaits only what the runtime supplies: a checkpoint, and an event that can be set and waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Self, TypeVar, Unpack
+
+from ._candidate import Candidate
+from ._channel import IceChannelBase
+from ._connection import ConnectionDriver, IceArguments, IceConnectionBase, MakeDriver
+from ._description import Description
+from ._errors import ConsentLost, IceClosed, IceFailed
+from ._events import IceState
+from ._inbox import AsyncEvent, Inbox
+from ._pair import CandidatePair
+from ._state_log import IceStatesBase
+
+D = TypeVar("D", bound=ConnectionDriver)
+
+
+class AsyncIceConnection(IceConnectionBase[D]):
+    """A running ICE agent; ``open_ice`` makes it.
+
+    Everything that waits raises `IceClosed` once the agent is closed, `ConsentLost` (an `IceClosed`) once the
+    peer's consent is lost, and `IceFailed` once connecting has failed.
+    """
+
+    __slots__ = ("_news",)
+
+    def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
+        super().__init__(make_driver, **arguments)
+        self._news: AsyncEvent | None = None  # made when somebody waits: an idle connection has none
+
+    # ------------------------------------------------------------- what a runtime supplies
+
+    _checkpoint: Callable[[], Coroutine[Any, Any, object]]
+    _event: Callable[[], AsyncEvent]
+
+    # ------------------------------------------------------------- connecting
+
+    async def gather(self) -> Description:
+        """Gather all local candidates, and return the complete description.
+
+        Cancelling is safe: gathering goes on, and a second call waits for its end.
+
+        Raises:
+            IceClosed: the connection is closed, perhaps only now.
+        """
+        self._start_gathering()
+        await self._checkpoint()
+        while not self._is_gathered():
+            await self._park()
+        return self._complete_description()
+
+    def candidates(self) -> AsyncCandidates:
+        """Start gathering, and iterate over the local candidates as they are found, from the first one."""
+        self._start_gathering()
+        return AsyncCandidates(self)
+
+    async def connect(self, remote: Description) -> CandidatePair:
+        """Tell the agent the peer's description, and wait until a pair is selected.
+
+        Gathering is started where that has not been done. Cancelling is safe: the agent goes on connecting,
+        and `connected` goes on waiting.
+
+        Raises:
+            IceFailed: nothing connected; it carries `explain`.
+            LocalProtocolError: a second call, or what `IceAgent.set_remote` refuses; then it may be called again.
+        """
+        self._start_connecting(remote)
+        return await self.connected()
+
+    async def connected(self) -> CandidatePair:
+        """Wait until a pair is selected. Cancelling is safe.
+
+        Raises:
+            IceFailed: nothing connected.
+        """
+        if self._connected_pair() is not None:
+            await self._checkpoint()
+        while (pair := self._connected_pair()) is None:
+            await self._park()
+        return pair
+
+    async def changed(self) -> None:
+        """Wait until something is new: the state, a candidate, a pair, data. Cancelling is safe."""
+        await self._park()
+
+    def states(self) -> AsyncIceStates:
+        """Iterate over the states of the agent: the present one, and each that it comes to. See `AsyncIceStates`."""
+        return AsyncIceStates(self)
+
+    # ------------------------------------------------------------- data
+
+    async def send(self, data: bytes, *, stream: int = 0, component: int = 1) -> None:
+        """Send a datagram, as `send_nowait` does. Cancelling is safe: then it was not sent."""
+        await self._checkpoint()
+        self.send_nowait(data, stream=stream, component=component)
+
+    async def receive(self, *, stream: int = 0, component: int = 1) -> bytes:
+        """Wait for a datagram. Cancelling is safe: no data is lost.
+
+        What has arrived before the end is given out before the end is told.
+        """
+        inbox = self._inbox(stream, component)
+        if inbox:
+            await self._checkpoint()
+        while not inbox:
+            await self._park(inbox)
+        return inbox.take()
+
+    def channel(
+        self, stream: int = 0, component: int = 1, *, max_queued: int | None = None, max_queued_bytes: int | None = None
+    ) -> AsyncIceChannel:
+        """One component, for who wants to know of no other.
+
+        Args:
+            stream, component: which one.
+            max_queued, max_queued_bytes: what may wait of it, where that is not what ``open_ice`` was told.
+
+        Raises:
+            LocalProtocolError: there is no such component, or no room in such a queue.
+        """
+        self._resize(stream, component, max_queued, max_queued_bytes)
+        return AsyncIceChannel(self, stream, component)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """As `receive`; iteration ends where the agent is closed, and raises where it failed or lost consent."""
+        return await self._next(0, 1)
+
+    # ------------------------------------------------------------- inside
+
+    async def _next(self, stream: int, component: int) -> bytes:
+        try:
+            return await self.receive(stream=stream, component=component)
+        except (ConsentLost, IceFailed):
+            raise
+        except IceClosed:
+            raise StopAsyncIteration from None
+
+    def _wake(self, inbox: Inbox | None = None) -> None:
+        if self._news is not None:
+            self._news.set()
+            self._news = None
+        for one in self._all_inboxes() if inbox is None else (inbox,):
+            if one.news is not None:
+                one.news.set()
+                one.news = None
+
+    async def _park(self, inbox: Inbox | None = None) -> None:
+        self._raise_if_over()
+        await self._until_news(inbox)
+
+    async def _until_news(self, inbox: Inbox | None = None) -> None:
+        """Wait for data of one component, or for anything; either way for changes of the agent."""
+        if inbox is None:
+            if self._news is None:
+                self._news = self._event()
+            await self._news.wait()
+        else:
+            if inbox.news is None:
+                inbox.news = self._event()
+            await inbox.news.wait()
+
+
+class AsyncIceChannel(IceChannelBase[AsyncIceConnection[Any]]):
+    """One component of a connection; ``IceConnection.channel`` makes it. It raises what the connection would.
+
+    Attributes:
+        stream, component: which one.
+    """
+
+    __slots__ = ()
+
+    async def send(self, data: bytes) -> None:
+        """Send a datagram, as `send_nowait` does. Cancelling is safe: then it was not sent."""
+        await self._ice.send(data, stream=self.stream, component=self.component)
+
+    async def receive(self) -> bytes:
+        """Wait for a datagram. Cancelling is safe: no data is lost."""
+        return await self._ice.receive(stream=self.stream, component=self.component)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """As `receive`; iteration ends where the agent is closed, and raises where it failed or lost consent."""
+        return await self._ice._next(self.stream, self.component)
+
+
+class AsyncCandidates:
+    """Local candidates as they are found: an asynchronous iterator. Cancelling it is safe."""
+
+    __slots__ = ("_ice", "_told")
+
+    def __init__(self, ice: AsyncIceConnection[Any]) -> None:
+        self._ice = ice
+        self._told = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Candidate:
+        ice = self._ice
+        await ice._checkpoint()
+        while (candidate := ice._candidate(self._told)) is None:
+            if ice._is_gathered():
+                raise StopAsyncIteration
+            await ice._park()
+        self._told += 1
+        return candidate
+
+
+class AsyncIceStates(IceStatesBase):
+    """The states of a connection: an asynchronous iterator that begins with the present one, and ends after ``CLOSED``.
+
+    However slowly it is read, no state is left out: the last `MAX_STATES` of them wait; beyond that the oldest are counted as
+    missed. Cancelling it is safe. It raises nothing: a failure is a state.
+
+    Attributes:
+        missed: how many were left out.
+    """
+
+    __slots__ = ()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> IceState:
+        ice: AsyncIceConnection[Any] = self._ice
+        await ice._checkpoint()
+        while (state := self._take()) is None:
+            if self._is_over():
+                raise StopAsyncIteration
+            await ice._until_news()
+        return state
