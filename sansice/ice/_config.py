@@ -25,6 +25,7 @@ _ACCEPTANCE_WAITS: Mapping[CandidateType, float] = MappingProxyType(
 )
 
 _SCHEDULE = Schedule()
+MIN_PATH_MTU, MAX_PATH_MTU = 576, 65535  # RFC 1122 3.3.3: what each IPv4 host can take; what an IP packet can have
 
 
 def _with_defaults(waits: Mapping[CandidateType, float]) -> Mapping[CandidateType, float]:
@@ -46,12 +47,16 @@ class IceConfig:
         consent: whether consent is checked (RFC 7675); without it keepalives are sent.
         consent_interval: base of the randomised period, at least 5 (RFC 7675 5.1).
         consent_timeout: consent ends so long after the last answer (RFC 7675 5.1).
-        disconnected_after: state ``DISCONNECTED`` after so long without an answer.
+        disconnected_after: state ``DISCONNECTED`` after so long without an answer, but not before two checks in a row
+            are late by the round trips of the path.
         keepalive_interval: Tr, at least 15 (RFC 8445 11).
         acceptance_waits: by candidate type: how long after the first valid pair a controlling agent
             waits for a pair of higher priority before it nominates one with a candidate of this type. A type
             that is left out keeps its default.
         free_delay: unselected candidates are released so long after completion (RFC 8445 8.3).
+        assume_end_of_candidates: whether the end of patience also ends the wait for a peer that never says that it
+            has no more candidates (RFC 8863 5); without it such an agent waits for ever.
+        path_mtu: the largest IP packet that is expected to arrive whole; `IceAgent.data_mtu` follows from it.
         max_pairs: pairs in all checklists (RFC 8445 6.1.2.5).
         max_remote_candidates: remote candidates accepted, peer-reflexive ones apart (RFC 8445 19.5.1).
         max_peer_reflexive: remote peer-reflexive candidates; an address costs an attacker nothing who
@@ -73,6 +78,8 @@ class IceConfig:
     keepalive_interval: float = 15.0
     acceptance_waits: Mapping[CandidateType, float] = attrs.field(default=_ACCEPTANCE_WAITS, converter=_with_defaults)
     free_delay: float = 3.0
+    assume_end_of_candidates: bool = False
+    path_mtu: int = 1280  # what IPv6 promises (RFC 8200 5), and tunnels over IPv4 keep
     max_pairs: int = 100
     max_remote_candidates: int = 100
     max_peer_reflexive: int = 16
@@ -93,6 +100,8 @@ class IceConfig:
             raise ValueError("ta: below 0.005 s (RFC 8445 14.2)")
         if self.schedule.rto < 0.5:
             raise ValueError("schedule: an RTO below 0.5 s (RFC 8445 14.3)")
+        if not MIN_PATH_MTU <= self.path_mtu <= MAX_PATH_MTU:
+            raise ValueError(f"path_mtu: {self.path_mtu!r} is outside {MIN_PATH_MTU}..{MAX_PATH_MTU}")
         if self.consent_interval < 5:
             raise ValueError("consent_interval: below 5 s, which 0.8 makes less than 4 s (RFC 7675 5.1)")
         if self.keepalive_interval < 15:

@@ -83,3 +83,11 @@ def test_acceptance_waits_that_are_left_out_keep_their_default():
     assert waits[CandidateType.RELAYED] == 2.0
     with pytest.raises(ValueError, match="relay"):
         IceConfig(acceptance_waits={CandidateType.RELAYED: -1.0})
+
+
+@pytest.mark.parametrize("size", [575, 65536])
+def test_a_packet_smaller_than_every_host_takes_or_larger_than_ip_has_is_refused(size):
+    assert IceConfig().path_mtu == 1280
+    assert IceConfig(path_mtu=576).path_mtu == 576
+    with pytest.raises(ValueError, match=f"path_mtu: {size} is outside 576..65535"):
+        IceConfig(path_mtu=size)

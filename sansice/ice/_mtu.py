@@ -1,0 +1,29 @@
+"""How much data fits into a packet on its way, so that none is cut in pieces."""
+
+from __future__ import annotations
+
+from ._candidate import CandidateType
+from ._pair import Pair
+
+_IPV4_HEADER, _IPV6_HEADER, _UDP_HEADER = 20, 40, 8  # bytes
+# RFC 8656 11: until a channel is bound, a relay's client sends and gets data in indications: a header, the address of the
+# other end, the head of DATA, and what fills it up.
+_INDICATION = 20 + 4 + 3
+_PEER_IPV4, _PEER_IPV6 = 12, 24
+_RELAYED = CandidateType.RELAYED
+
+
+def data_mtu(pair: Pair, path_mtu: int) -> int:
+    """Bytes of data that one packet on this pair's path can carry.
+
+    Where an end is relayed, the packets between the relay and its client are larger than what the peers see, and may be of
+    the other address family: that is reckoned with.
+
+    Args:
+        pair: the pair in use.
+        path_mtu: the largest IP packet of the path.
+    """
+    is_ipv6 = ":" in pair.remote_address.host
+    if _RELAYED not in (pair.local.candidate.type, pair.remote.type):
+        return path_mtu - (_IPV6_HEADER if is_ipv6 else _IPV4_HEADER) - _UDP_HEADER
+    return path_mtu - _IPV6_HEADER - _UDP_HEADER - _INDICATION - (_PEER_IPV6 if is_ipv6 else _PEER_IPV4)
