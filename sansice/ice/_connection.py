@@ -321,7 +321,7 @@ class IceConnectionBase(Generic[D]):
         return Handover(self, (stream, component), lent, id, self._address_of(lent.getsockname()), remote)
 
     def _path(self, stream: int, component: int) -> tuple[SocketId, Address] | None:
-        return self._agent._path
+        return self._agent.path_of(stream, component)
 
     def _hear(self, id: SocketId, source: Address, data: bytes) -> None:
         self._driver.call(self._agent.handle_datagrams, id, [(source, data)])

@@ -8,7 +8,19 @@ import itertools
 import math
 from typing import NamedTuple
 
-from sansice.ice import Candidate, CandidateType, Credentials, Description, IceAgent, IceConfig, PairState, candidate_priority
+from sansice.ice import (
+    Candidate,
+    CandidateType,
+    Credentials,
+    Description,
+    IceAgent,
+    IceConfig,
+    IceRole,
+    PairState,
+    candidate_priority,
+)
+from sansice.ice._agent._checklist import Checklist
+from sansice.ice._agent._session import Session
 from sansice.ice._pair import LocalCandidate, Pair
 from sansice.machine import Action, Address, CloseSocket, IcmpError, OpenSocket, SendDatagram, SocketId, Transport
 from sansice.stun import (
@@ -361,3 +373,11 @@ def make_pair(
     pair = Pair(make_local(component=component), remote, Address("198.51.100.1", 5000 + number), priority)
     pair.state = state
     return pair
+
+
+def make_session(role: IceRole = IceRole.CONTROLLING, *components: int, entropy=None, **config) -> Session:
+    """What the streams of an agent share, with the checklist of each stream, of so many components; one of one unless told."""
+    session = Session(role=role, config=IceConfig(**config), entropy=entropy or Entropy(()), outputs=[])
+    for count in components or (1,):
+        session.add_stream(Checklist(count))
+    return session

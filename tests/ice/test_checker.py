@@ -7,7 +7,6 @@ import pytest
 from ice._wire import OURS, STRANGER, THEIRS, Bench, at, candidate
 from sansice.ice import (
     CandidateType,
-    Description,
     IceConfig,
     IceRole,
     IceServer,
@@ -16,10 +15,9 @@ from sansice.ice import (
     candidate_priority,
     pair_priority,
 )
-from sansice.ice._agent._checker import MAX_CANCELLED, MAX_CONFLICTS, Checker
+from sansice.ice._agent._checker import MAX_CONFLICTS
 from sansice.ice._agent._checklist import ChecklistState
-from sansice.ice._pair import LocalCandidate
-from sansice.ice._priority import Foundations
+from sansice.ice._agent._checks import MAX_CANCELLED
 from sansice.machine import SocketError, SocketErrorKind, SocketId
 from sansice.stun import (
     ALTERNATE_SERVER,
@@ -863,32 +861,11 @@ def test_a_socket_that_dies_takes_its_pairs_and_their_checks_along():
 # ------------------------------------------------------------- the machine alone
 
 
-def make_checker(drop=lambda reason: None):
-    checker = Checker(
-        credentials=OURS,
-        role=IceRole.CONTROLLED,
-        foundations=Foundations(),
-        config=IceConfig(),
-        entropy=bytes,
-        drop=drop,
-    )
-    own = candidate("192.0.2.1", 4001, foundation="1")
-    checker.pairing.add_local(LocalCandidate(own, SocketId(1), own.address, 65535))
-    return checker
-
-
 def test_before_the_peer_is_known_there_is_nothing_to_start():
-    checker = make_checker()
-    checker.pairing.add_remote(HIGH_C)
-    assert not checker.has_next() and not checker.start_next(now=0.0)
-    assert checker.best_valid is None
-
-
-def test_with_nothing_left_to_check_nothing_is_started():
-    checker = make_checker()
-    checker.set_remote(Description(THEIRS.ufrag, THEIRS.pwd, candidates=(HIGH_C,)), ta=0.05, now=0.0)
-    assert checker.has_next() and checker.start_next(now=0.0)
-    assert not checker.has_next() and not checker.start_next(now=0.0)
+    bench = Bench(known=False)
+    bench.call(bench.agent.add_remote_candidate, HIGH_C)
+    bench.run(5.0)
+    assert bench.checks == [] and list(bench.states().values()) == ["frozen"]
 
 
 @pytest.mark.req("RFC8445-092")
@@ -896,11 +873,12 @@ def test_a_failed_pair_that_is_checked_again_takes_its_list_back_to_running():
     bench = Bench(remotes=(HIGH_C,), controlling=False)
     (check,) = bench.checks
     bench.answer(check, code=400)
-    checker = bench.agent._checker
-    checker.fail_list()
-    assert (checker.list.state, checker.deadline()) == (ChecklistState.FAILED, float("inf"))
+    (checklist,) = bench.agent._session.lists
+    checklist.state = ChecklistState.FAILED
+    bench.run(0.05)
+    assert bench.requests == [check]
     bench.request(HIGH)
-    assert checker.list.state is ChecklistState.RUNNING
+    assert checklist.state is ChecklistState.RUNNING
     bench.run(0.05)
     assert bench.check.destination == HIGH and bench.check is not check
 
@@ -911,7 +889,7 @@ def test_closing_ends_the_checks_but_not_a_list_that_was_completed():
     bench.run(0.05)
     bench.answer(bench.check)
     bench.call(bench.agent.close)
-    assert bench.agent._checker.list.state is ChecklistState.COMPLETED
+    assert bench.agent._session.lists[0].state is ChecklistState.COMPLETED
 
 
 def test_closing_leaves_no_pair_in_progress_and_those_that_work_as_they_are():

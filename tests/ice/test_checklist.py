@@ -32,6 +32,7 @@ MOVES = {
 
 def checklist(*pairs):
     made = Checklist()
+    made.is_running = True
     for pair in pairs:
         made.add(pair)
     return made

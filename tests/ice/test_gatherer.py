@@ -103,7 +103,7 @@ def test_each_host_gets_one_udp_socket_on_any_port():
         OpenSocket(ONE, Transport.UDP, at("192.0.2.1", 0)),
         OpenSocket(TWO, Transport.UDP, at("2001:db8::1", 0)),
     ]
-    assert bench.machine.opening == (ONE, TWO)
+    assert list(bench.machine.opening) == [ONE, TWO]
 
 
 def test_nothing_to_gather_is_complete_at_once():

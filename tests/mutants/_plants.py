@@ -14,7 +14,8 @@ class Plant(NamedTuple):
     new: str
 
 
-CHECKER, AGENT = "ice/_agent/_checker.py", "ice/_agent/_agent.py"
+CHECKER, CHECKS, SESSION = "ice/_agent/_checker.py", "ice/_agent/_checks.py", "ice/_agent/_session.py"
+AGENT, COMPONENT, CONCLUSION = "ice/_agent/_agent.py", "ice/_agent/_component.py", "ice/_agent/_conclusion.py"
 CHECKLIST, PAIRING = "ice/_agent/_checklist.py", "ice/_agent/_pairing.py"
 BINDING, ROLE = "ice/_binding.py", "ice/_role.py"
 
@@ -28,55 +29,54 @@ PLANTS = (
     Plant(
         "nomination-on-an-unchecked-pair",
         CHECKER,
-        "        if nominates:\n            self._count_nomination(pair)",
-        "        if nominates:\n            self._nominate(pair, pair) if self.best_valid else self._count_nomination(pair)",
+        "        if nominates:\n            conclusion.count_nomination(pair)",
+        "        if nominates:\n            conclusion.nominate(pair, pair) if conclusion.best_valid else conclusion.count_nomination(pair)",
     ),
     Plant(
         "tiebreaker-not-redrawn",
         CHECKER,
-        '        self.tiebreaker = int.from_bytes(self._entropy(8), "big")\n',
-        "        self._entropy(8)\n",
+        "        self._session.draw_tiebreaker()\n",
+        "        self._session.entropy(8)\n",
     ),
     Plant(
         "late-response-to-a-cancelled-check-ignored",
-        CHECKER,
-        "        running = self._running.get(message.transaction_id)\n        if running is None:",
-        "        running = self._running.get(message.transaction_id)\n        if running is None or running.cancelled:",
+        CHECKS,
+        "        running = self.running.get(message.transaction_id)\n        if running is None:",
+        "        running = self.running.get(message.transaction_id)\n        if running is None or running.cancelled:",
     ),
     Plant(
         "role-switch-without-sorting",
-        PAIRING,
-        "pair.valid.local.candidate, pair.valid.remote)\n        self.list.sort()\n",
+        SESSION,
+        "pair.valid.local.candidate, pair.valid.remote)\n            checklist.sort()\n",
         "pair.valid.local.candidate, pair.valid.remote)\n",
     ),
     Plant(
         "role-switch-keeps-priorities",
-        PAIRING,
-        "            pair.priority = self._priority(pair.local.candidate, pair.remote)\n            if pair.valid",
-        "            if pair.valid",
+        SESSION,
+        "                pair.priority = self.priority(pair.local.candidate, pair.remote)\n",
+        "",
     ),
     Plant(
         "consent-renewed-by-requests",
         AGENT,
-        "                self._checker.handle_request(socket, source, message, now=now)\n",
-        "                self._checker.handle_request(socket, source, message, now=now)\n"
-        "                if (consent := self._consent): consent.pair.answered_at = now; self._watch(consent)\n",
+        "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n",
+        "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n                if (consent := component.consent): consent.pair.answered_at = now; component._watch(consent)\n",
     ),
     Plant(
         "consent-renewed-by-asking",
-        AGENT,
+        COMPONENT,
         "        consent.asked(transaction_id, now=now)\n",
         "        consent.asked(transaction_id, now=now)\n        pair.answered_at = now\n        self._watch(consent)\n",
     ),
     Plant(
         "consent-checked-after-it-has-ended",
         AGENT,
-        "            if now >= self._until and self._consent is not None:",
-        "            if now >= self._until and self._consent is not None and _CONSENT not in self._timers:",
+        "                if now >= component.until:\n                    stream",
+        "                if now >= component.until and component._next_check == math.inf:\n                    stream",
     ),
     Plant(
         "response-from-another-address-accepted",
-        CHECKER,
+        CHECKS,
         "        if (socket, source) != (running.pair.local.socket, running.pair.remote_address):",
         "        if socket != running.pair.local.socket:",
     ),
@@ -89,50 +89,50 @@ PLANTS = (
     Plant(
         "role-kept-after-487",
         CHECKER,
-        "        self._take_role(running.role.opposite, now)",
-        "        self._consider_nomination(now)",
+        "        self._session.take_role(running.role.opposite)",
+        "        self.consider(now)",
     ),
     Plant(
         "foundation-not-thawed",
         CHECKER,
-        "        unfreeze_foundation((self.list,), pair.foundation)  # RFC 8445 7.2.5.3.3\n",
+        "        unfreeze_foundation(self._session.lists, pair.foundation)  # RFC 8445 7.2.5.3.3\n",
         "",
     ),
     Plant(
         "data-from-strangers-accepted",
         AGENT,
         "            elif is_trusted(source):",
-        "            elif is_trusted(source) or self._path is not None:",
+        "            elif is_trusted(source) or component.path is not None:",
     ),
     Plant(
         "priority-of-a-host-in-checks",
         CHECKER,
-        "        return candidate_priority(_PEER_REFLEXIVE, local.local_preference, self.pairing.component)",
-        "        return local.candidate.priority",
+        "    return candidate_priority(_PEER_REFLEXIVE, local.local_preference, local.candidate.component)",
+        "    return local.candidate.priority",
     ),
     Plant(
         "retransmission-without-end",
-        CHECKER,
+        SESSION,
         "            return config.schedule\n        active",
         "            return attrs.evolve(config.schedule, rc=30)\n        active",
     ),
     Plant(
         "pacing-skipped-for-triggered-checks",
         AGENT,
-        "            self._next_slot = now + self._ta\n",
-        "            self._next_slot = now + (0 if checker.list._triggered else self._ta)\n",
+        "            self._next_slot = now + session.ta\n",
+        "            self._next_slot = now + (0 if session.lists[0]._triggered else session.ta)\n",
     ),
     Plant(
         "early-checks-forgotten",
         CHECKER,
         "        early, self._early = self._early, []\n",
-        "        early: list[_EarlyCheck] = []\n",
+        "        early: list[EarlyCheck] = []\n",
     ),
     Plant(
         "use-candidate-in-every-check",
         CHECKER,
-        "        nominating = pair.nominating and self.role is _CONTROLLING",
-        "        nominating = self.role is _CONTROLLING",
+        "        nominating = pair.nominating and self._session.role is _CONTROLLING",
+        "        nominating = self._session.role is _CONTROLLING",
     ),
     Plant(
         "requests-not-authenticated",
@@ -142,13 +142,13 @@ PLANTS = (
     ),
     Plant(
         "consent-answers-not-authenticated",
-        AGENT,
-        "        elif not self._checker.verify(message):",
+        COMPONENT,
+        "        elif not self.checker.verify(message):",
         "        elif not message.has_integrity:",
     ),
     Plant(
         "nomination-before-the-answer-forgotten",
-        CHECKER,
+        CONCLUSION,
         "        pair.nominate_on_success = self._nominations",
         "        pair.nominate_on_success = self._nominations if pair.state is _SUCCEEDED else 0",
     ),
@@ -161,13 +161,13 @@ PLANTS = (
     Plant(
         "failed-agent-goes-on-answering",
         AGENT,
-        "        if self._state in _OVER or socket not in self._checker.pairing.locals:",
-        "        if self._state is IceState.CLOSED or socket not in self._checker.pairing.locals:",
+        "        if component is None or self._session.states[component.stream] in OVER:",
+        "        if component is None or self.state is IceState.CLOSED:",
     ),
     Plant(
         "every-nomination-followed",
         CHECKER,
-        "        nominates = check.use_candidate and self.role is _CONTROLLED\n",
-        "        nominates = self.role is _CONTROLLED\n",
+        "        nominates = check.use_candidate and self._session.role is _CONTROLLED\n",
+        "        nominates = self._session.role is _CONTROLLED\n",
     ),
 )

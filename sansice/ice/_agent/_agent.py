@@ -1,8 +1,8 @@
-"""The ICE agent (RFC 8445): one stream of one component over UDP.
+"""The ICE agent (RFC 8445): streams of components, over UDP.
 
 `IceAgent` wires its parts together and decides nothing that one of them can decide: `Gatherer` finds local
-candidates, `Checker` finds pairs that work, `Consent` watches the pair in use. Here are the commands, the
-pacing that the parts share, the state, and the path of the data.
+candidates; each `Stream` has a `Checker`, which finds pairs that work, and a `Component` for each path that data
+takes; `Session` is what they share. Here are the commands, the inputs, the pacing, and the path of the data.
 """
 
 from __future__ import annotations
@@ -11,32 +11,18 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 
-from sansice._enums import IdentityEnum
-from sansice._timers import FewTimers
-from sansice.ice._candidate import Candidate
+from sansice.ice._candidate import MAX_COMPONENT, Candidate
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
 from sansice.ice._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
 from sansice.ice._description import Credentials, Description
 from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
-from sansice.ice._events import (
-    ICE_TRANSITIONS,
-    CandidateGathered,
-    Closed,
-    ConsentExpired,
-    DataReceived,
-    GatheringState,
-    IceCause,
-    IceState,
-    IceStateChanged,
-    PairSelected,
-    PairValidated,
-)
+from sansice.ice._events import CandidateGathered, Closed, DataReceived, GatheringState, IceCause, IceState
 from sansice.ice._gathering._addresses import usable_addresses
 from sansice.ice._gathering._gatherer import Gatherer, LocalFound
-from sansice.ice._pair import CandidatePair, Pair
-from sansice.ice._priority import Foundations
+from sansice.ice._pair import CandidatePair
 from sansice.ice._role import IceRole
 from sansice.ice._server import IceServer, stun_servers
+from sansice.ice._session_description import SessionDescription
 from sansice.ice._telling._explain import explain
 from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
@@ -47,6 +33,7 @@ from sansice.machine import (
     DecodeError,
     DropReason,
     Entropy,
+    Event,
     IcmpError,
     Ids,
     LocalProtocolError,
@@ -58,119 +45,91 @@ from sansice.machine import (
     SocketError,
     SocketId,
 )
-from sansice.stun import Message, MessageClass, Method, decode_untrusted, encode, is_stun, new_transaction_id
+from sansice.stun import Message, MessageClass, Method, decode_untrusted, is_stun
 
-from ._checker import Checker, PairBecameValid, PairNominated
-from ._consent import Consent, ConsentAnswer
+from ._checks import Checks
+from ._component import Component
+from ._session import OVER, PairNominated, Session, owner_of
+from ._stream import Stream
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
-_STREAM, _COMPONENT = 0, 1
+MAX_STREAMS = 256  # an application's mistake rather than its wish: each has sockets of its own
 _BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
-_OVER = frozenset({IceState.FAILED, IceState.CLOSED})
-
-
-class _Timer(IdentityEnum):
-    PACE = "one more transaction may start"
-    PATIENCE = "RFC 8863"
-    CONSENT = "the next consent check"
-    EXPIRY = "consent ends"
-    QUIET = "the peer counts as disconnected"
-    KEEPALIVE = "nothing was sent for Tr"
-    FREE = "unselected candidates are released"
-
-
-_PACE, _PATIENCE, _CONSENT, _EXPIRY, _QUIET, _KEEPALIVE, _FREE = _Timer  # looked up once: see stun/_transaction.py
-_OF_PAIR = (_CONSENT, _EXPIRY, _QUIET, _KEEPALIVE)  # the pair in use
+_PACE, _FREE = -1, -2  # timers beside those of streams: one more transaction may start; unselected candidates are released
 
 
 class IceAgent(Machine):
     """Connects with one other agent.
 
-    Give it addresses with `gather`, tell the peer `local_description`, tell the agent the peer's with
-    `set_remote`; `PairValidated` says that `send` may be called, `PairSelected` which pair was chosen.
-    What goes wrong on the network is an event or a counter in ``stats.dropped``, never an exception.
+    Give it addresses with `gather`, tell the peer `local_description` (or `local_descriptions`, where there are several
+    streams), tell the agent the peer's with `set_remote`; `PairValidated` says that `send` may be called, `PairSelected`
+    which pair was chosen. What goes wrong on the network is an event or a counter in ``stats.dropped``, never an exception.
 
     Args:
         controlling: the first guess of the role; a conflict is settled by the protocol (RFC 8445 7.3.1.1).
+        streams: how many.
+        components: of each stream, or of each one its own number.
         servers: STUN servers: `IceServer` values or URLs such as ``"stun:stun.example.org"``.
-        credentials: used as given; drawn from ``entropy`` otherwise.
+        credentials: used as given, of all streams or of each one its own; drawn from ``entropy`` otherwise.
         config: timers and bounds.
         entropy: the only source of randomness.
         ids: shared with the machine that this one is part of, if any.
 
     Raises:
-        LocalProtocolError: a server that cannot be used; a role that is no bool.
+        LocalProtocolError: a server that cannot be used; a role that is no bool; numbers that do not fit.
     """
 
-    __slots__ = (
-        "_checker",
-        "_config",
-        "_consent",
-        "_entropy",
-        "_gatherer",
-        "_last_sent",
-        "_lost_socket",
-        "_next_slot",
-        "_path",
-        "_patience_over",
-        "_remote_complete",
-        "_sockets",
-        "_state",
-        "_ta",
-        "_timers",
-        "_until",
-        "_used",
-        "stats",
-    )
+    __slots__ = ("_checks", "_gatherer", "_next_slot", "_session", "_sockets", "_streams", "stats")
 
     def __init__(
         self,
         *,
         controlling: bool,
+        streams: int = 1,
+        components: int | Sequence[int] = 1,
         servers: Iterable[IceServer | str] = (),
-        credentials: Credentials | None = None,
+        credentials: Credentials | Sequence[Credentials] | None = None,
         config: IceConfig = DEFAULT_CONFIG,
         entropy: Entropy = os.urandom,
         ids: Ids | None = None,
     ) -> None:
         if not isinstance(controlling, bool):
             raise LocalProtocolError(f"controlling: True or False, not {controlling!r}")
+        layout = _layout(streams, components)
         super().__init__()
-        foundations = Foundations()
-        self.stats: IceStats = IceStats()
-        self._config = config
-        self._entropy = entropy
-        self._gatherer = Gatherer(
-            servers=stun_servers(servers), ids=ids or Ids(), foundations=foundations, config=config, entropy=entropy
-        )
-        self._checker = Checker(
-            credentials=credentials or Credentials.generate(entropy),
+        self._session = Session(
             role=IceRole.CONTROLLING if controlling else IceRole.CONTROLLED,
-            foundations=foundations,
             config=config,
             entropy=entropy,
-            drop=self.stats.drop,
+            outputs=self._outputs,
         )
-        self._state = IceState.NEW
-        self._timers: FewTimers[_Timer] = FewTimers()
-        self._ta = config.ta
+        self.stats: IceStats = self._session.stats
+        self._gatherer = Gatherer(
+            servers=stun_servers(servers),
+            ids=ids or Ids(),
+            foundations=self._session.foundations,
+            config=config,
+            entropy=entropy,
+            layout=layout,
+        )
+        self._checks = Checks(self._session)
+        own = _credentials(credentials, len(layout), entropy)
+        self._session.draw_tiebreaker()
+        self._streams = [Stream(self._session, self._checks, index, count, own[index]) for index, count in enumerate(layout)]
         self._next_slot = -math.inf  # the first check goes out at once (RFC 8445 6.1.4.2)
-        self._sockets: list[SocketId] = []  # ascending; few, and a set of one takes three times the room
-        self._remote_complete = False
-        self._patience_over = False
-        self._used: Pair | None = None
-        self._path: tuple[SocketId, Address] | None = None
-        self._consent: Consent | None = None
-        self._lost_socket: SocketError | None = None
-        self._until = math.inf  # when consent for the path ends
-        self._last_sent = -math.inf
+        self._sockets: dict[SocketId, Component] = {}  # in the order of opening
 
     # ------------------------------------------------------------- what may be read
 
     @property
     def state(self) -> IceState:
-        """The state, in W3C's words."""
-        return self._state
+        """The state, in W3C's words; of several streams the joint one, as in ``RTCIceConnectionState``."""
+        return self._session.state
+
+    @property
+    def states(self) -> tuple[IceState, ...]:
+        """The state of each stream."""
+        return tuple(self._session.states)
 
     @property
     def gathering_state(self) -> GatheringState:
@@ -180,48 +139,96 @@ class IceAgent(Machine):
     @property
     def role(self) -> IceRole:
         """The role of this moment; a conflict may have changed it."""
-        return self._checker.role
+        return self._session.role
+
+    @property
+    def components(self) -> tuple[int, ...]:
+        """How many components each stream has."""
+        return tuple(len(stream.components) for stream in self._streams)
 
     @property
     def credentials(self) -> Credentials:
-        """Ours."""
-        return self._checker.credentials
+        """Ours, of the first stream; the others' are in `local_descriptions`."""
+        return self._streams[0].checker.credentials
 
     @property
     def writable(self) -> bool:
-        """Whether `send` would send: from the first valid pair on, until consent is lost."""
-        return self._path is not None
+        """Whether `send` would send on the first component of the first stream: from the first valid pair on."""
+        return self._streams[0].components[0].path is not None
+
+    def is_writable(self, stream: int = 0, component: int = 1) -> bool:
+        """Whether `send` would send there, from the first valid pair on, until consent is lost.
+
+        Raises:
+            LocalProtocolError: no such stream or component.
+        """
+        return self._component(stream, component).path is not None
 
     @property
     def selected_pair(self) -> CandidatePair | None:
-        """The nominated pair, once there is one."""
-        selected = self._checker.selected
+        """The nominated pair of the first component of the first stream, once there is one."""
+        return self.selected_pair_of(0, 1)
+
+    def selected_pair_of(self, stream: int = 0, component: int = 1) -> CandidatePair | None:
+        """The nominated pair, once there is one.
+
+        Raises:
+            LocalProtocolError: no such stream or component.
+        """
+        selected = self._component(stream, component).conclusion.selected
         return None if selected is None else selected.snapshot()
+
+    def path_of(self, stream: int = 0, component: int = 1) -> tuple[SocketId, Address] | None:
+        """The socket and the address that `send` would use, from the first valid pair on.
+
+        Raises:
+            LocalProtocolError: no such stream or component.
+        """
+        return self._component(stream, component).path
 
     @property
     def local_candidates(self) -> tuple[Candidate, ...]:
-        """What was gathered so far, in order."""
+        """What was gathered so far, in order, of all streams."""
         return self._gatherer.candidates
 
     @property
     def remote_candidates(self) -> tuple[Candidate, ...]:
-        """What the peer told and what its checks revealed, in order of arrival."""
-        return tuple(self._checker.pairing.remotes.values())
+        """What the peer told and what its checks revealed, in order of arrival, stream by stream."""
+        return tuple(
+            candidate
+            for stream in self._streams
+            for conclusion in stream.checker.conclusions
+            for candidate in conclusion.pairing.remotes.values()
+        )
 
     @property
     def pairs(self) -> tuple[CandidatePair, ...]:
-        """The checklist, by decreasing priority."""
-        return tuple(pair.snapshot() for pair in self._checker.list)
+        """The checklists, stream by stream, each by decreasing priority."""
+        return tuple(pair.snapshot() for checklist in self._session.lists for pair in checklist)
 
     @property
     def local_description(self) -> Description:
-        """What the peer must be told; complete once `gathering_state` is."""
+        """What the peer must be told of the first stream; complete once `gathering_state` is."""
+        return self.describe(0)
+
+    @property
+    def local_descriptions(self) -> SessionDescription:
+        """What the peer must be told of all streams; complete once `gathering_state` is."""
+        return SessionDescription(tuple(self.describe(stream.index) for stream in self._streams))
+
+    def describe(self, stream: int = 0) -> Description:
+        """What the peer must be told of one stream.
+
+        Raises:
+            LocalProtocolError: no such stream.
+        """
+        own = self._stream(stream).checker.credentials
         return Description(
-            self.credentials.ufrag,
-            self.credentials.pwd,
-            candidates=self.local_candidates,
+            own.ufrag,
+            own.pwd,
+            candidates=self._gatherer.candidates_of(stream),
             options=("ice2",),  # RFC 8445 10
-            pacing=round(self._config.ta * 1000),
+            pacing=round(self._session.config.ta * 1000),
             end_of_candidates=self.gathering_state is GatheringState.COMPLETE,
         )
 
@@ -232,34 +239,46 @@ class IceAgent(Machine):
         `IceFailed` if nothing connected or the socket in use died, `ConsentLost` if the peer fell silent or said so,
         `IceClosed` after `close`.
         """
-        if self._state is IceState.CLOSED:
+        if self.state is IceState.CLOSED:
             return IceClosed("the connection is closed")
-        if self._state is not IceState.FAILED:
+        if self.state is not IceState.FAILED:
             return None
-        if self._checker.selected is None:
+        stream = self._streams[0]
+        if not stream.is_selected:
             return IceFailed(self.explain())
-        if self._lost_socket is not None:
+        if stream.lost_socket is not None:
             return IceFailed(
-                f"the socket in use was lost: {self._lost_socket.text or self._lost_socket.kind.value}\n{self.explain()}"
+                f"the socket in use was lost: {stream.lost_socket.text or stream.lost_socket.kind.value}\n{self.explain()}"
             )
         return ConsentLost("the peer no longer consents to receive; only a new connection can reach it")
 
     def explain(self) -> str:
         """What was tried and how far it got, for a person."""
         return explain(
-            state=self._state,
+            state=self.state,
             gathering=self.gathering_state,
             local=self.local_candidates,
             remote=self.remote_candidates,
-            pairs=self._checker.list,
-            selected=self._checker.selected,
+            pairs=[pair for checklist in self._session.lists for pair in checklist],
+            selected=self._streams[0].checker.conclusions[0].selected,
             dropped=self.stats.dropped,
         )
+
+    def _stream(self, index: int) -> Stream:
+        if type(index) is not int or not 0 <= index < len(self._streams):
+            raise LocalProtocolError(f"there is no stream {index!r}: they are 0 to {len(self._streams) - 1}")
+        return self._streams[index]
+
+    def _component(self, stream: int, number: int) -> Component:
+        components = self._stream(stream).components
+        if type(number) is not int or not 1 <= number <= len(components):
+            raise LocalProtocolError(f"there is no component {number!r}: those of stream {stream} are 1 to {len(components)}")
+        return components[number - 1]
 
     # ------------------------------------------------------------- commands
 
     def gather(self, addresses: Sequence[str], *, include_loopback: bool | None = None, now: float) -> None:
-        """Open a socket for each usable address and ask the servers through it (RFC 8445 5.1.1).
+        """Open sockets for each usable address, one a component, and ask the servers through them (RFC 8445 5.1.1).
 
         Candidates come as `CandidateGathered`; `GatheringCompleted` ends them, exactly once.
 
@@ -280,77 +299,77 @@ class IceAgent(Machine):
             hosts = usable_addresses(addresses, include_loopback)
         except ValueError as error:
             raise LocalProtocolError(f"gather(): {error}") from None
-        self._gatherer.start(hosts[: self._config.max_host_addresses], now=now)
-        self._sockets.extend(self._gatherer.opening)
+        self._gatherer.start(hosts[: self._session.config.max_host_addresses], now=now)
+        for socket, place in self._gatherer.opening.items():
+            self._sockets[socket] = self._streams[place.stream].components[place.component - 1]
         self._settle(now)
 
-    def set_remote(self, description: Description, *, now: float) -> None:
+    def set_remote(self, description: Description | SessionDescription, *, now: float) -> None:
         """Know the peer, and begin to check (RFC 8445 6).
 
         A second call with the same credentials adds what is new in it.
 
         Raises:
             LocalProtocolError: other credentials than before (a restart, which is not supported yet), this
-                agent's own, a ufrag that is too long together with the agent's, or an agent that is closed or
-                has failed.
+                agent's own, a ufrag that is too long together with the agent's, not as many streams as the agent has, or
+                an agent that is closed or has failed.
         """
         self._require_live()
-        if not isinstance(description, Description):
+        if not isinstance(description, (Description, SessionDescription)):
             raise LocalProtocolError(f"set_remote(): a Description, not {description!r:.40} (Description.from_json reads text)")
-        patience_ends = now + self._config.pac_timeout
-        remote = self._checker.remote
-        if (description.ufrag, description.pwd) == (self.credentials.ufrag, self.credentials.pwd):
-            raise LocalProtocolError("set_remote(): this is the agent's own description")
-        if len(description.ufrag) + 1 + len(self.credentials.ufrag) > MAX_USERNAME:
-            raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
-        if remote is None:
-            pacing = 50 if description.pacing is None else description.pacing
-            self._ta = max(self._config.ta, min(pacing / 1000, self._config.max_ta))  # RFC 8445 14.2
-            self._checker.set_remote(description, ta=self._ta, now=now)
-            self._timers.set(_PATIENCE, patience_ends)  # RFC 8863 4
-            self._move(IceCause.START)
-        elif (description.ufrag, description.pwd) != (remote.ufrag, remote.pwd):
-            raise LocalProtocolError("set_remote(): other credentials mean a restart, which is not supported yet")
-        else:
-            for candidate in description.candidates:
-                self._checker.pairing.add_remote(candidate)
-        self._remote_complete = self._remote_complete or description.end_of_candidates
+        told = (description,) if isinstance(description, Description) else description.streams
+        if len(told) != len(self._streams):
+            raise LocalProtocolError(f"set_remote(): {len(told)} streams are described, and the agent has {len(self._streams)}")
+        for stream, one in zip(self._streams, told, strict=True):
+            _check_remote(stream, one)
+        session, patience_ends = self._session, now + self._session.config.pac_timeout
+        beginning = [stream for stream in self._streams if stream.checker.remote is None]
+        for stream, one in zip(self._streams, told, strict=True):
+            if stream in beginning:
+                pacing = 50 if one.pacing is None else one.pacing
+                session.ta = max(session.config.ta, min(pacing / 1000, session.config.max_ta))  # RFC 8445 14.2
+            stream.set_remote(one, patience_ends)
+        for stream in beginning:
+            stream.checker.run(now=now)
+            session.move(stream.index, IceCause.START)
         self._settle(now)
 
-    def add_remote_candidate(self, candidate: Candidate, *, now: float) -> bool:
+    def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0, now: float) -> bool:
         """Add a candidate that the peer trickled (RFC 8838), before or after its description.
 
         Returns:
-            Whether it is used. Not used are: TCP, another component, a name (they are not resolved yet), port 0,
-            an address that cannot be sent to, a duplicate, what comes after end-of-candidates, and candidates beyond
-            ``max_remote_candidates``.
+            Whether it is used. Not used are: TCP, a component that the stream has not, a name (they are not resolved yet),
+            port 0, an address that cannot be sent to, a duplicate, what comes after end-of-candidates, and candidates
+            beyond ``max_remote_candidates``.
 
         Raises:
-            LocalProtocolError: not a `Candidate`, or on an agent that is closed or has failed.
+            LocalProtocolError: not a `Candidate`, no such stream, or on an agent that is closed or has failed.
         """
         self._require_live()
         if not isinstance(candidate, Candidate):
             raise LocalProtocolError(
                 f"add_remote_candidate(): a Candidate, not {candidate!r:.40} (Candidate.from_sdp reads text)"
             )
-        if self._remote_complete:  # RFC 8838 14: ignored
+        of = self._stream(stream)
+        if of.remote_complete:  # RFC 8838 14: ignored
             self.stats.drop(DropReason.UNUSABLE_CANDIDATE)
             return False
-        used = self._checker.pairing.add_remote(candidate)
+        used = of.checker.add_remote(candidate)
         self._settle(now)
         return used
 
-    def end_of_candidates(self, *, now: float) -> None:
-        """The peer has no more candidates (RFC 8838 13); saying it twice is harmless.
+    def end_of_candidates(self, *, stream: int | None = None, now: float) -> None:
+        """The peer has no more candidates (RFC 8838 13), for one stream or for all; saying it twice is harmless.
 
         Raises:
-            LocalProtocolError: the agent is closed or has failed.
+            LocalProtocolError: no such stream, or the agent is closed or has failed.
         """
         self._require_live()
-        self._remote_complete = True
+        for one in self._streams if stream is None else (self._stream(stream),):
+            one.remote_complete = True
         self._settle(now)
 
-    def send(self, data: bytes, *, stream: int = _STREAM, component: int = _COMPONENT, now: float) -> None:
+    def send(self, data: bytes, *, stream: int = 0, component: int = 1, now: float) -> None:
         """Send a datagram on the selected pair, or on the best valid one before (RFC 8445 12.1).
 
         Raises:
@@ -360,32 +379,23 @@ class IceAgent(Machine):
         """
         if type(data) is not bytes:
             data = as_bytes(data)
-        path = self._path
-        if (
-            path is None
-            or now >= self._until
-            or not data
-            or data[0] < FIRST_OF_DATA
-            or len(data) > MAX_DATAGRAM
-            or stream != _STREAM
-            or component != _COMPONENT
-        ):
-            path = self._check_send(data, stream, component, now)
-        self._last_sent = now
+        of = self._streams[0].components[0] if stream == 0 and component == 1 else self._component(stream, component)
+        path = of.path
+        if path is None or now >= of.until or not data or data[0] < FIRST_OF_DATA or len(data) > MAX_DATAGRAM:
+            path = self._check_send(data, of, now)
+        of.last_sent = now
         stats = self.stats
         stats.datagrams_sent += 1
         stats.bytes_sent += len(data)
         self._outputs.append(SendDatagram(path[0], path[1], data))
 
-    def _check_send(self, data: bytes, stream: int, component: int, now: float) -> tuple[SocketId, Address]:
-        if stream != _STREAM or component != _COMPONENT:
-            raise LocalProtocolError(f"send(): there is no stream {stream} with a component {component}")
+    def _check_send(self, data: bytes, component: Component, now: float) -> tuple[SocketId, Address]:
         check_data(data)
-        if self._path is None:
-            raise NotConnected(f"send(): no pair is valid; ICE is {self._state.value}")
-        if now >= self._until:  # and the timer that tells so has not been called yet
+        if component.path is None:
+            raise NotConnected(f"send(): no pair is valid; ICE is {self.state.value}")
+        if now >= component.until:  # and the timer that tells so has not been called yet
             raise NotConnected("send(): consent has expired (RFC 7675)")
-        return self._path
+        return component.path
 
     def restart(self, *, now: float) -> Credentials:
         """Start again with new credentials (RFC 8445 9): not supported yet, open a new agent.
@@ -397,64 +407,70 @@ class IceAgent(Machine):
 
     def close(self, *, now: float) -> None:
         """Close all sockets and end. `Closed` is the last event; a second call is harmless."""
-        if self._state is IceState.CLOSED:
+        if self.state is IceState.CLOSED:
             return
+        for stream in self._streams:
+            stream.stop()
         self._wind_up(now)
         for socket in self._sockets:
             self._outputs.append(CloseSocket(socket))
         self._sockets.clear()
-        self._move(IceCause.CLOSE)
+        for stream in self._streams:
+            self._session.move(stream.index, IceCause.CLOSE)
         self._outputs.append(Closed())
 
     def _require_live(self) -> None:
-        if self._state in _OVER:
-            raise LocalProtocolError(f"the agent is {self._state.value}; only new credentials can connect")
+        if self.state in OVER:
+            raise LocalProtocolError(f"the agent is {self.state.value}; only new credentials can connect")
 
     # ------------------------------------------------------------- inputs
 
+    def take_outputs(self) -> list[Action | Event]:
+        """What is to be done and known, in order."""
+        outputs = self._outputs.copy()
+        self._outputs.clear()  # it stays the same list, for the parts write into it
+        return outputs
+
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
         """A host candidate's socket is open."""
-        if socket in self._gatherer.opening and self._state not in _OVER:
+        if socket in self._gatherer.opening and self.state not in OVER:
             self._gatherer.handle_socket_opened(socket, local, now=now)
             self._settle(now)
-        elif socket in self._sockets and socket not in self._checker.pairing.locals:  # it took longer than gathering may
-            self._close_socket(socket, CloseMode.RESET)
+        elif socket in self._sockets and self._sockets[socket].conclusion.pairing.local_on(socket) is None:
+            self._close_socket(socket, CloseMode.RESET)  # it took longer than gathering may
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """That address is of no use, or of no more use."""
-        if socket not in self._sockets or self._state in _OVER:
+        if socket not in self._sockets or self.state in OVER:
             return
-        self._sockets.remove(socket)
+        component = self._sockets.pop(socket)
         self._gatherer.handle_socket_failed(socket, error, now=now)
-        self._checker.remove_local(socket, now=now)
-        selected = self._checker.selected
-        if selected is not None and selected.local.socket == socket:
-            self._lost_socket = error
-            self._absorb(now)
-            self._fail(now)
+        self._streams[component.stream].lose_socket(socket, error, now=now)
         self._settle(now)
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
         """A hard error fails the check or the question that caused it; data is not affected."""
-        if error.is_hard and self._state not in _OVER:
+        if error.is_hard and self.state not in OVER:
             self._gatherer.handle_icmp(socket, destination, error, now=now)
-            self._checker.handle_unreachable(socket, destination, now=now)
+            self._checks.handle_unreachable(socket, destination, now=now)
             self._settle(now)
 
     def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
         """STUN is acted on; data is delivered from addresses that an authenticated check of this session used."""
-        if now >= self._until:  # the timer is late, and what comes now may no longer be answered (RFC 7675 5.1)
-            self.handle_timer(now=now)
-        if self._state in _OVER or socket not in self._checker.pairing.locals:
-            self.stats.dropped[DropReason.CLOSED if self._state in _OVER else DropReason.UNKNOWN_SOCKET] += len(batch)
+        component = self._sockets.get(socket)
+        if component is not None and now >= component.until:
+            self.handle_timer(now=now)  # it is late, and what comes now may no longer be answered (RFC 7675 5.1)
+        if component is None or self._session.states[component.stream] in OVER:
+            is_closed = self.state in OVER or component is not None
+            self.stats.dropped[DropReason.CLOSED if is_closed else DropReason.UNKNOWN_SOCKET] += len(batch)
             return
-        stats, deliver, is_trusted = self.stats, self._outputs.append, self._checker.is_trusted
+        stats, deliver, is_trusted = self.stats, self._outputs.append, component.is_trusted
         was_stun = False
         for position, (source, data) in enumerate(batch, 1):
             if is_stun(data):
                 was_stun = True
-                self._handle_stun(socket, source, data, now)
-                if self._state in _OVER:  # it revoked consent
+                self._handle_stun(component, socket, source, data, now)
+                if self._session.states[component.stream] in OVER:  # it revoked consent
                     stats.dropped[DropReason.CLOSED] += len(batch) - position
                     break
             elif not data:
@@ -462,7 +478,7 @@ class IceAgent(Machine):
             elif is_trusted(source):
                 stats.datagrams_received += 1
                 stats.bytes_received += len(data)
-                deliver(DataReceived(_STREAM, _COMPONENT, data))
+                deliver(DataReceived(component.stream, component.number, data))
             else:
                 stats.drop(DropReason.UNVALIDATED_SOURCE)
         if was_stun:
@@ -470,45 +486,54 @@ class IceAgent(Machine):
 
     def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
         """The DNS says where a server is, or that there is none."""
-        if self._state not in _OVER:
+        if self.state not in OVER:
             self._gatherer.handle_resolved(query, answer, now=now)
             self._settle(now)
 
     def handle_timer(self, *, now: float) -> None:
         """Whatever is due."""
         while True:
-            if now >= self._until and self._consent is not None:  # before all else: nothing may be sent (RFC 7675 5.1)
-                self._expire_consent(self._consent, now, revoked=False)
+            if self._expire_consent(now):  # before all else: nothing may be sent (RFC 7675 5.1)
+                pass
             elif self._gatherer.deadline() <= now:
                 self._gatherer.handle_timer(now=now)
-            elif self._checker.deadline() <= now:
-                self._checker.handle_timer(now=now)
-            elif (timer := self._timers.pop_due(now)) is not None:
+            elif self._checks.deadline() <= now:
+                self._checks.handle_timer(now=now)
+            elif (timer := self._session.timers.pop_due(now)) is not None:
                 self._handle_own_timer(timer, now)
             else:
                 return
             self._settle(now)
 
-    def _handle_own_timer(self, timer: _Timer, now: float) -> None:
-        if timer is _PATIENCE:
-            self._patience_over = True
-        elif timer is _CONSENT and self._consent is not None:
-            self._check_consent(self._consent, now)
-        elif timer is _QUIET:
-            self._move(IceCause.QUIET)
-        elif timer is _KEEPALIVE and self._path is not None:
-            self._keep_alive(self._path, now)
-        elif timer is _FREE:
+    def _expire_consent(self, now: float) -> bool:
+        for stream in self._streams:
+            for component in stream.components:
+                if now >= component.until:
+                    stream.expire(component, revoked=False, now=now)
+                    return True
+        return False
+
+    def _handle_own_timer(self, timer: int, now: float) -> None:
+        if timer == _FREE:
             self._free_unselected(now)
+        elif timer >= 0:
+            index, number, is_nomination = owner_of(timer)
+            stream = self._streams[index]
+            if not number:
+                stream.patience_over = True
+            elif is_nomination:
+                stream.checker.conclusions[number - 1].consider(now)
+            else:
+                stream.components[number - 1].handle_timer(now=now)
 
     def deadline(self) -> float:
         """The earliest of all that is planned."""
-        # Asked, not copied into our own table: they change with almost every datagram, and there are two.
-        return min(self._timers.earliest, self._gatherer.deadline(), self._checker.deadline())
+        # Asked, not copied into one table: they change with almost every datagram, and there are three.
+        return min(self._session.timers.earliest, self._gatherer.deadline(), self._checks.deadline())
 
     # ------------------------------------------------------------- STUN
 
-    def _handle_stun(self, socket: SocketId, source: Address, data: bytes, now: float) -> None:
+    def _handle_stun(self, component: Component, socket: SocketId, source: Address, data: bytes, now: float) -> None:
         try:
             message = decode_untrusted(data)
         except DecodeError as error:
@@ -518,183 +543,127 @@ class IceAgent(Machine):
             self.stats.drop(DropReason.UNKNOWN_METHOD)
         elif message.message_class is _REQUEST:
             if message.has_fingerprint:
-                self._checker.handle_request(socket, source, message, now=now)
+                self._streams[component.stream].handle_request(component, socket, source, message, now=now)
             else:  # RFC 8445 7.2.4: every check has one
                 self.stats.drop(DropReason.BAD_FINGERPRINT)
         elif message.message_class is not _INDICATION:  # an indication is a keepalive (RFC 8445 11)
-            self._handle_response(socket, source, message, now)
+            self._handle_response(component, socket, source, message, now)
+        if self._session.news:  # what follows in the batch comes after what this one changed
+            self._absorb(now)
 
-    def _handle_response(self, socket: SocketId, source: Address, message: Message, now: float) -> None:
+    def _handle_response(self, component: Component, socket: SocketId, source: Address, message: Message, now: float) -> None:
         if self._gatherer.handle_response(socket, source, message, now=now):
             return
         if not message.has_fingerprint:  # RFC 8445 7.2.4, 7.3: only a STUN server may do without
             self.stats.drop(DropReason.BAD_FINGERPRINT)
-            return
-        if self._checker.handle_response(socket, source, message, now=now):
-            return
-        consent = self._consent
-        if consent is None or not consent.is_outstanding(message.transaction_id):
-            self.stats.drop(DropReason.UNKNOWN_TRANSACTION)
-        elif (socket, source) != (consent.pair.local.socket, consent.pair.remote_address):
-            self.stats.drop(DropReason.WRONG_SOURCE)
-        elif not self._checker.verify(message):
-            self.stats.drop(DropReason.BAD_INTEGRITY)
-        else:
-            self._take_consent(consent, message, now)
+        elif not self._checks.handle_response(socket, source, message, now=now):
+            self._streams[component.stream].handle_response(component, socket, source, message, now=now)
 
     # ------------------------------------------------------------- the parts, and what they share
 
     def _settle(self, now: float) -> None:
-        """Pass on what the parts want, start what the pacing allows, and plan the next deadline."""
+        """Act on what became of pairs, start what the pacing allows, and plan the next deadline."""
         self._absorb(now)
-        checker, gatherer = self._checker, self._gatherer
-        while self._state not in _OVER and now >= self._next_slot:
+        session, gatherer = self._session, self._gatherer
+        while now >= self._next_slot and session.state not in OVER:
             # A check before a question to a server: somebody waits for it.
-            if not (checker.start_next(now=now) or gatherer.start_next(now=now)):
+            if not (self._start_check(now) or gatherer.start_next(now=now)):
                 break
-            self._next_slot = now + self._ta
+            self._next_slot = now + session.ta
             self._absorb(now)
-        if self._state not in _OVER and now < self._next_slot and (checker.has_next() or gatherer.has_next()):
-            self._timers.set(_PACE, self._next_slot)
+        if now < self._next_slot and session.state not in OVER and (session.has_next() or gatherer.has_next()):
+            session.timers.set(_PACE, self._next_slot)
         else:
-            self._timers.cancel(_PACE)  # what waited may have become needless
-        if self._patience_over:
-            self._fail_if_hopeless(now)
+            session.timers.cancel(_PACE)  # what waited may have become needless
+        for stream in self._streams:
+            if stream.patience_over:
+                stream.fail_if_hopeless(gatherer.state is GatheringState.GATHERING)
+        if session.state is IceState.FAILED:
+            self._wind_up(now)
+
+    def _start_check(self, now: float) -> bool:
+        chosen = self._session.next_pair()
+        if chosen is None:
+            return False
+        stream, pair = chosen
+        self._streams[stream].checker.check(pair, now=now)
+        return True
 
     def _absorb(self, now: float) -> None:
-        for output in self._checker.take_outputs():
-            if isinstance(output, Action):
-                self._outputs.append(output)
-            elif isinstance(output, PairBecameValid):
-                self._outputs.append(PairValidated(_STREAM, _COMPONENT, output.pair.snapshot()))
-                self._move(IceCause.VALIDATE)
-                self._use_best(now)
-            elif isinstance(output, PairNominated):
-                self._select(output.pair, now)
-            else:  # PairDied
-                self._use_best(now)
+        session = self._session
+        while session.role_taken:
+            session.role_taken = False
+            for stream in self._streams:
+                stream.checker.consider(now)
+        while session.news:
+            news, session.news = session.news, []
+            for one in news:
+                self._streams[one.pair.local.stream].take(one, now)
+                if type(one) is PairNominated:
+                    self._conclude(now)
         for output in self._gatherer.take_outputs():
             if isinstance(output, LocalFound):
-                self._checker.pairing.add_local(output.local)
-                self._outputs.append(CandidateGathered(_STREAM, _COMPONENT, output.local.candidate))
+                local = output.local
+                self._streams[local.stream].add_local(local)
+                self._outputs.append(CandidateGathered(local.stream, local.candidate.component, local.candidate))
             else:
                 self._outputs.append(output)
 
-    def _select(self, pair: Pair, now: float) -> None:
-        self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
-        self._use_best(now)
-        self._timers.cancel(_PATIENCE)  # it was for the first pair
-        if len(self._sockets) > 1:
-            self._timers.set(_FREE, now + self._config.free_delay)
-        self._move(IceCause.SELECT)
-        self._outputs.append(PairSelected(_STREAM, _COMPONENT, pair.snapshot()))
-
-    def _use_best(self, now: float) -> None:
-        """Send on the selected pair, else on the best valid one, and watch the consent of that pair."""
-        pair = self._checker.selected or self._checker.best_valid
-        if pair is self._used:
-            if self._consent is not None:  # the answer that nominated it renews consent too
-                self._watch(self._consent)
-            return
-        if self._used is not None:
-            for timer in _OF_PAIR:
-                self._timers.cancel(timer)
-        self._used = pair
-        self._consent = None
-        self._until = math.inf
-        if pair is None:
-            self._path = None
-            self._move(IceCause.LOSE)
-            return
-        self._path = (pair.local.socket, pair.remote_address)
-        if self._config.consent:
-            self._consent = Consent(pair, self._config)
-            self._timers.set(_CONSENT, now + self._consent.interval(self._entropy))
-            self._watch(self._consent)
-        else:
-            self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
+    def _conclude(self, now: float) -> None:
+        """Once all streams have selected, nothing else is needed (RFC 8445 8.3)."""
+        if all(stream.is_selected or stream.is_over for stream in self._streams):
+            self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
+            if len(self._sockets) > sum(map(len, (stream.components for stream in self._streams))):
+                self._session.timers.set(_FREE, now + self._session.config.free_delay)
 
     def _free_unselected(self, now: float) -> None:
-        """Close the sockets that the selected pair does not use (RFC 8445 8.3.1)."""
-        used = self._path[0] if self._path is not None else None
-        for socket in tuple(self._sockets):
-            if socket != used:
-                self._checker.remove_local(socket, now=now)
+        """Close the sockets that no selected pair uses (RFC 8445 8.3.1)."""
+        for socket, component in tuple(self._sockets.items()):
+            if component.path is None or socket != component.path[0]:
+                self._streams[component.stream].checker.remove_local(socket, now=now)
                 self._close_socket(socket, CloseMode.FLUSH)
 
     def _close_socket(self, socket: SocketId, mode: CloseMode) -> None:
-        self._sockets.remove(socket)
+        del self._sockets[socket]
         self._outputs.append(CloseSocket(socket, mode))
 
-    def _move(self, cause: IceCause) -> None:
-        old, new = self._state, ICE_TRANSITIONS[self._state][cause]
-        if new is not old:
-            self._state = new
-            self._outputs.append(IceStateChanged(old, new))
-
-    def _fail_if_hopeless(self, now: float) -> None:
-        """Fail when nothing can connect any more, but never before patience has ended (RFC 8863 4)."""
-        if self._state in _OVER or self._checker.selected is not None:
-            return
-        no_more_candidates = self._remote_complete and self.gathering_state is not GatheringState.GATHERING
-        if self._checker.nomination_failed or (no_more_candidates and self._checker.is_exhausted):
-            self._fail(now)
-
-    def _fail(self, now: float) -> None:
-        """The end for these credentials. From now on the agent is silent, so that the peer notices too."""
-        self._wind_up(now)
-        self._move(IceCause.FAIL)
-
     def _wind_up(self, now: float) -> None:
-        self._path = self._used = self._consent = None
+        """All streams have ended."""
         self._gatherer.stop()
-        self._checker.fail_list()
-        self._timers.clear()
+        self._session.timers.clear()
         self._absorb(now)  # GatheringCompleted, if it was still to come
 
-    # ------------------------------------------------------------- after a pair is in use
 
-    def _watch(self, consent: Consent) -> None:
-        self._until = expires_at = consent.expires_at
-        self._timers.set(_EXPIRY, expires_at)
-        self._timers.set(_QUIET, consent.quiet_at)
+def _layout(streams: int, components: int | Sequence[int]) -> tuple[int, ...]:
+    """How many components each stream has."""
+    if type(streams) is not int or not 1 <= streams <= MAX_STREAMS:
+        raise LocalProtocolError(f"streams: a number from 1 to {MAX_STREAMS}, not {streams!r}")
+    layout = (components,) * streams if isinstance(components, int) else tuple(components)
+    if len(layout) != streams:
+        raise LocalProtocolError(f"components: {len(layout)} numbers for {streams} streams")
+    for count in layout:
+        if type(count) is not int or not 1 <= count <= MAX_COMPONENT:
+            raise LocalProtocolError(f"components: a number from 1 to {MAX_COMPONENT}, not {count!r}")
+    return layout
 
-    def _check_consent(self, consent: Consent, now: float) -> None:
-        """Ask once more (RFC 7675 5.1); consent checks are not paced with the others."""
-        pair = consent.pair
-        transaction_id, request = self._checker.encode_check(pair.local)
-        consent.asked(transaction_id, now=now)
-        pair.requests_sent += 1
-        self._outputs.append(SendDatagram(pair.local.socket, pair.remote_address, request))
-        self._timers.set(_CONSENT, now + consent.interval(self._entropy))
 
-    def _take_consent(self, consent: Consent, message: Message, now: float) -> None:
-        try:
-            answer = consent.answered(message, now=now)
-        except DecodeError as error:
-            self.stats.drop(error.reason)
-            return
-        if answer is ConsentAnswer.REVOKED:
-            self._expire_consent(consent, now, revoked=True)
-        elif answer is ConsentAnswer.RENEWED:
-            self._watch(consent)
-            self._move(IceCause.ANSWER if self._checker.selected is None else IceCause.SELECT)
+def _credentials(given: Credentials | Sequence[Credentials] | None, streams: int, entropy: Entropy) -> Sequence[Credentials]:
+    """Of each stream."""
+    if given is None:
+        return [Credentials.generate(entropy) for _ in range(streams)]
+    if isinstance(given, Credentials):
+        return (given,) * streams
+    if len(given) != streams:
+        raise LocalProtocolError(f"credentials: {len(given)} for {streams} streams")
+    return given
 
-    def _expire_consent(self, consent: Consent, now: float, *, revoked: bool) -> None:
-        """Stop sending. On the selected pair that is the end of the session (RFC 7675 5.1)."""
-        self._absorb(now)  # what came earlier in the same batch must not reach an agent that has failed
-        self._outputs.append(ConsentExpired(_STREAM, _COMPONENT, revoked))
-        if consent.pair is self._checker.selected:
-            self._fail(now)
-        else:
-            self._checker.fail_valid(consent.pair, -math.inf if revoked else now - self._config.consent_timeout, now=now)
 
-    def _keep_alive(self, path: tuple[SocketId, Address], now: float) -> None:
-        """Send an indication where nothing else was sent for Tr (RFC 8445 11)."""
-        interval = self._config.keepalive_interval
-        if now >= self._last_sent + interval:
-            transaction_id = new_transaction_id(self._entropy)
-            data = encode(Method.BINDING, MessageClass.INDICATION, transaction_id, fingerprint=True)
-            self._outputs.append(SendDatagram(*path, data))
-            self._last_sent = now
-        self._timers.set(_KEEPALIVE, self._last_sent + interval)
+def _check_remote(stream: Stream, description: Description) -> None:
+    """Refuse a description that cannot be this stream's peer's."""
+    own, remote = stream.checker.credentials, stream.checker.remote
+    if (description.ufrag, description.pwd) == (own.ufrag, own.pwd):
+        raise LocalProtocolError("set_remote(): this is the agent's own description")
+    if len(description.ufrag) + 1 + len(own.ufrag) > MAX_USERNAME:
+        raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
+    if remote is not None and (description.ufrag, description.pwd) != (remote.ufrag, remote.pwd):
+        raise LocalProtocolError("set_remote(): other credentials mean a restart, which is not supported yet")

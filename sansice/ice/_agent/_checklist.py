@@ -41,11 +41,19 @@ _descending = attrgetter("priority")
 
 
 class Checklist:
-    """The pairs of one stream, by decreasing priority, each once for a local base and a remote address."""
+    """The pairs of one stream, by decreasing priority, each once for a local base and a remote address.
 
-    __slots__ = ("_pairs", "_triggered", "state")
+    Attributes:
+        components: how many the stream has.
+        is_running: whether the remote description is known, so that checks are made and new pairs thaw by themselves.
+        state: RFC 8445 6.1.2.1.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_pairs", "_triggered", "components", "is_running", "state")
+
+    def __init__(self, components: int = 1) -> None:
+        self.components = components
+        self.is_running = False
         self.state = ChecklistState.RUNNING
         self._pairs: list[Pair] = []
         self._triggered: list[Pair] = []
@@ -55,6 +63,9 @@ class Checklist:
 
     def __len__(self) -> int:
         return len(self._pairs)
+
+    def __contains__(self, pair: object) -> bool:
+        return pair in self._pairs
 
     def move(self, event: ChecklistEvent) -> None:
         """Take the transition, which must be in the table."""
@@ -112,7 +123,7 @@ class Checklist:
 
     def has_next(self, lists: Sequence[Checklist]) -> bool:
         """Whether `next` would find a pair."""
-        return bool(self._triggered) or self._ordinary(lists) is not None
+        return self._has_turn and (bool(self._triggered) or self._ordinary(lists) is not None)
 
     def next(self, lists: Sequence[Checklist]) -> Pair | None:
         """The pair to check at this tick: triggered, else Waiting, else one that may thaw (RFC 8445 6.1.4.2).
@@ -120,12 +131,19 @@ class Checklist:
         Args:
             lists: the whole checklist set, this list included.
         """
+        if not self._has_turn:
+            return None
         if self._triggered:
             return self._triggered.pop(0)
         pair = self._ordinary(lists)
         if pair is not None and pair.state is PairState.FROZEN:
             pair.move(PairEvent.UNFREEZE)
         return pair
+
+    @property
+    def _has_turn(self) -> bool:
+        # A Completed list has checks to make still: of what the peer nominates later.
+        return self.is_running and self.state is not ChecklistState.FAILED
 
     def _ordinary(self, lists: Sequence[Checklist]) -> Pair | None:
         thawable: Pair | None = None

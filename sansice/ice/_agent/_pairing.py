@@ -2,76 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 
 import attrs
 
 from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
-from sansice.ice._config import IceConfig
 from sansice.ice._pair import LocalCandidate, Pair, PairEvent
-from sansice.ice._priority import Foundations, pair_priority
-from sansice.ice._role import IceRole
 from sansice.machine import Address, DropReason, SocketId, Transport
 
-from ._checklist import Checklist, thaw_late, unfreeze_initial
-
-Drop = Callable[[DropReason], None]
+from ._checklist import Checklist, thaw_late
+from ._session import Session
 
 
 class Pairing:
-    """The candidates of one component on both sides, and the checklist that they make.
+    """The candidates of one component on both sides, and their part of the stream's checklist.
 
     Attributes:
-        role: decides the priorities of pairs; change it with `take_role`.
         list: the checklist.
-        locals: host candidates by socket: what checks are sent from.
+        component: 1 to 256.
         remotes: remote candidates by address, peer-reflexive ones included.
-        is_running: whether the remote description is known, so that new pairs thaw by themselves.
         is_concluded: whether a pair is selected, so that no ordinary pair is added any more.
     """
 
-    __slots__ = (
-        "_config",
-        "_discovered",
-        "_drop",
-        "_foundations",
-        "_known",
-        "component",
-        "is_concluded",
-        "is_running",
-        "list",
-        "locals",
-        "remotes",
-        "role",
-    )
+    __slots__ = ("_discovered", "_known", "_session", "component", "is_concluded", "list", "remotes")
 
-    def __init__(self, *, role: IceRole, foundations: Foundations, config: IceConfig, drop: Drop) -> None:
-        self.component = 1
-        self.role = role
-        self.list = Checklist()
-        self.locals: dict[SocketId, LocalCandidate] = {}
+    def __init__(self, session: Session, checklist: Checklist, component: int = 1) -> None:
+        self.component = component
+        self.list = checklist
         self.remotes: dict[Address, Candidate] = {}
-        self.is_running = False
         self.is_concluded = False
-        self._config = config
-        self._drop = drop
-        self._foundations = foundations
+        self._session = session
         self._known: list[LocalCandidate] = []
         self._discovered: list[Address] = []
 
-    def run(self) -> None:
-        """The remote description is known: thaw one pair of each foundation (RFC 8445 6.1.2.6)."""
-        self.is_running = True
-        unfreeze_initial((self.list,))
-
-    def take_role(self, role: IceRole) -> None:
-        """Recompute the priorities of all pairs (RFC 8445 7.2.5.1)."""
-        self.role = role
-        for pair in self.list:
-            pair.priority = self._priority(pair.local.candidate, pair.remote)
-            if pair.valid is not None:
-                pair.valid.priority = self._priority(pair.valid.local.candidate, pair.valid.remote)
-        self.list.sort()
+    @property
+    def pairs(self) -> Collection[Pair]:
+        """Of this component, by decreasing priority."""
+        if self.list.components == 1:
+            return self.list
+        return [pair for pair in self.list if pair.local.candidate.component == self.component]
 
     # ------------------------------------------------------------- local candidates
 
@@ -81,16 +50,21 @@ class Pairing:
         Pairing it would yield a pair from the same base, which is pruned (RFC 8445 6.1.2.4).
         """
         self._known.append(local)
-        if local.candidate.type is CandidateType.HOST:
-            self.locals[local.socket] = local
+        if _is_base(local):
             for remote_address, remote in self.remotes.items():
                 if remote_address not in self._discovered:  # RFC 8445 7.3.1.3
                     self._form(local, remote, remote_address)
 
     def remove_local(self, socket: SocketId) -> None:
         """Forget the candidates of a socket that died (RFC 8445 5.1.1.4)."""
-        self.locals.pop(socket, None)
         self._known = [local for local in self._known if local.socket != socket]
+
+    def local_on(self, socket: SocketId) -> LocalCandidate | None:
+        """What checks from a socket are sent from; ``None`` where it is not open yet."""
+        for local in self._known:
+            if local.socket == socket and _is_base(local):
+                return local
+        return None
 
     def local_of(self, pair: Pair, mapped: Address, priority: int) -> LocalCandidate | None:
         """The local candidate of a mapped address; a new one is peer-reflexive (RFC 8445 7.2.5.3.1).
@@ -99,17 +73,17 @@ class Pairing:
         of the other family, which no base can be mapped to here.
         """
         if mapped.is_ipv6 != pair.local.base.is_ipv6:
-            self._drop(DropReason.BAD_ATTRIBUTE)
+            self._session.drop(DropReason.BAD_ATTRIBUTE)
             return None
         for known in self._known:
             if known.socket == pair.local.socket and known.candidate.address == mapped:
                 return known
-        if len(self._known) >= 2 * self._config.max_pairs:  # a base has one mapping for each destination at most
-            self._drop(DropReason.LIMIT)
+        if len(self._known) >= 2 * self._session.config.max_pairs:  # a base has one mapping for each destination at most
+            self._session.drop(DropReason.LIMIT)
             return None
         base = pair.local.base
         candidate = Candidate(
-            foundation=self._foundations.of(CandidateType.PEER_REFLEXIVE, base.host),
+            foundation=self._session.foundations.of(CandidateType.PEER_REFLEXIVE, base.host),
             component=self.component,
             transport=Transport.UDP,
             priority=priority,
@@ -117,7 +91,7 @@ class Pairing:
             type=CandidateType.PEER_REFLEXIVE,
             related_address=base,
         )
-        local = LocalCandidate(candidate, pair.local.socket, base, pair.local.local_preference)
+        local = LocalCandidate(candidate, pair.local.socket, base, pair.local.local_preference, pair.local.stream)
         self._known.append(local)
         return local
 
@@ -132,7 +106,7 @@ class Pairing:
             or candidate.transport is not Transport.UDP
             or not is_reachable(address)
         ):
-            self._drop(DropReason.UNUSABLE_CANDIDATE)
+            self._session.drop(DropReason.UNUSABLE_CANDIDATE)
             return False
         known = self.remotes.get(address)
         is_early = address in self._discovered
@@ -141,32 +115,33 @@ class Pairing:
                 return False
             self._replace(address, candidate)
             return True
-        if len(self.remotes) - len(self._discovered) >= self._config.max_remote_candidates:
-            self._drop(DropReason.LIMIT)
+        if len(self.remotes) - len(self._discovered) >= self._session.config.max_remote_candidates:
+            self._session.drop(DropReason.LIMIT)
             return False
         if known is not None:  # its checks came before it was signalled: its priority stays (RFC 8838 11)
             self._discovered.remove(address)
             self._replace(address, attrs.evolve(candidate, priority=known.priority))
         self.remotes.setdefault(address, candidate)
-        for local in tuple(self.locals.values()):
-            self._form(local, self.remotes[address], address)
+        for local in tuple(self._known):
+            if _is_base(local):
+                self._form(local, self.remotes[address], address)
         return True
 
     def _replace(self, address: Address, candidate: Candidate) -> None:
         """Another candidate for a known address: its pairs keep their states."""
         self.remotes[address] = candidate
-        for pair in self.list:
+        for pair in self.pairs:
             if pair.remote_address == address:
                 for one in (pair, pair.valid or pair):
                     one.remote = candidate
                     one.foundation = (one.local.candidate.foundation, candidate.foundation)
-                    one.priority = self._priority(one.local.candidate, candidate)
+                    one.priority = self._session.priority(one.local.candidate, candidate)
         self.list.sort()
 
     def discover(self, source: Address, priority: int) -> Candidate | None:
         """A peer-reflexive remote candidate (RFC 8445 7.3.1.3). ``None``: too many, or a priority out of range."""
-        if len(self._discovered) >= self._config.max_peer_reflexive or not 1 <= priority <= MAX_PRIORITY:
-            self._drop(DropReason.LIMIT)
+        if len(self._discovered) >= self._session.config.max_peer_reflexive or not 1 <= priority <= MAX_PRIORITY:
+            self._session.drop(DropReason.LIMIT)
             return None
         self._discovered.append(source)
         candidate = Candidate(
@@ -196,8 +171,8 @@ class Pairing:
         if self.list.find(local.socket, remote_address) is not None:
             return
         pair = self.new_pair(local, remote, remote_address)
-        if self._insert(pair) and self.is_running:
-            thaw_late((self.list,), pair)
+        if self._insert(pair) and self.list.is_running:
+            thaw_late(self._session.lists, pair)
 
     def insert_triggered(self, local: LocalCandidate, remote: Candidate, source: Address) -> Pair | None:
         """The pair of a check that arrived on a new path: Waiting, and queued (RFC 8445 7.3.1.4).
@@ -205,12 +180,10 @@ class Pairing:
         In a full list it takes the place of a pair that nobody has checked yet, whatever the priorities: half of
         this path is known to work. ``None``: no such place.
         """
-        if len(self.list) >= self._config.max_pairs:
-            self._drop(DropReason.LIMIT)
-            victim = self.list.evictable()
-            if victim is None:
+        if self._session.is_full():
+            self._session.drop(DropReason.LIMIT)
+            if not self._session.evict(self.list):
                 return None
-            self.list.remove(victim)
         pair = self.new_pair(local, remote, source)
         self.list.add(pair)
         pair.move(PairEvent.UNFREEZE)
@@ -218,22 +191,22 @@ class Pairing:
         return pair
 
     def _insert(self, pair: Pair) -> bool:
+        was_full = self._session.is_full()
         self.list.add(pair)
-        if len(self.list) <= self._config.max_pairs:
-            return True
-        self._drop(DropReason.LIMIT)
-        victim = self.list.evictable() or pair
-        self.list.remove(victim)
-        return victim is not pair
+        if was_full:
+            self._session.drop(DropReason.LIMIT)
+            if not self._session.evict(self.list):
+                self.list.remove(pair)
+        return pair in self.list
 
     def new_pair(self, local: LocalCandidate, remote: Candidate, remote_address: Address) -> Pair:
         """A pair that is in no list yet."""
-        return Pair(local, remote, remote_address, self._priority(local.candidate, remote))
+        return Pair(local, remote, remote_address, self._session.priority(local.candidate, remote))
 
-    def _priority(self, local: Candidate, remote: Candidate) -> int:
-        if self.role is IceRole.CONTROLLING:
-            return pair_priority(local.priority, remote.priority)
-        return pair_priority(remote.priority, local.priority)
+
+def _is_base(local: LocalCandidate) -> bool:
+    """Whether checks are sent from it: host candidates and relayed ones (RFC 8445 5.1.1.2)."""
+    return local.candidate.address == local.base
 
 
 def is_reachable(address: Address) -> bool:

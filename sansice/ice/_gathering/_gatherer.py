@@ -7,8 +7,8 @@ agent's pacing allows one more transaction.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import attrs
 
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 _OVER = TransactionId(b"over")  # keys of the two timers that are no transaction's
 _KEEPALIVE = TransactionId(b"keepalive")
-_COMPONENT = 1
 
 
 @attrs.frozen
@@ -60,6 +59,14 @@ class LocalFound(Event):
     """A local candidate is known."""
 
     local: LocalCandidate
+
+
+class Place(NamedTuple):
+    """What a socket is opened for: the number of its address, and a component."""
+
+    index: int
+    stream: int
+    component: int
 
 
 @attrs.frozen
@@ -85,7 +92,7 @@ class _Running:
 
 
 class Gatherer(Machine):
-    """The local candidates of one component."""
+    """The local candidates of all streams and components."""
 
     __slots__ = (
         "_config",
@@ -95,6 +102,7 @@ class Gatherer(Machine):
         "_foundations",
         "_hosts",
         "_ids",
+        "_layout",
         "_opening",
         "_queries",
         "_reflexive",
@@ -113,6 +121,7 @@ class Gatherer(Machine):
         foundations: Foundations,
         config: IceConfig,
         entropy: Entropy,
+        layout: Sequence[int] = (1,),
     ) -> None:
         super().__init__()
         self.state = GatheringState.NEW
@@ -120,6 +129,7 @@ class Gatherer(Machine):
         self._entropy = entropy
         self._foundations = foundations
         self._ids = ids
+        self._layout = layout  # the number of components of each stream
         self._search: ServerSearch | None = None
         if servers:
             from ._server_search import ServerSearch  # an agent without servers need not load what finds them
@@ -128,7 +138,7 @@ class Gatherer(Machine):
         self._count = len(servers)
         self._servers: list[ServerFound] = []
         self._hosts: list[tuple[int, LocalCandidate]] = []  # with their index among the addresses
-        self._opening: dict[SocketId, int] = {}
+        self._opening: dict[SocketId, Place] = {}
         self._found: list[LocalCandidate] = []
         self._queries: list[_Query] = []
         self._reflexive: list[_Query] = []
@@ -140,13 +150,24 @@ class Gatherer(Machine):
         """What was found so far, in order."""
         return tuple(local.candidate for local in self._found)
 
+    def candidates_of(self, stream: int) -> tuple[Candidate, ...]:
+        """Those of one stream."""
+        return tuple(local.candidate for local in self._found if local.stream == stream)
+
     def start(self, hosts: Sequence[str], *, now: float) -> None:
         """Open a socket for each host address."""
         self._timers.set(_OVER, now + self._config.gathering_timeout)
         self.state = GatheringState.GATHERING
-        for index, host in enumerate(hosts):
+        # Of one address, lower components come first: they are told no later than higher ones (RFC 8838 17).
+        places = (
+            (host, Place(index, stream, component))
+            for index, host in enumerate(hosts)
+            for stream, components in enumerate(self._layout)
+            for component in range(1, components + 1)
+        )
+        for host, place in places:
             socket = self._ids.socket()
-            self._opening[socket] = index
+            self._opening[socket] = place
             self._outputs.append(OpenSocket(socket, Transport.UDP, Address(host, 0)))
         if self._search is not None and hosts:
             self._search.start(now=now)
@@ -154,17 +175,18 @@ class Gatherer(Machine):
         self._complete_if_idle()
 
     @property
-    def opening(self) -> tuple[SocketId, ...]:
+    def opening(self) -> Mapping[SocketId, Place]:
         """Sockets that were asked for and have not opened yet."""
-        return tuple(self._opening)
+        return self._opening
 
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
         """A host candidate is known: ask each server of its family through it (RFC 8445 5.1.1.2)."""
-        index = self._opening.pop(socket, None)
-        if index is None:
+        place = self._opening.pop(socket, None)
+        if place is None:
             return
+        index = place.index
         preference = MAX_LOCAL_PREFERENCE - index  # RFC 8445 5.1.2.1: unique; 65535 where there is one
-        host = self._add(CandidateType.HOST, local, socket, local, preference)
+        host = self._add(CandidateType.HOST, local, socket, local, preference, place.stream, place.component)
         if self._search is not None:
             self._hosts.append((index, host))
             for server in self._servers:
@@ -184,18 +206,26 @@ class Gatherer(Machine):
         self._complete_if_idle()
 
     def _add(
-        self, type: CandidateType, address: Address, socket: SocketId, base: Address, preference: int, server: str = ""
+        self,
+        type: CandidateType,
+        address: Address,
+        socket: SocketId,
+        base: Address,
+        preference: int,
+        stream: int,
+        component: int,
+        server: str = "",
     ) -> LocalCandidate:
         candidate = Candidate(
             foundation=self._foundations.of(type, base.host, server),
-            component=_COMPONENT,
+            component=component,
             transport=Transport.UDP,
-            priority=candidate_priority(type, preference, _COMPONENT),
+            priority=candidate_priority(type, preference, component),
             address=address,
             type=type,
             related_address=None if type is CandidateType.HOST else base,
         )
-        local = LocalCandidate(candidate, socket, base, preference)
+        local = LocalCandidate(candidate, socket, base, preference, stream)
         self._found.append(local)
         self._outputs.append(LocalFound(local))
         return local
@@ -333,7 +363,16 @@ class Gatherer(Machine):
             self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
         self._reflexive.append(query)
         if not any(local.socket == host.socket and local.candidate.address == mapped for local in self._found):
-            self._add(CandidateType.SERVER_REFLEXIVE, mapped, host.socket, host.base, query.local_preference, query.server.host)
+            self._add(
+                CandidateType.SERVER_REFLEXIVE,
+                mapped,
+                host.socket,
+                host.base,
+                query.local_preference,
+                host.stream,
+                host.candidate.component,
+                query.server.host,
+            )
 
     def _try_other(self, query: _Query, text: str) -> None:
         """A server's name may stand for several addresses (RFC 8489 8.1)."""

@@ -1,0 +1,167 @@
+"""What a component sends on, and until when it may: the pair in use, its consent and its keepalives (RFC 8445 11, 12)."""
+
+from __future__ import annotations
+
+import math
+
+from sansice.ice._events import IceCause
+from sansice.ice._pair import Pair
+from sansice.machine import Address, DecodeError, DropReason, SendDatagram, SocketId
+from sansice.stun import Message, MessageClass, Method, encode, new_transaction_id
+
+from ._checker import Checker
+from ._conclusion import Conclusion
+from ._consent import Consent, ConsentAnswer
+from ._session import Session
+
+_BINDING, _INDICATION = Method.BINDING, MessageClass.INDICATION
+
+
+class Component:
+    """One component of a stream, over all its generations.
+
+    Attributes:
+        stream, number: which one it is.
+        conclusion: of the present generation.
+        trusted: where data may come from, of the present generation; `former` of the one before, if it still lives.
+        path: the socket and the address to send data to; ``None``: no pair is valid.
+        until: when consent to send there ends.
+        last_sent: when data, or a keepalive, was sent last.
+        is_quiet: whether the peer counts as disconnected here.
+        used: the valid pair of that path.
+        checker: the generation that the pair is of.
+    """
+
+    __slots__ = (
+        "_keepalive_at",
+        "_next_check",
+        "_quiet_at",
+        "_session",
+        "_timer",
+        "checker",
+        "conclusion",
+        "consent",
+        "former",
+        "is_quiet",
+        "last_sent",
+        "number",
+        "path",
+        "stream",
+        "trusted",
+        "until",
+        "used",
+    )
+
+    def __init__(self, session: Session, stream: int, number: int, timer: int, checker: Checker) -> None:
+        self._session = session
+        self.stream = stream
+        self.number = number
+        self._timer = timer
+        self.checker = checker
+        self.conclusion: Conclusion = checker.conclusions[number - 1]
+        self.trusted = self.conclusion.trusted
+        self.former: set[Address] | None = None
+        self.used: Pair | None = None
+        self.path: tuple[SocketId, Address] | None = None
+        self.consent: Consent | None = None
+        self.until = math.inf
+        self.last_sent = -math.inf
+        self.is_quiet = False
+        self._next_check = self._quiet_at = self._keepalive_at = math.inf
+
+    def is_trusted(self, source: Address) -> bool:
+        """Whether an authenticated check of this session came from ``source``, or was answered from there."""
+        return source in self.trusted or (self.former is not None and source in self.former)
+
+    # ------------------------------------------------------------- the pair in use
+
+    def use(self, pair: Pair | None, checker: Checker, now: float) -> None:
+        """Send on ``pair`` from now on, and watch the consent to do so."""
+        if pair is self.used:
+            if self.consent is not None:  # the answer that nominated it renews consent too
+                self._watch(self.consent)
+            return
+        self.stop()
+        if pair is None:
+            self._session.move(self.stream, IceCause.LOSE)
+            return
+        config = self._session.config
+        self.used, self.checker = pair, checker
+        self.path = (pair.local.socket, pair.remote_address)
+        if config.consent:
+            self.consent = Consent(pair, config)
+            self._next_check = now + self.consent.interval(self._session.entropy)
+            self._watch(self.consent)
+        else:
+            self._keepalive_at = now + config.keepalive_interval
+            self._arm()
+
+    def stop(self) -> None:
+        """Send nothing any more."""
+        self.used = self.path = self.consent = None
+        self.is_quiet = False
+        self.until = self._next_check = self._quiet_at = self._keepalive_at = math.inf
+        self._session.timers.cancel(self._timer)
+
+    def _arm(self) -> None:
+        self._session.timers.set(self._timer, min(self.until, self._next_check, self._quiet_at, self._keepalive_at))
+
+    def handle_timer(self, *, now: float) -> None:
+        """Ask for consent, tell of silence, keep the path alive. That consent has ended is the stream's to see, before."""
+        if self._quiet_at <= now:
+            self._quiet_at = math.inf
+            self.is_quiet = True
+            self._session.move(self.stream, IceCause.QUIET)
+        if self._next_check <= now and self.consent is not None:
+            self._check_consent(self.consent, now)
+        if self._keepalive_at <= now and self.path is not None:
+            self._keep_alive(self.path, now)
+        self._arm()
+
+    # ------------------------------------------------------------- consent
+
+    def _watch(self, consent: Consent) -> None:
+        self.until = consent.expires_at
+        self._quiet_at = consent.quiet_at
+        self.is_quiet = False
+        self._arm()
+
+    def _check_consent(self, consent: Consent, now: float) -> None:
+        """Ask once more (RFC 7675 5.1); consent checks are not paced with the others."""
+        pair = consent.pair
+        transaction_id, request = self.checker.encode_check(pair.local)
+        consent.asked(transaction_id, now=now)
+        pair.requests_sent += 1
+        self._session.outputs.append(SendDatagram(pair.local.socket, pair.remote_address, request))
+        self._next_check = now + consent.interval(self._session.entropy)
+
+    def handle_response(self, socket: SocketId, source: Address, message: Message, *, now: float) -> ConsentAnswer:
+        """Take the answer to a consent check, and say what it means; the stream acts on it."""
+        consent = self.consent
+        if consent is None or not consent.is_outstanding(message.transaction_id):
+            self._session.drop(DropReason.UNKNOWN_TRANSACTION)
+        elif (socket, source) != (consent.pair.local.socket, consent.pair.remote_address):
+            self._session.drop(DropReason.WRONG_SOURCE)
+        elif not self.checker.verify(message):
+            self._session.drop(DropReason.BAD_INTEGRITY)
+        else:
+            try:
+                answer = consent.answered(message, now=now)
+            except DecodeError as error:
+                self._session.drop(error.reason)
+            else:
+                if answer is ConsentAnswer.RENEWED:
+                    self._watch(consent)
+                return answer
+        return ConsentAnswer.NEITHER
+
+    # ------------------------------------------------------------- without consent
+
+    def _keep_alive(self, path: tuple[SocketId, Address], now: float) -> None:
+        """Send an indication where nothing else was sent for Tr (RFC 8445 11)."""
+        interval = self._session.config.keepalive_interval
+        if now >= self.last_sent + interval:
+            data = encode(_BINDING, _INDICATION, new_transaction_id(self._session.entropy), fingerprint=True)
+            self._session.outputs.append(SendDatagram(*path, data))
+            self.last_sent = now
+        self._keepalive_at = self.last_sent + interval

@@ -1,0 +1,238 @@
+"""What all streams of an agent share: the role, the set of checklists, the state (RFC 8445 6.1.2, 6.1.3, 6.1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import attrs
+
+from sansice._timers import FewTimers
+from sansice.ice._candidate import Candidate
+from sansice.ice._config import IceConfig
+from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged
+from sansice.ice._pair import Pair, PairState
+from sansice.ice._priority import Foundations, pair_priority
+from sansice.ice._role import IceRole
+from sansice.ice._telling._stats import IceStats
+from sansice.machine import Action, DropReason, Entropy, Event
+from sansice.stun import Schedule
+
+from ._checklist import Checklist
+
+_CONTROLLING = IceRole.CONTROLLING
+_NEW, _CHECKING, _CONNECTED, _COMPLETED, _DISCONNECTED, _FAILED, _CLOSED = IceState
+_WAITING, _IN_PROGRESS = PairState.WAITING, PairState.IN_PROGRESS
+OVER = frozenset({_FAILED, _CLOSED})
+# The numbers of timers: of a stream its index in steps of this, of a component (1 to 256) two more each.
+_STEP = 1024
+
+
+def timer_of(stream: int, component: int = 0) -> int:
+    """The number of a component's timer; component 0 is the stream itself, whose patience it is."""
+    return stream * _STEP + 2 * component
+
+
+def nomination_timer(stream: int, component: int) -> int:
+    """The number of the timer of a nomination that waits."""
+    return timer_of(stream, component) + 1
+
+
+def owner_of(timer: int) -> tuple[int, int, bool]:
+    """Stream and component of a timer, and whether it is that of a nomination."""
+    stream, rest = divmod(timer, _STEP)
+    return stream, rest >> 1, bool(rest & 1)
+
+
+class PairBecameValid(NamedTuple):
+    """A check succeeded; ``pair`` is the valid pair."""
+
+    pair: Pair
+
+
+class PairNominated(NamedTuple):
+    """``pair`` is the valid pair to use from now on."""
+
+    pair: Pair
+
+
+class PairDied(NamedTuple):
+    """``pair``, which was valid, can be used no more."""
+
+    pair: Pair
+
+
+News: TypeAlias = PairBecameValid | PairNominated | PairDied
+
+
+def joint_state(states: Sequence[IceState]) -> IceState:
+    """The state of an agent from those of its streams, as W3C has it of ``RTCIceConnectionState``.
+
+    A failed stream is left out while others go on (RFC 8445 6.1.3, 8.1.2), but the agent does not complete without it.
+    """
+    if len(states) == 1:
+        return states[0]
+    going_on = [state for state in states if state not in OVER]
+    if not going_on:
+        return states[0]
+    if _DISCONNECTED in going_on:
+        return _DISCONNECTED
+    if _NEW in going_on or _CHECKING in going_on:
+        return _CHECKING if any(state is not _NEW for state in states) else _NEW
+    return _COMPLETED if all(state is _COMPLETED for state in states) else _CONNECTED
+
+
+class Session:
+    """What the streams of one agent share. It knows none of them, so that all of them may know it.
+
+    Attributes:
+        role: of this moment; change it with `take_role`.
+        role_taken: it has changed, and the nominations of every stream are to be considered anew.
+        tiebreaker: for conflicts about the role (RFC 8445 7.3.1.1).
+        ta: the pacing on which both agents agreed.
+        lists: the checklist set: the list of each stream's present generation.
+        states: of each stream; change one with `move`.
+        state: of the agent.
+        outputs: what the agent wants done and known, in order.
+        news: what became of pairs, for the streams to act on.
+        timers: of the agent, its streams and its components, by number: see `timer_of`.
+    """
+
+    __slots__ = (
+        "_turn",
+        "config",
+        "entropy",
+        "foundations",
+        "lists",
+        "news",
+        "outputs",
+        "role",
+        "role_taken",
+        "state",
+        "states",
+        "stats",
+        "ta",
+        "tiebreaker",
+        "timers",
+    )
+
+    def __init__(self, *, role: IceRole, config: IceConfig, entropy: Entropy, outputs: list[Action | Event]) -> None:
+        self.role = role
+        self.role_taken = False
+        self.config = config
+        self.entropy = entropy
+        self.stats = IceStats()
+        self.foundations = Foundations()
+        self.tiebreaker = 0
+        self.ta = config.ta
+        self.lists: list[Checklist] = []
+        self.states: list[IceState] = []
+        self.state = _NEW
+        self.outputs = outputs
+        self.news: list[News] = []
+        self.timers: FewTimers[int] = FewTimers()
+        self._turn = 0
+
+    def drop(self, reason: DropReason) -> None:
+        """Count what arrived and was dropped."""
+        self.stats.dropped[reason] += 1
+
+    def draw_tiebreaker(self) -> None:
+        """Draw another one: at the start, and after a 487 (RFC 8445 7.2.5.1)."""
+        self.tiebreaker = int.from_bytes(self.entropy(8), "big")
+
+    # ------------------------------------------------------------- states
+
+    def add_stream(self, checklist: Checklist) -> None:
+        """Know one stream more, the last of the checklist set."""
+        self.lists.append(checklist)
+        self.states.append(_NEW)
+
+    def move(self, stream: int, cause: IceCause) -> None:
+        """Take a stream's transition, which is in the table, and tell when the agent's state is another one."""
+        self.states[stream] = ICE_TRANSITIONS[self.states[stream]][cause]
+        old, new = self.state, joint_state(self.states)
+        if new is not old:
+            self.state = new
+            self.outputs.append(IceStateChanged(old, new))
+
+    # ------------------------------------------------------------- roles and priorities
+
+    def take_role(self, role: IceRole) -> None:
+        """Change the role, if it is another one: recompute all priorities (RFC 8445 7.2.5.1).
+
+        Nominations begun in the old role are void in the new one.
+        """
+        if role is self.role:
+            return
+        self.role = role
+        self.role_taken = True
+        for checklist in self.lists:
+            for pair in checklist:
+                if pair.nominating:
+                    checklist.untrigger(pair)
+                pair.nominating, pair.nominate_on_success = False, 0
+                pair.priority = self.priority(pair.local.candidate, pair.remote)
+                if pair.valid is not None:
+                    pair.valid.priority = self.priority(pair.valid.local.candidate, pair.valid.remote)
+            checklist.sort()
+
+    def priority(self, local: Candidate, remote: Candidate) -> int:
+        """Of a pair, in the role of this moment (RFC 8445 6.1.2.3)."""
+        if self.role is _CONTROLLING:
+            return pair_priority(local.priority, remote.priority)
+        return pair_priority(remote.priority, local.priority)
+
+    # ------------------------------------------------------------- the checklist set
+
+    def has_next(self) -> bool:
+        """Whether `next_pair` would find one."""
+        lists = self.lists
+        return any(checklist.has_next(lists) for checklist in lists)
+
+    def next_pair(self) -> tuple[int, Pair] | None:
+        """The stream whose turn it is and the pair to check (RFC 8445 6.1.4.2).
+
+        Round robin, and a list that has nothing to do is passed over in the same tick.
+        """
+        lists = self.lists
+        count = len(lists)
+        for offset in range(count):
+            stream = (self._turn + offset) % count
+            pair = lists[stream].next(lists)
+            if pair is not None:
+                self._turn = stream + 1
+                return stream, pair
+        return None
+
+    def pair_count(self) -> int:
+        """How many pairs the whole set has."""
+        lists = self.lists
+        return len(lists[0]) if len(lists) == 1 else sum(map(len, lists))
+
+    def is_full(self) -> bool:
+        """Whether the set has all the pairs that it may have (RFC 8445 6.1.2.5)."""
+        return self.pair_count() >= self.config.max_pairs
+
+    def evict(self, favoured: Checklist) -> bool:
+        """Give up a pair for a new one of ``favoured``: of the longest list, so that all lose evenly (RFC 8445 6.1.2.5).
+
+        ``False``: no list that is at least as long as ``favoured`` has one to spare.
+        """
+        for checklist in sorted(self.lists, key=len, reverse=True):
+            if len(checklist) < len(favoured):
+                break
+            victim = checklist.evictable()
+            if victim is not None:
+                checklist.remove(victim)
+                return True
+        return False
+
+    def schedule(self) -> Schedule:
+        """Retransmissions of a check that starts now (RFC 8445 14.3); the RTO is capped, see `IceConfig`."""
+        config, count = self.config, self.pair_count()
+        if self.ta * count**2 <= config.schedule.rto:  # all active: not worth counting
+            return config.schedule
+        active = sum(checklist.count(_WAITING, _IN_PROGRESS) for checklist in self.lists)
+        rto = max(config.schedule.rto, min(config.max_check_rto, self.ta * count * active))
+        return config.schedule if rto == config.schedule.rto else attrs.evolve(config.schedule, rto=rto)
