@@ -65,6 +65,7 @@ class DropReason(enum.Enum):
     BAD_ICMP = "ICMP error of a type that is not relayed"
     UNUSABLE_CANDIDATE = "remote candidate that cannot be used"
     LIMIT = "a bound was reached"
+    REPLAYED = "request that has come before, from another address"
     RATE_LIMITED = "too many from one source"
     BANDWIDTH = "more than the bandwidth of a user, or of all"
     QUEUE_FULL = "the application reads too slowly"

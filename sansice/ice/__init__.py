@@ -1,7 +1,13 @@
 """ICE, RFC 8445: find a path between two programs, however many NATs are between them.
 
-`IceAgent` is the machine. What two agents exchange is a `Description`; what adapters raise is an `IceError`.
+`IceAgent` is the machine, `LiteAgent` the small one for servers that anybody can reach. What two agents exchange is a
+`Description`; what adapters raise is an `IceError`.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ._agent._agent import IceAgent as IceAgent
 from ._async_connection import (
@@ -36,6 +42,7 @@ from ._errors import (
 )
 from ._events import (
     CandidateGathered as CandidateGathered,
+    CandidatesChosen as CandidatesChosen,
     Closed as Closed,
     ConsentExpired as ConsentExpired,
     DataReceived as DataReceived,
@@ -45,6 +52,7 @@ from ._events import (
     IceStateChanged as IceStateChanged,
     PairSelected as PairSelected,
     PairValidated as PairValidated,
+    Restarted as Restarted,
     ServerFailed as ServerFailed,
 )
 from ._gathering._addresses import usable_addresses as usable_addresses
@@ -57,3 +65,24 @@ from ._server import IceServer as IceServer
 from ._session_description import SessionDescription as SessionDescription
 from ._state_log import MAX_STATES as MAX_STATES, IceStatesBase as IceStatesBase
 from ._telling._stats import IceStats as IceStats
+
+if TYPE_CHECKING:
+    from ._lite._agent import LiteAgent as LiteAgent
+
+# What a program with an ordinary agent does without is imported when it is first asked for.
+_LAZY: dict[str, tuple[str, ...]] = {
+    "_lite._agent": ("LiteAgent",),
+}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
+
+if not TYPE_CHECKING:  # pragma: no branch  (false for checkers alone: for them every name is there)
+
+    def __getattr__(name: str) -> object:
+        module = _MODULE_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULE_OF})

@@ -69,6 +69,7 @@ ICE_TRANSITIONS = MappingProxyType(
         },
         _S.COMPLETED: {
             _C.VALIDATE: _S.COMPLETED,
+            _C.LOSE: _S.CHECKING,
             _C.SELECT: _S.COMPLETED,
             _C.QUIET: _S.DISCONNECTED,
             _C.ANSWER: _S.COMPLETED,

@@ -1,1 +1,1 @@
-"""The lite agent (RFC 8445 2.5): answers checks and starts none. Nothing of the full agent is needed to read it."""
+"""The lite agent (RFC 8445 2.5): it answers checks, follows the nomination, and never checks anything itself."""

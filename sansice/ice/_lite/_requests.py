@@ -1,0 +1,125 @@
+"""The peer's checks, as a lite agent takes them (RFC 8445 7.3, 7.3.2)."""
+
+from __future__ import annotations
+
+from sansice.ice._binding import Check, Refusal, Refused, encode_refusal, encode_success, read_check
+from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
+from sansice.ice._role import IceRole
+from sansice.machine import Address, DecodeError, DropReason, Transport
+from sansice.stun import ICE_CONTROLLED, ICE_CONTROLLING, USERNAME, Message
+
+from ._choice import priority_of
+from ._component import Component, LitePair, Verdict
+from ._hosts import Host
+from ._session import OVER, LiteSession
+from ._stream import EarlyCheck, Generation, Stream
+
+_REFUSALS = frozenset({Verdict.REFUSE, Verdict.LIMIT})
+
+
+def handle_request(session: LiteSession, host: Host, source: Address, request: Message, *, now: float) -> None:
+    """Answer a Binding request, and follow the nomination that it may be."""
+    stream = session.streams[host.stream]
+    if stream.state in OVER:  # and silent, so that the peer notices too
+        session.stats.drop(DropReason.CLOSED)
+        return
+    try:
+        generation = stream.of_username(request.get(USERNAME))
+        check = read_check(request, generation.credentials.ufrag, generation.key)
+        is_controlled = request.get(ICE_CONTROLLED) is not None
+        _ = request.get(ICE_CONTROLLING)  # malformed, it is no check
+    except DecodeError as error:
+        session.stats.drop(error.reason)
+        return
+    if isinstance(check, Refused):
+        session.stats.drop(check.reason)
+        key = generation.key if check.authenticated else None
+        session.emit_send(host, source, encode_refusal(request, check.refusal, key, check.unknown), now=now)
+        return
+    remote = generation.remote
+    if remote is None or not remote.lite:
+        # Whoever checks is full, and controls (RFC 8445 6.1.1). So no tiebreaker is compared: a full agent that believes
+        # otherwise is told to switch, whatever its number (RFC 8445 7.3.1.1).
+        session.role = IceRole.CONTROLLED
+        if is_controlled:
+            session.emit_send(host, source, encode_refusal(request, Refusal.ROLE_CONFLICT, generation.key), now=now)
+            return
+    nominates = check.use_candidate and generation is stream.current and (remote is None or not remote.lite)
+    if nominates and generation.is_replayed(request.transaction_id, host, source):
+        session.stats.drop(DropReason.REPLAYED)
+        return
+    if remote is None:
+        _remember_early(session, generation, EarlyCheck(host, source, check))
+    elif check.remote_ufrag == remote.ufrag:  # RFC 8445 7.3.1.4: another one is another peer's
+        session.hear(generation, host, source, now=now)
+        if nominates:
+            _nominate(session, stream, EarlyCheck(host, source, check), request, now)
+            return
+    session.emit_send(host, source, encode_success(request, source, generation.key), now=now)
+
+
+def take_early(session: LiteSession, stream: Stream, *, now: float) -> None:
+    """The peer is known now: follow what its checks said before."""
+    generation = stream.current
+    early, generation.early = generation.early, []
+    for one in early:
+        generation.components[one.host.component - 1].sources.pop(one.source, None)
+    for one in early:
+        if generation.is_of(one.check.remote_ufrag) and one.host.socket in session.hosts.open:
+            session.hear(generation, one.host, one.source, now=now)
+            if one.check.use_candidate:
+                component, pair = _pair_of(session, stream, one, now)
+                if _judge(session, stream, component, pair, one.check, now) is Verdict.FOLLOW:
+                    session.validate(stream, component, pair, now=now)
+    session.conclude_if_complete(stream, select=True, now=now)
+
+
+def _remember_early(session: LiteSession, generation: Generation, early: EarlyCheck) -> None:
+    """Keep a check for the time when the peer is known; one from each source, the latest nomination last."""
+    for index, other in enumerate(generation.early):
+        if (other.host, other.source) == (early.host, early.source):
+            if early.check.use_candidate or not other.check.use_candidate:
+                del generation.early[index]
+                generation.early.append(early)
+            return
+    if len(generation.early) >= session.config.max_early_checks:
+        session.stats.drop(DropReason.LIMIT)
+        return
+    generation.early.append(early)
+    generation.components[early.host.component - 1].sources[early.source] = None
+
+
+def _nominate(session: LiteSession, stream: Stream, nomination: EarlyCheck, request: Message, now: float) -> None:
+    """Answer a nomination by what becomes of it: who is refused must know (RFC 8445 7.3.1.5)."""
+    host, source, key = nomination.host, nomination.source, stream.current.key
+    component, pair = _pair_of(session, stream, nomination, now)
+    verdict = _judge(session, stream, component, pair, nomination.check, now)
+    if verdict in _REFUSALS:
+        session.stats.drop(DropReason.LIMIT)
+        session.emit_send(host, source, encode_refusal(request, Refusal.BAD_REQUEST, key), now=now)
+        return
+    session.emit_send(host, source, encode_success(request, source, key), now=now)
+    if verdict is Verdict.FOLLOW:
+        session.validate(stream, component, pair, now=now)
+        session.conclude_if_complete(stream, select=True, now=now)
+
+
+def _judge(session: LiteSession, stream: Stream, component: Component, pair: LitePair, check: Check, now: float) -> Verdict:
+    remote = stream.current.remote
+    is_ice2 = remote is not None and "ice2" in remote.options
+    return component.judge(pair, check.nomination, session.config, is_ice2=is_ice2, now=now)
+
+
+def _pair_of(session: LiteSession, stream: Stream, nomination: EarlyCheck, now: float) -> tuple[Component, LitePair]:
+    """The pair that a nomination makes: where it came to, and where it came from (RFC 8445 7.3.2)."""
+    host, source = nomination.host, nomination.source
+    component = stream.current.components[host.component - 1]
+    remote = component.remotes.get(source) or Candidate(
+        foundation="prflx",
+        component=component.number,
+        transport=Transport.UDP,
+        priority=min(max(1, nomination.check.priority), MAX_PRIORITY),  # RFC 8445 7.3.2: arbitrary
+        address=source,
+        type=CandidateType.PEER_REFLEXIVE,
+    )
+    return component, LitePair(host, remote, source, priority_of(host.candidate, remote, session.role), now)

@@ -1,0 +1,230 @@
+"""A stream of a lite agent, and its generations (RFC 8445 9)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from sansice.ice._binding import Check
+from sansice.ice._candidate import Candidate
+from sansice.ice._config import IceConfig
+from sansice.ice._description import Credentials, Description
+from sansice.ice._events import IceState
+from sansice.ice._reachability import is_reachable
+from sansice.machine import Address, DropReason, SocketError, Transport
+from sansice.stun import TransactionId, short_term_key
+
+from ._component import Component, LitePair
+from ._hosts import Host
+
+# Nominations remembered by their transaction ids, so that one that somebody has seen and sends again from elsewhere is
+# known for what it is: those of a browser's last minutes, and of the pairs that an aggressive partner tries in a second.
+MAX_REMEMBERED = 64
+_OVER = frozenset({IceState.FAILED, IceState.CLOSED})
+
+
+@attrs.frozen
+class EarlyCheck:
+    """A check that came before the peer's description."""
+
+    host: Host
+    source: Address
+    check: Check
+
+
+class Generation:
+    """What a lite agent and its peer have told each other about one stream, between two restarts.
+
+    Attributes:
+        remote: the peer's description, once known.
+        remote_complete: whether no more of the peer's candidates follow.
+        heard_at: when the last authenticated check came, or the description.
+        checks: how many authenticated checks came.
+        waiting: candidates, and ends of candidates (``None``), that came before the description, each with the ufrag it is for.
+        early: checks that came before the description.
+        lifetime: a pair lasts so long after its last check, seconds.
+        is_selected: whether its valid pairs are the selected ones.
+        is_chosen: it chose among several pairs with a lite peer, so that now its description has only these (RFC 8445 8.2).
+        nominations: the latest, by transaction id, and the paths that they came over.
+    """
+
+    __slots__ = (
+        "checks",
+        "components",
+        "credentials",
+        "early",
+        "heard_at",
+        "is_chosen",
+        "is_selected",
+        "key",
+        "lifetime",
+        "nominations",
+        "remote",
+        "remote_complete",
+        "waiting",
+    )
+
+    def __init__(self, credentials: Credentials, components: int) -> None:
+        self.credentials = credentials
+        self.key = short_term_key(credentials.pwd)
+        self.components = tuple(Component(number + 1) for number in range(components))
+        self.remote: Description | None = None
+        self.remote_complete = False
+        self.heard_at = -math.inf
+        self.checks = 0
+        self.waiting: list[tuple[str | None, Candidate | None]] = []
+        self.early: list[EarlyCheck] = []
+        self.lifetime = math.inf
+        self.is_selected = False
+        self.is_chosen = False
+        self.nominations: dict[TransactionId, tuple[Host, Address]] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every component has a valid pair; only then anything is sent (RFC 8445 12.1.1)."""
+        return all(component.pair is not None for component in self.components)
+
+    @property
+    def pairs(self) -> Iterator[LitePair]:
+        """The valid pairs, in the order of the components."""
+        return (component.pair for component in self.components if component.pair is not None)
+
+    @property
+    def silent_since(self) -> float:
+        """When the last check came over the pair that has been silent for longest."""
+        return min((pair.heard_at for pair in self.pairs), default=math.inf)
+
+    def is_from(self, description: Description) -> bool:
+        """Whether a description has the credentials of the one that is known."""
+        remote = self.remote
+        return remote is not None and (remote.ufrag, remote.pwd) == (description.ufrag, description.pwd)
+
+    def is_of(self, ufrag: str) -> bool:
+        """Whether it is the peer's of this generation."""
+        return self.remote is not None and self.remote.ufrag == ufrag
+
+    def know(self, description: Description, lifetime: float, *, now: float) -> None:
+        """The peer's description, at last."""
+        self.remote = description
+        self.lifetime = lifetime
+        self.heard_at = now
+
+    def add_remote(self, candidate: Candidate, config: IceConfig) -> DropReason | None:
+        """Know one of the peer's candidates, or say why not; ``None`` also for what is known already."""
+        address = candidate.address
+        if (
+            not isinstance(address, Address)
+            or candidate.component > len(self.components)
+            or candidate.transport is not Transport.UDP
+            or not is_reachable(address)
+        ):
+            return DropReason.UNUSABLE_CANDIDATE
+        component = self.components[candidate.component - 1]
+        if address not in component.remotes and self.remote_count >= config.max_remote_candidates:
+            return DropReason.LIMIT
+        component.remotes[address] = candidate
+        if self.remote is not None and self.remote.lite:  # it sends no checks: what it says is all there will be
+            component.sources[address] = None
+        return None
+
+    def forget_remotes(self) -> None:
+        """A lite peer has narrowed its candidates (RFC 8445 8.2)."""
+        for component in self.components:
+            component.remotes.clear()
+            component.sources.clear()
+
+    @property
+    def remote_count(self) -> int:
+        """How many candidates the peer has told."""
+        return sum(len(component.remotes) for component in self.components)
+
+    def is_replayed(self, transaction_id: TransactionId, host: Host, source: Address) -> bool:
+        """Whether a nomination came before, over another path; it is remembered."""
+        path = (host, source)
+        if self.nominations.setdefault(transaction_id, path) != path:
+            return True
+        if len(self.nominations) > MAX_REMEMBERED:
+            del self.nominations[next(iter(self.nominations))]
+        return False
+
+
+class Stream:
+    """A stream: the generation that is being negotiated, and the one before while it still carries the data.
+
+    Attributes:
+        index: from 0.
+        current: the latest generation.
+        previous: the one that a restart is to replace, until the new one has a pair for every component.
+        carrier: the one whose pairs data is sent on.
+        state: this stream's part of the agent's.
+        is_lost: its pairs fell silent, and that was its end.
+        lost_socket: or the socket of one died.
+    """
+
+    __slots__ = ("carrier", "current", "index", "is_lost", "lost_socket", "previous", "state")
+
+    def __init__(self, index: int, credentials: Credentials, components: int) -> None:
+        self.index = index
+        self.current = Generation(credentials, components)
+        self.previous: Generation | None = None
+        self.carrier: Generation | None = None
+        self.state = IceState.NEW
+        self.is_lost = False
+        self.lost_socket: SocketError | None = None
+
+    @property
+    def generations(self) -> Iterable[Generation]:
+        """The current one first."""
+        return (self.current,) if self.previous is None else (self.current, self.previous)
+
+    @property
+    def heard_at(self) -> float:
+        """When the peer last gave a sign of life."""
+        return max(generation.heard_at for generation in self.generations)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the peer is known and has still to nominate."""
+        return self.current.remote is not None and self.carrier is not self.current and self.state not in _OVER
+
+    def renew(self, credentials: Credentials) -> None:
+        """Begin a generation. What carries data goes on doing so."""
+        self.previous = self.carrier or self.previous or self.current
+        self.current = Generation(credentials, len(self.current.components))
+        self.is_lost, self.lost_socket = False, None
+
+    def conclude(self) -> None:
+        """The current generation has a pair for every component: it carries the data."""
+        self.carrier = self.current
+        self.previous = None
+
+    def lose(self) -> None:
+        """What carries data does so no more, and the generation before is gone with it."""
+        self.carrier = self.previous = None
+
+    def forget(self, host: Host) -> bool:
+        """The pairs of a socket that is gone; whether data was sent on one of them."""
+        was_used = False
+        for generation in self.generations:
+            for component in generation.components:
+                if component.pair is not None and component.pair.host is host:
+                    component.pair = None
+                    generation.is_selected = False
+                    was_used = was_used or generation is self.carrier
+        return was_used
+
+    def of_username(self, username: str | None) -> Generation:
+        """The generation that a request is for; the current one where it is for neither."""
+        previous = self.previous
+        if previous is not None and username is not None and username.partition(":")[0] == previous.credentials.ufrag:
+            return previous
+        return self.current
+
+    def is_trusted(self, component: int, source: Address) -> bool:
+        """Whether data may come from there: an authenticated check has, or a lite peer said that it would."""
+        index = component - 1
+        if source in self.current.components[index].sources:
+            return True
+        return self.previous is not None and source in self.previous.components[index].sources
