@@ -74,7 +74,7 @@ class IceConfig:
     consent: bool = True
     consent_interval: float = 5.0
     consent_timeout: float = 30.0
-    disconnected_after: float = 12.0
+    disconnected_after: float = 8.0
     keepalive_interval: float = 15.0
     acceptance_waits: Mapping[CandidateType, float] = attrs.field(default=_ACCEPTANCE_WAITS, converter=_with_defaults)
     free_delay: float = 3.0

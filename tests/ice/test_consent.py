@@ -1,5 +1,7 @@
 """The consent clock of one pair (RFC 7675); what an agent makes of it is in test_agent.py."""
 
+import math
+
 import pytest
 
 from ice._wire import at, candidate
@@ -44,11 +46,11 @@ def answer(number, code=None, attributes=None):
 @pytest.mark.req("RFC7675-005")
 def test_consent_ends_30_s_after_the_last_answer():
     one = consent(answered_at=100.0)
-    assert (one.quiet_at, one.expires_at) == (112.0, 130.0)
+    assert one.expires_at == 130.0
     one.asked(identifier(1), now=105.0)
     assert one.expires_at == 130.0
     assert one.answered(answer(1), now=105.5) is ConsentAnswer.RENEWED
-    assert (one.quiet_at, one.expires_at) == (117.5, 135.5)
+    assert one.expires_at == 135.5
 
 
 @pytest.mark.req("RFC7675-007", "RFC7675-008")
@@ -132,3 +134,74 @@ def test_error_without_a_code_neither_renews_nor_revokes():
     one.asked(identifier(1), now=105.0)
     assert one.answered(answer(1, 403, attributes=[]), now=105.5) is ConsentAnswer.NEITHER
     assert one.expires_at == 130.0
+
+
+def measured(rtt, **config):
+    """A clock at 100.0, on a pair whose round trips are known and steady."""
+    one = consent(**config)
+    for _ in range(100):
+        one.pair.answered(rtt, now=100.0)
+    return one
+
+
+@pytest.mark.parametrize("rtt", [0.01, 0.8, 5.0])
+def test_a_check_is_late_when_a_round_trip_has_passed_with_an_allowance(rtt):
+    one = measured(rtt)
+    assert one.overdue_at == math.inf
+    one.asked(identifier(1), now=105.0)
+    assert one.overdue_at == pytest.approx(105.0 + max(0.5, rtt))
+    one.asked(identifier(2), now=110.0)
+    assert one.overdue_at == pytest.approx(105.0 + max(0.5, rtt))
+
+
+@pytest.mark.parametrize("rtt", [0.01, 0.8, 5.0])
+def test_two_late_checks_in_a_row_are_silence_and_one_is_not(rtt):
+    one = measured(rtt)
+    one.asked(identifier(1), now=106.0)
+    one.asked(identifier(2), now=112.0)
+    assert one.quiet_at == pytest.approx(112.0 + max(0.5, rtt))
+    one.answered(answer(2), now=112.0 + rtt)
+    assert (one.quiet_at, one.overdue_at) == (math.inf, math.inf)
+    one.asked(identifier(3), now=118.0)
+    assert one.quiet_at == math.inf
+
+
+def test_nothing_is_silence_before_its_time_has_come():
+    one = measured(0.01, disconnected_after=20.0)
+    one.asked(identifier(1), now=104.0)
+    one.asked(identifier(2), now=108.0)
+    assert one.quiet_at == 120.0
+    one = measured(0.01, disconnected_after=math.inf)
+    one.asked(identifier(1), now=104.0)
+    one.asked(identifier(2), now=108.0)
+    assert one.quiet_at == math.inf
+
+
+def test_a_computer_that_slept_has_not_asked_and_so_nobody_was_silent():
+    one = measured(0.01)
+    one.asked(identifier(1), now=125.0)
+    assert one.quiet_at == math.inf
+
+
+def test_each_answer_to_a_consent_check_is_a_measurement():
+    one = consent()
+    one.asked(identifier(1), now=105.0)
+    one.asked(identifier(2), now=110.0)
+    one.answered(answer(2), now=110.75)
+    one.answered(answer(1), now=111.0)
+    assert (one.pair.rtt.measurements, one.pair.rtt.total, one.pair.rtt.current) == (2, 6.75, 6.0)
+    one.asked(identifier(3), now=115.0)
+    one.answered(answer(3, 500), now=115.5)
+    assert one.pair.rtt.measurements == 2
+
+
+def test_another_pair_has_a_clock_of_its_own_and_what_was_asked_before_still_counts():
+    one = measured(0.01)
+    before, after = one.pair, measured(0.01).pair
+    after.answered_at = 104.0
+    one.asked(identifier(1), now=105.0)
+    one.use(after)
+    assert (one.pair, one.expires_at, one.overdue_at) == (after, 134.0, math.inf)
+    assert one.asked_on(identifier(1)) is before
+    assert one.answered(answer(1), now=105.5) is ConsentAnswer.RENEWED
+    assert (before.answered_at, one.expires_at) == (105.5, 134.0)

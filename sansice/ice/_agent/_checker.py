@@ -86,16 +86,18 @@ class Checker:
         self.credentials = credentials
         self.remote: Description | None = None
         self.list = Checklist(components)
-        self.conclusions = [
-            Conclusion(session, checks, Pairing(session, self.list, number), nomination_timer(stream, number))
-            for number in range(1, components + 1)
-        ]
+        self.conclusions = tuple(
+            [
+                Conclusion(session, checks, Pairing(session, self.list, number), nomination_timer(stream, number))
+                for number in range(1, components + 1)
+            ]
+        )
         self._session = session
         self._checks = checks
         self._key = short_term_key(credentials.pwd)
         self._remote_key = self._key
         self._username = ""
-        self._early: list[EarlyCheck] = []
+        self._early: list[EarlyCheck] | None = None
 
     # ------------------------------------------------------------- what the agent tells
 
@@ -130,7 +132,7 @@ class Checker:
         """Thaw one pair of each foundation (RFC 8445 6.1.2.6), and take up the checks that came before."""
         self.list.is_running = True
         unfreeze_initial(self._session.lists)
-        early, self._early = self._early, []
+        early, self._early = self._early or (), None
         for conclusion in self.conclusions:
             conclusion.trusted.clear()
         for entry in early:
@@ -218,14 +220,14 @@ class Checker:
         pair.move(_SUCCEED)
         if valid is not pair:
             valid.move(_SUCCEED)
-        valid.answered_at = now
+        valid.answered(outcome.rtt, now=now)
         unfreeze_foundation(self._session.lists, pair.foundation)  # RFC 8445 7.2.5.3.3
         self._checks.forget_ordinary(pair)
         if not pair.nominating:
             self.list.untrigger(pair)
         conclusion.first_valid_at = min(conclusion.first_valid_at, now)
         if is_news:
-            self._session.news.append(PairBecameValid(valid))
+            self._session.tell(PairBecameValid(valid))
         # Also where our role has changed since: the answer says that the peer has taken the nomination.
         if pair.nominate_on_success or (running.nominating and conclusion.selected is None):
             conclusion.nominate(pair, valid)
@@ -255,7 +257,7 @@ class Checker:
         pair.move(_FAIL)
         if pair.valid is not None:
             valid, pair.valid = pair.valid, None
-            self._session.news.append(PairDied(valid))
+            self._session.tell(PairDied(valid))
 
     def fail_valid(self, valid: Pair, answered_by: float, *, now: float) -> None:
         """Consent on a valid pair ended: it is valid no more, and no late answer revives it (RFC 7675 5.1).
@@ -330,6 +332,8 @@ class Checker:
 
         The one nominated last comes last, for that is the one that the peer means (see `Conclusion.count_nomination`).
         """
+        if self._early is None:
+            self._early = []
         for index, other in enumerate(self._early):
             if other.local is early.local and other.source == early.source:
                 nominates = early.check.use_candidate or other.check.use_candidate

@@ -78,23 +78,30 @@ class Component:
     def use(self, pair: Pair | None, checker: Checker, now: float) -> None:
         """Send on ``pair`` from now on, and watch the consent to do so."""
         if pair is self.used:
-            if self.consent is not None:  # the answer that nominated it renews consent too
-                self._watch(self.consent)
+            self.renew()  # the answer that nominated it renews consent too
             return
-        self.stop()
         if pair is None:
+            self.stop()
             self._session.move(self.stream, IceCause.LOSE)
             return
         config = self._session.config
+        if self.consent is None or checker is not self.checker:
+            self.consent = Consent(pair, config) if config.consent else None
+        else:
+            self.consent.use(pair)
         self.used, self.checker = pair, checker
         self.path = (pair.local.socket, pair.remote_address)
-        if config.consent:
-            self.consent = Consent(pair, config)
+        # The rhythm of checks is the component's, whatever the pair: who changes pairs all the time is asked all the same.
+        if self.consent is None:
+            self._keepalive_at = min(self._keepalive_at, now + config.keepalive_interval)
+        elif self._next_check == math.inf:
             self._next_check = now + self.consent.interval(self._session.entropy)
-            self._watch(self.consent)
-        else:
-            self._keepalive_at = now + config.keepalive_interval
-            self._arm()
+        self.renew()
+
+    def renew(self) -> None:
+        """Consent to use the pair has begun, or is renewed."""
+        self.is_quiet = False
+        self._watch()
 
     def stop(self) -> None:
         """Send nothing any more."""
@@ -102,6 +109,13 @@ class Component:
         self.is_quiet = False
         self.until = self._next_check = self._quiet_at = self._keepalive_at = math.inf
         self._session.timers.cancel(self._timer)
+
+    def _watch(self) -> None:
+        consent = self.consent
+        if consent is not None:
+            self.until = consent.expires_at
+            self._quiet_at = math.inf if self.is_quiet else consent.quiet_at
+        self._arm()
 
     def _arm(self) -> None:
         self._session.timers.set(self._timer, min(self.until, self._next_check, self._quiet_at, self._keepalive_at))
@@ -120,12 +134,6 @@ class Component:
 
     # ------------------------------------------------------------- consent
 
-    def _watch(self, consent: Consent) -> None:
-        self.until = consent.expires_at
-        self._quiet_at = consent.quiet_at
-        self.is_quiet = False
-        self._arm()
-
     def _check_consent(self, consent: Consent, now: float) -> None:
         """Ask once more (RFC 7675 5.1); consent checks are not paced with the others."""
         pair = consent.pair
@@ -134,25 +142,31 @@ class Component:
         pair.requests_sent += 1
         self._session.outputs.append(SendDatagram(pair.local.socket, pair.remote_address, request))
         self._next_check = now + consent.interval(self._session.entropy)
+        self._watch()
 
     def handle_response(self, socket: SocketId, source: Address, message: Message, *, now: float) -> ConsentAnswer:
         """Take the answer to a consent check, and say what it means; the stream acts on it."""
         consent = self.consent
         if consent is None or not consent.is_outstanding(message.transaction_id):
             self._session.drop(DropReason.UNKNOWN_TRANSACTION)
-        elif (socket, source) != (consent.pair.local.socket, consent.pair.remote_address):
+        elif not _is_path_of(consent.asked_on(message.transaction_id), socket, source):
             self._session.drop(DropReason.WRONG_SOURCE)
         elif not self.checker.verify(message):
             self._session.drop(DropReason.BAD_INTEGRITY)
         else:
+            asked_on = consent.asked_on(message.transaction_id)
             try:
                 answer = consent.answered(message, now=now)
             except DecodeError as error:
                 self._session.drop(error.reason)
-            else:
-                if answer is ConsentAnswer.RENEWED:
-                    self._watch(consent)
-                return answer
+                return ConsentAnswer.NEITHER
+            if asked_on is not self.used:  # it was in use when it was asked
+                if answer is ConsentAnswer.REVOKED:
+                    self.checker.fail_valid(asked_on, -math.inf, now=now)
+                return ConsentAnswer.NEITHER
+            if answer is ConsentAnswer.RENEWED:
+                self.renew()
+            return answer
         return ConsentAnswer.NEITHER
 
     # ------------------------------------------------------------- without consent
@@ -165,3 +179,7 @@ class Component:
             self._session.outputs.append(SendDatagram(*path, data))
             self.last_sent = now
         self._keepalive_at = self.last_sent + interval
+
+
+def _is_path_of(pair: Pair, socket: SocketId, source: Address) -> bool:
+    return (socket, source) == (pair.local.socket, pair.remote_address)

@@ -56,9 +56,7 @@ class Consent:
 
         One lost datagram is no silence, and neither is a long way: two checks in a row must be late.
         """
-        late_at = self._late_at(QUIET_CHECKS)
-        silent_at = self.pair.answered_at + self._config.disconnected_after
-        return silent_at if late_at == math.inf else max(silent_at, late_at)
+        return max(self.pair.answered_at + self._config.disconnected_after, self._late_at(QUIET_CHECKS))
 
     def _late_at(self, count: int) -> float:
         pair = self.pair
