@@ -32,6 +32,7 @@ CORE_STDLIB = frozenset({
 OF_OS = frozenset({"urandom"})
 CORE_THIRD_PARTY = frozenset({"attrs"})
 CORE_EXTRA = {
+    "sansice/ice/__init__.py": {"importlib"},
     "sansice/stun/__init__.py": {"importlib"},
     "sansice/turn/__init__.py": {"importlib"},
     "sansice/driver.py": {"time"},

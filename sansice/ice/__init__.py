@@ -68,9 +68,37 @@ from ._telling._stats import IceStats as IceStats
 
 if TYPE_CHECKING:
     from ._lite._agent import LiteAgent as LiteAgent
+    from ._sdp._attributes import (
+        IceAttributes as IceAttributes,
+        RemoteCandidate as RemoteCandidate,
+    )
+    from ._sdp._defaults import (
+        DefaultFamily as DefaultFamily,
+    )
+    from ._sdp._mismatch import (
+        find_mismatches as find_mismatches,
+    )
+    from ._sdp._section import (
+        MediaSection as MediaSection,
+    )
+    from ._sdp._session import (
+        SessionSdp as SessionSdp,
+    )
+    from ._sdp._writing import (
+        CredentialLevel as CredentialLevel,
+    )
 
 # What a program with an ordinary agent does without is imported when it is first asked for.
 _LAZY: dict[str, tuple[str, ...]] = {
+    "_sdp._writing": ("CredentialLevel",),
+    "_sdp._session": ("SessionSdp",),
+    "_sdp._section": ("MediaSection",),
+    "_sdp._mismatch": ("find_mismatches",),
+    "_sdp._defaults": ("DefaultFamily",),
+    "_sdp._attributes": (
+        "IceAttributes",
+        "RemoteCandidate",
+    ),
     "_lite._agent": ("LiteAgent",),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}

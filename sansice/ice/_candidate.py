@@ -65,7 +65,7 @@ def _check_transport(instance: object, attribute: object, value: Transport) -> N
 def _check_extensions(instance: object, attribute: object, value: tuple[tuple[str, str], ...]) -> None:
     for name, text in value:
         # What is not one word, or is a field of its own, would be read back as something else.
-        if name in _OWN_FIELDS or name.split() != [name] or text.split() != [text]:
+        if name in _OWN_FIELDS or name.split() != [name] or text.split() != [text] or "\0" in name + text:
             raise ValueError(f"candidate extension: {name!r} {text!r} is not a name and a value, or comes twice")
 
 
@@ -141,16 +141,16 @@ class Candidate:
         """
         words = _PREFIX.sub("", text, count=1).split()
         if len(words) < 8:
-            raise ValueError(f"candidate {_FIELDS[len(words)]}: missing in {text.strip()!r}")
+            raise ValueError(f"candidate {_FIELDS[len(words)]}: missing in {text.strip()!r:.300}")
         if words[6].lower() != "typ":
             raise ValueError(f"candidate type: expected 'typ' in place of {words[6]!r}")
         rest = _read_extensions(words[8:])
         return cls(
             foundation=words[0],
-            component=_read_number("component", words[1], 3),
+            component=read_component(words[1]),
             transport=_read_transport(words[2]),
             priority=_read_number("priority", words[3], 10),
-            address=_read_address(words[4], _read_number("port", words[5], 5)),
+            address=read_host(words[4], words[5]),
             type=_read_type(words[7]),
             related_address=_read_related(rest),
             tcp_type=_read_tcp_type(rest),
@@ -186,7 +186,14 @@ def _read_type(text: str) -> CandidateType:
         raise UnsupportedCandidate(f"candidate type: {text!r} is not known") from None
 
 
-def _read_address(text: str, port: int) -> CandidateAddress:
+def read_component(text: str) -> int:
+    """A component's number of at most three digits, or a ValueError."""
+    return _read_number("component", text, 3)
+
+
+def read_host(text: str, port_text: str) -> CandidateAddress:
+    """A literal or a name, and its port, or a ValueError that names the field."""
+    port = _read_number("port", port_text, 5)
     try:
         return Address.of(text, port)
     except ValueError as error:

@@ -23,14 +23,24 @@ _PWD_LENGTH = 24  # 144 random bits; RFC 8445 5.3 asks for 128
 MAX_PACING = 10**10 - 1  # RFC 8839 5.5: ten digits
 
 
-def _check_ufrag(instance: object, attribute: object, value: str) -> None:
+def check_ufrag(value: str) -> None:
+    """A user name fragment of RFC 8839 5.4, or a ValueError."""
     if not _UFRAG.fullmatch(value):
-        raise ValueError(f"ice-ufrag: {value!r} is not 4 to 256 of A-Z a-z 0-9 + /")
+        raise ValueError(f"ice-ufrag: {value!r:.300} is not 4 to 256 of A-Z a-z 0-9 + /")
+
+
+def check_pwd(value: str) -> None:
+    """A password of RFC 8839 5.4, or a ValueError that does not repeat it."""
+    if not _PWD.fullmatch(value):
+        raise ValueError("ice-pwd: not 22 to 256 of A-Z a-z 0-9 + /")
+
+
+def _check_ufrag(instance: object, attribute: object, value: str) -> None:
+    check_ufrag(value)
 
 
 def _check_pwd(instance: object, attribute: object, value: str) -> None:
-    if not _PWD.fullmatch(value):
-        raise ValueError("ice-pwd: not 22 to 256 of A-Z a-z 0-9 + /")
+    check_pwd(value)
 
 
 @attrs.frozen
@@ -51,10 +61,15 @@ class Credentials:
         return cls(text[:_UFRAG_LENGTH], text[_UFRAG_LENGTH:])
 
 
-def _check_options(instance: object, attribute: object, value: tuple[str, ...]) -> None:
-    for option in value:
+def check_options(options: Iterable[str]) -> None:
+    """Option tags of RFC 8839 5.6, or a ValueError."""
+    for option in options:
         if not _OPTION.fullmatch(option):
-            raise ValueError(f"ice-options: {option!r} is not an option tag")
+            raise ValueError(f"ice-options: {option!r:.300} is not an option tag")
+
+
+def _check_options(instance: object, attribute: object, value: tuple[str, ...]) -> None:
+    check_options(value)
 
 
 def _check_pacing(instance: object, attribute: object, value: int | None) -> None:
@@ -157,7 +172,7 @@ class Description:
             candidates=candidates,
             lite="ice-lite" in values,
             options=options,
-            pacing=_read_pacing(values.get("ice-pacing")),
+            pacing=read_pacing(values["ice-pacing"]) if "ice-pacing" in values else None,
             end_of_candidates="end-of-candidates" in values or "trickle" not in options,
         )
 
@@ -247,11 +262,10 @@ def _is_of_kind(value: object, kind: type | tuple[type, ...]) -> bool:
     return isinstance(value, kind)
 
 
-def _read_pacing(text: str | None) -> int | None:
-    if text is None:
-        return None
+def read_pacing(text: str) -> int:
+    """Milliseconds as RFC 8839 5.5 writes them, or a ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise ValueError(f"ice-pacing: {text!r} is not a number of at most ten digits")
+        raise ValueError(f"ice-pacing: {text!r:.300} is not a number of at most ten digits")
     return int(text)
 
 

@@ -35,12 +35,15 @@ def check_mid(mid: str) -> str:
     return mid
 
 
-def check_passwords(credentials: Iterable[tuple[str, str]]) -> None:
-    """Streams with one ufrag have one password (RFC 8839 5.4), or a check would not say whose it is."""
-    known: dict[str, str] = {}
-    for ufrag, pwd in credentials:
-        if known.setdefault(ufrag, pwd) != pwd:
-            raise ValueError(f"ice-pwd: two streams have the ice-ufrag {ufrag!r:.40} with different passwords")
+def check_password(known: dict[str, str], stream: Description) -> None:
+    """Streams with one ufrag have one password (RFC 8839 5.4), or a check would not say whose it is.
+
+    Args:
+        known: the passwords of the streams before, by ufrag; this one's is added.
+        stream: the next.
+    """
+    if known.setdefault(stream.ufrag, stream.pwd) != stream.pwd:
+        raise ValueError(f"ice-pwd: two streams have the ice-ufrag {stream.ufrag!r:.40} with different passwords")
 
 
 @attrs.frozen
@@ -76,7 +79,9 @@ class SessionDescription:
         for name, say in _OF_SESSION.items():
             if any(say(stream) != say(self.streams[0]) for stream in self.streams):
                 raise ValueError(f"{name}: all streams of a session must say the same")
-        check_passwords((stream.ufrag, stream.pwd) for stream in self.streams)
+        passwords: dict[str, str] = {}
+        for stream in self.streams:
+            check_password(passwords, stream)
 
     def __len__(self) -> int:
         return len(self.streams)
@@ -107,6 +112,29 @@ class SessionDescription:
     def end_of_candidates(self) -> bool:
         """Whether no stream will have more candidates."""
         return all(stream.end_of_candidates for stream in self.streams)
+
+    def to_sdp(self) -> str:
+        """Attribute lines: those of the session, then those of each stream under a pseudo ``m=`` line (RFC 8840 4.4).
+
+        For an offer or an answer with media of your own, see `SessionSdp.with_ice`.
+        """
+        from ._sdp._writing import write_session  # text is not what an agent that is told JSON should load
+
+        return write_session(self)
+
+    @classmethod
+    def from_sdp(cls, text: str) -> SessionDescription:
+        """Read what `to_sdp` wrote, or the ICE parts of a whole offer or answer; see `SessionSdp` for more of these.
+
+        Lines without any ``m=`` are one stream's, as for `Description.from_sdp`.
+
+        Raises:
+            ValueError: a malformed line, or no ICE at all.
+        """
+        from ._sdp._session import SessionSdp
+
+        read = SessionSdp.from_sdp(text)
+        return read.description if read.sections else cls([Description.from_sdp(text)])
 
     def to_json(self) -> str:
         """One JSON object: ``streams``, a list of what `Description.to_json` makes, and ``mids``."""

@@ -14,7 +14,7 @@ PORTS = st.integers(0, 65535)
 HOSTS = st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).filter(lambda one: one.ipv4_mapped is None).map(str)
 ADDRESSES = st.builds(Address.of, HOSTS, PORTS)
 NAMES = st.builds(HostName, st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?\.(local|example)\Z"), PORTS)
-WORDS = st.text(min_size=1, max_size=12).filter(lambda text: text.split() == [text])
+WORDS = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=12).filter(lambda text: text.split() == [text])
 EXTENSIONS = st.lists(st.tuples(WORDS, WORDS).filter(lambda pair: pair[0] not in ("raddr", "rport", "tcptype")), max_size=4)
 CANDIDATES = st.builds(
     Candidate,
@@ -315,6 +315,7 @@ def test_any_text_is_a_candidate_or_a_value_error(text):
         ({"extensions": (("name", ""),)}, "extension"),
         ({"extensions": (("name", "x\r\na=ice-pwd:y"),)}, "extension"),
         ({"extensions": (("raddr", "10.0.0.1"),)}, "extension"),
+        ({"extensions": (("name", "x\0y"),)}, "extension"),
     ],
 )
 def test_field_out_of_range_cannot_be_constructed(changed, field):
