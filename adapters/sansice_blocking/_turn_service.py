@@ -39,19 +39,25 @@ class TurnService(TurnServiceBase[BlockingDriver, EventQueue]):
 
     __slots__ = ()
 
-    def drain(self, *, grace: float | None = None, timeout: float | None = None) -> None:
+    def drain(self, *, grace: float | None = None, close: bool = True, timeout: float | None = None) -> None:
         """Take no new allocations, serve those there are, close, and return when that is done.
 
         Args:
             grace: seconds after which the allocations that are left are ended; by default those of the configuration.
+            close: otherwise return when the last allocation has ended, and go on sending newcomers away until the block is
+                left: for one of several processes that share their listeners. See `sansice.turn.TurnServer.drain`.
             timeout: seconds to wait here.
 
         Raises:
             LocalProtocolError: the server is closed; a grace below 0.
             TimeoutError: draining goes on.
         """
-        self._driver.call(self.server.drain, grace=grace)
-        self.wait_closed(timeout=timeout)
+        done = EventQueue()
+        self._driver.call(self._drain, done, grace, close)
+        if close:
+            self.wait_closed(timeout=timeout)
+        else:
+            done.get(timeout=timeout)
 
     def wait_closed(self, *, timeout: float | None = None) -> None:
         """Wait until the server has been drained, by whomever.

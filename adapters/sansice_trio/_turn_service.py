@@ -36,18 +36,24 @@ class TurnService(TurnServiceBase[TrioDriver, EventQueue]):
 
     __slots__ = ()
 
-    async def drain(self, *, grace: float | None = None) -> None:
+    async def drain(self, *, grace: float | None = None, close: bool = True) -> None:
         """Take no new allocations, serve those there are, close, and return when that is done. Cancelling is safe: draining
         goes on.
 
         Args:
             grace: seconds after which the allocations that are left are ended; by default those of the configuration.
+            close: otherwise return when the last allocation has ended, and go on sending newcomers away until the block is
+                left: for one of several processes that share their listeners. See `sansice.turn.TurnServer.drain`.
 
         Raises:
             LocalProtocolError: the server is closed; a grace below 0.
         """
-        self._driver.call(self.server.drain, grace=grace)
-        await self.wait_closed()
+        done = EventQueue()
+        self._driver.call(self._drain, done, grace, close)
+        if close:
+            await self.wait_closed()
+        else:
+            await done.get()
 
     async def wait_closed(self) -> None:
         """Wait until the server has been drained, by whomever. Cancelling is safe."""

@@ -24,7 +24,14 @@ from sansice.stun import (
 from ._errors import TurnError, TurnStep
 from ._server._allocation import AllocationId
 from ._server._elsewhere import DatagramsElsewhere, StreamElsewhere
-from ._server._events import AllocationClosed, AllocationInfo, AllocationMoved, AllocationOpened, ResourcesExhausted
+from ._server._events import (
+    AllocationClosed,
+    AllocationInfo,
+    AllocationMoved,
+    AllocationOpened,
+    AllocationsDrained,
+    ResourcesExhausted,
+)
 from ._server._limits import TurnLimits
 from ._server._server import TurnServer
 from ._server._stats import TurnServerStats
@@ -116,13 +123,14 @@ class TurnServiceBase(Generic[D, Q]):
             `ListenerFailed` where a listener dies, `ResourcesExhausted`. They need no reader.
     """
 
-    __slots__ = ("_driver", "_failed", "_steps", "events", "server")
+    __slots__ = ("_drains", "_driver", "_failed", "_steps", "events", "server")
 
     def __init__(self, server: TurnServer, make_driver: MakeTurnServiceDriver[D], steps: Q, events: Q) -> None:
         self.server: TurnServer = server
         self.events: Q = events
         self._steps = steps
         self._failed: list[ListenerFailed] = []
+        self._drains: list[Q] = []
         self._driver: D = make_driver(server, self._deliver)
 
     def __repr__(self) -> str:
@@ -224,10 +232,17 @@ class TurnServiceBase(Generic[D, Q]):
             reason = "; ".join(f"{one.listener}: {one.error.text or one.error.kind.value}" for one in self._failed)
             raise TurnError("serve_turn()", TurnStep.OPEN, f"cannot listen at {reason}")
 
+    def _drain(self, done: Q, grace: float | None, close: bool, *, now: float) -> None:
+        """Begin a drain; ``done`` is closed when nobody is left. A command for the driver, so that no other thread is between."""
+        self.server.drain(grace=grace, close=close, now=now)
+        self._drains.append(done)
+
     def _deliver(self, event: Event) -> None:
         match event:
             case ServerReady():
                 self._steps.put(event)
+            case AllocationsDrained():
+                self._end_drains()
             case ServerDrained():
                 self._steps.close()
             case StreamElsewhere():
@@ -237,7 +252,13 @@ class TurnServiceBase(Generic[D, Q]):
                     self._failed.append(event)
                 self.events.put(event)
 
+    def _end_drains(self) -> None:
+        for done in self._drains:
+            done.close()
+        self._drains.clear()
+
     def _end(self) -> None:
         """The block is left, or its driver has failed."""
+        self._end_drains()
         self._steps.close()
         self.events.close()

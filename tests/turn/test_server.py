@@ -77,6 +77,7 @@ from sansice.turn import (
     ANY_PEER,
     AllocationClosed,
     AllocationOpened,
+    AllocationsDrained,
     CloseReason,
     TurnServer,
     TurnServerState,
@@ -87,6 +88,7 @@ ALLOCATE, REFRESH, PERMIT = Method.ALLOCATE, Method.REFRESH, Method.CREATE_PERMI
 DUAL = (ADDITIONAL_ADDRESS_FAMILY, 2)
 ID = TransactionId(bytes(range(12)))
 GONE = SocketError(SocketErrorKind.RESET)
+DONE = [AllocationsDrained(), ServerDrained()]
 
 
 def allocated(**options):
@@ -559,7 +561,7 @@ class TestDraining:
     def test_without_anybody_it_is_done_at_once(self):
         serving = TurnServing()
         _, outputs = serving.call(serving.server.drain)
-        assert told(outputs) == [ServerDrained()]
+        assert told(outputs) == DONE
         assert sorted(closed(outputs)) == [1, 2, 3, 4, 5]
         assert serving.server.state is TurnServerState.CLOSED
 
@@ -574,14 +576,14 @@ class TestDraining:
         serving.at(START + 3000)
         assert user.code(REFRESH) == 0
         outputs = user.send(user.request(REFRESH, (LIFETIME, 0)))
-        assert [type(event) for event in told(outputs)] == [AllocationClosed, ServerDrained]
+        assert [type(event) for event in told(outputs)] == [AllocationClosed, AllocationsDrained, ServerDrained]
         assert len(user.answers(outputs)) == 1
         assert serving.server.state is TurnServerState.CLOSED
 
     def test_an_expiry_ends_it_as_well(self):
         serving, _ = allocated()
         serving.call(serving.server.drain)
-        assert told(output for _, output in serving.at(START + 600))[-1] == ServerDrained()
+        assert told(output for _, output in serving.at(START + 600))[-2:] == DONE
 
     def test_closing_ends_it_and_leaves_no_deadline_behind(self):
         serving, _ = allocated()
@@ -599,12 +601,12 @@ class TestDraining:
         (answer,) = user.answers(output for _, output in serving.at(START + 60))
         assert code_of(decode_untrusted(answer)) == 500
         serving.open(asked)
-        assert told(serving.take()) == [ServerDrained()]
+        assert told(serving.take()) == DONE
 
     def test_so_does_an_allocation_that_is_closed(self):
         serving, _ = allocated()
         serving.call(serving.server.drain)
-        assert told(serving.call(serving.server.close_allocation, 1)[1])[-1] == ServerDrained()
+        assert told(serving.call(serving.server.close_allocation, 1)[1])[-2:] == DONE
 
     @pytest.mark.parametrize(("alternates", "code"), [((), 508), (ALTERNATES, 300)])
     def test_nobody_new_is_taken(self, alternates, code):
@@ -618,6 +620,7 @@ class TestDraining:
         outputs = serving.at(START + 30)
         assert [(when, type(output)) for when, output in outputs if output in told([output])] == [
             (START + 30, AllocationClosed),
+            (START + 30, AllocationsDrained),
             (START + 30, ServerDrained),
         ]
         assert outputs[1][1].reason is CloseReason.DRAINED
@@ -647,7 +650,7 @@ class TestDraining:
         serving.call(serving.server.drain)
         serving.server.handle_socket_failed(asked.socket, SocketError(SocketErrorKind.NO_RESOURCES), now=START)
         outputs = serving.take()
-        assert told(outputs)[-1] == ServerDrained()
+        assert told(outputs)[-2:] == DONE
         assert code_of(decode_untrusted(user.answers(outputs)[0])) == 508
 
     def test_an_idle_stream_does_not_keep_it(self):
@@ -656,7 +659,7 @@ class TestDraining:
         user.request(ALLOCATE)
         _, outputs = serving.call(serving.server.drain)
         assert user.socket in closed(outputs)
-        assert told(outputs) == [ServerDrained()]
+        assert told(outputs) == DONE
 
     def test_a_nonsensical_time_is_a_mistake(self):
         serving, _ = allocated()
@@ -668,6 +671,120 @@ class TestDraining:
     def test_before_the_start_it_is_one(self):
         with pytest.raises(LocalProtocolError):
             TurnServer(authentication=long_term()).drain(now=START)
+
+
+class TestDrainingWithoutClosing:
+    """For servers that share their listeners: who comes to one of them must not find silence while others still serve."""
+
+    STRANGER = CLIENT._replace(port=9)
+
+    def drain(self, serving, **options):
+        return told(serving.call(serving.server.drain, close=False, **options)[1])
+
+    def test_with_nobody_there_it_is_told_at_once_and_nothing_closes(self):
+        serving = TurnServing()
+        _, outputs = serving.call(serving.server.drain, close=False)
+        assert outputs == [AllocationsDrained()]
+        assert serving.server.state is TurnServerState.DRAINED
+        assert len(serving.server.addresses) == len(LISTENERS)
+        assert serving.server.deadline() == math.inf
+
+    @pytest.mark.parametrize(("alternates", "code"), [((), 508), (TestDraining.ALTERNATES, 300)])
+    @pytest.mark.parametrize("anybody", [False, True], ids=["nobody there", "after the last"])
+    def test_newcomers_are_sent_away_on(self, alternates, code, anybody):
+        serving = TurnServing(policy={"alternates": alternates})
+        user = serving.client()
+        if anybody:
+            user.allocate()
+        self.drain(serving)
+        if anybody:
+            user.ask(REFRESH, (LIFETIME, 0))
+        assert serving.server.state is TurnServerState.DRAINED
+        assert serving.client(self.STRANGER).code(ALLOCATE, UDP_RELAY) == code
+        assert serving.stream(self.STRANGER).code(ALLOCATE, UDP_RELAY) == code
+        serving.at(START + 10_000)
+        assert serving.client(self.STRANGER._replace(port=10)).code(ALLOCATE, UDP_RELAY) == code
+
+    def test_the_last_is_served_as_before_and_its_end_told_once(self):
+        serving, user = allocated()
+        user.permit(PEER)
+        assert self.drain(serving) == []
+        assert serving.server.state is TurnServerState.DRAINING
+        assert len(user.hear(PEER, b"x")) == 1
+        events = told(user.send(user.request(REFRESH, (LIFETIME, 0))))
+        assert [type(event) for event in events] == [AllocationClosed, AllocationsDrained]
+        assert told(output for _, output in serving.at(START + 10_000)) == []
+
+    def test_who_is_there_when_the_grace_is_over_is_ended(self):
+        serving, user = allocated()
+        user.permit(PEER)
+        self.drain(serving, grace=30.0)
+        events = [(when, type(output)) for when, output in serving.at(START + 30) if told([output])]
+        assert events == [(START + 30, AllocationClosed), (START + 30, AllocationsDrained)]
+        assert user.hear(PEER, b"x") == []
+        assert user.code(REFRESH) == 437
+        assert user.code(ALLOCATE, UDP_RELAY) == 508
+
+    def test_who_was_on_the_way_when_the_grace_is_over_gets_nothing(self):
+        serving = TurnServing()
+        user = serving.client()
+        request = user.request(ALLOCATE, UDP_RELAY)
+        serving.holding = True
+        (asked,) = user.send(request)
+        self.drain(serving, grace=30.0)
+        outputs = [output for _, output in serving.at(START + 30)]
+        assert (closed(outputs), told(outputs)[-1]) == ([asked.socket], AllocationsDrained())
+        serving.open(asked)
+        assert serving.take() == []
+        assert serving.allocations() == ()
+
+    def test_ports_that_are_reserved_are_let_go(self):
+        serving = TurnServing()
+        user = serving.client()
+        user.allocate((EVEN_PORT, True))
+        self.drain(serving)
+        outputs = user.send(user.request(REFRESH, (LIFETIME, 0)))
+        assert len(closed(outputs)) == 2
+
+    def test_closing_ends_it(self):
+        serving = TurnServing()
+        self.drain(serving)
+        _, outputs = serving.call(serving.server.close)
+        assert sorted(closed(outputs)) == [1, 2, 3, 4, 5]
+        assert serving.server.state is TurnServerState.CLOSED
+
+    def test_another_drain_may_close_it(self):
+        serving = TurnServing()
+        self.drain(serving)
+        assert told(serving.call(serving.server.drain)[1]) == DONE
+        assert serving.server.state is TurnServerState.CLOSED
+
+    def test_each_drain_is_told_of_once(self):
+        serving, user = allocated()
+        assert self.drain(serving) == []
+        assert self.drain(serving) == []
+        assert [type(event) for event in told(user.send(user.request(REFRESH, (LIFETIME, 0))))].count(AllocationsDrained) == 1
+        assert self.drain(serving) == [AllocationsDrained()]
+
+    @pytest.mark.parametrize("close", [False, True])
+    def test_the_last_call_says_whether_it_closes(self, close):
+        serving, user = allocated()
+        serving.call(serving.server.drain, close=not close)
+        serving.call(serving.server.drain, close=close)
+        user.ask(REFRESH, (LIFETIME, 0))
+        assert serving.server.state is (TurnServerState.CLOSED if close else TurnServerState.DRAINED)
+
+    def test_who_closes_already_goes_on_with_that(self):
+        slow = ServerAuthentication(realm=REALM_TEXT, lookup_key=lambda name, realm, unix: PENDING)
+        serving = TurnServing(authentication=slow)
+        user = serving.client()
+        (asked,) = told(user.send(user.request(ALLOCATE, UDP_RELAY)))
+        assert told(serving.call(serving.server.drain)[1]) == [AllocationsDrained()]
+        assert self.drain(serving) == [AllocationsDrained()]
+        assert serving.server.state is TurnServerState.DRAINING
+        outputs = serving.call(serving.server.provide_key, asked.id, None)[1]
+        assert told(outputs) == [ServerDrained()]
+        assert serving.server.state is TurnServerState.CLOSED
 
 
 class TestEnd:

@@ -75,7 +75,7 @@ DATAGRAMS = st.sampled_from(
     ]
 )
 COMMANDS = {
-    "drain": [{}, {"grace": 0.0}, {"grace": 30.0}, {"grace": -1.0}],
+    "drain": [{}, {"grace": 0.0}, {"grace": 30.0}, {"grace": -1.0}, {"close": False}, {"grace": 0.0, "close": False}],
     "set_limits": [(LIMITS,), (TurnLimits(),)],
     "allocations": [{}],
     "close_allocation": [(AllocationId(number),) for number in range(4)],

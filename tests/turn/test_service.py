@@ -5,6 +5,7 @@ import pytest
 from _services import HandDriver, Queue
 from sansice import Address, LocalProtocolError, SocketId, Transport
 from sansice.stun import (
+    REQUESTED_TRANSPORT,
     CredentialRequested,
     ListenerFailed,
     MessageClass,
@@ -32,6 +33,7 @@ from sansice.turn import (
 )
 
 HERE = Address("192.0.2.1", 3478)
+CLIENT = Address("198.51.100.7", 5000)
 ANYBODY = TurnServerConfig(anonymous=True)
 
 
@@ -124,9 +126,45 @@ def test_a_service_passes_commands_to_its_server():
     assert len(service.events._events) == 1
 
 
-# ---------------------------------------------------------------- several processes that share the listeners
+# ---------------------------------------------------------------- draining
 
-CLIENT = Address("198.51.100.7", 5000)
+
+def draining(*, close):
+    """A service with an allocation, and what two who wait for the end of a drain look at."""
+    service = make_service()
+    service._driver.call(service.server.start, parse_listeners("udp:192.0.2.1:3478"))
+    allocate = encode(Method.ALLOCATE, MessageClass.REQUEST, TransactionId(bytes(12)), [(REQUESTED_TRANSPORT, 17)])
+    service.feed(Transport.UDP, HERE, CLIENT, [allocate])
+    waiting = Queue(), Queue()
+    for done in waiting:
+        service._driver.call(service._drain, done, None, close)
+    return service, waiting
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_the_end_of_a_drain_is_told_to_all_who_wait_for_it(close):
+    service, waiting = draining(close=close)
+    assert [done._closed for done in waiting] == [False, False]
+    service.close_allocation(service.allocations()[0].id)
+    assert [done._closed for done in waiting] == [True, True]
+    assert service._steps._closed is close
+    assert service._drains == []
+
+
+def test_who_waits_for_a_drain_waits_no_longer_than_the_block_lasts():
+    service, waiting = draining(close=False)
+    service._end()
+    assert [done._closed for done in waiting] == [True, True]
+
+
+def test_a_drain_that_is_refused_is_waited_for_by_nobody():
+    service = make_service()
+    with pytest.raises(LocalProtocolError):
+        service._driver.call(service._drain, Queue(), -1.0, False)
+    assert service._drains == []
+
+
+# ---------------------------------------------------------------- several processes that share the listeners
 
 
 class Handing(HandDriver):

@@ -220,11 +220,11 @@ class LocalServer:
             self._lookups.forget()
         await self.set_limits(limits)
 
-    async def drain(self, seconds: float) -> None:
-        """See `Backend`."""
+    async def drain(self, seconds: float, *, close: bool = True) -> None:
+        """See `Backend`. Without ``close`` a TURN server goes on sending newcomers away afterwards, until the block is left."""
         self._is_draining = True
         if isinstance(self._service, TurnService):
-            await self._service.drain(grace=seconds)
+            await self._service.drain(grace=seconds, close=close)
         else:
             await self._service.drain()
 

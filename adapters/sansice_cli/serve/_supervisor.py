@@ -196,7 +196,7 @@ class Workers:
                 self._past = added((self._past, without_gauges(process.last)))
                 code = await process.reap()
             is_first = False
-            if self._is_draining or self._is_ending:
+            if self._is_ending:
                 return
             pause = min(2 * pause, LONGEST_PAUSE) if trio.current_time() - began < YOUNG else FIRST_PAUSE
             self._restarts += 1
@@ -239,10 +239,12 @@ class Workers:
         number = process.number
         settings = attrs.evolve(self._settings, limits=self._limits)
         own = settings_of_worker(settings, number, self._sets.addresses, self._ticket_key)
-        task = Task(number, own, self._keyed(self._material), self._log_format)
+        task = Task(number, own, self._keyed(self._material), self._log_format, self._is_draining)
         sockets = [self._boxes[number][0], *(writing for _, writing in self._boxes), *self._sets.of_worker(number)]
         descriptors = [sock.fileno() for sock in sockets]
         await process.caller.call("start", task, descriptors=descriptors)
+        if self._is_draining and not task.is_draining:  # the others were told to while it started
+            await process.caller.call("drain", 0.0)
 
     async def _watch(self, process: _Process) -> None:
         """Kill a worker that does not answer: whoever hangs does not die by himself."""
@@ -310,7 +312,7 @@ class Workers:
         self._material, self._limits = material, limits
 
     async def drain(self, seconds: float) -> None:
-        """See `Backend`."""
+        """See `Backend`. Who has nobody left goes on sending newcomers away, as long as the others serve."""
         self._is_draining = True
         await self._ask_all("drain", seconds)
 

@@ -37,12 +37,14 @@ class Task:
         settings: its own share of them.
         material: who may ask.
         log_format: of its lines.
+        is_draining: it takes the place of one that died while all drain, only to send newcomers away as the others do.
     """
 
     number: int
     settings: Settings
     material: Material
     log_format: str
+    is_draining: bool
 
 
 class _Worker:
@@ -90,6 +92,8 @@ class _Worker:
                 stack.enter_context(sock)
             try:
                 async with open_local(task.settings, task.material, log, inherited=inherited, exchange=exchange) as self._server:
+                    if task.is_draining:
+                        await self._drain(0.0)
                     task_status.started()
                     await self._is_over.wait()
             except ServingError as error:
@@ -114,7 +118,8 @@ class _Worker:
         await self._server.reload(material, limits)
 
     async def _drain(self, seconds: float) -> None:
-        await self._server.drain(seconds)
+        # What the kernel gives this worker afterwards is still to be answered: others may serve for long.
+        await self._server.drain(seconds, close=False)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ class TurnServerState(IdentityEnum):
     NEW = "not started"
     RUNNING = "serving"
     DRAINING = "serving whom it has"
+    DRAINED = "refusing everybody"
     CLOSED = "closed"
 
 
@@ -28,6 +29,7 @@ class TurnServerInput(IdentityEnum):
     START = "start()"
     DRAIN = "drain()"
     DRAINED = "the last allocation has ended, or the grace is over"
+    EMPTIED = "the same, after drain(close=False)"
     CLOSE = "close()"
 
 
@@ -44,6 +46,11 @@ TURN_SERVER_TRANSITIONS = MappingProxyType(
         TurnServerState.DRAINING: {
             TurnServerInput.DRAIN: TurnServerState.DRAINING,
             TurnServerInput.DRAINED: TurnServerState.CLOSED,
+            TurnServerInput.EMPTIED: TurnServerState.DRAINED,
+            TurnServerInput.CLOSE: TurnServerState.CLOSED,
+        },
+        TurnServerState.DRAINED: {
+            TurnServerInput.DRAIN: TurnServerState.DRAINING,
             TurnServerInput.CLOSE: TurnServerState.CLOSED,
         },
         TurnServerState.CLOSED: {
@@ -134,6 +141,14 @@ class AllocationMoved(Event):
     username: str
     left: Path
     client: Path
+
+
+@attrs.frozen
+class AllocationsDrained(Event):
+    """The last allocation that `TurnServer.drain` waited for has ended, or been ended: told once for each drain.
+
+    `sansice.stun.ServerDrained` follows when all is closed, unless the server goes on refusing newcomers.
+    """
 
 
 @attrs.frozen

@@ -43,6 +43,7 @@ from sansice.stun import (
     RequestId,
     RequestReceived,
     ServerDrained,
+    ServerState,
     Session,
     StreamClosed,
     StunServer,
@@ -62,6 +63,7 @@ from ._events import (
     TURN_SERVER_TRANSITIONS,
     AllocationInfo,
     AllocationMoved,
+    AllocationsDrained,
     CloseReason,
     TurnServerInput,
     TurnServerState,
@@ -122,6 +124,7 @@ class TurnServer(Machine):
     __slots__ = (
         "_allocations",
         "_allocator",
+        "_closes",
         "_config",
         "_data",
         "_drain_at",
@@ -197,6 +200,7 @@ class TurnServer(Machine):
         )
         self._listeners: dict[Listener, Address] = {}
         self._drain_at = math.inf
+        self._closes = True
         for host, told in self._places.hosts():
             self._own.add_host(host, told)
 
@@ -237,14 +241,17 @@ class TurnServer(Machine):
         self._state = state
         self._absorb(now)
 
-    def drain(self, *, grace: float | None = None, now: float) -> None:
-        """Take no new allocations, serve those there are until the last has ended, then close; ServerDrained tells when.
+    def drain(self, *, grace: float | None = None, close: bool = True, now: float) -> None:
+        """Take no new allocations, and serve those there are until the last has ended; `AllocationsDrained` tells when.
 
-        New ones are sent to the alternates (300) where there are any, and refused otherwise (508). A second call may set
-        another time.
+        New ones are sent to the alternates (300) where there are any, and refused otherwise (508). A second call takes the
+        place of the first.
 
         Args:
             grace: seconds after which the allocations that are left are ended; by default those of the configuration.
+            close: close then, as soon as nothing is owed any more; ServerDrained tells when. Otherwise newcomers are sent
+                away until `close` or another `drain`: where processes share their listeners, those of one that has closed
+                would get no answer. A server that has begun to close goes on with that.
             now: monotonic seconds.
 
         Raises:
@@ -254,6 +261,7 @@ class TurnServer(Machine):
             raise LocalProtocolError(f"drain(grace={grace!r}): not a number of seconds from 0 on")
         self._state = self._after(TurnServerInput.DRAIN)
         self._drain_at = now + (self._config.drain_grace if grace is None else grace)
+        self._closes = close or self._stun.state is ServerState.DRAINING
         self._finish_draining(now)
 
     def close(self, *, now: float) -> None:
@@ -501,7 +509,7 @@ class TurnServer(Machine):
             _HANDLERS[received.message.method](self, received, now)
 
     def _allocate(self, received: RequestReceived, now: float) -> None:
-        self._allocator.allocate(received, self._outputs, is_draining=self._state is TurnServerState.DRAINING, now=now)
+        self._allocator.allocate(received, self._outputs, is_draining=self._state is not TurnServerState.RUNNING, now=now)
 
     def _refresh(self, received: RequestReceived, now: float) -> None:
         ticket = self._mobility.read(received.message)
@@ -654,8 +662,12 @@ class TurnServer(Machine):
         if self._drain_at <= now or not (self._allocations or self._allocator.is_busy):
             self._drain_at = math.inf
             self._end_all(CloseReason.DRAINED, now)
-            self._stun.drain(now=now)
-            self._absorb(now)
+            self._outputs.append(AllocationsDrained())
+            if self._closes:
+                self._stun.drain(now=now)
+                self._absorb(now)
+            else:
+                self._state = self._after(TurnServerInput.EMPTIED)
 
 
 _HANDLERS: Mapping[Method, _Handler] = MappingProxyType(

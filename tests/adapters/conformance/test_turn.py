@@ -634,6 +634,43 @@ def test_draining_ends_by_its_grace(rt):
     run(rt, body)
 
 
+def test_draining_without_closing_goes_on_sending_newcomers_away(rt):
+    async def body(rt):
+        async with serving(rt) as service:
+            uri = uri_of(service)
+
+            async def refused():
+                with pytest.raises(TurnError, match="508"):
+                    async with rt.opened(rt.adapter.open_turn(uri, *ALICE)):
+                        pass
+
+            async with rt.opened(rt.adapter.open_turn(uri, *ALICE)):
+                with pytest.raises(TimeoutError):
+                    await rt.within(0.01, service.drain, close=False)
+                await refused()
+            await rt.call(service.drain(close=False))
+            assert service.allocations() == ()
+            await refused()
+            with pytest.raises(TimeoutError):
+                await rt.within(0.01, service.wait_closed)
+            await rt.call(service.drain())
+            assert service.listening == ()
+
+    run(rt, body)
+
+
+def test_everybody_who_waits_for_a_drain_is_told(rt):
+    async def body(rt):
+        async def drain():
+            await rt.call(service.drain(grace=0.05, close=False))
+
+        async with relaying(rt) as (service, _):
+            await rt.together(drain, drain, drain)
+            assert service.allocations() == ()
+
+    run(rt, body)
+
+
 def test_limits_and_counters_are_the_servers(rt):
     async def body(rt):
         async with serving(rt, limits=TurnLimits(allocations_per_user=1)) as service:

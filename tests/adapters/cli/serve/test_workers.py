@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import ssl
+import types
 import urllib.request
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sansice.stun import (
     CONNECTION_ID,
     ERROR_CODE,
     EVEN_PORT,
+    LIFETIME,
     NONCE,
     REALM,
     REQUESTED_TRANSPORT,
@@ -32,6 +34,11 @@ from sansice.stun import (
     new_transaction_id,
 )
 from sansice.turn import TurnError
+from sansice_cli.serve._command import serve
+from sansice_cli.serve._logs import Log
+from sansice_cli.serve._settings import read_settings
+from sansice_cli.serve._socket_sets import open_socket_sets
+from sansice_cli.serve._supervisor import Workers
 from sansice_trio import open_turn
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="workers share ports by SO_REUSEPORT")
@@ -49,6 +56,24 @@ def children(server):
 def metrics(server):
     with urllib.request.urlopen(server.ready["metrics"], timeout=HANG) as answer:
         return answer.read().decode().splitlines()
+
+
+def until(server, words):
+    """The first line logged that has these words."""
+    while words not in (said := server.line()):
+        assert said, f"it has ended without saying {words!r}"
+    return said
+
+
+def worker_of(said):
+    """The number of the worker that a line is of."""
+    return said.partition(" worker=")[2].split()[0]
+
+
+def code(answer):
+    """The error code of an answer; 0 for success."""
+    error = answer.get(ERROR_CODE)
+    return 0 if error is None else error.code
 
 
 class Client:
@@ -96,6 +121,19 @@ def udp(server):
 
 def tcp(server):
     return socket.create_connection(("127.0.0.1", server.port("tcp")), HANG)
+
+
+def find_only_refusals(server, *connects):
+    """Come until a dozen newcomers in a row are sent away, wherever they are hashed to: its line comes before the drain."""
+    refused = 0
+    while refused < 12:
+        with connects[refused % len(connects)](server) as sock:
+            newcomer = Client(sock)
+            found = code(newcomer.ask(Method.ALLOCATE, UDP_RELAY))
+            assert found in (0, 508)
+            refused = refused + 1 if found else 0
+            if not found:
+                newcomer.ask(Method.REFRESH, (LIFETIME, 0))
 
 
 def test_tokens_are_good_with_whichever_worker_the_client_comes_to(relaying):
@@ -161,6 +199,80 @@ async def test_a_worker_that_dies_is_replaced_and_the_others_lose_nothing(relayi
                     async with open_turn(path, *ME) as turn:
                         assert turn.relayed
         assert server.stop()[0] == 0
+
+
+def test_while_one_worker_still_serves_all_of_them_send_newcomers_away(relaying):
+    with relaying(
+        "--workers", 3, "--drain-timeout", 1000, listen=("--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0")
+    ) as server:
+        server.line()
+        with udp(server) as sock:
+            last = Client(sock)
+            assert last.ask(Method.ALLOCATE, UDP_RELAY).message_class is MessageClass.SUCCESS
+            server.process.terminate()
+            until(server, "draining")
+            find_only_refusals(server, udp, tcp)
+            assert last.ask(Method.REFRESH, (LIFETIME, 0)).message_class is MessageClass.SUCCESS
+        assert server.process.wait(HANG) == 0
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_worker_that_dies_in_a_drain_is_not_waited_for_and_its_place_sends_newcomers_away(relaying, when):
+    with relaying("--workers", 2, "--drain-timeout", 1000) as server, contextlib.ExitStack() as stack:
+        server.line()
+        clients = {}
+        while len(clients) < 2:  # some of each worker
+            client = Client(stack.enter_context(udp(server)))
+            assert client.ask(Method.ALLOCATE, UDP_RELAY).message_class is MessageClass.SUCCESS
+            clients.setdefault(worker_of(until(server, "allocation opened")), []).append(client)
+        if when == "meanwhile":
+            server.process.terminate()
+            until(server, "draining")
+        os.kill(children(server)[0], signal.SIGKILL)
+        victim = worker_of(until(server, "worker died"))
+        if when == "before":
+            server.process.terminate()
+            until(server, "draining")
+        find_only_refusals(server, udp)
+        del clients[victim]
+        (left,) = clients.values()
+        for client in left:
+            assert client.ask(Method.REFRESH, (LIFETIME, 0)).message_class is MessageClass.SUCCESS
+        assert server.process.wait(HANG) == 0
+
+
+@pytest.mark.parametrize("how", ["its deadline", "a second signal"])
+def test_a_drain_of_workers_ends_with(relaying, how):
+    with relaying("--workers", 2, "--drain-timeout", 0.2 if how == "its deadline" else 1000) as server, udp(server) as sock:
+        assert Client(sock).ask(Method.ALLOCATE, UDP_RELAY).message_class is MessageClass.SUCCESS
+        server.process.terminate()
+        until(server, "draining")
+        if how == "a second signal":
+            server.process.terminate()
+        assert server.process.wait(HANG) == 0
+
+
+@pytest.mark.parametrize("when", ["before it starts", "while it starts"])
+async def test_a_worker_that_starts_in_a_drain_is_told_of_it(when):
+    async def call(method, *arguments, descriptors=()):
+        called.append((method, arguments))
+        await workers.drain(60.0)  # of those that run, which are none
+
+    settings = read_settings(
+        serve.make_context("serve", ["--listen", "udp:127.0.0.1:0", "--user", "a:b", "--workers", "2"]).params
+    )
+    material = settings.users.read()
+    with contextlib.closing(open_socket_sets(settings.listeners, 2, 0, ())) as sets:
+        workers = Workers(settings, material, Log("text"), "text", sets)
+        called = []
+        if when == "before it starts":
+            await workers.drain(60.0)
+        await workers._begin(types.SimpleNamespace(number=0, caller=types.SimpleNamespace(call=call)))
+        workers.end()
+    (start, (task,)), *more = called
+    assert (start, task.is_draining, more) == (
+        ("start", True, []) if when == "before it starts" else ("start", False, [("drain", (0.0,))])
+    )
 
 
 def test_workers_end_with_their_supervisor_however_that_ends(relaying):
