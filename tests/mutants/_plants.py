@@ -125,7 +125,7 @@ PLANTS = (
     Plant(
         "early-checks-forgotten",
         CHECKER,
-        "        early, self._early = self._early, []\n",
+        "        early, self._early = self._early or (), None\n",
         "        early: list[EarlyCheck] = []\n",
     ),
     Plant(

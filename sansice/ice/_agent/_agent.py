@@ -115,7 +115,9 @@ class IceAgent(Machine):
         self._checks = Checks(self._session)
         own = _credentials(credentials, len(layout), entropy)
         self._session.draw_tiebreaker()
-        self._streams = [Stream(self._session, self._checks, index, count, own[index]) for index, count in enumerate(layout)]
+        self._streams = tuple(
+            [Stream(self._session, self._checks, index, count, own[index]) for index, count in enumerate(layout)]
+        )
         self._next_slot = -math.inf  # the first check goes out at once (RFC 8445 6.1.4.2)
         self._sockets: dict[SocketId, Component] = {}  # in the order of opening
 
@@ -411,7 +413,7 @@ class IceAgent(Machine):
             return
         for stream in self._streams:
             stream.stop()
-        self._wind_up(now)
+        self._wind_up()
         for socket in self._sockets:
             self._outputs.append(CloseSocket(socket))
         self._sockets.clear()
@@ -549,7 +551,7 @@ class IceAgent(Machine):
         elif message.message_class is not _INDICATION:  # an indication is a keepalive (RFC 8445 11)
             self._handle_response(component, socket, source, message, now)
         if self._session.news:  # what follows in the batch comes after what this one changed
-            self._absorb(now)
+            self._act_on_news(now)
 
     def _handle_response(self, component: Component, socket: SocketId, source: Address, message: Message, now: float) -> None:
         if self._gatherer.handle_response(socket, source, message, now=now):
@@ -563,14 +565,17 @@ class IceAgent(Machine):
 
     def _settle(self, now: float) -> None:
         """Act on what became of pairs, start what the pacing allows, and plan the next deadline."""
-        self._absorb(now)
         session, gatherer = self._session, self._gatherer
+        self._pass_on()
+        if session.news or session.role_taken:
+            self._act_on_news(now)
         while now >= self._next_slot and session.state not in OVER:
             # A check before a question to a server: somebody waits for it.
-            if not (self._start_check(now) or gatherer.start_next(now=now)):
+            if not (self._start_check(now) or self._start_question(now)):
                 break
             self._next_slot = now + session.ta
-            self._absorb(now)
+            if session.news:
+                self._act_on_news(now)
         if now < self._next_slot and session.state not in OVER and (session.has_next() or gatherer.has_next()):
             session.timers.set(_PACE, self._next_slot)
         else:
@@ -579,7 +584,7 @@ class IceAgent(Machine):
             if stream.patience_over:
                 stream.fail_if_hopeless(gatherer.state is GatheringState.GATHERING)
         if session.state is IceState.FAILED:
-            self._wind_up(now)
+            self._wind_up()
 
     def _start_check(self, now: float) -> bool:
         chosen = self._session.next_pair()
@@ -589,9 +594,15 @@ class IceAgent(Machine):
         self._streams[stream].checker.check(pair, now=now)
         return True
 
-    def _absorb(self, now: float) -> None:
+    def _start_question(self, now: float) -> bool:
+        if not self._gatherer.start_next(now=now):
+            return False
+        self._pass_on()
+        return True
+
+    def _act_on_news(self, now: float) -> None:
         session = self._session
-        while session.role_taken:
+        if session.role_taken:
             session.role_taken = False
             for stream in self._streams:
                 stream.checker.consider(now)
@@ -601,6 +612,9 @@ class IceAgent(Machine):
                 self._streams[one.pair.local.stream].take(one, now)
                 if type(one) is PairNominated:
                     self._conclude(now)
+
+    def _pass_on(self) -> None:
+        """Do what the gatherer wants."""
         for output in self._gatherer.take_outputs():
             if isinstance(output, LocalFound):
                 local = output.local
@@ -613,6 +627,7 @@ class IceAgent(Machine):
         """Once all streams have selected, nothing else is needed (RFC 8445 8.3)."""
         if all(stream.is_selected or stream.is_over for stream in self._streams):
             self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
+            self._pass_on()
             if len(self._sockets) > sum(map(len, (stream.components for stream in self._streams))):
                 self._session.timers.set(_FREE, now + self._session.config.free_delay)
 
@@ -627,11 +642,11 @@ class IceAgent(Machine):
         del self._sockets[socket]
         self._outputs.append(CloseSocket(socket, mode))
 
-    def _wind_up(self, now: float) -> None:
+    def _wind_up(self) -> None:
         """All streams have ended."""
         self._gatherer.stop()
         self._session.timers.clear()
-        self._absorb(now)  # GatheringCompleted, if it was still to come
+        self._pass_on()  # GatheringCompleted, if it was still to come
 
 
 def _layout(streams: int, components: int | Sequence[int]) -> tuple[int, ...]:

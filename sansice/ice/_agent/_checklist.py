@@ -37,6 +37,7 @@ CHECKLIST_TRANSITIONS = MappingProxyType(
 )
 
 _FROZEN, _WAITING = PairState.FROZEN, PairState.WAITING  # looked up once: see stun/_transaction.py
+_FAILED = ChecklistState.FAILED
 _descending = attrgetter("priority")
 
 
@@ -123,7 +124,9 @@ class Checklist:
 
     def has_next(self, lists: Sequence[Checklist]) -> bool:
         """Whether `next` would find a pair."""
-        return self._has_turn and (bool(self._triggered) or self._ordinary(lists) is not None)
+        if not self.is_running or self.state is _FAILED:
+            return False
+        return bool(self._triggered) or self._ordinary(lists) is not None
 
     def next(self, lists: Sequence[Checklist]) -> Pair | None:
         """The pair to check at this tick: triggered, else Waiting, else one that may thaw (RFC 8445 6.1.4.2).
@@ -131,7 +134,7 @@ class Checklist:
         Args:
             lists: the whole checklist set, this list included.
         """
-        if not self._has_turn:
+        if not self.is_running or self.state is _FAILED:  # a Completed list checks what the peer nominates later
             return None
         if self._triggered:
             return self._triggered.pop(0)
@@ -139,11 +142,6 @@ class Checklist:
         if pair is not None and pair.state is PairState.FROZEN:
             pair.move(PairEvent.UNFREEZE)
         return pair
-
-    @property
-    def _has_turn(self) -> bool:
-        # A Completed list has checks to make still: of what the peer nominates later.
-        return self.is_running and self.state is not ChecklistState.FAILED
 
     def _ordinary(self, lists: Sequence[Checklist]) -> Pair | None:
         thawable: Pair | None = None

@@ -33,7 +33,7 @@ class Pairing:
         self.is_concluded = False
         self._session = session
         self._known: list[LocalCandidate] = []
-        self._discovered: list[Address] = []
+        self._discovered: tuple[Address, ...] = ()
 
     @property
     def pairs(self) -> Collection[Pair]:
@@ -119,7 +119,7 @@ class Pairing:
             self._session.drop(DropReason.LIMIT)
             return False
         if known is not None:  # its checks came before it was signalled: its priority stays (RFC 8838 11)
-            self._discovered.remove(address)
+            self._discovered = tuple([other for other in self._discovered if other != address])
             self._replace(address, attrs.evolve(candidate, priority=known.priority))
         self.remotes.setdefault(address, candidate)
         for local in tuple(self._known):
@@ -143,7 +143,7 @@ class Pairing:
         if len(self._discovered) >= self._session.config.max_peer_reflexive or not 1 <= priority <= MAX_PRIORITY:
             self._session.drop(DropReason.LIMIT)
             return None
-        self._discovered.append(source)
+        self._discovered += (source,)
         candidate = Candidate(
             foundation=self._fresh_foundation(),
             component=self.component,

@@ -70,8 +70,6 @@ def joint_state(states: Sequence[IceState]) -> IceState:
 
     A failed stream is left out while others go on (RFC 8445 6.1.3, 8.1.2), but the agent does not complete without it.
     """
-    if len(states) == 1:
-        return states[0]
     going_on = [state for state in states if state not in OVER]
     if not going_on:
         return states[0]
@@ -137,6 +135,10 @@ class Session:
         """Count what arrived and was dropped."""
         self.stats.dropped[reason] += 1
 
+    def tell(self, news: News) -> None:
+        """Have a stream act on what became of a pair."""
+        self.news.append(news)
+
     def draw_tiebreaker(self) -> None:
         """Draw another one: at the start, and after a 487 (RFC 8445 7.2.5.1)."""
         self.tiebreaker = int.from_bytes(self.entropy(8), "big")
@@ -150,8 +152,9 @@ class Session:
 
     def move(self, stream: int, cause: IceCause) -> None:
         """Take a stream's transition, which is in the table, and tell when the agent's state is another one."""
-        self.states[stream] = ICE_TRANSITIONS[self.states[stream]][cause]
-        old, new = self.state, joint_state(self.states)
+        states = self.states
+        states[stream] = ICE_TRANSITIONS[states[stream]][cause]
+        old, new = self.state, states[0] if len(states) == 1 else joint_state(states)
         if new is not old:
             self.state = new
             self.outputs.append(IceStateChanged(old, new))
@@ -188,7 +191,10 @@ class Session:
     def has_next(self) -> bool:
         """Whether `next_pair` would find one."""
         lists = self.lists
-        return any(checklist.has_next(lists) for checklist in lists)
+        for checklist in lists:
+            if checklist.has_next(lists):
+                return True
+        return False
 
     def next_pair(self) -> tuple[int, Pair] | None:
         """The stream whose turn it is and the pair to check (RFC 8445 6.1.4.2).

@@ -49,9 +49,9 @@ class Stream:
         self.index = index
         self.checker = Checker(session, checks, credentials, index, components)
         self.previous: Checker | None = None
-        self.components = [
-            Component(session, index, number, timer_of(index, number), self.checker) for number in range(1, components + 1)
-        ]
+        self.components = tuple(
+            [Component(session, index, number, timer_of(index, number), self.checker) for number in range(1, components + 1)]
+        )
         self.remote_complete = False
         self.patience_over = False
         self.lost_socket: SocketError | None = None
@@ -65,7 +65,10 @@ class Stream:
     @property
     def is_selected(self) -> bool:
         """Whether every component has a selected pair."""
-        return all(conclusion.selected is not None for conclusion in self.checker.conclusions)
+        for conclusion in self.checker.conclusions:
+            if conclusion.selected is None:
+                return False
+        return True
 
     # ------------------------------------------------------------- candidates and descriptions
 
