@@ -28,6 +28,7 @@ from sansice.ice import (
     IceState,
     IceStatesBase,
     Inbox,
+    SessionDescription,
 )
 from sansice.sockets import InterfaceFilter, from_sockaddr, host_addresses
 
@@ -44,9 +45,9 @@ def open_ice(
     controlling: bool,
     lite: bool = False,
     ice_servers: Iterable[IceServer | str] = (),
-    credentials: Credentials | None = None,
+    credentials: Credentials | Sequence[Credentials] | None = None,
     streams: int = 1,
-    components: int = 1,
+    components: int | Sequence[int] = 1,
     trickle: bool = False,
     policy: str = "all",
     include_loopback: bool | None = None,
@@ -67,10 +68,14 @@ def open_ice(
     Args:
         controlling: the first guess of the role, usually of the side that makes the offer; conflicts are
             settled by the protocol.
-        lite, streams, components, policy, nomination: only the defaults are built so far.
+        lite: answer checks, and leave finding the way to the peer: for servers that are reachable as they are, and have no
+            ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
+        policy, nomination: only the defaults are built so far.
         ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``, whose names are
             looked up while gathering.
-        credentials: used as given; drawn from ``entropy`` otherwise.
+        credentials: used as given, for all streams or for each one its own; drawn from ``entropy`` otherwise.
+        streams: how many.
+        components: of each stream, or of each one its own number: RTP and RTCP are two.
         trickle: tell the peer that candidates may follow the description (RFC 8838).
         include_loopback: ``None``: only where the machine has no other address.
         interface_filter: asked with an interface's name and an address of it, whether to use that.
@@ -139,7 +144,8 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
     # ------------------------------------------------------------- connecting
 
     def gather(self, *, timeout: float | None = None) -> Description:
-        """Gather all local candidates, and return the complete description.
+        """Gather all local candidates, and return the complete description: of several streams
+        what `local_descriptions` has.
 
         Raises:
             IceClosed: the connection is closed, perhaps only now.
@@ -150,14 +156,19 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
             self._wait(self._is_gathered, timeout, "gather")
             return self._complete_description()
 
-    def candidates(self) -> Candidates:
-        """Start gathering, and iterate over the local candidates as they are found, from the first one."""
+    def candidates(self, *, stream: int = 0) -> Candidates:
+        """Start gathering, and iterate over the local candidates of a stream as they are found, from the first one.
+
+        Raises:
+            LocalProtocolError: there is no such stream.
+        """
+        self._inbox(stream, 1)
         with self._driver.lock:
             self._start_gathering()
-        return Candidates(self)
+        return Candidates(self, stream)
 
-    def connect(self, remote: Description, *, timeout: float | None = None) -> CandidatePair:
-        """Tell the agent the peer's description, and wait until a pair is selected.
+    def connect(self, remote: Description | SessionDescription, *, timeout: float | None = None) -> CandidatePair:
+        """Tell the agent the peer's description, and wait until a pair is selected for every component.
 
         Gathering is started where that has not been done.
 
@@ -165,13 +176,16 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
             IceFailed: nothing connected; it carries `explain`.
             LocalProtocolError: a second call, or what `IceAgent.set_remote` refuses; then it may be called again.
             TimeoutError: the agent goes on connecting, and `connected` goes on waiting.
+
+        Returns:
+            The pair of the first component of the first stream; `selected_pair_of` has the others.
         """
         with self._driver.lock:
             self._start_connecting(remote)
             return self.connected(timeout=timeout)
 
     def connected(self, *, timeout: float | None = None) -> CandidatePair:
-        """Wait until a pair is selected.
+        """Wait until a pair is selected for every component; that of the first one.
 
         Raises:
             IceFailed: nothing connected.
@@ -318,10 +332,11 @@ class IceChannel(IceChannelBase[IceConnection]):
 class Candidates:
     """Local candidates as they are found: an iterator."""
 
-    __slots__ = ("_ice", "_told")
+    __slots__ = ("_ice", "_stream", "_told")
 
-    def __init__(self, ice: IceConnection) -> None:
+    def __init__(self, ice: IceConnection, stream: int) -> None:
         self._ice = ice
+        self._stream = stream
         self._told = 0
 
     def __iter__(self) -> Self:
@@ -330,8 +345,8 @@ class Candidates:
     def __next__(self) -> Candidate:
         ice = self._ice
         with ice._driver.lock:
-            ice._wait(lambda: ice._candidate(self._told) or ice._is_gathered(), None, "candidates")
-            candidate = ice._candidate(self._told)
+            ice._wait(lambda: ice._candidate(self._stream, self._told) or ice._is_gathered(), None, "candidates")
+            candidate = ice._candidate(self._stream, self._told)
         if candidate is None:
             raise StopIteration
         self._told += 1

@@ -41,9 +41,9 @@ def open_ice(
     controlling: bool,
     lite: bool = False,
     ice_servers: Iterable[IceServer | str] = (),
-    credentials: Credentials | None = None,
+    credentials: Credentials | Sequence[Credentials] | None = None,
     streams: int = 1,
-    components: int = 1,
+    components: int | Sequence[int] = 1,
     trickle: bool = False,
     policy: str = "all",
     include_loopback: bool | None = None,
@@ -64,10 +64,14 @@ def open_ice(
     Args:
         controlling: the first guess of the role, usually of the side that makes the offer; conflicts are
             settled by the protocol.
-        lite, streams, components, policy, nomination: only the defaults are built so far.
+        lite: answer checks, and leave finding the way to the peer: for servers that are reachable as they are, and have no
+            ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
+        policy, nomination: only the defaults are built so far.
         ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``, whose names are
             looked up while gathering.
-        credentials: used as given; drawn from ``entropy`` otherwise.
+        credentials: used as given, for all streams or for each one its own; drawn from ``entropy`` otherwise.
+        streams: how many.
+        components: of each stream, or of each one its own number: RTP and RTCP are two.
         trickle: tell the peer that candidates may follow the description (RFC 8838).
         include_loopback: ``None``: only where the machine has no other address.
         interface_filter: asked with an interface's name and an address of it, whether to use that.

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._agent._agent import IceAgent as IceAgent
+from ._arguments import IceArguments as IceArguments
 from ._async_connection import (
     AsyncCandidates as AsyncCandidates,
     AsyncIceChannel as AsyncIceChannel,
@@ -27,7 +28,6 @@ from ._channel import IceChannelBase as IceChannelBase
 from ._config import IceConfig as IceConfig
 from ._connection import (
     ConnectionDriver as ConnectionDriver,
-    IceArguments as IceArguments,
     IceConnectionBase as IceConnectionBase,
     MakeDriver as MakeDriver,
 )

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar, Unpack
 
+from ._arguments import IceArguments
 from ._candidate import Candidate
 from ._channel import IceChannelBase
-from ._connection import ConnectionDriver, IceArguments, IceConnectionBase, MakeDriver
+from ._connection import ConnectionDriver, IceConnectionBase, MakeDriver
 from ._description import Description
 from ._errors import ConsentLost, IceClosed, IceFailed
 from ._events import IceState
 from ._inbox import AsyncEvent, Inbox
 from ._pair import CandidatePair
+from ._session_description import SessionDescription
 from ._state_log import IceStatesBase
 
 D = TypeVar("D", bound=ConnectionDriver)
@@ -42,7 +44,8 @@ class AsyncIceConnection(IceConnectionBase[D]):
     # ------------------------------------------------------------- connecting
 
     async def gather(self) -> Description:
-        """Gather all local candidates, and return the complete description.
+        """Gather all local candidates, and return the complete description: of several streams
+        what `local_descriptions` has.
 
         Cancelling is safe: gathering goes on, and a second call waits for its end.
 
@@ -55,13 +58,18 @@ class AsyncIceConnection(IceConnectionBase[D]):
             await self._park()
         return self._complete_description()
 
-    def candidates(self) -> AsyncCandidates:
-        """Start gathering, and iterate over the local candidates as they are found, from the first one."""
-        self._start_gathering()
-        return AsyncCandidates(self)
+    def candidates(self, *, stream: int = 0) -> AsyncCandidates:
+        """Start gathering, and iterate over the local candidates of a stream as they are found, from the first one.
 
-    async def connect(self, remote: Description) -> CandidatePair:
-        """Tell the agent the peer's description, and wait until a pair is selected.
+        Raises:
+            LocalProtocolError: there is no such stream.
+        """
+        self._inbox(stream, 1)
+        self._start_gathering()
+        return AsyncCandidates(self, stream)
+
+    async def connect(self, remote: Description | SessionDescription) -> CandidatePair:
+        """Tell the agent the peer's description, and wait until a pair is selected for every component.
 
         Gathering is started where that has not been done. Cancelling is safe: the agent goes on connecting,
         and `connected` goes on waiting.
@@ -69,12 +77,15 @@ class AsyncIceConnection(IceConnectionBase[D]):
         Raises:
             IceFailed: nothing connected; it carries `explain`.
             LocalProtocolError: a second call, or what `IceAgent.set_remote` refuses; then it may be called again.
+
+        Returns:
+            The pair of the first component of the first stream; `selected_pair_of` has the others.
         """
         self._start_connecting(remote)
         return await self.connected()
 
     async def connected(self) -> CandidatePair:
-        """Wait until a pair is selected. Cancelling is safe.
+        """Wait until a pair is selected for every component; that of the first one. Cancelling is safe.
 
         Raises:
             IceFailed: nothing connected.
@@ -197,10 +208,11 @@ class AsyncIceChannel(IceChannelBase[AsyncIceConnection[Any]]):
 class AsyncCandidates:
     """Local candidates as they are found: an asynchronous iterator. Cancelling it is safe."""
 
-    __slots__ = ("_ice", "_told")
+    __slots__ = ("_ice", "_stream", "_told")
 
-    def __init__(self, ice: AsyncIceConnection[Any]) -> None:
+    def __init__(self, ice: AsyncIceConnection[Any], stream: int) -> None:
         self._ice = ice
+        self._stream = stream
         self._told = 0
 
     def __aiter__(self) -> Self:
@@ -209,7 +221,7 @@ class AsyncCandidates:
     async def __anext__(self) -> Candidate:
         ice = self._ice
         await ice._checkpoint()
-        while (candidate := ice._candidate(self._told)) is None:
+        while (candidate := ice._candidate(self._stream, self._told)) is None:
             if ice._is_gathered():
                 raise StopAsyncIteration
             await ice._park()

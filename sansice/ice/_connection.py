@@ -8,25 +8,24 @@ An adapter adds the waiting.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, NotRequired, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast
 
 import attrs
 
 from sansice.driver import NoRecorder, Recorder
-from sansice.machine import Address, DropReason, Entropy, Event, LocalProtocolError, SocketId
+from sansice.machine import Address, DropReason, Event, LocalProtocolError, SocketId
 
-from ._agent._agent import IceAgent
+from ._arguments import Agent, IceArguments, make_agent
 from ._candidate import Candidate
-from ._config import IceConfig
-from ._description import Credentials, Description
+from ._description import Description
 from ._errors import IceClosed, NotConnected, WouldBlock
 from ._events import DataReceived, GatheringState, IceState, IceStateChanged
 from ._handover import Handover, LentSocket
 from ._inbox import Inbox
 from ._pair import CandidatePair
 from ._role import IceRole
-from ._server import IceServer
+from ._session_description import SessionDescription
 from ._state_log import StateLog
 from ._telling._stats import IceStats
 
@@ -54,59 +53,8 @@ class ConnectionDriver(Protocol):
 
 D = TypeVar("D", bound=ConnectionDriver)
 
-MakeDriver: TypeAlias = Callable[[IceAgent, Callable[[Event], None], Sequence[int] | None], D]
+MakeDriver: TypeAlias = Callable[[Agent, Callable[[Event], None], Sequence[int] | None], D]
 """``make(agent, deliver, ports)``: a driver that is not running yet."""
-
-
-class IceArguments(TypedDict):
-    """The arguments of ``open_ice``, the same in every adapter, and documented there."""
-
-    controlling: bool
-    lite: bool
-    ice_servers: Iterable[IceServer | str]
-    credentials: Credentials | None
-    streams: int
-    components: int
-    trickle: bool
-    policy: str
-    include_loopback: bool | None
-    interface_filter: Callable[[str, str], bool] | None
-    port_range: tuple[int, int] | None
-    nomination: None
-    entropy: Entropy
-    config: IceConfig
-    max_queued: int
-    max_queued_bytes: int
-    recorder: NotRequired[Recorder]
-
-
-def _check(arguments: IceArguments) -> None:
-    """Refuse what is wrong, or not built yet.
-
-    Raises:
-        LocalProtocolError: saying which argument it was.
-    """
-    for name, is_built in (
-        ("lite", not arguments["lite"]),
-        ("streams", arguments["streams"] == 1),
-        ("components", arguments["components"] == 1),
-        ("policy", arguments["policy"] == "all"),
-        ("nomination", arguments["nomination"] is None),
-    ):
-        if not is_built:
-            raise LocalProtocolError(f"open_ice(): only the default of {name} is supported so far")
-    port_range = arguments["port_range"]
-    if port_range is not None and not _is_port_range(port_range):
-        raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")
-    if min(arguments["max_queued"], arguments["max_queued_bytes"]) < 1:
-        raise LocalProtocolError("open_ice(): a queue of less than one datagram")
-
-
-def _is_port_range(value: object) -> bool:
-    match value:
-        case (int(lowest), int(highest)):
-            return 1 <= lowest <= highest <= 65535
-    return False
 
 
 class IceConnectionBase(Generic[D]):
@@ -139,15 +87,7 @@ class IceConnectionBase(Generic[D]):
     def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
         self._recorder: Recorder = arguments.get("recorder", _NOBODY)
         try:
-            _check(arguments)
-            self._agent: IceAgent = self._recorder.make(
-                IceAgent,
-                controlling=arguments["controlling"],
-                servers=arguments["ice_servers"],
-                credentials=arguments["credentials"],
-                config=arguments["config"],
-                entropy=arguments["entropy"],
-            )
+            self._agent: Agent = make_agent(arguments, self._recorder)
         except BaseException:
             self._recorder.close()
             raise
@@ -157,7 +97,7 @@ class IceConnectionBase(Generic[D]):
         self._include_loopback = arguments["include_loopback"]
         self._trickle = arguments["trickle"]
         limits = arguments["max_queued"], arguments["max_queued_bytes"]
-        self._inboxes = tuple(tuple(Inbox(*limits) for _ in range(components)) for components in (1,))
+        self._inboxes = tuple(tuple(Inbox(*limits) for _ in range(count)) for count in self._agent.components)
         self._states: StateLog | None = None  # made for the first who wants to read them
         self._connecting = self._left = False
 
@@ -197,27 +137,38 @@ class IceConnectionBase(Generic[D]):
 
     @property
     def writable(self) -> bool:
-        """Whether `send` would send: from the first valid pair on."""
+        """Whether `send` would send, on the first component of the first stream: from the first valid pair on."""
         return self._agent.writable
 
     @property
     def selected_pair(self) -> CandidatePair | None:
-        """The nominated pair, once there is one."""
-        return self._agent.selected_pair
-
-    def is_writable(self, *, stream: int = 0, component: int = 1) -> bool:
-        """Whether `send` would send to that component."""
-        self._inbox(stream, component)
-        return self._agent.writable
-
-    def selected_pair_of(self, *, stream: int = 0, component: int = 1) -> CandidatePair | None:
-        """The nominated pair of a component, once there is one."""
-        self._inbox(stream, component)
+        """The nominated pair, once there is one, of the first component of the first stream."""
         return self._agent.selected_pair
 
     @property
+    def components(self) -> tuple[int, ...]:
+        """How many components each stream has."""
+        return self._agent.components
+
+    def is_writable(self, *, stream: int = 0, component: int = 1) -> bool:
+        """Whether `send` would send to that component.
+
+        Raises:
+            LocalProtocolError: there is no such component.
+        """
+        return self._agent.is_writable(stream, component)
+
+    def selected_pair_of(self, *, stream: int = 0, component: int = 1) -> CandidatePair | None:
+        """The nominated pair of a component, once there is one.
+
+        Raises:
+            LocalProtocolError: there is no such component.
+        """
+        return self._look(lambda: self._agent.selected_pair_of(stream, component))
+
+    @property
     def pairs(self) -> tuple[CandidatePair, ...]:
-        """All pairs, by decreasing priority."""
+        """All pairs, stream by stream, by decreasing priority."""
         return self._look(lambda: self._agent.pairs)
 
     @property
@@ -232,11 +183,26 @@ class IceConnectionBase(Generic[D]):
 
     @property
     def local_description(self) -> Description:
-        """What to tell the peer, with the candidates gathered so far."""
-        description = self._look(lambda: self._agent.local_description)
-        if self._trickle:
-            description = attrs.evolve(description, options=(*description.options, "trickle"))
-        return description
+        """What to tell the peer, with the candidates gathered so far.
+
+        Where there are several streams it is `local_descriptions`. No type checker is told so, because it hangs on an
+        argument, and whoever has one stream, as most have, would be asked which of the two he means.
+        """
+        agent = self._agent
+        if len(agent.components) > 1:
+            return cast("Description", self.local_descriptions)
+        return self._told(self._look(lambda: agent.local_description))
+
+    @property
+    def local_descriptions(self) -> SessionDescription:
+        """What to tell the peer of all streams, with the candidates gathered so far."""
+        session = self._look(lambda: self._agent.local_descriptions)
+        return attrs.evolve(session, streams=map(self._told, session.streams))
+
+    def _told(self, description: Description) -> Description:
+        if not self._trickle:
+            return description
+        return attrs.evolve(description, options=(*description.options, "trickle"))
 
     @property
     def lost(self) -> Mapping[str, int]:
@@ -253,13 +219,20 @@ class IceConnectionBase(Generic[D]):
 
     # ------------------------------------------------------------- commands that never wait
 
-    def add_remote_candidate(self, candidate: Candidate) -> bool:
-        """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
-        return self._driver.call(self._agent.add_remote_candidate, candidate)
+    def set_remote(self, remote: Description | SessionDescription) -> None:
+        """Tell the agent more of the peer, which has sent its description again. See `IceAgent.set_remote`.
 
-    def end_of_candidates(self) -> None:
-        """The peer has no more candidates. See `IceAgent.end_of_candidates`."""
-        self._driver.call(self._agent.end_of_candidates)
+        `connect` has told the first one. Candidates that are new in it are added.
+        """
+        self._driver.call(self._agent.set_remote, remote)
+
+    def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0) -> bool:
+        """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
+        return self._driver.call(self._agent.add_remote_candidate, candidate, stream=stream)
+
+    def end_of_candidates(self, *, stream: int | None = None) -> None:
+        """The peer has no more candidates, of one stream or of all. See `IceAgent.end_of_candidates`."""
+        self._driver.call(self._agent.end_of_candidates, stream=stream)
 
     def restart(self) -> None:
         """Restart ICE with new credentials: not supported yet.
@@ -280,8 +253,8 @@ class IceConnectionBase(Generic[D]):
             NotConnected: no pair is valid; nothing was done.
             LocalProtocolError: data that cannot be sent. See `IceAgent.send`.
         """
-        if not self._agent.writable:
-            self._raise_if_over()  # or the agent says what is missing
+        if self._agent.failure is not None or self._left:
+            self._raise_if_over()  # rather than what is missing, which the agent says
         self._driver.call(self._agent.send, data, stream=stream, component=component)
 
     def receive_nowait(self, *, stream: int = 0, component: int = 1) -> bytes:
@@ -341,12 +314,13 @@ class IceConnectionBase(Generic[D]):
             self._raise_if_over()
         return self.local_description
 
-    def _candidate(self, index: int) -> Candidate | None:
+    def _candidate(self, stream: int, index: int) -> Candidate | None:
         """The local candidate of that number, if it has been found."""
-        found = self._agent.local_candidates
+        agent = self._agent
+        found = agent.local_candidates if len(agent.components) == 1 else agent.describe(stream).candidates
         return found[index] if index < len(found) else None
 
-    def _start_connecting(self, remote: Description) -> None:
+    def _start_connecting(self, remote: Description | SessionDescription) -> None:
         self._raise_if_over()
         if self._connecting:
             raise LocalProtocolError("connect() was called before: wait with connected()")
@@ -355,9 +329,14 @@ class IceConnectionBase(Generic[D]):
         self._connecting = True
 
     def _connected_pair(self) -> CandidatePair | None:
-        """The selected pair, or ``None`` while there may still be one."""
+        """The selected pair of the first component; ``None`` while there may still be one of any component."""
         self._raise_if_over()
-        return self._agent.selected_pair
+        selected = [
+            self._agent.selected_pair_of(stream, component + 1)
+            for stream, components in enumerate(self._agent.components)
+            for component in range(components)
+        ]
+        return None if None in selected else selected[0]
 
     def _inbox(self, stream: int, component: int) -> Inbox:
         if not (0 <= stream < len(self._inboxes) and 1 <= component <= len(self._inboxes[stream])):

@@ -222,9 +222,9 @@ async def test_local_ports_are_taken_from_the_range():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"lite": True},
-        {"streams": 2},
-        {"components": 2},
+        {"lite": True, "ice_servers": "stun:192.0.2.1"},
+        {"streams": 0},
+        {"components": [1, 1]},
         {"policy": "relay"},
         {"nomination": "aggressive"},
         {"port_range": (0, 5)},

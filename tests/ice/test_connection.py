@@ -14,7 +14,9 @@ from sansice.ice import (
     IceConnectionBase,
     IceRole,
     IceState,
+    LiteAgent,
     NotConnected,
+    SessionDescription,
     WouldBlock,
 )
 
@@ -162,13 +164,13 @@ def test_nothing_is_connected_before_there_is_a_pair():
 
 def test_candidates_are_found_one_after_the_other():
     alice = Connection("192.0.2.1")
-    assert alice._candidate(0) is None
+    assert alice._candidate(0, 0) is None
     assert not alice._is_gathered()
     alice._start_gathering()
     alice._start_gathering()  # a second time is for nothing
     assert alice._is_gathered()
-    assert alice._candidate(0).address == Address("192.0.2.1", 5000)
-    assert alice._candidate(1) is None
+    assert alice._candidate(0, 0).address == Address("192.0.2.1", 5000)
+    assert alice._candidate(0, 1) is None
     assert alice._complete_description() == alice.local_description
     assert alice.local_description.end_of_candidates
 
@@ -195,7 +197,7 @@ def test_trickling_is_said_in_the_description_and_done_by_commands():
     assert "trickle" not in bob.local_description.options
     bob._start_connecting(alice.local_description)
     alice._start_gathering()
-    assert bob.add_remote_candidate(alice._candidate(0))
+    assert bob.add_remote_candidate(alice._candidate(0, 0))
     bob.end_of_candidates()
     assert bob.remote_candidates == alice.local_candidates
 
@@ -211,9 +213,9 @@ def test_credentials_are_used_as_given():
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"lite": True}, "default of lite"),
-        ({"streams": 2}, "default of streams"),
-        ({"components": 2}, "default of components"),
+        ({"lite": True, "ice_servers": ["stun:192.0.2.9"]}, "a lite agent asks no servers"),
+        ({"streams": 0}, "streams"),
+        ({"components": 0}, "components"),
         ({"policy": "relay"}, "default of policy"),
         ({"nomination": "aggressive"}, "default of nomination"),
         ({"port_range": (0, 5)}, r"\(0, 5\) is not"),
@@ -279,10 +281,60 @@ def test_nothing_to_receive_is_told_without_waiting():
         Connection("192.0.2.1").receive_nowait()
 
 
-@pytest.mark.parametrize("wrong", [{"stream": 1}, {"component": 2}])
-def test_there_is_one_stream_of_one_component(wrong):
-    with pytest.raises(LocalProtocolError, match="there is no stream"):
-        Connection("192.0.2.1").receive_nowait(**wrong)
+@pytest.mark.parametrize("wrong", [{"stream": 1}, {"component": 2}, {"stream": -1}, {"component": 0}])
+def test_there_is_one_stream_of_one_component_unless_more_are_asked_for(wrong):
+    alice = Connection("192.0.2.1")
+    for refused in (alice.receive_nowait, alice.detach, alice.selected_pair_of, alice.is_writable):
+        with pytest.raises(LocalProtocolError, match="there is no"):
+            refused(**wrong)
+    with pytest.raises(LocalProtocolError, match="there is no"):
+        alice.send_nowait(b"x", **wrong)
+
+
+# ---------------------------------------------------------------- several streams and components
+
+
+def test_each_stream_and_component_has_its_candidates_its_queue_and_its_description():
+    alice = Connection("192.0.2.1", streams=2, components=[2, 1], trickle=True)
+    assert alice.components == (2, 1)
+    alice._start_gathering()
+    session = alice.local_description
+    assert isinstance(session, SessionDescription)
+    assert ["trickle" in one.options for one in session.streams] == [True, True]
+    for stream, components in ((0, [1, 2]), (1, [1])):
+        found = [alice._candidate(stream, index) for index in range(len(components))]
+        assert [one.component for one in found] == components
+        assert tuple(found) == session.streams[stream].candidates
+        assert alice._candidate(stream, len(components)) is None
+    alice._deliver(DataReceived(0, 2, b"of the second component"))
+    alice._deliver(DataReceived(1, 1, b"of the second stream"))
+    assert alice.receive_nowait(component=2) == b"of the second component"
+    assert alice.receive_nowait(stream=1) == b"of the second stream"
+    with pytest.raises(WouldBlock):
+        alice.receive_nowait()
+
+
+def test_it_is_connected_once_every_component_is():
+    alice, bob = (Connection(f"192.0.2.{number}", controlling=number == 1, components=2) for number in (1, 2))
+    for one in (alice, bob):
+        one._start_gathering()
+    assert alice._connected_pair() is None
+    # The driver by hand gives all sockets one address, so that the second component never connects.
+    alice._start_connecting(bob._complete_description())
+    bob._start_connecting(alice._complete_description())
+    turn(alice, bob, until=1)
+    assert alice.selected_pair_of(component=1) is not None
+    assert alice._connected_pair() is None
+
+
+# ---------------------------------------------------------------- lite
+
+
+def test_a_lite_agent_is_asked_for_by_an_argument():
+    alice = Connection("192.0.2.1", lite=True)
+    assert isinstance(alice._agent, LiteAgent)
+    alice._start_gathering()
+    assert alice.local_description.lite
 
 
 def test_every_event_wakes_whoever_waits():

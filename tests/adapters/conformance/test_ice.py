@@ -21,6 +21,7 @@ from sansice.ice import (
     IceRole,
     IceState,
     NotConnected,
+    SessionDescription,
     WouldBlock,
 )
 from sansice.stun import MessageClass, Method, Schedule, TransactionId, decode_untrusted, encode
@@ -218,9 +219,9 @@ def test_gathering_that_is_given_up_goes_on(rt):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"lite": True},
-        {"streams": 2},
-        {"components": 2},
+        {"lite": True, "ice_servers": "stun:192.0.2.9"},
+        {"streams": 0},
+        {"components": 0},
         {"policy": "relay"},
         {"nomination": "aggressive"},
         {"port_range": (6, 5)},
@@ -309,6 +310,86 @@ def test_every_datagram_goes_to_one_of_several_readers(rt):
         assert sorted((await rt.together(read, read, read, write))[:3]) == [b"1", b"2", b"3"]
 
     with_pair(rt, body)
+
+
+# ---------------------------------------------------------------- streams, components, lite ends
+
+
+def test_streams_and_components_connect_together_and_keep_their_data_apart(rt):
+    async def body(alice, bob):
+        assert alice.components == bob.components == (2, 1)
+        places = [(0, 1), (0, 2), (1, 1)]
+        assert await rt.call(alice.connected()) == alice.selected_pair
+        pairs = [alice.selected_pair_of(stream=stream, component=component) for stream, component in places]
+        assert [pair.local.component for pair in pairs] == [1, 2, 1]
+        assert len({pair.local.address for pair in pairs}) == 3
+        for stream, component in places:
+            assert alice.is_writable(stream=stream, component=component)
+            alice.send_nowait(b"%d.%d" % (stream, component), stream=stream, component=component)
+        for stream, component in reversed(places):
+            assert await rt.call(bob.receive(stream=stream, component=component)) == b"%d.%d" % (stream, component)
+        assert alice.state is IceState.COMPLETED
+        of_second = alice.channel(1)
+        await rt.call(of_second.send(b"by the channel"))
+        assert await rt.call(bob.channel(stream=1).receive()) == b"by the channel"
+
+    with_pair(rt, body, streams=2, components=[2, 1])
+
+
+def test_candidates_of_each_stream_are_told_apart(rt):
+    async def body(rt):
+        async with on_loopback(rt, True, streams=2) as ice:
+            session = await rt.call(ice.gather())
+            assert isinstance(session, SessionDescription)
+            for stream in (0, 1):
+                found = [candidate async for candidate in rt.each(ice.candidates(stream=stream))]
+                assert tuple(found) == session.streams[stream].candidates != ()
+            with pytest.raises(LocalProtocolError, match="there is no stream 2"):
+                ice.candidates(stream=2)
+
+    rt.run(body)
+
+
+def test_trickled_candidates_of_several_streams_connect(rt):
+    async def body(rt):
+        async with on_loopback(rt, True, streams=2) as alice, on_loopback(rt, False, streams=2) as bob:
+            of_alice, of_bob = alice.local_description, bob.local_description
+
+            def trickle(source, sink, stream):
+                async def run():
+                    async for candidate in rt.each(source.candidates(stream=stream)):
+                        assert sink.add_remote_candidate(candidate, stream=stream)
+                    sink.end_of_candidates(stream=stream)
+
+                return run
+
+            async def from_alice():
+                return await rt.call(alice.connect(of_bob))
+
+            async def from_bob():
+                return await rt.call(bob.connect(of_alice))
+
+            ways = [trickle(*ends, stream) for ends in ((alice, bob), (bob, alice)) for stream in (0, 1)]
+            await rt.together(from_alice, from_bob, *ways)
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+@pytest.mark.parametrize("other_is_lite", [False, True])
+def test_a_lite_end_connects_with_a_full_and_with_a_lite_one(rt, other_is_lite):
+    async def body(rt):
+        async with on_loopback(rt, True, lite=other_is_lite) as alice, on_loopback(rt, False, lite=True) as bob:
+            await connect(rt, alice, bob)
+            assert (alice.role, bob.role) == (IceRole.CONTROLLING, IceRole.CONTROLLED)
+            await rt.call(bob.send(b"from the lite end"))
+            assert await rt.call(alice.receive()) == b"from the lite end"
+            await rt.call(alice.send(b"to the lite end"))
+            assert await rt.call(bob.receive()) == b"to the lite end"
+            assert bob.explain()
+            with bob.detach().socket as sock:
+                assert sock.getsockname() == tuple(bob.selected_pair.local.address)
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
 
 
 # ---------------------------------------------------------------- channels

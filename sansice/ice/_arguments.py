@@ -1,0 +1,95 @@
+"""The arguments of ``open_ice``, and the agent that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NotRequired, TypeAlias, TypedDict
+
+from sansice.driver import Recorder
+from sansice.machine import Entropy, LocalProtocolError
+
+from ._agent._agent import IceAgent
+from ._config import IceConfig
+from ._description import Credentials
+from ._server import IceServer
+
+if TYPE_CHECKING:
+    from ._lite._agent import LiteAgent
+
+Agent: TypeAlias = "IceAgent | LiteAgent"
+
+
+class IceArguments(TypedDict):
+    """The arguments of ``open_ice``, the same in every adapter, and documented there."""
+
+    controlling: bool
+    lite: bool
+    ice_servers: Iterable[IceServer | str]
+    credentials: Credentials | Sequence[Credentials] | None
+    streams: int
+    components: int | Sequence[int]
+    trickle: bool
+    policy: str
+    include_loopback: bool | None
+    interface_filter: Callable[[str, str], bool] | None
+    port_range: tuple[int, int] | None
+    nomination: None
+    entropy: Entropy
+    config: IceConfig
+    max_queued: int
+    max_queued_bytes: int
+    recorder: NotRequired[Recorder]
+
+
+def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
+    """The agent that is asked for; a lite one is loaded only then.
+
+    Raises:
+        LocalProtocolError: an argument that is wrong, or that means nothing to a lite agent.
+    """
+    _check(arguments)
+    if not arguments["lite"]:
+        return recorder.make(
+            IceAgent,
+            controlling=arguments["controlling"],
+            streams=arguments["streams"],
+            components=arguments["components"],
+            servers=arguments["ice_servers"],
+            credentials=arguments["credentials"],
+            config=arguments["config"],
+            entropy=arguments["entropy"],
+        )
+    from ._lite._agent import LiteAgent
+
+    return recorder.make(
+        LiteAgent,
+        controlling=arguments["controlling"],
+        streams=arguments["streams"],
+        components=arguments["components"],
+        credentials=arguments["credentials"],
+        config=arguments["config"],
+        entropy=arguments["entropy"],
+    )
+
+
+def _check(arguments: IceArguments) -> None:
+    for name, is_built in (
+        ("policy", arguments["policy"] == "all"),
+        ("nomination", arguments["nomination"] is None),
+    ):
+        if not is_built:
+            raise LocalProtocolError(f"open_ice(): only the default of {name} is supported so far")
+    if arguments["lite"] and arguments["ice_servers"]:
+        raise LocalProtocolError("open_ice(): a lite agent asks no servers; it must be reachable as it is")
+    port_range = arguments["port_range"]
+    if port_range is not None and not _is_port_range(port_range):
+        raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")
+    if min(arguments["max_queued"], arguments["max_queued_bytes"]) < 1:
+        raise LocalProtocolError("open_ice(): a queue of less than one datagram")
+
+
+def _is_port_range(value: object) -> bool:
+    match value:
+        case (int(lowest), int(highest)):
+            return 1 <= lowest <= highest <= 65535
+    return False
