@@ -156,6 +156,23 @@ def test_one_account_with_many_names_has_one_quota():
     assert repr(today) == "User('ann')"
 
 
+def test_whoever_has_something_when_accounts_are_named_otherwise_keeps_it_under_the_old_name():
+    names = [lambda name: name, lambda name: name.partition(":")[2]]
+    all_users = Quotas(TurnLimits(allocations_per_user=1), account=lambda name: names[-1](name))
+    later = names.pop()
+    before = all_users.user("1000:ann", now=0.0)
+    assert all_users.take(before, ALLOCATIONS) is None
+    names.append(later)
+    after = all_users.user("1000:ann", now=0.0)
+    assert (before.account, after.account) == ("1000:ann", "ann")
+    assert all_users.take(after, ALLOCATIONS) is None
+    assert all_users.take(before, ALLOCATIONS) is Exceeded.USER
+    for user in (before, after):
+        all_users.give_back(user, ALLOCATIONS)
+    all_users.user("bob", now=0.0)
+    assert (all_users.total(ALLOCATIONS), len(all_users)) == (0, 1)
+
+
 @given(st.lists(st.tuples(st.sampled_from(["ann", "bob", "eve"]), st.booleans(), st.sampled_from([ALLOCATIONS, PERMISSIONS]))))
 def test_counts_are_what_is_held_and_nobody_is_remembered_for_nothing(steps):
     all_users = quotas(allocations=4, allocations_per_user=2, permissions=9, permissions_per_user=5)

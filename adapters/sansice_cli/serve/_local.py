@@ -78,9 +78,8 @@ async def open_local(
         if tls is not None:
             tls.reload()
         authentications = server.authentications(material)
-        # Whoever gets a new name with each credential is one user all the same.
-        account = TimeLimitedSecrets(*material.secrets).account if material.secrets else same_account
-        async with _service(settings, authentications, account, tls, inherited) as service:
+        server.name_accounts(material)
+        async with _service(settings, authentications, server.account, tls, inherited) as service:
             async with trio.open_nursery() as nursery:
                 server.begin(service, tls, nursery)
                 yield server
@@ -127,6 +126,7 @@ class LocalServer:
         self._failed = trio.Event()
         self._is_draining = False
         self._closed: Counter[str] = Counter()
+        self._account: Callable[[str], str] = same_account
         self._lookups: Lookups | None = None
         users = settings.users
         if users.are_elsewhere:
@@ -148,6 +148,14 @@ class LocalServer:
         names = realms.names
         by_realm = {name: authentication(material, name, elsewhere=self._lookups, others=names) for name in names}
         return {one: by_realm[realms.own.get(one, realms.default)] for one in self._settings.listeners}
+
+    def name_accounts(self, material: Material) -> None:
+        """From now on `account` goes by these users: who gets a new name with each credential is one user all the same."""
+        self._account = TimeLimitedSecrets(*material.secrets).account if material.secrets else same_account
+
+    def account(self, username: str) -> str:
+        """Whose a name is, for quotas."""
+        return self._account(username)
 
     def begin(self, service: Service, tls: TlsConfig | None, nursery: trio.Nursery) -> None:
         """The server is open."""
@@ -214,6 +222,7 @@ class LocalServer:
                 self._tls.reload()  # the last that may fail: it takes effect at once
         except ValueError as error:
             raise ServingError(str(error)) from None
+        self.name_accounts(material)
         if authentications is not None:
             service.replace_authentication(authentications)
         if self._lookups is not None:

@@ -229,7 +229,7 @@ class Quotas:
     Args:
         limits: the bounds, to be changed by `set_limits`.
         account: whose a user name is, a pure function: where names carry an expiry or the like, all of a person's names
-            are one account, or a new name would be a new quota.
+            are one account, or a new name would be a new quota. Should it change, who has something keeps it under the old.
 
     Attributes:
         limits: as they are now.

@@ -91,6 +91,27 @@ async def test_time_limited_users_are_one_user_however_many_names_they_get(relay
             assert caught.value.code == 486
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_they_are_that_also_where_a_reload_brings_the_first_secret(relaying, tmp_path, workers):
+    path, config = tmp_path / "secret", tmp_path / "turn.toml"
+    path.write_text("long enough\n")
+    config.write_text('user = ["me:pw"]\nquota = 1\n')
+    secrets = TimeLimitedSecrets("long enough")
+    names = [secrets.issue("other", lifetime=lifetime, unix=time.time()) for lifetime in range(1000, 1000 + workers + 1)]
+    with relaying("--config", config, "--workers", workers, users=()) as server:
+        config.write_text(f'user = ["me:pw"]\nquota = 1\nsecret = ["{path}"]\n')
+        server.process.send_signal(signal.SIGHUP)
+        await line(server, "reloaded")
+        codes = []
+        async with contextlib.AsyncExitStack() as stack:
+            for name in names:  # what a user may have, he may have in each worker: this is one more
+                try:
+                    await stack.enter_async_context(open_turn(uri(server), *name))
+                except TurnError as error:
+                    codes.append(error.code)
+        assert set(codes) == {486}
+
+
 async def test_peers_in_private_networks_are_refused_unless_they_are_allowed(relaying):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
         echo.bind(("127.0.0.1", 0))
