@@ -63,6 +63,7 @@ class DropReason(enum.Enum):
     NO_CHANNEL = "channel that is not bound"
     NO_PERMISSION = "from or to a peer without a permission"
     BAD_ICMP = "ICMP error of a type that is not relayed"
+    REFUSED_NOMINATION = "nomination that the application's policy refuses"
     UNUSABLE_CANDIDATE = "remote candidate that cannot be used"
     LIMIT = "a bound was reached"
     REPLAYED = "request that has come before, from another address"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import attrs
 
 from sansice._enums import IdentityEnum
-from sansice.machine import Event
+from sansice.machine import Address, Event
 
 from ._candidate import Candidate
 from ._description import Credentials
@@ -34,7 +34,7 @@ class IceCause(IdentityEnum):
     START = "the remote description is known"
     VALIDATE = "a pair became valid"
     SELECT = "every component has a selected pair"
-    LOSE = "no pair is valid any more, and none was selected"
+    LOSE = "no pair is valid any more"
     QUIET = "no consent answer for a while"
     ANSWER = "consent is answered again"
     FAIL = "no pair connected, or consent was lost"
@@ -116,18 +116,41 @@ class GatheringCompleted(Event):
 
 
 @attrs.frozen
+class ServerAnswered(Event):
+    """A server gave to one local address what it has.
+
+    Attributes:
+        url: of the server, as it was given.
+        local: the address.
+        seconds: since it was asked.
+        mapped: how it sees the socket through which it was asked.
+        relayed: the addresses at which it relays.
+    """
+
+    url: str
+    local: str
+    seconds: float
+    mapped: Address
+    relayed: tuple[Address, ...] = ()
+
+
+@attrs.frozen
 class ServerFailed(Event):
-    """A STUN server gave nothing to one local address, and why; the others go on.
+    """A server gave nothing to one local address, or takes back what it gave, and why; the others go on.
 
     Attributes:
         url: of the server, as it was given.
         local: the address; "" where the server's name led nowhere, so that nobody asked it.
         text: the reason, for a person.
+        code: what it answered; ``None`` where it said nothing, or nothing of the kind.
+        seconds: since it was asked; 0 where it was not.
     """
 
     url: str
     local: str
     text: str
+    code: int | None = None
+    seconds: float = 0.0
 
 
 @attrs.frozen
@@ -154,6 +177,21 @@ class PairSelected(Event):
     stream: int
     component: int
     pair: CandidatePair
+
+
+@attrs.frozen
+class NominationRefused(Event):
+    """A nomination was answered with an error (RFC 8445 7.3.1.5); told once for each pair.
+
+    Attributes:
+        pair: what was nominated.
+        by_peer: the peer refused what this agent nominated; otherwise this agent's policy refused what the peer did.
+    """
+
+    stream: int
+    component: int
+    pair: CandidatePair
+    by_peer: bool
 
 
 @attrs.frozen

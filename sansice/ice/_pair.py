@@ -100,6 +100,7 @@ class Pair:
         "cancelled",
         "conflicts",
         "foundation",
+        "is_refused",
         "is_spent",
         "local",
         "nominate_on_success",
@@ -132,6 +133,8 @@ class Pair:
         """We are controlled, and the peer nominated it before its check succeeded (RFC 8445 7.3.1.5): the number of that
         nomination, counted from 1; else 0."""
         self.nominated = False
+        self.is_refused = False
+        """The application's policy refused that the peer nominates it, and that was told."""
         self.is_spent = False
         """Consent was lost: these credentials are never used on its path again (RFC 7675 5.1)."""
         self.answered_at = -math.inf

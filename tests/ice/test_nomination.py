@@ -4,7 +4,7 @@ import pytest
 
 from ice._wire import Bench, at, candidate, make_local, make_pair
 from sansice.ice import CandidateType, IceConfig, IceState, PairSelected, PairState, candidate_priority
-from sansice.ice._agent._nomination import Choice, best_valid, choose
+from sansice.ice._agent._nomination import Nominable, best_valid, choose
 from sansice.machine import SocketError, SocketErrorKind, SocketId
 
 HIGH, LOW, LOWEST = at("198.51.100.1"), at("198.51.100.2"), at("198.51.100.3")
@@ -51,7 +51,7 @@ def test_the_best_valid_pair_is_the_first_in_order():
 
 def test_a_valid_pair_with_nothing_better_on_trial_is_chosen_at_once():
     pair = valid_pair(type=CandidateType.RELAYED)
-    assert choose([make_pair(state=PairState.FAILED), pair, make_pair(2)], 1.0, WAITS) == Choice(pair, 1.0)
+    assert choose([make_pair(state=PairState.FAILED), pair, make_pair(2)], 1.0, WAITS) == Nominable(pair, 1.0)
 
 
 @pytest.mark.parametrize("state", [PairState.FROZEN, PairState.WAITING, PairState.IN_PROGRESS])
@@ -66,7 +66,7 @@ def test_a_valid_pair_with_nothing_better_on_trial_is_chosen_at_once():
 )
 def test_while_something_better_is_on_trial_the_slower_type_of_the_two_decides_how_long_to_wait(state, local, remote, wait):
     pair = valid_pair(type=local, remote_type=remote)
-    assert choose([make_pair(2, state=state), pair], 1.0, WAITS) == Choice(pair, 1.0 + wait)
+    assert choose([make_pair(2, state=state), pair], 1.0, WAITS) == Nominable(pair, 1.0 + wait)
 
 
 # ------------------------------------------------------------- controlling

@@ -19,6 +19,7 @@ from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, Not
 from sansice.ice._events import CandidateGathered, Closed, DataReceived, GatheringState, IceCause, IceState
 from sansice.ice._gathering._addresses import usable_addresses
 from sansice.ice._gathering._gatherer import Gatherer, LocalFound
+from sansice.ice._nomination import REGULAR, RENOMINATION, Nomination
 from sansice.ice._pair import CandidatePair
 from sansice.ice._role import IceRole
 from sansice.ice._server import IceServer, stun_servers
@@ -72,6 +73,7 @@ class IceAgent(Machine):
         servers: STUN servers: `IceServer` values or URLs such as ``"stun:stun.example.org"``.
         credentials: used as given, of all streams or of each one its own; drawn from ``entropy`` otherwise.
         config: timers and bounds.
+        nomination: which pair is chosen, when, and whether another may follow.
         entropy: the only source of randomness.
         ids: shared with the machine that this one is part of, if any.
 
@@ -90,6 +92,7 @@ class IceAgent(Machine):
         servers: Iterable[IceServer | str] = (),
         credentials: Credentials | Sequence[Credentials] | None = None,
         config: IceConfig = DEFAULT_CONFIG,
+        nomination: Nomination = REGULAR,
         entropy: Entropy = os.urandom,
         ids: Ids | None = None,
     ) -> None:
@@ -100,6 +103,7 @@ class IceAgent(Machine):
         self._session = Session(
             role=IceRole.CONTROLLING if controlling else IceRole.CONTROLLED,
             config=config,
+            nomination=nomination,
             entropy=entropy,
             outputs=self._outputs,
         )
@@ -229,7 +233,7 @@ class IceAgent(Machine):
             own.ufrag,
             own.pwd,
             candidates=self._gatherer.candidates_of(stream),
-            options=("ice2",),  # RFC 8445 10
+            options=("ice2", RENOMINATION) if self._session.nomination.renominate else ("ice2",),  # RFC 8445 10
             pacing=round(self._session.config.ta * 1000),
             end_of_candidates=self.gathering_state is GatheringState.COMPLETE,
         )

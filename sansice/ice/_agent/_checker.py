@@ -19,8 +19,10 @@ from sansice.ice._binding import (
     encode_success,
     read_check,
 )
-from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
 from sansice.ice._description import Credentials, Description
+from sansice.ice._events import NominationRefused
+from sansice.ice._nomination import RENOMINATION
 from sansice.ice._pair import UNFINISHED, LocalCandidate, Pair, PairEvent, PairState
 from sansice.ice._priority import candidate_priority
 from sansice.ice._role import Conflict, IceRole, find_conflict
@@ -38,7 +40,8 @@ from ._checklist import Checklist, ChecklistEvent, ChecklistState, unfreeze_foun
 from ._checks import Checks, Running
 from ._conclusion import Conclusion
 from ._pairing import Pairing, can_pair
-from ._session import PairBecameValid, PairDied, Session, nomination_timer
+from ._renomination import as_nominee
+from ._session import PairAnswered, PairBecameValid, PairDied, Session, nomination_timer
 
 # Two agents settle a conflict in one exchange. A peer that goes on answering 487 is broken or hostile.
 MAX_CONFLICTS = 4
@@ -123,10 +126,18 @@ class Checker:
         is_ice2 = "ice2" in description.options
         for conclusion in self.conclusions:
             conclusion.is_ice2 = is_ice2
+        if self._session.nomination.renominate and RENOMINATION in description.options:
+            self._have_movers()
         if description.lite:
             self._session.take_role(_CONTROLLING)  # RFC 8445 6.1.1
         for candidate in description.candidates:
             self.add_remote(candidate)
+
+    def _have_movers(self) -> None:
+        from ._mover import Mover  # what most agents never need
+
+        for conclusion in self.conclusions:
+            conclusion.mover = Mover(self._session, self._checks, conclusion)
 
     def run(self, *, now: float) -> None:
         """Thaw one pair of each foundation (RFC 8445 6.1.2.6), and take up the checks that came before."""
@@ -168,7 +179,7 @@ class Checker:
 
     # ------------------------------------------------------------- our checks
 
-    def encode_check(self, local: LocalCandidate, use_candidate: bool = False) -> tuple[TransactionId, bytes]:
+    def encode_check(self, local: LocalCandidate, use_candidate: bool = False, number: int = 0) -> tuple[TransactionId, bytes]:
         """A new check from ``local``, also for consent, which is asked by the same message (RFC 7675 5.1)."""
         transaction_id = new_transaction_id(self._session.entropy)
         request = encode_check(
@@ -179,6 +190,7 @@ class Checker:
             role=self._session.role,
             tiebreaker=self._session.tiebreaker,
             use_candidate=use_candidate,
+            nomination=number,
         )
         return transaction_id, request
 
@@ -189,7 +201,9 @@ class Checker:
     def check(self, pair: Pair, *, now: float) -> None:
         """Send a check of ``pair`` (RFC 8445 7.2.4)."""
         nominating = pair.nominating and self._session.role is _CONTROLLING
-        transaction_id, request = self.encode_check(pair.local, nominating)
+        mover = self._of(pair.local).mover if nominating else None
+        number = 0 if mover is None else mover.next_number()
+        transaction_id, request = self.encode_check(pair.local, nominating, number)
         pair.move(_CHECK)
         pair.requests_sent += 1
         self._checks.start(
@@ -200,6 +214,7 @@ class Checker:
             key=self._remote_key,
             priority=_check_priority(pair.local),
             nominating=nominating,
+            number=number,
             now=now,
         )
 
@@ -215,8 +230,7 @@ class Checker:
         pair.responses_received += 1
         conclusion.trusted.add(pair.remote_address)
         valid = _valid_pair(conclusion.pairing, pair, local)
-        is_news = pair.valid is not valid
-        pair.valid = valid
+        before, pair.valid = pair.valid, valid
         pair.move(_SUCCEED)
         if valid is not pair:
             valid.move(_SUCCEED)
@@ -226,16 +240,16 @@ class Checker:
         if not pair.nominating:
             self.list.untrigger(pair)
         conclusion.first_valid_at = min(conclusion.first_valid_at, now)
-        if is_news:
+        if before is not valid:
             self._session.tell(PairBecameValid(valid))
-        # Also where our role has changed since: the answer says that the peer has taken the nomination.
-        if pair.nominate_on_success or (running.nominating and conclusion.selected is None):
-            conclusion.nominate(pair, valid)
-        else:
-            conclusion.consider(now)
+            if before is not None and before is conclusion.selected:
+                conclusion.remap(valid)
+        elif valid is conclusion.selected:  # as renomination has it checked: consent is renewed
+            self._session.tell(PairAnswered(valid))
+        conclusion.take_answer(pair, valid, running.number if running.nominating else None, now)
 
-    def check_failed(self, running: Running, now: float) -> None:
-        """Fail the pair (RFC 8445 7.2.5.2).
+    def check_failed(self, running: Running, now: float, *, is_answered: bool = False) -> None:
+        """Fail the pair (RFC 8445 7.2.5.2); ``is_answered`` says that the peer answered with an error.
 
         The peer's nomination is not forgotten: it was answered, so the peer has selected the pair. Should a later check
         succeed there, while patience keeps the checklist from failing (RFC 8863 4), the pair is the one to follow.
@@ -243,13 +257,16 @@ class Checker:
         pair = running.pair
         if running.cancelled:
             return
-        nomination = pair.nominate_on_success
+        nomination, valid = pair.nominate_on_success, pair.valid
         self._fail(pair)
         pair.nominate_on_success = nomination
-        was_nominated = bool(nomination) or (running.nominating and self._session.role is _CONTROLLING)
+        by_us = running.nominating and self._session.role is _CONTROLLING
         conclusion = self._of(pair.local)
-        conclusion.check_failed(was_nominated)
-        conclusion.consider(now)
+        if by_us and is_answered and valid is not None:
+            self._session.outputs.append(
+                NominationRefused(valid.local.stream, valid.local.candidate.component, valid.snapshot(), by_peer=True)
+            )
+        conclusion.check_failed(bool(nomination), by_us, is_answered=is_answered, now=now)
 
     def _fail(self, pair: Pair) -> None:
         self.list.untrigger(pair)
@@ -318,6 +335,9 @@ class Checker:
             return
         if conflict is Conflict.SWITCH:
             session.take_role(session.role.opposite)
+        if check.use_candidate and session.role is _CONTROLLED and self._refuses(local, source, check):
+            self._send(socket, source, encode_refusal(request, Refusal.BAD_REQUEST, self._key))  # RFC 8445 7.3.1.5
+            return
         self._send(socket, source, encode_success(request, source, self._key))
         if self.remote is None:
             self._remember_early(EarlyCheck(local, source, check))
@@ -326,6 +346,27 @@ class Checker:
 
     def _send(self, socket: SocketId, destination: Address, data: bytes) -> None:
         self._session.outputs.append(SendDatagram(socket, destination, data))
+
+    def _refuses(self, local: LocalCandidate, source: Address, check: Check) -> bool:
+        """Whether the application's policy refuses that the peer nominates the pair of a check."""
+        accept = self._session.nomination.accept
+        if accept is None or not 1 <= check.priority <= MAX_PRIORITY:
+            return False
+        pairing = self._of(local).pairing
+        pair = self.list.find(local.socket, source)
+        if pair is None:
+            remote = pairing.remotes.get(source) or pairing.peer_reflexive(source, check.priority)
+            pair = pairing.new_pair(local, remote, source)
+        valid = pair.valid or pair
+        if accept(as_nominee(valid)):
+            return False
+        self._session.drop(DropReason.REFUSED_NOMINATION)
+        if not pair.is_refused:  # one that was found in no list has no memory, and is told of by the counter
+            pair.is_refused = pair in self.list
+            if pair.is_refused:
+                component = local.candidate.component
+                self._session.outputs.append(NominationRefused(local.stream, component, valid.snapshot(), by_peer=False))
+        return True
 
     def _remember_early(self, early: EarlyCheck) -> None:
         """Keep a check for the time when the remote description is known; one from each source.
@@ -337,9 +378,11 @@ class Checker:
         for index, other in enumerate(self._early):
             if other.local is early.local and other.source == early.source:
                 nominates = early.check.use_candidate or other.check.use_candidate
+                number = max(early.check.nomination, other.check.nomination)
+                check = attrs.evolve(early.check, use_candidate=nominates, nomination=number)
                 del self._early[index]
                 index = len(self._early) if early.check.use_candidate else index
-                self._early.insert(index, attrs.evolve(early, check=attrs.evolve(early.check, use_candidate=nominates)))
+                self._early.insert(index, attrs.evolve(early, check=check))
                 return
         if len(self._early) >= self._session.config.max_early_checks:
             self._session.drop(DropReason.LIMIT)
@@ -355,8 +398,10 @@ class Checker:
         if remote is None or not can_pair(local.base, source):
             return
         conclusion.trusted.add(source)
-        nominates = check.use_candidate and self._session.role is _CONTROLLED
-        may_trigger = nominates or conclusion.selected is None  # RFC 8445 8.1.2, 11: else answered, without consequences
+        number = check.nomination
+        nominates = check.use_candidate and self._session.role is _CONTROLLED and not conclusion.is_stale(number)
+        # RFC 8445 8.1.2, 11: else answered, without consequences. Where the peer may renominate, pairs are looked for on and on.
+        may_trigger = nominates or conclusion.selected is None or conclusion.mover is not None
         pair = self.list.find(local.socket, source)
         if pair is None:
             pair = pairing.insert_triggered(local, remote, source) if may_trigger else None
@@ -372,13 +417,13 @@ class Checker:
             elif not nominates:
                 return
             elif now < pair.valid.answered_at + self._session.config.consent_timeout:
-                conclusion.count_nomination(pair)
-                conclusion.nominate(pair, pair.valid)
+                conclusion.count_nomination(pair, number)
+                conclusion.nominate(pair, pair.valid, pair.nominate_on_success, now)
                 return
             else:  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
                 self._trigger(pair, now)
         if nominates:
-            conclusion.count_nomination(pair)
+            conclusion.count_nomination(pair, number)
 
     def _trigger(self, pair: Pair, now: float) -> None:
         if pair.state is _IN_PROGRESS:

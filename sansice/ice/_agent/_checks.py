@@ -43,6 +43,7 @@ class Running:
     role: IceRole
     priority: int
     nominating: bool
+    number: int = 0  # of the nomination, where it has one
     cancelled: bool = False
 
 
@@ -70,13 +71,14 @@ class Checks:
         key: IntegrityKey,
         priority: int,
         nominating: bool,
+        number: int,
         now: float,
     ) -> None:
         """Send a check, and go on until it is answered or given up."""
         transaction = StunTransaction.of_encoded(
             request, transaction_id, pair.local.socket, pair.remote_address, key=key, schedule=self._session.schedule()
         )
-        running = Running(transaction, checker, pair, self._session.role, priority, nominating)
+        running = Running(transaction, checker, pair, self._session.role, priority, nominating, number)
         self.running[transaction_id] = running
         transaction.start(now=now)
         self._absorb(running, now)
@@ -140,7 +142,9 @@ class Checks:
             running.checker.check_succeeded(running, outcome, now)
         elif isinstance(outcome, TransactionFailed) and outcome.code == Refusal.ROLE_CONFLICT:
             running.checker.check_conflicted(running, now)
-        elif isinstance(outcome, (TransactionFailed, TransactionTimedOut)):
+        elif isinstance(outcome, TransactionFailed):
+            running.checker.check_failed(running, now, is_answered=True)
+        elif isinstance(outcome, TransactionTimedOut):
             running.checker.check_failed(running, now)
 
     def _end(self, running: Running) -> None:

@@ -6,6 +6,7 @@ import math
 
 from sansice.ice._events import IceCause
 from sansice.ice._pair import Pair
+from sansice.ice._role import IceRole
 from sansice.machine import Address, DecodeError, DropReason, SendDatagram, SocketId
 from sansice.stun import Message, MessageClass, Method, encode, new_transaction_id
 
@@ -14,6 +15,7 @@ from ._conclusion import Conclusion
 from ._consent import Consent, ConsentAnswer
 from ._session import Session
 
+_CONTROLLING = IceRole.CONTROLLING  # looked up once: see stun/_transaction.py
 _BINDING, _INDICATION = Method.BINDING, MessageClass.INDICATION
 
 
@@ -35,6 +37,7 @@ class Component:
     __slots__ = (
         "_keepalive_at",
         "_next_check",
+        "_overdue_at",
         "_quiet_at",
         "_session",
         "_timer",
@@ -67,7 +70,7 @@ class Component:
         self.until = math.inf
         self.last_sent = -math.inf
         self.is_quiet = False
-        self._next_check = self._quiet_at = self._keepalive_at = math.inf
+        self._next_check = self._overdue_at = self._quiet_at = self._keepalive_at = math.inf
 
     def is_trusted(self, source: Address) -> bool:
         """Whether an authenticated check of this session came from ``source``, or was answered from there."""
@@ -107,7 +110,7 @@ class Component:
         """Send nothing any more."""
         self.used = self.path = self.consent = None
         self.is_quiet = False
-        self.until = self._next_check = self._quiet_at = self._keepalive_at = math.inf
+        self.until = self._next_check = self._overdue_at = self._quiet_at = self._keepalive_at = math.inf
         self._session.timers.cancel(self._timer)
 
     def _watch(self) -> None:
@@ -115,13 +118,18 @@ class Component:
         if consent is not None:
             self.until = consent.expires_at
             self._quiet_at = math.inf if self.is_quiet else consent.quiet_at
+            self._overdue_at = math.inf if self.conclusion.mover is None else consent.overdue_at
         self._arm()
 
     def _arm(self) -> None:
-        self._session.timers.set(self._timer, min(self.until, self._next_check, self._quiet_at, self._keepalive_at))
+        at = min(self.until, self._next_check, self._overdue_at, self._quiet_at, self._keepalive_at)
+        self._session.timers.set(self._timer, at)
 
     def handle_timer(self, *, now: float) -> None:
         """Ask for consent, tell of silence, keep the path alive. That consent has ended is the stream's to see, before."""
+        if self._overdue_at <= now:
+            self._overdue_at = math.inf
+            self.conclusion.suspect(self.used, now)
         if self._quiet_at <= now:
             self._quiet_at = math.inf
             self.is_quiet = True
@@ -137,12 +145,19 @@ class Component:
     def _check_consent(self, consent: Consent, now: float) -> None:
         """Ask once more (RFC 7675 5.1); consent checks are not paced with the others."""
         pair = consent.pair
-        transaction_id, request = self.checker.encode_check(pair.local)
+        transaction_id, request = self.checker.encode_check(pair.local, *self._renomination_of(pair))
         consent.asked(transaction_id, now=now)
         pair.requests_sent += 1
         self._session.outputs.append(SendDatagram(pair.local.socket, pair.remote_address, request))
         self._next_check = now + consent.interval(self._session.entropy)
         self._watch()
+
+    def _renomination_of(self, pair: Pair) -> tuple[bool, int]:
+        """Whether a consent check is to have USE-CANDIDATE, and which number."""
+        session, conclusion = self._session, self.conclusion
+        if not session.nomination.use_candidate_in_consent or session.role is not _CONTROLLING or pair is not conclusion.selected:
+            return False, 0
+        return True, conclusion.number
 
     def handle_response(self, socket: SocketId, source: Address, message: Message, *, now: float) -> ConsentAnswer:
         """Take the answer to a consent check, and say what it means; the stream acts on it."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from sansice.ice._pair import Pair, PairState
 from sansice.ice._role import IceRole
 from sansice.machine import Address
 
 from ._checks import Checks
-from ._nomination import best_valid, choose
+from ._nomination import ask, best_valid, choose
 from ._pairing import Pairing
 from ._session import PairNominated, Session
 
+if TYPE_CHECKING:
+    from ._mover import Mover
+
 _CONTROLLING = IceRole.CONTROLLING
+# How many places the number of a renomination is shifted, so that it counts more than any number of plain ones.
+_NUMBERED = 32
 _SUCCEEDED, _FAILED = PairState.SUCCEEDED, PairState.FAILED
 
 
@@ -24,6 +30,7 @@ class Conclusion:
     Attributes:
         pairing: its candidates.
         is_ice2: the peer nominates once (RFC 8445 10), so that a later nomination is deliberate.
+        mover: what goes on after the selection; ``None`` where not both agents offer renomination.
         selected: the valid pair to use.
         has_failed: a nominating check failed, so that nothing can be selected any more (RFC 8445 7.2.5.3.4).
         first_valid_at: when the first pair became valid.
@@ -33,12 +40,15 @@ class Conclusion:
     __slots__ = (
         "_checks",
         "_followed",
+        "_followed_in",
         "_nominations",
         "_session",
         "_timer",
         "first_valid_at",
         "has_failed",
         "is_ice2",
+        "is_over",
+        "mover",
         "pairing",
         "selected",
         "trusted",
@@ -47,6 +57,8 @@ class Conclusion:
     def __init__(self, session: Session, checks: Checks, pairing: Pairing, timer: int) -> None:
         self.pairing = pairing
         self.is_ice2 = False
+        self.is_over = False
+        self.mover: Mover | None = None
         self.selected: Pair | None = None
         self.has_failed = False
         self.first_valid_at = math.inf
@@ -55,7 +67,8 @@ class Conclusion:
         self._checks = checks
         self._timer = timer
         self._nominations = 0  # of the peer's
-        self._followed = 0  # which of them selected
+        self._followed = 0  # which nomination selected, by order: the peer's by arrival, or by number
+        self._followed_in: IceRole | None = None  # and in which role
 
     @property
     def pairs(self) -> Collection[Pair]:
@@ -68,68 +81,159 @@ class Conclusion:
         pair = best_valid(self.pairs)
         return None if pair is None else pair.valid
 
+    def valid_pairs(self) -> list[Pair]:
+        """The pairs whose checks have made a valid one, by decreasing priority."""
+        return [pair for pair in self.pairs if pair.state is _SUCCEEDED and pair.valid is not None]
+
+    def source_of(self, valid: Pair) -> Pair | None:
+        """The pair whose checks have made a valid one; ``None``: it is valid no more."""
+        return next((pair for pair in self.valid_pairs() if pair.valid is valid), None)
+
+    # ------------------------------------------------------------- our nominations
+
     def consider(self, now: float) -> None:
         """Nominate, wait, or do nothing (RFC 8445 8.1.1); the policy is in `_nomination`."""
-        session, timer = self._session, self._timer
-        if session.role is not _CONTROLLING or self.selected is not None or self.has_failed:
-            return
-        if any(pair.nominating for pair in self.pairs) or self._is_nominating():
-            return
-        choice = choose(self.pairs, self.first_valid_at, session.config.acceptance_waits)
-        if choice is None:
-            session.timers.cancel(timer)
-        elif choice.at > now:
-            session.timers.set(timer, choice.at)
+        at = math.inf
+        if self.selected is None:
+            at = self._consider_first(now)
+        elif self.mover is not None:
+            at = self.mover.act(self.selected, now)
+        self._session.timers.set(self._timer, math.inf if self.is_over else at)
+
+    def _consider_first(self, now: float) -> float:
+        """Nominate the first pair, or the first after the selected one was lost; or say until when to wait."""
+        session, mover = self._session, self.mover
+        if session.role is not _CONTROLLING or self.has_failed or self.is_over:
+            return math.inf
+        pairs: Collection[Pair] = self.pairs
+        if mover is not None:
+            if not mover.give_up_late(now):
+                return mover.tried_until
+            pairs = [pair for pair in pairs if pair.valid is None or mover.is_eligible(pair)]
+        elif any(pair.nominating for pair in pairs) or self._is_nominating():
+            return math.inf
+        policy = session.nomination
+        if policy.choose is not None:
+            chosen, at = ask(policy.choose, [pair.valid for pair in pairs if pair.valid is not None], None, now)
+            pair = None if chosen is None else self.source_of(chosen)
         else:
-            session.timers.cancel(timer)
-            choice.pair.nominating = True
-            self.pairing.list.trigger(choice.pair)
+            choice = choose(pairs, self.first_valid_at, policy.waits(session.config.acceptance_waits))
+            pair, at = (None, math.inf) if choice is None else (choice.pair, choice.at)
+        if pair is None or at > now:
+            return at
+        self.start(pair, now)
+        return math.inf if mover is None else mover.tried_until
+
+    def start(self, pair: Pair, now: float) -> None:
+        """Nominate a pair: repeat its check with USE-CANDIDATE (RFC 8445 8.1.1)."""
+        pair.nominating = True
+        self.pairing.list.trigger(pair)
+        if self.mover is not None:
+            self.mover.begun(pair, now)
 
     def _is_nominating(self) -> bool:
         """Whether a nomination is on its way, though perhaps by a role that we have no more."""
         return any(one.nominating and one.pair in self.pairs for one in self._checks.running.values())
 
-    def count_nomination(self, pair: Pair) -> None:
-        """Nominate ``pair`` once its check has succeeded (RFC 8445 7.3.1.5).
-
-        The peer means the latest. Earlier ones stay until that one is proven: it may be what somebody has replayed.
-        """
-        self._nominations += 1
-        pair.nominate_on_success = self._nominations
-
     def stop(self) -> None:
         """Nothing will be nominated any more."""
+        self.is_over = True
         self._session.timers.cancel(self._timer)
 
-    def check_failed(self, was_nominated: bool) -> None:
+    @property
+    def was_lost(self) -> bool:
+        """Whether a pair was selected once, and none is now."""
+        return self.selected is None and self._followed_in is not None
+
+    def lose(self, now: float) -> None:
+        """The selected pair is dead, and another one may take its place."""
+        self.selected = None
+        self.consider(now)
+
+    def suspect(self, used: Pair | None, now: float) -> None:
+        """A consent check on the pair in use is late."""
+        if self.mover is not None and used is not None and used is self.selected:
+            self.mover.suspect(used, now)
+
+    # ------------------------------------------------------------- the peer's nominations
+
+    def count_nomination(self, pair: Pair, number: int) -> None:
+        """Nominate ``pair`` once its check has succeeded (RFC 8445 7.3.1.5).
+
+        The peer means the one of the highest number, and of those without numbers the latest. Earlier ones stay until
+        that one is proven: it may be what somebody has replayed.
+        """
+        if number:
+            pair.nominate_on_success = max(pair.nominate_on_success, number << _NUMBERED)
+        else:
+            self._nominations += 1
+            pair.nominate_on_success = self._nominations
+
+    def is_stale(self, number: int) -> bool:
+        """Whether a nomination of this number was followed already, or one with a higher number: perhaps it was replayed."""
+        return number != 0 and number << _NUMBERED <= self._latest
+
+    @property
+    def number(self) -> int:
+        """By which number the selected pair was nominated; 0: by none."""
+        return self._latest >> _NUMBERED
+
+    @property
+    def _latest(self) -> int:
+        """The nomination that was followed last. What was numbered in another role counts no more."""
+        return self._followed if self._followed_in is self._session.role else 0
+
+    # ------------------------------------------------------------- the end of both
+
+    def remap(self, valid: Pair) -> None:
+        """The selected pair has another mapped address: a NAT forgot the one before, and the path is the same."""
+        self.selected = valid
+        valid.nominated = True
+        self._session.tell(PairNominated(valid))
+
+    def check_failed(self, by_peer: bool, by_us: bool, *, is_answered: bool, now: float) -> None:
         """A nominating check that fails takes the checklist with it (RFC 8445 7.2.5.3.4, 7.3.1.5).
 
         Unless another nomination may still succeed.
         """
-        if was_nominated and self.selected is None:
+        if self.mover is not None:
+            if by_us and not is_answered:
+                self.mover.unconfirmed()
+        elif (by_peer or by_us) and self.selected is None:
             others = (other for other in self.pairs if other.nominate_on_success)
             self.has_failed = self.has_failed or all(other.state is _FAILED for other in others)
+        self.consider(now)
 
-    def nominate(self, pair: Pair, valid: Pair) -> None:
-        """Conclude the component with a valid pair (RFC 8445 8.1.2)."""
-        nomination = pair.nominate_on_success
+    def take_answer(self, pair: Pair, valid: Pair, number: int | None, now: float) -> None:
+        """A check was answered; ``number`` is that of our nomination in it, ``None`` if it was none."""
+        if pair.nominate_on_success:
+            self.nominate(pair, valid, pair.nominate_on_success, now)
+        elif number is not None and (number or self.selected is None):
+            # Also where our role has changed since: the answer says that the peer has taken the nomination.
+            self.nominate(pair, valid, number << _NUMBERED, now)
+        self.consider(now)
+
+    def nominate(self, pair: Pair, valid: Pair, order: int, now: float) -> None:
+        """Conclude the component with a valid pair (RFC 8445 8.1.2), unless a later nomination was followed before."""
         pair.nominating, pair.nominate_on_success = False, 0
         chosen = self.selected
+        if chosen is not None and chosen is not valid and not self._may_replace(chosen, valid, order):
+            return
+        self._followed, self._followed_in = max(self._latest, order), self._session.role
+        if self.mover is not None:
+            self.mover.selected(order >> _NUMBERED, is_new=chosen is not valid, now=now)
         if chosen is valid:
-            self._followed = max(self._followed, nomination)
             return
         if chosen is not None:
-            if not self._may_replace(chosen, valid, nomination):
-                return
             chosen.nominated = False
-        self.selected, self._followed = valid, nomination
-        self.pairing.is_concluded = True
+        self.selected = valid
+        self.pairing.is_concluded = self.mover is None
         for other in tuple(self.pairs):
             other.nominated = other is pair
-            if other is not pair and not other.nominate_on_success:
+            if self.mover is None and other is not pair and not other.nominate_on_success:
                 self._conclude_without(other)
         valid.nominated = True
-        self._session.news.append(PairNominated(valid))
+        self._session.tell(PairNominated(valid))
 
     def _conclude_without(self, pair: Pair) -> None:
         """Check no more a pair that was not nominated; one that works stays, for the peer may yet nominate it."""
@@ -139,10 +243,14 @@ class Conclusion:
         else:
             self.pairing.list.remove(pair)
 
-    def _may_replace(self, chosen: Pair, valid: Pair, nomination: int) -> bool:
+    def _may_replace(self, chosen: Pair, valid: Pair, order: int) -> bool:
         """Whether a nomination of ``valid`` may replace the selected pair.
 
         A partner before RFC 8445 nominates every pair that works, in any order, and both ends use the one of
-        highest priority (RFC 8445 8.1.1). Any other nominates once, so a later one is deliberate.
+        highest priority (RFC 8445 8.1.1). Any other nominates once, so a later one is deliberate; and of numbered ones
+        the highest counts.
         """
-        return nomination > self._followed if self.is_ice2 else valid.priority > chosen.priority
+        latest = self._latest
+        if self.is_ice2 or order >> _NUMBERED or latest >> _NUMBERED:
+            return order > latest
+        return valid.priority > chosen.priority

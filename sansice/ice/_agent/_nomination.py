@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
 from sansice.ice._candidate import CandidateType
+from sansice.ice._nomination import Choice, Nominee
 from sansice.ice._pair import UNFINISHED, Pair, PairState
+from sansice.machine import LocalProtocolError
+
+from ._renomination import as_nominee
 
 
 @attrs.frozen
-class Choice:
+class Nominable:
     """The pair to nominate, and the earliest moment to do it."""
 
     pair: Pair
@@ -26,7 +31,7 @@ def best_valid(pairs: Iterable[Pair]) -> Pair | None:
     return None
 
 
-def choose(pairs: Iterable[Pair], first_valid_at: float, waits: Mapping[CandidateType, float]) -> Choice | None:
+def choose(pairs: Iterable[Pair], first_valid_at: float, waits: Mapping[CandidateType, float]) -> Nominable | None:
     """Choose among the pairs of a checklist, in descending order.
 
     The best valid pair is nominated at once where no pair of higher priority is still being tried, else
@@ -36,8 +41,31 @@ def choose(pairs: Iterable[Pair], first_valid_at: float, waits: Mapping[Candidat
     for pair in pairs:
         if pair.state is PairState.SUCCEEDED and pair.valid is not None:
             if not unfinished:
-                return Choice(pair, first_valid_at)
+                return Nominable(pair, first_valid_at)
             types = (pair.valid.local.candidate.type, pair.valid.remote.type)
-            return Choice(pair, first_valid_at + max(waits.get(type, 0.0) for type in types))
+            return Nominable(pair, first_valid_at + max(waits.get(type, 0.0) for type in types))
         unfinished = unfinished or pair.state in UNFINISHED
     return None
+
+
+def ask(
+    policy: Callable[[Sequence[Nominee], float], Choice | None], valid: Iterable[Pair], selected: Pair | None, now: float
+) -> tuple[Pair | None, float]:
+    """What the application's own policy wants among valid pairs.
+
+    Returns:
+        The pair to nominate now, and until when to wait if there is none.
+
+    Raises:
+        LocalProtocolError: the policy wants what it was not shown.
+    """
+    pairs = sorted(valid, key=lambda pair: pair.priority, reverse=True)
+    nominees = [as_nominee(pair, selected=pair is selected) for pair in pairs]
+    choice = policy(tuple(nominees), now) if nominees else None
+    if choice is None:
+        return None, math.inf
+    if choice.nominee not in nominees:
+        raise LocalProtocolError("Nomination.choose: it chose what it was not shown")
+    if choice.at > now:
+        return None, choice.at
+    return pairs[nominees.index(choice.nominee)], now

@@ -144,7 +144,12 @@ class Pairing:
             self._session.drop(DropReason.LIMIT)
             return None
         self._discovered += (source,)
-        candidate = Candidate(
+        candidate = self.remotes[source] = self.peer_reflexive(source, priority)
+        return candidate
+
+    def peer_reflexive(self, source: Address, priority: int) -> Candidate:
+        """What `discover` would find."""
+        return Candidate(
             foundation=self._fresh_foundation(),
             component=self.component,
             transport=Transport.UDP,
@@ -152,8 +157,6 @@ class Pairing:
             address=source,
             type=CandidateType.PEER_REFLEXIVE,
         )
-        self.remotes[source] = candidate
-        return candidate
 
     def _fresh_foundation(self) -> str:
         taken = {remote.foundation for remote in self.remotes.values()}

@@ -11,6 +11,7 @@ from sansice._timers import FewTimers
 from sansice.ice._candidate import Candidate
 from sansice.ice._config import IceConfig
 from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged
+from sansice.ice._nomination import REGULAR, Nomination
 from sansice.ice._pair import Pair, PairState
 from sansice.ice._priority import Foundations, pair_priority
 from sansice.ice._role import IceRole
@@ -50,6 +51,12 @@ class PairBecameValid(NamedTuple):
     pair: Pair
 
 
+class PairAnswered(NamedTuple):
+    """``pair``, which is selected, was answered by a check that was not for consent."""
+
+    pair: Pair
+
+
 class PairNominated(NamedTuple):
     """``pair`` is the valid pair to use from now on."""
 
@@ -62,7 +69,7 @@ class PairDied(NamedTuple):
     pair: Pair
 
 
-News: TypeAlias = PairBecameValid | PairNominated | PairDied
+News: TypeAlias = PairBecameValid | PairAnswered | PairNominated | PairDied
 
 
 def joint_state(states: Sequence[IceState]) -> IceState:
@@ -87,6 +94,7 @@ class Session:
         role: of this moment; change it with `take_role`.
         role_taken: it has changed, and the nominations of every stream are to be considered anew.
         tiebreaker: for conflicts about the role (RFC 8445 7.3.1.1).
+        nomination: the application's policy.
         ta: the pacing on which both agents agreed.
         lists: the checklist set: the list of each stream's present generation.
         states: of each stream; change one with `move`.
@@ -103,6 +111,7 @@ class Session:
         "foundations",
         "lists",
         "news",
+        "nomination",
         "outputs",
         "role",
         "role_taken",
@@ -114,8 +123,17 @@ class Session:
         "timers",
     )
 
-    def __init__(self, *, role: IceRole, config: IceConfig, entropy: Entropy, outputs: list[Action | Event]) -> None:
+    def __init__(
+        self,
+        *,
+        role: IceRole,
+        config: IceConfig,
+        entropy: Entropy,
+        outputs: list[Action | Event],
+        nomination: Nomination = REGULAR,
+    ) -> None:
         self.role = role
+        self.nomination = nomination
         self.role_taken = False
         self.config = config
         self.entropy = entropy

@@ -14,8 +14,9 @@ from ._checker import Checker
 from ._checklist import ChecklistEvent
 from ._checks import Checks
 from ._component import Component
+from ._conclusion import Conclusion
 from ._consent import ConsentAnswer
-from ._session import OVER, News, PairBecameValid, PairNominated, Session, timer_of
+from ._session import OVER, News, PairAnswered, PairBecameValid, PairNominated, Session, timer_of
 
 
 class Stream:
@@ -89,10 +90,15 @@ class Stream:
     def lose_socket(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """A socket died, and with it the stream if a selected pair used it."""
         self.checker.remove_local(socket, now=now)
-        selected = (conclusion.selected for conclusion in self.checker.conclusions)
-        if any(pair is not None and pair.local.socket == socket for pair in selected):
+        for conclusion in self.checker.conclusions:
+            pair = conclusion.selected
+            if pair is None or pair.local.socket != socket:
+                continue
             self.lost_socket = error
-            self.fail()
+            if conclusion.mover is None:
+                self.fail()
+                return
+            self._do_without(conclusion, now)
 
     # ------------------------------------------------------------- datagrams
 
@@ -107,7 +113,12 @@ class Stream:
         answer = component.handle_response(socket, source, message, now=now)
         if answer is ConsentAnswer.REVOKED:
             self.expire(component, revoked=True, now=now)
-        elif answer is ConsentAnswer.RENEWED and not any(other.is_quiet for other in self.components):
+        elif answer is ConsentAnswer.RENEWED:
+            self._answered()
+
+    def _answered(self) -> None:
+        """Consent is renewed on a component."""
+        if not any(other.is_quiet for other in self.components):
             self._session.move(self.index, IceCause.SELECT if self.is_selected else IceCause.ANSWER)
 
     # ------------------------------------------------------------- what becomes of pairs
@@ -120,7 +131,9 @@ class Stream:
         component = self.components[pair.local.candidate.component - 1]
         conclusion = component.conclusion
         component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
-        if isinstance(news, PairBecameValid):
+        if isinstance(news, PairAnswered):
+            self._answered()
+        elif isinstance(news, PairBecameValid):
             session.outputs.append(PairValidated(self.index, component.number, pair.snapshot()))
             if all(other.path is not None for other in self.components):
                 session.move(self.index, IceCause.VALIDATE)
@@ -139,19 +152,38 @@ class Stream:
         if pair is None:
             return
         self._session.outputs.append(ConsentExpired(self.index, component.number, revoked))
-        if pair is component.conclusion.selected:
+        answered_by = -math.inf if revoked else now - self._session.config.consent_timeout
+        conclusion = component.conclusion
+        if pair is not conclusion.selected:
+            self.checker.fail_valid(pair, answered_by, now=now)
+        elif revoked or conclusion.mover is None:
             self.fail()
         else:
-            answered_by = -math.inf if revoked else now - self._session.config.consent_timeout
             self.checker.fail_valid(pair, answered_by, now=now)
+            if conclusion.best_valid is None:  # nobody has answered anywhere
+                self.fail()
+            else:
+                self._do_without(conclusion, now)
+
+    def _do_without(self, conclusion: Conclusion, now: float) -> None:
+        """A selected pair is dead, and renomination may bring another.
+
+        Where none is valid now, one may still be found: from an address that this machine gets, or the peer. That long an
+        agent is patient as it would be for consent.
+        """
+        conclusion.lose(now)
+        self.patience_over = False
+        self._session.timers.set(timer_of(self.index), now + self._session.config.consent_timeout)
 
     def fail_if_hopeless(self, gathering: bool) -> None:
         """Fail when nothing can connect any more, but never before patience has ended (RFC 8863 4)."""
         if not self.patience_over or self.is_over or self.is_selected:
             return
-        no_more_candidates = self.remote_complete and not gathering
+        no_more_candidates = self.remote_complete or self._session.config.assume_end_of_candidates  # RFC 8863 5
+        no_more_candidates = no_more_candidates and not gathering
         nomination_failed = any(conclusion.has_failed for conclusion in self.checker.conclusions)
-        if nomination_failed or (no_more_candidates and self.checker.is_exhausted):
+        was_lost = any(conclusion.was_lost and conclusion.best_valid is None for conclusion in self.checker.conclusions)
+        if nomination_failed or was_lost or (no_more_candidates and self.checker.is_exhausted):
             self.fail()
 
     def fail(self) -> None:
