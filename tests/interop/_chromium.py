@@ -11,8 +11,9 @@ from typing import Any
 import trio
 
 from interop._loopback import find_tool
+from interop._ours import Ours
 from interop._peer_process import LIMIT, PeerProcess, peer_process
-from sansice.ice import Description
+from sansice.ice import Candidate, Description, IceState
 
 PROGRAM = Path(__file__).with_name("_chromium_peer.py")
 FINGERPRINT = ":".join(["AB"] * 32)  # of a certificate that nobody ever asks for: media is not reached
@@ -76,3 +77,62 @@ def sdp_of(description: Description, *, setup: str, version: int = 1) -> str:
     session = [line.format(version=version) for line in SESSION] + [line for line in lines if line == "a=ice-lite"]
     section = [*SECTION, f"a=setup:{setup}"] + [line for line in lines if line != "a=ice-lite"]
     return "".join(f"{line}\r\n" for line in (*session, *section))
+
+
+async def offer_at_once(page: PeerPage, ours: Ours) -> None:
+    """Offer our whole description, and take the page's."""
+    await ours.gathered()
+    await page.ask("answer", sdp_of(ours.description, setup="actpass"))
+    ours.call(ours.agent.set_remote, Description.from_sdp(await page.ask("gathered")))
+
+
+async def answer_at_once(page: PeerPage, ours: Ours) -> None:
+    """Answer the page's whole description with ours."""
+    await ours.gathered()
+    await page.ask("offer")
+    ours.call(ours.agent.set_remote, Description.from_sdp(await page.ask("gathered")))
+    await page.ask("accept", sdp_of(ours.description, setup="passive"))
+
+
+async def offer_and_trickle(page: PeerPage, ours: Ours) -> None:
+    """Offer a description without a candidate."""
+    answer = await page.ask("answer", sdp_of(ours.description, setup="actpass"))
+    ours.call(ours.agent.set_remote, Description.from_sdp(answer))
+    await _trickle(page, ours)
+
+
+async def answer_and_trickle(page: PeerPage, ours: Ours) -> None:
+    """Answer with a description without a candidate."""
+    offer = await page.ask("offer")
+    ours.call(ours.agent.set_remote, Description.from_sdp(offer))
+    await page.ask("accept", sdp_of(ours.description, setup="passive"))
+    await _trickle(page, ours)
+
+
+async def _trickle(page: PeerPage, ours: Ours) -> None:
+    """Tell each the other's candidates as they come, until both know that there are no more."""
+    ours.gather()
+    async for line in ours.candidates():
+        await page.ask("add", line, ours.description.ufrag)
+    await page.ask("add", None, ours.description.ufrag)
+    async for told in page.candidates():
+        ours.call(ours.agent.add_remote_candidate, Candidate.from_sdp(told["candidate"]))
+    ours.call(ours.agent.end_of_candidates)
+
+
+async def connected(page: PeerPage, ours: Ours) -> dict[str, Any]:
+    """Wait until both are connected; the pair that the page's statistics show, which is ours."""
+    await ours.until_state(IceState.COMPLETED)
+    assert await page.ask("until", "connected", "completed", "failed") != "failed"
+    while not _is_settled(shown := await page.ask("selected"), ours):  # its statistics lag behind by some milliseconds
+        await trio.lowlevel.checkpoint()
+    return shown
+
+
+def _is_settled(shown: dict[str, Any] | None, ours: Ours) -> bool:
+    if shown is None or not shown["nominated"]:
+        return False
+    ends = [(shown[end]["address"], shown[end]["port"]) for end in ("local", "remote")]
+    theirs, our_end = ours.pair.remote.address, ours.pair.local.address
+    # What the page learnt from our checks it does not show.
+    return ends in ([theirs, our_end], [theirs, ("", our_end.port)])

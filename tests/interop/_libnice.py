@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
-from interop._ours import LOOPBACK
+from interop._ours import LOOPBACK, Ours
 from interop._peer_process import LIMIT, PeerProcess, peer_process
-from sansice.ice import Candidate, Description
+from sansice.ice import Candidate, Description, IceState
 
 PROGRAM = Path(__file__).with_name("_libnice_peer.py")
 PYTHON = Path("/usr/bin/python3")  # the one that Debian's bindings are for
-BINDING = "girepository-1.0/Nice-0.1.typelib"
+COUNT = 20  # datagrams each way
+NEEDED = {"gir1.2-nice-0.1": "*/girepository-1.0/Nice-0.1.typelib", "python3-gi": "python3/dist-packages/gi"}
 
 
 class Libnice:
@@ -43,6 +46,7 @@ class Libnice:
         addresses: Iterable[str] = LOOPBACK,
         stun: tuple[str, int] | None = None,
         relay: tuple[str, int, str, str] | None = None,
+        only_relays: bool = False,
     ) -> None:
         await self._take_credentials(
             open={
@@ -52,6 +56,7 @@ class Libnice:
                 "addresses": list(addresses),
                 "stun": stun,
                 "relay": relay,
+                "only_relays": only_relays,
             }
         )
 
@@ -97,11 +102,55 @@ class Libnice:
 @contextlib.asynccontextmanager
 async def libnice(*prefix: str, **options: Any) -> AsyncIterator[Libnice]:
     """An agent for the time of a test, perhaps started through another command; it must end in time."""
-    if not any(Path("/usr/lib").glob(f"*/{BINDING}")):
-        pytest.fail(
-            "There is no binding of libnice's: install the Debian packages gir1.2-nice-0.1 and python3-gi.", pytrace=False
-        )
-    with trio.fail_after(LIMIT), peer_process([*prefix, PYTHON, PROGRAM]) as process:
+    with trio.fail_after(LIMIT), peer_process([*prefix, _python(), PROGRAM]) as process:
         peer = Libnice(process)
         await peer.open(**options)
         yield peer
+
+
+def _python() -> Path:
+    for package, path in NEEDED.items():
+        if not any(Path("/usr/lib").glob(path)):
+            pytest.fail(f"There is no /usr/lib/{path}: install the Debian package {package}.", pytrace=False)
+    return PYTHON
+
+
+async def at_once(peer: Libnice, ours: Ours) -> None:
+    """Tell each the whole description of the other."""
+    await ours.gathered()
+    ours.call(ours.agent.set_remote, await peer.description())
+    await peer.learn(ours.description)
+
+
+async def trickled(peer: Libnice, ours: Ours) -> None:
+    """Tell each first who the other is, and then candidate by candidate."""
+    nobody = attrs.evolve(ours.description, candidates=(), end_of_candidates=False)
+    await peer.learn(nobody)
+    ours.call(ours.agent.set_remote, attrs.evolve(nobody, ufrag=peer.ufrag, pwd=peer.pwd))
+    ours.gather()
+    async for line in ours.candidates():
+        await peer.ask(remote={"ufrag": nobody.ufrag, "pwd": nobody.pwd, "candidates": [line]})
+    await peer.ask(remote={"ufrag": nobody.ufrag, "pwd": nobody.pwd, "end": True})
+    for candidate in await peer.candidates():
+        ours.call(ours.agent.add_remote_candidate, candidate)
+    ours.call(ours.agent.end_of_candidates)
+
+
+async def connected(peer: Libnice, ours: Ours) -> None:
+    """Wait until both are, and have selected the same pair."""
+    await peer.ready()
+    await ours.until_state(IceState.COMPLETED)
+    local, remote = await peer.selected()
+    assert (local.address, remote.address) == (ours.pair.remote.address, ours.pair.local.address)
+
+
+async def exchange(peer: Libnice, ours: Ours, component: int = 1) -> None:
+    """Datagrams each way: all arrive, unchanged and in order."""
+    from_us = [b"to libnice %d " % number + os.urandom(number) for number in range(COUNT)]
+    from_peer = [b"from libnice %d " % number + os.urandom(number) for number in range(COUNT)]
+    for data in from_us:
+        ours.call(ours.agent.send, data, component=component)
+    received = await peer.ask(receive=COUNT, component=component)
+    assert [bytes.fromhex(data) for data in received] == from_us
+    await peer.ask(send=[data.hex() for data in from_peer], component=component)
+    assert await ours.data(COUNT, component=component) == from_peer

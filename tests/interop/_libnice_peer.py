@@ -1,8 +1,8 @@
-"""libnice in a process of its own, on Debian's Python, which has its GObject binding. It is told what to do as `_peer_process` says.
+"""libnice in a process of its own, on Debian's Python, which has the binding. It is told what to do as `_peer_process` says.
 
-- `{"open": {"controlling", "options": [name, ...], "components", "addresses", "stun", "relay"}}`: an agent of one stream, which
-  begins to gather; an empty list of addresses means all that the machine has, a STUN server is `[host, port]`, and a relay
-  `[host, port, user, password]`. It says `{"ufrag", "pwd"}`
+- `{"open": {"controlling", "options": [name, ...], "components", "addresses", "stun", "relay", "only_relays"}}`: an agent of one
+  stream, which begins to gather; an empty list of addresses means all that the machine has, a STUN server is `[host, port]`,
+  and a relay `[host, port, user, password]`. It says `{"ufrag", "pwd"}`
 - `{"candidate": number}`: the local candidate of that number, in SDP, or null where there is none
 - `{"remote": {"ufrag", "pwd", "candidates": [sdp, ...], "end": bool}}`: what is known of the partner; as much as there is
 - `{"until": state}`: waits until every component is in that state, or any has failed; says the states of all so far
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -37,7 +38,7 @@ LIBRARY.nice_agent_send.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uin
 class Peer:
     """The agent, and the answers that wait for something to happen to it."""
 
-    def __init__(self, *, controlling, options, components, addresses, stun, relay) -> None:
+    def __init__(self, *, controlling, options, components, addresses, stun, relay, only_relays) -> None:
         flags = Nice.AgentOption(0)
         for name in options:
             flags |= getattr(Nice.AgentOption, name)
@@ -45,6 +46,7 @@ class Peer:
         agent.props.upnp = False
         agent.props.ice_tcp = False
         agent.props.controlling_mode = controlling
+        agent.props.force_relay = only_relays
         agent.set_software("libnice")
         for address in addresses:
             local = Nice.Address()
@@ -101,15 +103,19 @@ class Peer:
                 self._agent.restart()
                 answer(self.credentials())
 
+    def close(self, then) -> None:
+        self._agent.close_async(lambda *_: then())
+
     def _learn(self, *, ufrag, pwd, candidates=(), end=False) -> None:
         if (ufrag, pwd) != self._remote:
             self._agent.set_remote_credentials(self._stream, ufrag, pwd)
             self._remote = (ufrag, pwd)
-        parsed = [self._agent.parse_remote_candidate_sdp(self._stream, f"a={line}") for line in candidates]
         for component in self._components:
-            own = [candidate for candidate in parsed if candidate.component_id == component]
+            # Read from the text: the binding is wrong about where a candidate's fields lie.
+            own = [line for line in candidates if int(line.split()[1]) == component]
             if own:
-                self._agent.set_remote_candidates(self._stream, component, own)
+                parsed = [self._agent.parse_remote_candidate_sdp(self._stream, f"a={line}") for line in own]
+                self._agent.set_remote_candidates(self._stream, component, parsed)
         if end:
             self._agent.peer_candidate_gathering_done(self._stream)
 
@@ -161,11 +167,13 @@ class Peer:
 
 def main() -> None:
     loop = GLib.MainLoop()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # GLib logs to stdout
     peers = []
 
     def obey(command) -> None:
         def answer(result=None) -> None:
-            print(json.dumps({"id": command["id"], "result": result}), flush=True)
+            print(json.dumps({"id": command["id"], "result": result}), file=answers, flush=True)
 
         if "open" in command:
             peers[:] = [Peer(**command["open"])]
@@ -173,10 +181,17 @@ def main() -> None:
         else:
             peers[0].obey(command, answer)
 
+    def end() -> None:
+        # Without this its allocations live on.
+        if peers:
+            peers[0].close(loop.quit)
+        else:
+            loop.quit()
+
     def read() -> None:
         for line in sys.stdin:
             GLib.idle_add(obey, json.loads(line))
-        GLib.idle_add(loop.quit)
+        GLib.idle_add(end)
 
     threading.Thread(target=read, daemon=True).start()
     loop.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 PREFIX = "sansice"
 RUN = Path("/run/netns")
 PATH = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
+CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 STEP_SECONDS = 30  # an `ip` or `nft` that takes longer hangs
 
 
@@ -48,20 +50,34 @@ class Namespaces:
 
     def nft(self, name: str, ruleset: str) -> None:
         """Load rules in a namespace."""
-        _run(self._inside(name, ["nft", "-f", "-"]), ruleset)
+        _run(self.command(name, ["nft", "-f", "-"]), ruleset)
 
     def sysctl(self, name: str, key: str, value: str) -> None:
         """Set a kernel parameter of a namespace."""
         path = f"/proc/sys/{key.replace('.', '/')}"
-        _run(self._inside(name, ["sh", "-c", f"echo '{value}' > {path}"]))
+        _run(self.command(name, ["sh", "-c", f"echo '{value}' > {path}"]))
 
     def start(self, name: str, command: Sequence[str]) -> subprocess.Popen[str]:
         """Start a program in a namespace."""
         process = subprocess.Popen(
-            self._inside(name, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(name, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self._processes.append(process)
         return process
+
+    def command(self, name: str, command: Sequence[str] = ()) -> list[str]:
+        """A command, or what stands before one, that runs it in a namespace."""
+        return [_tool("ip"), "netns", "exec", self._full(name), *command]
+
+    @contextlib.contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """For the time of a block, what this thread opens is in a namespace."""
+        with open("/proc/thread-self/ns/net") as before, open(RUN / self._full(name)) as there:
+            _enter(there.fileno())
+            try:
+                yield
+            finally:
+                _enter(before.fileno())
 
     def close(self) -> None:
         """End the processes, then delete the namespaces, whatever happens to any of them."""
@@ -73,9 +89,6 @@ class Namespaces:
 
     def _full(self, name: str) -> str:
         return f"{PREFIX}{os.getpid()}-{name}"
-
-    def _inside(self, name: str, command: Sequence[str]) -> list[str]:
-        return [_tool("ip"), "netns", "exec", self._full(name), *command]
 
 
 @contextlib.contextmanager
@@ -122,6 +135,14 @@ def _run(command: Sequence[str], text: str = "") -> None:
     if done.returncode:
         shown = f"{' '.join(command)}\n{text}".strip()
         raise Unavailable(f"`{shown}` says {done.stderr.strip()!r}; it needs root, and a kernel that has it")
+
+
+def _enter(namespace: int) -> None:
+    """`setns` for this thread; Python has it from 3.12 on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, CLONE_NEWNET):
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
 
 
 def _tool(name: str) -> str:

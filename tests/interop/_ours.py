@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -29,11 +30,13 @@ class Ours:
 
     Attributes:
         agent: the machine; `call` gives it commands.
+        addresses: what `gather` gives it.
         events: everything that it told, in order.
     """
 
-    def __init__(self, agent: Any, driver: TrioDriver) -> None:
+    def __init__(self, agent: Any, driver: TrioDriver, addresses: Sequence[str]) -> None:
         self.agent = agent
+        self.addresses = addresses
         self.events: list[Event] = []
         self._driver = driver
         self._waiting = trio.lowlevel.ParkingLot()
@@ -41,13 +44,13 @@ class Ours:
     def call(self, command: Callable[..., R], *args: object, **options: object) -> R:
         return self._driver.call(command, *args, **options)
 
-    def gather(self, addresses: Sequence[str] = LOOPBACK) -> None:
-        self.call(self.agent.gather, addresses, include_loopback=True)
+    def gather(self) -> None:
+        self.call(self.agent.gather, self.addresses, include_loopback=True)
 
-    async def gathered(self, addresses: Sequence[str] = LOOPBACK) -> None:
+    async def gathered(self) -> None:
         """Gather, and wait for the end of it."""
-        self.gather(addresses)
-        await self.until(lambda: self.agent.gathering_state is GatheringState.COMPLETE)
+        self.gather()
+        await self.until(lambda: self._is_gathered)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what the agent shows."""
@@ -59,15 +62,16 @@ class Ours:
 
     async def candidates(self) -> AsyncIterator[str]:
         """Each local candidate as it is found, until there are no more of them."""
-        told = 0
-        while True:
-            found = self.agent.local_candidates
-            for candidate in found[told:]:
-                yield candidate.to_sdp()
-            told = max(told, len(found))
-            if self.agent.gathering_state is GatheringState.COMPLETE:
-                return
-            await self._waiting.park()
+        for number in itertools.count():
+            while number == len(found := self.agent.local_candidates):
+                if self._is_gathered:
+                    return
+                await self._waiting.park()
+            yield found[number].to_sdp()
+
+    @property
+    def _is_gathered(self) -> bool:
+        return self.agent.gathering_state is GatheringState.COMPLETE
 
     async def data(self, count: int, *, stream: int = 0, component: int = 1) -> list[bytes]:
         """Wait until so many datagrams have come on a component since the start; all there are."""
@@ -100,14 +104,14 @@ class Ours:
 
 
 @contextlib.asynccontextmanager
-async def running(agent: Machine) -> AsyncIterator[Ours]:
+async def running(agent: Machine, addresses: Sequence[str] = LOOPBACK) -> AsyncIterator[Ours]:
     """Run an agent for the time of a block."""
     async with trio.open_nursery() as nursery, open_driver(agent) as (driver, events):
-        ours = Ours(agent, driver)
+        ours = Ours(agent, driver, addresses)
         nursery.start_soon(ours.collect, events)
         yield ours
 
 
-def open_ours(**options: Any) -> contextlib.AbstractAsyncContextManager[Ours]:
+def open_ours(*, addresses: Sequence[str] = LOOPBACK, **options: Any) -> contextlib.AbstractAsyncContextManager[Ours]:
     """Run a full agent."""
-    return running(IceAgent(**options))
+    return running(IceAgent(**options), addresses)

@@ -1,0 +1,48 @@
+"""Our TURN server as the relay of a peer, or of our own agent."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import attrs
+
+from sansice import Address
+from sansice.ice import IceServer
+from sansice.turn import PeerPolicy, TurnServer
+from sansice_trio import serve_turn
+
+HOST = "127.0.0.1"
+USER, PASSWORD = "alice", "wonderland"
+
+
+@attrs.frozen
+class Relay:
+    """A running server."""
+
+    address: Address
+    server: TurnServer
+
+    @property
+    def url(self) -> str:
+        return f"turn:{self.address}"
+
+    @property
+    def for_page(self) -> dict[str, str]:
+        return {"urls": self.url, "username": USER, "credential": PASSWORD}
+
+    @property
+    def for_libnice(self) -> tuple[str, int, str, str]:
+        return (*self.address, USER, PASSWORD)
+
+    @property
+    def for_us(self) -> IceServer:
+        return IceServer(self.url, USER, PASSWORD)
+
+
+@contextlib.asynccontextmanager
+async def open_relay(host: str = HOST) -> AsyncIterator[Relay]:
+    """Serve for the time of a block; peers may be where everything is in these tests, on loopback."""
+    async with serve_turn([f"udp:{Address(host, 0)}"], users={USER: PASSWORD}, peer_policy=PeerPolicy(allow=[HOST])) as service:
+        [(_, address)] = service.listening
+        yield Relay(address, service.server)
