@@ -100,14 +100,15 @@ class Component:
             used = None if pair is None else pair.address
             del self.sources[next(one for one in self.sources if one != used)]
 
-    def judge(self, pair: LitePair, number: int, config: IceConfig, *, is_ice2: bool, now: float) -> Verdict:
-        """What becomes of a nomination that was not seen before (RFC 8445 7.3.2, 8.1.1).
+    def judge(self, pair: LitePair, number: int, config: IceConfig, *, is_ice2: bool, is_repeated: bool, now: float) -> Verdict:
+        """What becomes of a nomination (RFC 8445 7.3.2, 8.1.1).
 
         Args:
             pair: that it would make.
             number: the nomination's (draft-thatcher-ice-renomination), 0 where it has none.
             config: how long a pair may be silent before any other is better.
             is_ice2: whether the peer promises to nominate one pair only (RFC 8445 10).
+            is_repeated: whether it is a retransmission, which confirms nothing.
             now: monotonic seconds.
         """
         chosen = self.pair
@@ -126,7 +127,8 @@ class Component:
         elif now < self._first_at + AGGRESSIVE_PHASE and pair.priority > chosen.priority:
             verdict = _FOLLOW
         else:
-            verdict = _FOLLOW if self._is_confirmed(pair.host.socket, pair.address, now) else _WAIT
+            is_confirmed = not is_repeated and self._is_confirmed(pair.host.socket, pair.address, now)
+            verdict = _FOLLOW if is_confirmed else _WAIT
         if verdict is _FOLLOW:
             if self._moves >= MAX_MOVES + max(0.0, now - self._first_at):
                 return _LIMIT

@@ -71,7 +71,7 @@ def assign_preferences(hosts: Sequence[str], known: Mapping[str, int]) -> dict[s
             given.setdefault(host, _free(MAX_LOCAL_PREFERENCE, -1, given))
         return given
     # Upwards, for below the least precedence, 1, there is no room; in ascending order, so that none is overtaken.
-    for host in sorted(hosts[::-1], key=precedence):
+    for _, _, host in sorted((precedence(host), -index, host) for index, host in enumerate(hosts)):
         given.setdefault(host, _free(precedence(host), 1, given))
     return given
 

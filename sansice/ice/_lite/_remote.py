@@ -43,7 +43,7 @@ def take_remote(session: LiteSession, stream: Stream, description: Description, 
     is_update = current.remote is not None
     if not is_update:
         _meet(session, stream, description, now)
-    elif description.lite:
+    if description.lite:  # it sends no checks, so early ones were not its; and what it says later replaces what it said
         current.forget_remotes()
     for candidate in description.candidates:
         add_remote(session, current, candidate)
@@ -52,8 +52,10 @@ def take_remote(session: LiteSession, stream: Stream, description: Description, 
         if ufrag in (None, description.ufrag):
             end_or_add(session, current, late)
     current.remote_complete = current.remote_complete or description.end_of_candidates
-    take_early(session, stream, now=now)
-    choose(session, stream, is_update=is_update, now=now)
+    if description.lite:
+        choose(session, stream, is_update=is_update, now=now)
+    else:
+        take_early(session, stream, now=now)
     session.watch(now=now)
 
 

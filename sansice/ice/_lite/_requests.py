@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from sansice.ice._binding import Check, Refusal, Refused, encode_refusal, encode_success, read_check
+from sansice.ice._binding import Refusal, Refused, encode_refusal, encode_success, read_check
 from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
 from sansice.ice._role import IceRole
 from sansice.machine import Address, DecodeError, DropReason, Transport
 from sansice.stun import ICE_CONTROLLED, ICE_CONTROLLING, USERNAME, Message
 
 from ._choice import priority_of
-from ._component import Component, LitePair, Verdict
+from ._component import LitePair, Verdict
 from ._hosts import Host
 from ._session import OVER, LiteSession
-from ._stream import EarlyCheck, Generation, Stream
+from ._stream import EarlyCheck, Generation, Novelty, Stream
 
 _REFUSALS = frozenset({Verdict.REFUSE, Verdict.LIMIT})
 
@@ -45,21 +45,23 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
             session.emit_send(host, source, encode_refusal(request, Refusal.ROLE_CONFLICT, generation.key), now=now)
             return
     nominates = check.use_candidate and generation is stream.current and (remote is None or not remote.lite)
-    if nominates and generation.is_replayed(request.transaction_id, host, source):
+    novelty = generation.remember(request.transaction_id, host, source) if nominates else Novelty.FIRST
+    if novelty is Novelty.REPLAYED:
         session.stats.drop(DropReason.REPLAYED)
         return
     if remote is None:
         _remember_early(session, generation, EarlyCheck(host, source, check))
     elif check.remote_ufrag == remote.ufrag:  # RFC 8445 7.3.1.4: another one is another peer's
         session.hear(generation, host, source, now=now)
-        if nominates:
-            _nominate(session, stream, EarlyCheck(host, source, check), request, now)
+        if nominates and _nominate(session, stream, EarlyCheck(host, source, check), novelty, now) in _REFUSALS:
+            session.stats.drop(DropReason.LIMIT)  # who is refused must know (RFC 8445 7.3.1.5)
+            session.emit_send(host, source, encode_refusal(request, Refusal.BAD_REQUEST, generation.key), now=now)
             return
     session.emit_send(host, source, encode_success(request, source, generation.key), now=now)
 
 
 def take_early(session: LiteSession, stream: Stream, *, now: float) -> None:
-    """The peer is known now: follow what its checks said before."""
+    """A full peer is known now: follow what its checks said before."""
     generation = stream.current
     early, generation.early = generation.early, []
     for one in early:
@@ -68,10 +70,7 @@ def take_early(session: LiteSession, stream: Stream, *, now: float) -> None:
         if generation.is_of(one.check.remote_ufrag) and one.host.socket in session.hosts.open:
             session.hear(generation, one.host, one.source, now=now)
             if one.check.use_candidate:
-                component, pair = _pair_of(session, stream, one, now)
-                if _judge(session, stream, component, pair, one.check, now) is Verdict.FOLLOW:
-                    session.validate(stream, component, pair, now=now)
-    session.conclude_if_complete(stream, select=True, now=now)
+                _nominate(session, stream, one, Novelty.FIRST, now)
 
 
 def _remember_early(session: LiteSession, generation: Generation, early: EarlyCheck) -> None:
@@ -89,32 +88,11 @@ def _remember_early(session: LiteSession, generation: Generation, early: EarlyCh
     generation.components[early.host.component - 1].sources[early.source] = None
 
 
-def _nominate(session: LiteSession, stream: Stream, nomination: EarlyCheck, request: Message, now: float) -> None:
-    """Answer a nomination by what becomes of it: who is refused must know (RFC 8445 7.3.1.5)."""
-    host, source, key = nomination.host, nomination.source, stream.current.key
-    component, pair = _pair_of(session, stream, nomination, now)
-    verdict = _judge(session, stream, component, pair, nomination.check, now)
-    if verdict in _REFUSALS:
-        session.stats.drop(DropReason.LIMIT)
-        session.emit_send(host, source, encode_refusal(request, Refusal.BAD_REQUEST, key), now=now)
-        return
-    session.emit_send(host, source, encode_success(request, source, key), now=now)
-    if verdict is Verdict.FOLLOW:
-        session.validate(stream, component, pair, now=now)
-        session.conclude_if_complete(stream, select=True, now=now)
-
-
-def _judge(session: LiteSession, stream: Stream, component: Component, pair: LitePair, check: Check, now: float) -> Verdict:
-    remote = stream.current.remote
-    is_ice2 = remote is not None and "ice2" in remote.options
-    return component.judge(pair, check.nomination, session.config, is_ice2=is_ice2, now=now)
-
-
-def _pair_of(session: LiteSession, stream: Stream, nomination: EarlyCheck, now: float) -> tuple[Component, LitePair]:
-    """The pair that a nomination makes: where it came to, and where it came from (RFC 8445 7.3.2)."""
-    host, source = nomination.host, nomination.source
+def _nominate(session: LiteSession, stream: Stream, nomination: EarlyCheck, novelty: Novelty, now: float) -> Verdict:
+    """The pair of where a nomination came to and where it came from, and what becomes of it (RFC 8445 7.3.2)."""
+    host, source, remote = nomination.host, nomination.source, stream.current.remote
     component = stream.current.components[host.component - 1]
-    remote = component.remotes.get(source) or Candidate(
+    candidate = component.remotes.get(source) or Candidate(
         foundation="prflx",
         component=component.number,
         transport=Transport.UDP,
@@ -122,4 +100,13 @@ def _pair_of(session: LiteSession, stream: Stream, nomination: EarlyCheck, now: 
         address=source,
         type=CandidateType.PEER_REFLEXIVE,
     )
-    return component, LitePair(host, remote, source, priority_of(host.candidate, remote, session.role), now)
+    pair = LitePair(host, candidate, source, priority_of(host.candidate, candidate, session.role), now)
+    is_ice2 = remote is not None and "ice2" in remote.options
+    is_repeated = novelty is Novelty.REPEATED
+    verdict = component.judge(
+        pair, nomination.check.nomination, session.config, is_ice2=is_ice2, is_repeated=is_repeated, now=now
+    )
+    if verdict is Verdict.FOLLOW:
+        session.validate(stream, component, pair, now=now)
+        session.conclude_if_complete(stream, select=True, now=now)
+    return verdict

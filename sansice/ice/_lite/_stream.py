@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from sansice._enums import IdentityEnum
 from sansice.ice._binding import Check
 from sansice.ice._candidate import Candidate
 from sansice.ice._config import IceConfig
@@ -32,6 +33,14 @@ class EarlyCheck:
     host: Host
     source: Address
     check: Check
+
+
+class Novelty(IdentityEnum):
+    """Whether a nomination has come before, by its transaction id."""
+
+    FIRST = "it has not"
+    REPEATED = "over the same path: the peer retransmits"
+    REPLAYED = "over another path: somebody has seen it, and sends it again"
 
 
 class Generation:
@@ -130,7 +139,8 @@ class Generation:
         return None
 
     def forget_remotes(self) -> None:
-        """A lite peer has narrowed its candidates (RFC 8445 8.2)."""
+        """What was known of the candidates of a lite peer, which may have narrowed them (RFC 8445 8.2)."""
+        self.early.clear()
         for component in self.components:
             component.remotes.clear()
             component.sources.clear()
@@ -140,14 +150,15 @@ class Generation:
         """How many candidates the peer has told."""
         return sum(len(component.remotes) for component in self.components)
 
-    def is_replayed(self, transaction_id: TransactionId, host: Host, source: Address) -> bool:
-        """Whether a nomination came before, over another path; it is remembered."""
-        path = (host, source)
-        if self.nominations.setdefault(transaction_id, path) != path:
-            return True
+    def remember(self, transaction_id: TransactionId, host: Host, source: Address) -> Novelty:
+        """A nomination came over a path."""
+        known = self.nominations.get(transaction_id)
+        if known is not None:
+            return Novelty.REPEATED if known == (host, source) else Novelty.REPLAYED
+        self.nominations[transaction_id] = (host, source)
         if len(self.nominations) > MAX_REMEMBERED:
             del self.nominations[next(iter(self.nominations))]
-        return False
+        return Novelty.FIRST
 
 
 class Stream:
