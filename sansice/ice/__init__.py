@@ -50,14 +50,17 @@ from ._events import (
     GatheringState as GatheringState,
     IceState as IceState,
     IceStateChanged as IceStateChanged,
+    NominationRefused as NominationRefused,
     PairSelected as PairSelected,
     PairValidated as PairValidated,
     Restarted as Restarted,
+    ServerAnswered as ServerAnswered,
     ServerFailed as ServerFailed,
 )
 from ._gathering._addresses import usable_addresses as usable_addresses
 from ._handover import Handover as Handover
 from ._inbox import MAX_QUEUED as MAX_QUEUED, MAX_QUEUED_BYTES as MAX_QUEUED_BYTES, Inbox as Inbox
+from ._nomination import Choice as Choice, Nomination as Nomination, Nominee as Nominee
 from ._pair import CandidatePair as CandidatePair, PairState as PairState
 from ._priority import candidate_priority as candidate_priority, pair_priority as pair_priority
 from ._role import IceRole as IceRole

@@ -21,6 +21,7 @@ from sansice.ice import (
 )
 from sansice.ice._agent._checklist import Checklist
 from sansice.ice._agent._session import Session
+from sansice.ice._nomination import NOMINATION, REGULAR, Nomination
 from sansice.ice._pair import LocalCandidate, Pair
 from sansice.machine import Action, Address, CloseSocket, IcmpError, OpenSocket, SendDatagram, SocketId, Transport
 from sansice.stun import (
@@ -115,6 +116,11 @@ class Sent(NamedTuple):
         return USE_CANDIDATE in self.message
 
     @property
+    def number(self) -> int | None:
+        """Of a numbered nomination."""
+        return self.message.get(NOMINATION)
+
+    @property
     def role(self) -> str:
         message = self.message
         assert (ICE_CONTROLLING in message) != (ICE_CONTROLLED in message)
@@ -150,6 +156,7 @@ class Bench:
         tiebreakers: tuple[int, ...] = (),
         known: bool = True,
         config: IceConfig | None = None,
+        nomination: Nomination = REGULAR,
         servers: tuple = (),
     ) -> None:
         self.now = 0.0
@@ -162,6 +169,7 @@ class Bench:
             credentials=OURS,
             entropy=Entropy(tiebreakers),
             config=config or IceConfig(),
+            nomination=nomination,
             servers=servers,
         )
         self.agent.gather(hosts, now=self.now)
@@ -256,6 +264,7 @@ class Bench:
         tiebreaker: int = 1,
         priority: int | None = candidate_priority(CandidateType.PEER_REFLEXIVE, 65535, 1),
         use_candidate: bool = False,
+        nomination: int = 0,
         username: str | None = f"{OURS.ufrag}:{THEIRS.ufrag}",
         key: object = ANY,
         algorithm: IntegrityAlgorithm = IntegrityAlgorithm.SHA1,
@@ -272,6 +281,8 @@ class Bench:
             content.append((ICE_CONTROLLING if controlling else ICE_CONTROLLED, tiebreaker))
         if use_candidate:
             content.append((USE_CANDIDATE, None))
+        if nomination:
+            content.append((NOMINATION, nomination))
         transaction_id = TransactionId(b"their" + next(self.their_transactions).to_bytes(7, "big"))
         data = encode(
             Method.BINDING,

@@ -19,6 +19,7 @@ from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, Not
 from sansice.ice._events import CandidateGathered, Closed, DataReceived, GatheringState, IceCause, IceState
 from sansice.ice._gathering._addresses import usable_addresses
 from sansice.ice._gathering._gatherer import Gatherer, LocalFound
+from sansice.ice._mtu import data_mtu
 from sansice.ice._nomination import REGULAR, RENOMINATION, Nomination
 from sansice.ice._pair import CandidatePair
 from sansice.ice._role import IceRole
@@ -191,6 +192,22 @@ class IceAgent(Machine):
             LocalProtocolError: no such stream or component.
         """
         return self._component(stream, component).path
+
+    @property
+    def data_mtu(self) -> int | None:
+        """As `data_mtu_of`, of the first component of the first stream."""
+        return self.data_mtu_of(0, 1)
+
+    def data_mtu_of(self, stream: int = 0, component: int = 1) -> int | None:
+        """Bytes of data that one packet carries there, if the path's packets are as large as ``IceConfig.path_mtu``.
+
+        ``None`` where nothing is connected. `send` takes more, which IP cuts in pieces, and many a path drops those.
+
+        Raises:
+            LocalProtocolError: no such stream or component.
+        """
+        used = self._component(stream, component).used
+        return None if used is None else data_mtu(used, self._session.config.path_mtu)
 
     @property
     def local_candidates(self) -> tuple[Candidate, ...]:
@@ -402,6 +419,31 @@ class IceAgent(Machine):
         if now >= component.until:  # and the timer that tells so has not been called yet
             raise NotConnected("send(): consent has expired (RFC 7675)")
         return component.path
+
+    def nominate(self, pair: CandidatePair, *, stream: int = 0, now: float) -> None:
+        """Nominate a valid pair, whatever the policy prefers; `PairSelected` tells that the peer has agreed.
+
+        The policy goes on choosing: one whose ``choose`` says nothing leaves it all to this method.
+
+        Args:
+            pair: one of `pairs`, or that of a `PairValidated`.
+            stream: which the pair is of.
+            now: monotonic seconds.
+
+        Raises:
+            LocalProtocolError: this agent is controlled; the pair is not valid; one was nominated before, and not both
+                agents offer renomination (RFC 8445 8.1.1); no such stream; the agent is closed or has failed.
+        """
+        self._require_live()
+        if not isinstance(pair, CandidatePair):
+            raise LocalProtocolError(f"nominate(): a CandidatePair, not {pair!r:.40}")
+        if self.role is not IceRole.CONTROLLING:
+            raise LocalProtocolError("nominate(): this agent is controlled; the peer nominates (RFC 8445 8.1.1)")
+        conclusions = self._stream(stream).checker.conclusions
+        if pair.local.component > len(conclusions):
+            raise LocalProtocolError(f"nominate(): stream {stream} has no component {pair.local.component}")
+        conclusions[pair.local.component - 1].start_named(pair, now)
+        self._settle(now)
 
     def restart(self, *, now: float) -> Credentials:
         """Start again with new credentials (RFC 8445 9): not supported yet, open a new agent.
@@ -630,15 +672,21 @@ class IceAgent(Machine):
     def _conclude(self, now: float) -> None:
         """Once all streams have selected, nothing else is needed (RFC 8445 8.3)."""
         if all(stream.is_selected or stream.is_over for stream in self._streams):
-            self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
-            self._pass_on()
+            if not self._is_moving:
+                self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
+                self._pass_on()
             if len(self._sockets) > sum(map(len, (stream.components for stream in self._streams))):
                 self._session.timers.set(_FREE, now + self._session.config.free_delay)
+
+    @property
+    def _is_moving(self) -> bool:
+        """Whether a candidate that is still to come may be moved to."""
+        return any(conclusion.mover is not None for stream in self._streams for conclusion in stream.checker.conclusions)
 
     def _free_unselected(self, now: float) -> None:
         """Close the sockets that no selected pair uses (RFC 8445 8.3.1)."""
         for socket, component in tuple(self._sockets.items()):
-            if component.path is None or socket != component.path[0]:
+            if (component.path is None or socket != component.path[0]) and not component.conclusion.keeps(socket):
                 self._streams[component.stream].checker.remove_local(socket, now=now)
                 self._close_socket(socket, CloseMode.FLUSH)
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sansice.ice._pair import Pair, PairState
+from sansice.ice._candidate import CandidateType
+from sansice.ice._pair import CandidatePair, Pair, PairState
 from sansice.ice._role import IceRole
-from sansice.machine import Address
+from sansice.machine import Address, LocalProtocolError, SocketId
 
 from ._checks import Checks
 from ._nomination import ask, best_valid, choose
@@ -110,7 +111,7 @@ class Conclusion:
             if not mover.give_up_late(now):
                 return mover.tried_until
             pairs = [pair for pair in pairs if pair.valid is None or mover.is_eligible(pair)]
-        elif any(pair.nominating for pair in pairs) or self._is_nominating():
+        elif self._is_nominating():
             return math.inf
         policy = session.nomination
         if policy.choose is not None:
@@ -132,7 +133,9 @@ class Conclusion:
             self.mover.begun(pair, now)
 
     def _is_nominating(self) -> bool:
-        """Whether a nomination is on its way, though perhaps by a role that we have no more."""
+        """Whether a nomination is to be sent or on its way, though perhaps by a role that we have no more."""
+        if any(pair.nominating for pair in self.pairs):
+            return True
         return any(one.nominating and one.pair in self.pairs for one in self._checks.running.values())
 
     def stop(self) -> None:
@@ -154,6 +157,34 @@ class Conclusion:
         """A consent check on the pair in use is late."""
         if self.mover is not None and used is not None and used is self.selected:
             self.mover.suspect(used, now)
+
+    def start_named(self, named: CandidatePair, now: float) -> None:
+        """Nominate the pair that the application names.
+
+        Raises:
+            LocalProtocolError: it is not valid, or another one was nominated and that is final.
+        """
+        pair = next((pair for pair in self.valid_pairs() if _is_named(pair, named)), None)
+        if pair is None:
+            raise LocalProtocolError(f"nominate(): {named} is not valid")
+        if self.mover is None and (self.selected is not None or self.has_failed or self._is_nominating()):
+            raise LocalProtocolError("nominate(): a pair was nominated, and not both agents offer renomination (RFC 8445 8.1.1)")
+        for other in self.pairs:
+            if other.nominating:
+                other.nominating = False
+                self.pairing.list.untrigger(other)
+        self.start(pair, now)
+        self.consider(now)
+
+    def keeps(self, socket: SocketId) -> bool:
+        """Whether a socket is wanted still, though the selected pair does not use it (RFC 8445 8.3)."""
+        mover = self.mover
+        if mover is None:
+            return False
+        local = self.pairing.local_on(socket)
+        if local is None or local.candidate.type is not CandidateType.RELAYED:
+            return True
+        return any(pair.local.socket == socket and mover.keeps(pair) for pair in self.pairs)
 
     # ------------------------------------------------------------- the peer's nominations
 
@@ -254,3 +285,8 @@ class Conclusion:
         if self.is_ice2 or order >> _NUMBERED or latest >> _NUMBERED:
             return order > latest
         return valid.priority > chosen.priority
+
+
+def _is_named(pair: Pair, named: CandidatePair) -> bool:
+    """Whether a pair, or the valid one that its checks have made, has the candidates of ``named``."""
+    return any((one.local.candidate, one.remote) == (named.local, named.remote) for one in (pair, pair.valid or pair))
