@@ -238,6 +238,14 @@ def test_keepalive_goes_out_on_a_pair_on_which_nothing_was_sent_for_so_long():
     assert {one.path for one in keepalives(bench)} == {(1, PEER)}
 
 
+def test_keepalives_go_out_on_the_pairs_of_each_stream_that_has_some():
+    bench = LiteBench(streams=2, known=False, config=IceConfig(consent=False))
+    tell_both(bench)
+    bench.nominate(socket=2)
+    bench.run(until=15.0)
+    assert [one.path for one in keepalives(bench)] == [(2, PEER)]
+
+
 def test_answer_to_a_check_over_the_pair_is_as_good_as_a_keepalive():
     bench = connected()
     while bench.now < 100.0:

@@ -151,9 +151,8 @@ class LiteSession:
         if select:
             current.is_selected = True
             self.move(stream, IceCause.SELECT)
-            for component in current.components:
-                if component.pair is not None:
-                    self.outputs.append(PairSelected(stream.index, component.number, component.pair.snapshot()))
+            for pair in current.pairs:
+                self.outputs.append(PairSelected(stream.index, pair.host.component, pair.snapshot()))
             self.timers.set(Timer.FREE, now + self.config.free_delay)
         self.watch(now=now)
 
