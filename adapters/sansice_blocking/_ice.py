@@ -28,6 +28,7 @@ from sansice.ice import (
     IceState,
     IceStatesBase,
     Inbox,
+    Nomination,
     SessionDescription,
 )
 from sansice.sockets import InterfaceFilter, from_sockaddr, host_addresses
@@ -53,7 +54,7 @@ def open_ice(
     include_loopback: bool | None = None,
     interface_filter: InterfaceFilter | None = None,
     port_range: tuple[int, int] | None = None,
-    nomination: None = None,
+    nomination: Nomination | None = None,
     entropy: Entropy = os.urandom,
     config: IceConfig = _DEFAULT_CONFIG,
     max_queued: int = MAX_QUEUED,
@@ -70,7 +71,8 @@ def open_ice(
             settled by the protocol.
         lite: answer checks, and leave finding the way to the peer: for servers that are reachable as they are, and have no
             ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
-        policy, nomination: only the defaults are built so far.
+        policy: only the default is built so far.
+        nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
         ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``, whose names are
             looked up while gathering.
         credentials: used as given, for all streams or for each one its own; drawn from ``entropy`` otherwise.

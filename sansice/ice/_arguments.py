@@ -11,6 +11,7 @@ from sansice.machine import Entropy, LocalProtocolError
 from ._agent._agent import IceAgent
 from ._config import IceConfig
 from ._description import Credentials
+from ._nomination import REGULAR, Nomination
 from ._server import IceServer
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class IceArguments(TypedDict):
     include_loopback: bool | None
     interface_filter: Callable[[str, str], bool] | None
     port_range: tuple[int, int] | None
-    nomination: None
+    nomination: Nomination | None
     entropy: Entropy
     config: IceConfig
     max_queued: int
@@ -57,6 +58,7 @@ def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
             servers=arguments["ice_servers"],
             credentials=arguments["credentials"],
             config=arguments["config"],
+            nomination=arguments["nomination"] or REGULAR,
             entropy=arguments["entropy"],
         )
     from ._lite._agent import LiteAgent
@@ -73,14 +75,15 @@ def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
 
 
 def _check(arguments: IceArguments) -> None:
-    for name, is_built in (
-        ("policy", arguments["policy"] == "all"),
-        ("nomination", arguments["nomination"] is None),
-    ):
-        if not is_built:
-            raise LocalProtocolError(f"open_ice(): only the default of {name} is supported so far")
+    if arguments["policy"] != "all":
+        raise LocalProtocolError("open_ice(): only the default of policy is supported so far")
+    nomination = arguments["nomination"]
+    if nomination is not None and not isinstance(nomination, Nomination):
+        raise LocalProtocolError(f"open_ice(): nomination is a Nomination, not {nomination!r:.40}")
     if arguments["lite"] and arguments["ice_servers"]:
         raise LocalProtocolError("open_ice(): a lite agent asks no servers; it must be reachable as it is")
+    if arguments["lite"] and nomination is not None:
+        raise LocalProtocolError("open_ice(): a lite agent nominates nothing; the peer does")
     port_range = arguments["port_range"]
     if port_range is not None and not _is_port_range(port_range):
         raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")

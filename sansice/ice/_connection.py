@@ -16,6 +16,7 @@ import attrs
 from sansice.driver import NoRecorder, Recorder
 from sansice.machine import Address, DropReason, Event, LocalProtocolError, SocketId
 
+from ._agent._agent import IceAgent
 from ._arguments import Agent, IceArguments, make_agent
 from ._candidate import Candidate
 from ._description import Description
@@ -245,6 +246,17 @@ class IceConnectionBase(Generic[D]):
     def close(self) -> None:
         """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""
         self._driver.call(self._agent.close)
+
+    def nominate(self, pair: CandidatePair, *, stream: int = 0) -> None:
+        """Have this valid pair be used. See `IceAgent.nominate`.
+
+        Raises:
+            LocalProtocolError: this end does not control, or is lite; the pair is not a valid one.
+        """
+        agent = self._agent
+        if not isinstance(agent, IceAgent):
+            raise LocalProtocolError("nominate(): a lite agent nominates nothing; the peer does")
+        self._driver.call(agent.nominate, pair, stream=stream)
 
     def send_nowait(self, data: bytes, *, stream: int = 0, component: int = 1) -> None:
         """Send a datagram, from the first valid pair on. What the system refuses is lost, and counted in `lost`.

@@ -15,6 +15,7 @@ from sansice.ice import (
     IceRole,
     IceState,
     LiteAgent,
+    Nomination,
     NotConnected,
     SessionDescription,
     WouldBlock,
@@ -217,7 +218,8 @@ def test_credentials_are_used_as_given():
         ({"streams": 0}, "streams"),
         ({"components": 0}, "components"),
         ({"policy": "relay"}, "default of policy"),
-        ({"nomination": "aggressive"}, "default of nomination"),
+        ({"nomination": "aggressive"}, "nomination is a Nomination"),
+        ({"lite": True, "nomination": Nomination()}, "a lite agent nominates nothing"),
         ({"port_range": (0, 5)}, r"\(0, 5\) is not"),
         ({"port_range": (6, 5)}, r"\(6, 5\) is not"),
         ({"port_range": (5, 65536)}, r"\(5, 65536\) is not"),
@@ -327,6 +329,25 @@ def test_it_is_connected_once_every_component_is():
     assert alice._connected_pair() is None
 
 
+# ---------------------------------------------------------------- nomination
+
+
+def test_the_application_may_nominate_the_pair_that_it_wants():
+    alice = Connection("192.0.2.1", nomination=Nomination(choose=lambda nominees, now: None))
+    bob = Connection("192.0.2.2", controlling=False)
+    for one in (alice, bob):
+        one._start_gathering()
+    alice._start_connecting(bob._complete_description())
+    bob._start_connecting(alice._complete_description())
+    turn(alice, bob, until=0.5)
+    assert alice._connected_pair() is None
+    alice.nominate(alice.pairs[0])
+    turn(alice, bob, until=0.6)
+    assert alice._connected_pair() == alice.selected_pair
+    with pytest.raises(LocalProtocolError):
+        bob.nominate(bob.pairs[0])
+
+
 # ---------------------------------------------------------------- lite
 
 
@@ -335,6 +356,8 @@ def test_a_lite_agent_is_asked_for_by_an_argument():
     assert isinstance(alice._agent, LiteAgent)
     alice._start_gathering()
     assert alice.local_description.lite
+    with pytest.raises(LocalProtocolError, match="nominates nothing"):
+        alice.nominate(None)
 
 
 def test_every_event_wakes_whoever_waits():
