@@ -78,8 +78,19 @@ if TYPE_CHECKING:
     from ._sdp._defaults import (
         DefaultFamily as DefaultFamily,
     )
+    from ._sdp._fragment import (
+        FragmentSection as FragmentSection,
+        TrickleFragment as TrickleFragment,
+    )
     from ._sdp._mismatch import (
         find_mismatches as find_mismatches,
+    )
+    from ._sdp._offer_answer import (
+        IceUse as IceUse,
+        MismatchPolicy as MismatchPolicy,
+        OfferAnswer as OfferAnswer,
+        RemoteIce as RemoteIce,
+        SignalingState as SignalingState,
     )
     from ._sdp._section import (
         MediaSection as MediaSection,
@@ -87,12 +98,45 @@ if TYPE_CHECKING:
     from ._sdp._session import (
         SessionSdp as SessionSdp,
     )
+    from ._sdp._subsequent import (
+        RaceVerdict as RaceVerdict,
+        StreamOutcome as StreamOutcome,
+        judge_remote_candidates as judge_remote_candidates,
+        needs_offer as needs_offer,
+    )
+    from ._sdp._trickle import (
+        Trickled as Trickled,
+        TrickleReceiver as TrickleReceiver,
+        TrickleSender as TrickleSender,
+    )
     from ._sdp._writing import (
         CredentialLevel as CredentialLevel,
     )
 
 # What a program with an ordinary agent does without is imported when it is first asked for.
 _LAZY: dict[str, tuple[str, ...]] = {
+    "_sdp._trickle": (
+        "Trickled",
+        "TrickleReceiver",
+        "TrickleSender",
+    ),
+    "_sdp._subsequent": (
+        "RaceVerdict",
+        "StreamOutcome",
+        "judge_remote_candidates",
+        "needs_offer",
+    ),
+    "_sdp._offer_answer": (
+        "IceUse",
+        "MismatchPolicy",
+        "OfferAnswer",
+        "RemoteIce",
+        "SignalingState",
+    ),
+    "_sdp._fragment": (
+        "FragmentSection",
+        "TrickleFragment",
+    ),
     "_sdp._writing": ("CredentialLevel",),
     "_sdp._session": ("SessionSdp",),
     "_sdp._section": ("MediaSection",),

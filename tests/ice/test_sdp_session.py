@@ -14,6 +14,7 @@ from sansice.ice import (
     CredentialLevel,
     Description,
     HostName,
+    RemoteCandidate,
     SessionDescription,
     SessionSdp,
     find_mismatches,
@@ -196,6 +197,34 @@ def test_password_stays_out_of_the_repr():
     sdp = read(*audio(*CREDENTIALS), session=OTHER)
     assert PWD not in repr(sdp)
     assert "o" * 22 not in repr(sdp)
+
+
+# Candidates of the peer's that were selected
+
+
+@pytest.mark.req("RFC8839-035")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a=remote-candidates:2 2001:db8::3 45665 1 192.0.2.3 45664"],
+        ["a=remote-candidates:2 2001:db8::3 45665", "a=Remote-Candidates:1 192.0.2.3 45664 "],
+    ],
+)
+def test_selected_candidates_come_in_any_order_on_one_line_or_several(lines):
+    expected = (RemoteCandidate(2, Address("2001:db8::3", 45665)), RemoteCandidate(1, Address("192.0.2.3", 45664)))
+    sdp = read(*audio(*lines))
+    assert sdp.sections[0].ice.remote_candidates == expected
+    assert read(*audio()).with_ice(ours("0"), remote_candidates={"0": expected}).sections[0].ice.remote_candidates == expected
+    assert read(*audio(), session=lines).sections[0].ice.remote_candidates == ()
+
+
+@pytest.mark.req("RFC8839-035")
+@pytest.mark.parametrize(
+    "value", ["", "1", "1 192.0.2.1", "0 192.0.2.1 9", "257 192.0.2.1 9", "1 192.0.2.1 70000", "x 192.0.2.1 9"]
+)
+def test_malformed_selected_candidates_are_an_error(value):
+    with pytest.raises(ValueError, match=r"line 8: (remote-candidates|candidate)"):
+        read(*audio(f"a=remote-candidates:{value}"))
 
 
 # Bundles

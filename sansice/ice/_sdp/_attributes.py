@@ -18,7 +18,7 @@ from sansice.ice._candidate import (
 from sansice.ice._description import Description, check_options, check_pwd, check_ufrag, read_pacing
 from sansice.ice._session_description import TRICKLE
 
-from ._lines import MAX_ATTRIBUTE, Line
+from ._lines import MAX_ATTRIBUTE, Line, naming
 
 # Ten times what an agent takes by default (`IceConfig.max_remote_candidates`): the description of a peer that is merely generous
 # is read, and one that means harm ends early.
@@ -78,12 +78,10 @@ def read_attributes(lines: Iterable[Line]) -> IceAttributes:
         name = line.attribute
         if name not in ICE_NAMES:
             continue
-        try:
+        with naming(line):
             if len(line.text) > MAX_ATTRIBUTE:
                 raise ValueError(f"{name}: {len(line.text)} characters, more than {MAX_ATTRIBUTE}")
             reader.take(name, line.attribute_value)
-        except ValueError as error:
-            raise ValueError(f"line {line.number}: {error}") from None
     return reader.attributes()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 # A conference of a hundred streams with all of its codecs is a third of this; a megabyte is not a description.
@@ -65,6 +66,15 @@ def _cut(text: str) -> Iterator[str]:
     # Not splitlines(): it also cuts at characters that may stand in a session's name.
     for line in text.split("\n"):
         yield line.removesuffix("\r")
+
+
+@contextmanager
+def naming(line: Line) -> Iterator[None]:
+    """Errors of what is read inside say in which line it stands."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"line {line.number}: {error}") from None
 
 
 def read_number(name: str, text: str, most: int) -> int:

@@ -11,7 +11,7 @@ from sansice.ice._session_description import check_mid
 from sansice.machine import Address, Transport
 
 from ._attributes import IceAttributes, read_attributes
-from ._lines import Line, read_number
+from ._lines import Line, naming, read_number
 
 DISCARD = 9  # RFC 863: the port of those who have none yet (RFC 8839 4.2.5)
 UNSPECIFIED = ("0.0.0.0", "::")
@@ -89,18 +89,16 @@ def read_section(lines: Sequence[Line], session_host: str | None) -> MediaSectio
     Raises:
         ValueError: a malformed line that matters to ICE; the text names it.
     """
-    host = read_connection(lines) or session_host
     first = lines[0]
     words = first.value.split()
-    if len(words) < 3:
-        raise ValueError(f"line {first.number}: m=: not a kind of media, a port and a protocol")
-    try:
+    host = read_connection(lines) or session_host
+    named: dict[str, Line] = {}
+    for line in lines:
+        named.setdefault(line.attribute, line)
+    with naming(first):
+        if len(words) < 3:
+            raise ValueError("m=: not a kind of media, a port and a protocol")
         port = read_number("m= port", words[1].partition("/")[0], 65535)
-        named: dict[str, Line] = {}
-        for line in lines:
-            named.setdefault(line.attribute, line)
-    except ValueError as error:
-        raise ValueError(f"line {first.number}: {error}") from None
     return MediaSection(
         lines=tuple(line.text for line in lines),
         media=words[0],
@@ -120,27 +118,25 @@ def read_connection(lines: Sequence[Line]) -> str | None:
     for line in lines:
         if line.type == "c":
             words = line.value.split()
-            if len(words) != 3:
-                raise ValueError(f"line {line.number}: c=: not a network, a family and an address")
-            return _check_host(line.number, "c=", words[2].partition("/")[0])
+            with naming(line):
+                if len(words) != 3:
+                    raise ValueError("c=: not a network, a family and an address")
+                return _check_host("c=", words[2].partition("/")[0])
     return None
 
 
-def _check_host(number: int, name: str, host: str) -> str:
+def _check_host(name: str, host: str) -> str:
     try:
-        address = address_of(host, DISCARD)
+        return address_of(host, DISCARD)[0]
     except ValueError:
-        raise ValueError(f"line {number}: {name}: {host[:40]!r} is neither an address nor a name") from None
-    return address[0]
+        raise ValueError(f"{name}: {host[:40]!r} is neither an address nor a name") from None
 
 
 def _read_mid(line: Line | None) -> str | None:
     if line is None:
         return None
-    try:
+    with naming(line):
         return check_mid(line.attribute_value)
-    except ValueError as error:
-        raise ValueError(f"line {line.number}: {error}") from None
 
 
 def _read_rtcp(line: Line | None, host: str | None) -> CandidateAddress | None:
@@ -148,14 +144,12 @@ def _read_rtcp(line: Line | None, host: str | None) -> CandidateAddress | None:
     if line is None:
         return None
     words = line.attribute_value.split()
-    if len(words) not in (1, 4):
-        raise ValueError(f"line {line.number}: rtcp: not a port, alone or with a network, a family and an address")
-    try:
+    with naming(line):
+        if len(words) not in (1, 4):
+            raise ValueError("rtcp: not a port, alone or with a network, a family and an address")
         port = read_number("rtcp", words[0], 65535)
-    except ValueError as error:
-        raise ValueError(f"line {line.number}: {error}") from None
-    if len(words) == 4:
-        host = _check_host(line.number, "rtcp", words[3])
+        if len(words) == 4:
+            host = _check_host("rtcp", words[3])
     return None if host is None else address_of(host, port)
 
 

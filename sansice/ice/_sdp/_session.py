@@ -14,10 +14,10 @@ from sansice.ice._session_description import TRICKLE, SessionDescription, check_
 
 from ._attributes import IceAttributes, RemoteCandidate, describe, of_session, read_attributes
 from ._defaults import DefaultFamily
-from ._lines import MAX_SECTIONS, Line, read_lines, write_lines
+from ._lines import MAX_SECTIONS, Line, naming, read_lines, write_lines
 from ._section import MediaSection, read_connection, read_section
 from ._splice import Splice
-from ._writing import CredentialLevel
+from ._writing import CredentialLevel, leave_bundles, remove, without_ice
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -140,6 +140,15 @@ class SessionSdp:
         splice = Splice(self, session, nominated, remote_candidates, mismatched, credentials, default_family)
         return SessionSdp.from_sdp(write_lines(splice.lines()))
 
+    def without_streams(self, mids: Collection[str]) -> SessionSdp:
+        """The same with these streams removed: their sections and those of their bundles get port 0 (RFC 8839 4.4.1.1.2)."""
+        tags = self.tags
+        removed = [mid for mid in self.mids if tags.get(mid) in mids]
+        lines = [leave_bundles(line, removed) for line in self.lines]
+        for mid, section in self.by_mid.items():
+            lines += remove(without_ice(section.lines)) if mid in removed else section.lines
+        return SessionSdp.from_sdp(write_lines(lines))
+
     def _common(self) -> IceAttributes:
         return of_session(self.ice, [section.ice for section in self.sections])
 
@@ -178,12 +187,10 @@ def _check(read: SessionSdp, media: Sequence[Sequence[Line]]) -> None:
     seen: set[str] = set()
     passwords: dict[str, str] = {}
     for mid, section, lines in zip(read.mids, read.sections, media, strict=True):
-        try:
+        with naming(lines[0]):
             if mid in seen:
                 raise ValueError(f"mid: two sections are named {mid!r}")
             seen.add(mid)
             described = describe(common, section.ice)
             if described is not None:
                 check_password(passwords, described)
-        except ValueError as error:
-            raise ValueError(f"line {lines[0].number}: {error}") from None

@@ -116,3 +116,18 @@ def place(lines: Sequence[str], placed: Placed) -> list[str]:
 def remote_candidates_line(candidates: Sequence[RemoteCandidate]) -> list[str]:
     """``a=remote-candidates``, where there are any (RFC 8839 5.2)."""
     return ["a=remote-candidates:" + " ".join(str(one) for one in candidates)] if candidates else []
+
+
+def remove(lines: Sequence[str]) -> list[str]:
+    """A section's lines with port 0, which removes it (RFC 3264 8.2)."""
+    media, _, rest = lines[0].removeprefix("m=").split(None, 2)
+    return [f"m={media} 0 {rest}", *(line for line in lines[1:] if Line(0, line).attribute != "bundle-only")]
+
+
+def leave_bundles(line: str, mids: Sequence[str]) -> str:
+    """A line of the session without the sections that are removed, if it is a bundle (RFC 8843 7.5.3)."""
+    read = Line(0, line)
+    kind, *members = read.attribute_value.split() or [""]
+    if read.attribute != "group" or kind.upper() != "BUNDLE":
+        return line
+    return " ".join((f"a=group:{kind}", *(mid for mid in members if mid not in mids)))
