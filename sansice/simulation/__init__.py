@@ -97,6 +97,7 @@ from ._scene._parts import (
     InterfaceSpec as InterfaceSpec,
     NameSpec as NameSpec,
     NatSpec as NatSpec,
+    NominationKind as NominationKind,
     ProxySpec as ProxySpec,
     RouterSpec as RouterSpec,
     SegmentSpec as SegmentSpec,

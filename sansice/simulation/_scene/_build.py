@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sansice.ice import IceAgent
+from sansice.ice import IceAgent, LiteAgent
 from sansice.machine import Address, AddressRecord
 from sansice.simulation._nat._dns64 import Dns64
 from sansice.simulation._network import Network
 from sansice.simulation._world._host import Host
 
 from ._befall import befall
-from ._parts import FirewallSpec, InterfaceSpec, NatSpec, RouterSpec, SegmentSpec, TrafficSpec, traffic_addresses
+from ._parts import AgentSpec, FirewallSpec, InterfaceSpec, NatSpec, RouterSpec, SegmentSpec, TrafficSpec, traffic_addresses
 from ._program import Program
 from ._scene_world import SceneWorld
 from ._traffic import DISCARD_PORT, Sink, Upload
@@ -139,13 +139,28 @@ def _add_traffic(world: SceneWorld, spec: TrafficSpec) -> None:
 def _add_agents(world: SceneWorld) -> None:
     for spec in world.scene.agents:
         host = world.hosts[spec.host]
-        agent = IceAgent(controlling=spec.controlling, servers=spec.ice_servers, entropy=host.entropy)
-        program = Program(spec.name, agent, host, world.network, world.scene.signalling, world.scene.payload)
+        agent = _agent(spec, host)
+        program = Program(
+            spec.name, agent, host, world.network, world.scene.signalling, world.scene.payload, trickles=spec.trickle
+        )
         world.programs[spec.name] = program
         peer = world.programs.get(world.scene.peer_of(spec))
         if peer is not None:
             peer.pair_up(program)
         world.network.at(spec.start, program.begin)
+
+
+def _agent(spec: AgentSpec, host: Host) -> IceAgent | LiteAgent:
+    if spec.lite:
+        return LiteAgent(controlling=spec.controlling, streams=spec.streams, components=spec.components, entropy=host.entropy)
+    return IceAgent(
+        controlling=spec.controlling,
+        streams=spec.streams,
+        components=spec.components,
+        servers=spec.ice_servers,
+        nomination=spec.nomination.policy,
+        entropy=host.entropy,
+    )
 
 
 def _add_calls(world: SceneWorld) -> None:

@@ -192,6 +192,8 @@ def _check_agents(scene: Scene) -> None:
             raise ValueError(f"{where}: there is no agent {peer!r} to connect with")
         if peer == agent.name or scene.peer_of(agents[peer]) != agent.name:
             raise ValueError(f"{where}: {peer!r} does not connect with it")
+        if (agents[peer].streams, agents[peer].components) != (agent.streams, agent.components):
+            raise ValueError(f"{where}: {peer!r} has other streams or components")
 
 
 def _check_servers(where: str, agent: AgentSpec) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
 
+from sansice.ice import Nomination
 from sansice.machine import Address
 from sansice.simulation._nat._firewall_kind import FirewallKind
 from sansice.simulation._nat._forwards import Forward
@@ -19,6 +21,7 @@ from sansice.simulation._world._node import MAX_PAYLOAD
 from sansice.simulation._world._segment import prefix_of
 
 INTERNET = "internet"  # the place that every scene has
+MAX_PLACES = 16  # streams, and components of each: more would be another kind of test
 
 
 def as_texts(texts: str | Iterable[str]) -> tuple[str, ...]:
@@ -344,6 +347,37 @@ class NameSpec:
     addresses: tuple[str, ...] = attrs.field(converter=as_addresses)
 
 
+class NominationKind(enum.Enum):
+    """How an agent nominates, for scenes; `Nomination` has all that can be said of it."""
+
+    REGULAR = "regular"
+    RENOMINATING = "renominating"
+    BY_RTT = "by-rtt"
+    STANDBY = "standby"
+
+    @property
+    def policy(self) -> Nomination:
+        """The policy of this name."""
+        return _NOMINATIONS[self]
+
+
+_NOMINATIONS = {
+    NominationKind.REGULAR: Nomination(),
+    NominationKind.RENOMINATING: Nomination(renominate=True),
+    NominationKind.BY_RTT: Nomination(renominate=True, prefer_rtt=True),
+    NominationKind.STANDBY: Nomination(renominate=True, standby=True),
+}
+
+
+def _as_nomination(value: NominationKind | str) -> NominationKind:
+    return NominationKind(value)
+
+
+def _a_count(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if not 1 <= value <= MAX_PLACES:
+        raise ValueError(f"{attribute.name}: {value!r} is outside 1..{MAX_PLACES}")
+
+
 @attrs.frozen
 class AgentSpec:
     """An ICE agent, and the program around it, which exchanges descriptions and some data.
@@ -355,6 +389,13 @@ class AgentSpec:
         name: of the agent; that of its host if left out.
         peer: the name of the agent it connects with; may be left out where there are two.
         start: when it begins to gather, seconds.
+        streams, components: how many streams it has, and how many components each of them.
+        lite: whether it is a lite agent (RFC 8445 2.5), which has host candidates only.
+        trickle: whether it tells its candidates as they come (RFC 8838), and not all at once.
+        nomination: how it nominates: ``"regular"``, ``"renominating"``, ``"by-rtt"`` or ``"standby"``.
+
+    Raises:
+        ValueError: a number that is none, or a lite agent that does what only full ones do.
     """
 
     host: str = attrs.field(validator=a_name)
@@ -363,6 +404,23 @@ class AgentSpec:
     name: str = attrs.field(default=attrs.Factory(lambda self: self.host, takes_self=True), validator=a_name, kw_only=True)
     peer: str = attrs.field(default="", kw_only=True)
     start: float = attrs.field(default=0.0, validator=check_seconds, kw_only=True)
+    streams: int = attrs.field(default=1, validator=_a_count, kw_only=True)
+    components: int = attrs.field(default=1, validator=_a_count, kw_only=True)
+    lite: bool = attrs.field(default=False, kw_only=True)
+    trickle: bool = attrs.field(default=False, kw_only=True)
+    nomination: NominationKind = attrs.field(default=NominationKind.REGULAR, converter=_as_nomination, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        does = {
+            "ice_servers": self.ice_servers,
+            "trickle": self.trickle,
+            "nomination": self.nomination is not NominationKind.REGULAR,
+        }
+        for name, value in does.items():
+            if self.lite and value:
+                raise ValueError(
+                    f"{name}: not of a lite agent, which has host candidates, tells them at once, and nominates none"
+                )
 
 
 @attrs.frozen

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from sansice.ice import (
+    Candidate,
+    CandidateGathered,
     CandidatePair,
     DataReceived,
-    Description,
     GatheringCompleted,
     IceAgent,
     IceState,
+    LiteAgent,
     PairSelected,
+    SessionDescription,
 )
 from sansice.machine import Address, Event
 from sansice.simulation._network import Network
 from sansice.simulation._world._host import Host
 from sansice.simulation._world._node import Node
 
-PROBES = 3  # echoes that the caller wants
+PROBES = 3  # echoes that the caller wants, and one at least on each component
 PROBE_INTERVAL = 0.02  # s: of voice
 ROUNDS, ROUND = 4, 1.0  # so often it asks for those that are still out, and s between: a satellite's round trip and a half
 
@@ -26,12 +30,16 @@ PROBE = 0x80  # the first byte of RTP, RFC 7983 7: none of STUN's
 
 _OVER = (IceState.FAILED, IceState.CLOSED)
 
+Place: TypeAlias = tuple[int, int]
+"""A stream and a component of it."""
+
 
 class Program:
     """Runs one agent of a scene as an application would.
 
-    It gathers, tells the peer's program what was gathered, and is told in turn. Once both have selected a pair, the caller
-    sends datagrams that the other echoes, until it has had `PROBES` echoes or has asked often enough.
+    It gathers, tells the peer's program what was gathered, all at once or bit by bit, and is told in turn. Once both have
+    selected a pair for each component, the caller sends datagrams that the other echoes, until it has had `PROBES` echoes, or
+    one from each component if these are more, or has asked often enough.
 
     Attributes:
         name: the agent's.
@@ -39,8 +47,8 @@ class Program:
         node: that runs it.
         peer: the other program; `pair_up` sets it.
         caller: whether this one sends first.
-        agreed_at: when both had first selected the same pair, virtual seconds.
-        agreed_on: the pair of the latest agreement, as seen from here.
+        agreed_at: when both had first selected the same pairs, virtual seconds.
+        agreed_on: the pairs of the latest agreement, as seen from here, by stream and component.
         probed_at: when the probes began.
         sent, echoed: how many datagrams left, and how many came back.
     """
@@ -50,7 +58,8 @@ class Program:
         "_network",
         "_payload",
         "_signalling",
-        "_told",
+        "_trickles",
+        "_untold",
         "agent",
         "agreed_at",
         "agreed_on",
@@ -63,27 +72,50 @@ class Program:
         "sent",
     )
 
-    def __init__(self, name: str, agent: IceAgent, host: Host, network: Network, signalling: float, payload: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        agent: IceAgent | LiteAgent,
+        host: Host,
+        network: Network,
+        signalling: float,
+        payload: int,
+        *,
+        trickles: bool = False,
+    ) -> None:
         self.name: str = name
-        self.agent: IceAgent = agent
+        self.agent: IceAgent | LiteAgent = agent
         self.node: Node = host.run(agent)
         self.node.listener = self._react
         self.peer: Program = self
         self.caller: bool = False
         self.agreed_at: float | None = None
-        self.agreed_on: CandidatePair | None = None
+        self.agreed_on: dict[Place, CandidatePair] = {}
         self.probed_at: float | None = None
         self.sent: int = 0
         self.echoed: int = 0
         self._begun = False
-        self._told: Description | None = None
+        self._untold: list[Callable[[], None]] = []
         self._network = network
         self._signalling = signalling
         self._payload = payload
+        self._trickles = trickles
 
     def pair_up(self, peer: Program) -> None:
         """Make this the caller, and ``peer`` the called."""
         self.peer, peer.peer, self.caller = peer, self, True
+
+    @property
+    def places(self) -> list[Place]:
+        """The streams and components of the agent."""
+        return [(stream, number) for stream, count in enumerate(self.agent.components) for number in range(1, count + 1)]
+
+    @property
+    def wants(self) -> int:
+        """How many echoes are enough."""
+        return max(PROBES, len(self.places))
+
+    # ------------------------------------------------------------- signalling
 
     def begin(self) -> None:
         """Gather from all addresses that the host has now, or once it is awake."""
@@ -92,29 +124,52 @@ class Program:
     def _gather(self) -> None:
         self._begun = True
         self.node.call(self.agent.gather, self.node.host.addresses)
-        if self._told is not None:
-            self._set_remote(self._told)
+        if self._trickles:
+            self._describe()
+        for told in self._untold:
+            told()
 
     def _react(self, event: Event) -> None:
         match event:
+            case CandidateGathered():
+                if self._trickles:
+                    self._trickle(event.stream, event.candidate)
             case GatheringCompleted():
-                description = self.agent.local_description
-                self._network.at(self._network.now + self._signalling, lambda: self.peer.be_told(description))
+                self._describe()
             case PairSelected():
                 caller = self if self.caller else self.peer
                 caller.compare()
             case DataReceived():
-                self._take(event.data)
+                self._take(event)
 
-    def be_told(self, description: Description) -> None:
-        """Know what the peer gathered, now or once the host is awake and this program has begun."""
-        self._when_awake(lambda: self._set_remote(description))
+    def _describe(self) -> None:
+        """Tell the peer all that there is by now."""
+        described = self.agent.local_descriptions
+        self._signal(lambda peer: peer.be_described(described))
 
-    def _set_remote(self, description: Description) -> None:
+    def _trickle(self, stream: int, candidate: Candidate) -> None:
+        self._signal(lambda peer: peer.be_trickled(stream, candidate))
+
+    def _signal(self, telling: Callable[[Program], None]) -> None:
+        self._network.at(self._network.now + self._signalling, lambda: self.peer.be_told(telling))
+
+    def be_told(self, telling: Callable[[Program], None]) -> None:
+        """Take what the peer's program has to say, now or once the host is awake and this program has begun."""
+        self._when_awake(lambda: self._be_told(telling))
+
+    def _be_told(self, telling: Callable[[Program], None]) -> None:
         if not self._begun:
-            self._told = description
+            self._untold.append(lambda: self._be_told(telling))
         elif self.agent.state not in _OVER:
-            self.node.call(self.agent.set_remote, description)
+            telling(self)
+
+    def be_described(self, described: SessionDescription) -> None:
+        """Know the peer's descriptions."""
+        self.node.call(self.agent.set_remote, described)
+
+    def be_trickled(self, stream: int, candidate: Candidate) -> None:
+        """Know one more candidate of the peer's."""
+        self.node.call(self.agent.add_remote_candidate, candidate, stream=stream)
 
     def _when_awake(self, action: Callable[[], object]) -> None:
         wakes = self.node.host.wakes
@@ -123,32 +178,45 @@ class Program:
         else:
             action()
 
+    # ------------------------------------------------------------- what both have selected
+
     def compare(self) -> None:
-        """See whether both ends have selected the same pair by now, and begin to send once they have."""
-        pair, other = self.agent.selected_pair, self.peer.agent.selected_pair
-        if pair is None or other is None or not is_same_pair(pair, other):
+        """See whether both ends have selected the same pairs by now, and begin to send once they have."""
+        ours, theirs = self.selected, self.peer.selected
+        if len(ours) < len(self.places) or ours.keys() != theirs.keys():
             return
-        self.agreed_on, self.peer.agreed_on = pair, other
+        if not all(is_same_pair(pair, theirs[place]) for place, pair in ours.items()):
+            return
+        self.agreed_on, self.peer.agreed_on = ours, theirs
         if self.agreed_at is None:
             self.agreed_at = self.peer.agreed_at = self.probed_at = self._network.now
             for number in range(ROUNDS):
                 self._network.at(self._network.now + number * ROUND, self._ask)
 
+    @property
+    def selected(self) -> dict[Place, CandidatePair]:
+        """The pairs that the agent has selected by now."""
+        pairs = {place: self.agent.selected_pair_of(*place) for place in self.places}
+        return {place: pair for place, pair in pairs.items() if pair is not None}
+
+    # ------------------------------------------------------------- data
+
     def _ask(self) -> None:
         """Send as many datagrams as echoes are still out."""
-        for number in range(PROBES - self.echoed):
+        for number in range(self.wants - self.echoed):
             self._network.at(self._network.now + number * PROBE_INTERVAL, self._probe)
 
     def _probe(self) -> None:
-        if self.agent.writable:
+        stream, component = self.places[self.sent % len(self.places)]
+        if self.agent.is_writable(stream, component):
             self.sent += 1
-            self.node.call(self.agent.send, bytes([PROBE]) * self._payload)
+            self.node.call(self.agent.send, bytes([PROBE]) * self._payload, stream=stream, component=component)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, event: DataReceived) -> None:
         if self.caller:
             self.echoed += 1
-        elif self.agent.writable:
-            self.node.call(self.agent.send, data)
+        elif self.agent.is_writable(event.stream, event.component):
+            self.node.call(self.agent.send, event.data, stream=event.stream, component=event.component)
 
 
 def is_same_pair(pair: CandidatePair, other: CandidatePair) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from sansice.ice import CandidatePair, IceAgent, IceState
+from sansice.ice import CandidatePair, IceAgent, IceState, LiteAgent
 from sansice.machine import Event
 from sansice.simulation._network import Network
 
@@ -29,8 +29,8 @@ class SceneRun:
             time.
         lasted: whether all pairs selected are still in use at the end, and data still goes through relays.
         setup_ms: virtual milliseconds from the first agent's start until the last couple agreed; ``None`` if one never did.
-        pair_types: of the last pair of each couple that agreed, as ``local-remote`` seen from the agent that comes first; of a
-            call, ``relay`` and how its client sees the far end.
+        pair_types: of the last pair of each couple that agreed, as ``local-remote`` seen from the agent that comes first, and of
+            each component of each stream where there are several; of a call, ``relay`` and how its client sees the far end.
         packets: how many packets left hosts, those of servers too.
         sent, echoed: how many datagrams of the application's left, and how many of them came back.
         events: what the agents told, as (virtual time, the agent's name, event), in order.
@@ -55,7 +55,7 @@ class SceneRun:
         return self.world.network
 
     @property
-    def agents(self) -> Mapping[str, IceAgent]:
+    def agents(self) -> Mapping[str, IceAgent | LiteAgent]:
         """The agents at the end, by name."""
         return self.world.agents
 
@@ -82,7 +82,7 @@ def report(world: SceneWorld, packets: int) -> SceneRun:
         and all(call.is_up for call in calls),
         setup_ms=round(1000 * (max(agreed_at) - started), 3) if connected else None,
         pair_types=(
-            *(_pair_type(pair) for caller in callers if (pair := caller.agreed_on) is not None),
+            *(_pair_type(pair) for caller in callers for pair in caller.agreed_on.values()),
             *(call.pair_type for call in calls if call.agreed_at is not None),
         ),
         packets=packets,

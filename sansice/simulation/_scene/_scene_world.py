@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sansice.ice import IceAgent, IceState
+from sansice.ice import IceAgent, IceState, LiteAgent
 from sansice.simulation._nat._firewall import Firewall
 from sansice.simulation._nat._nat import Nat
 from sansice.simulation._network import Network
@@ -20,7 +20,7 @@ from sansice.simulation._world._router import Router
 from sansice.simulation._world._segment import Place
 
 from ._parts import INTERNET, ProxySpec
-from ._program import PROBES, ROUND, ROUNDS, Program
+from ._program import ROUND, ROUNDS, Program
 from ._relays import TurnServerSpec
 from ._scene_run import SceneRun, report
 
@@ -76,7 +76,7 @@ class SceneWorld:
         self.interfaces: dict[tuple[str, str], HostInterface] = {}
 
     @property
-    def agents(self) -> Mapping[str, IceAgent]:
+    def agents(self) -> Mapping[str, IceAgent | LiteAgent]:
         """The agents by name."""
         return MappingProxyType({name: program.agent for name, program in self.programs.items()})
 
@@ -111,6 +111,19 @@ class SceneWorld:
         """Whether every couple has agreed and has its echoes, or waits for them no more, or has failed at both ends."""
         return all(map(_is_settled, self.callers)) and all(call.is_settled for call in self.calls.values())
 
+    @property
+    def horizon(self) -> float:
+        """The virtual time at which `run` stops at the latest, where nothing is said."""
+        starts = max(self.scene.starts, default=0.0) + SETTLING
+        return max(self.scene.duration, starts, *(at.ends + AFTERMATH for at in self.scene.changes))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `run` stops here, where nothing is said: once it has settled, unless something will change or it is to last."""
+        if self.scene.changes or self.scene.duration:
+            return self.network.now >= self.horizon
+        return self.settled
+
     def run(self, *, until: float | None = None) -> SceneRun:
         """Let time pass, and report: what `simulate` does, for a world in which a test has changed something before.
 
@@ -122,13 +135,10 @@ class SceneWorld:
         """
         sent = _SentCounter()
         self.network.watch(sent)
-        starts = max(self.scene.starts, default=0.0) + SETTLING
-        if until is None and (self.scene.changes or self.scene.duration):
-            until = max(self.scene.duration, starts, *(at.ends + AFTERMATH for at in self.scene.changes))
         if until is not None:
             self.network.run(until=until)
         else:
-            self.network.run(until=starts, when=lambda: self.settled)
+            self.network.run(until=self.horizon, when=lambda: self.is_over)
         return report(self, sent.count)
 
 
@@ -147,5 +157,5 @@ class _SentCounter:
 
 def _is_settled(caller: Program) -> bool:
     if caller.probed_at is not None:
-        return caller.echoed >= PROBES or caller.node.now() >= caller.probed_at + ROUNDS * ROUND
+        return caller.echoed >= caller.wants or caller.node.now() >= caller.probed_at + ROUNDS * ROUND
     return caller.agent.state is caller.peer.agent.state is IceState.FAILED

@@ -1,0 +1,113 @@
+"""Agents of every kind in scenes: streams of components, lite ones, trickling ones, policies of nomination."""
+
+import attrs
+import pytest
+
+from sansice.ice import CandidateGathered, DataReceived, LiteAgent, Nomination
+from sansice.simulation import AgentSpec, HostSpec, NominationKind, Scene, disagreement, predict, simulate
+from simulation._scenes import two_homes
+
+
+def both(**fields):
+    """Two homes, and agents of one kind in both."""
+    homes = two_homes()
+    return attrs.evolve(homes, agents=tuple(attrs.evolve(agent, **fields) for agent in homes.agents))
+
+
+def lite_server(**fields) -> Scene:
+    """A caller at home, and a server that is a lite agent."""
+    homes = two_homes()
+    hosts = (homes.hosts[0], HostSpec("bob", "198.51.100.7"))
+    return attrs.evolve(homes, nats=homes.nats[:1], hosts=hosts, agents=(homes.agents[0], AgentSpec("bob", lite=True, **fields)))
+
+
+def test_each_component_of_each_stream_gets_a_pair_and_an_echo():
+    run = simulate(both(streams=2, components=3))
+    assert run.pair_types == ("srflx-srflx",) * 6
+    assert (run.connected, run.lasted, run.sent, run.echoed) == (True, True, 6, 6)
+    echoed = [(event.stream, event.component) for _, name, event in run.events if name == "bob" and type(event) is DataReceived]
+    assert echoed == [(stream, component) for stream in (0, 1) for component in (1, 2, 3)]
+
+
+def test_what_the_oracle_says_holds_for_each_component():
+    homes = both(streams=2, components=2)
+    assert disagreement(predict(homes), simulate(homes)) == ""
+    hopeless = attrs.evolve(homes, nats=tuple(attrs.evolve(nat, preset="symmetric") for nat in homes.nats))
+    assert not simulate(hopeless).connected
+    assert "do not connect, and must" in disagreement(predict(homes), simulate(hopeless))
+
+
+def test_agents_with_other_streams_or_components_are_no_couple():
+    homes = two_homes()
+    for fields in ({"streams": 2}, {"components": 2}):
+        with pytest.raises(ValueError, match=r"^agents\[0\] 'alice': 'bob' has other streams or components$"):
+            attrs.evolve(homes, agents=(attrs.evolve(homes.agents[0], **fields), homes.agents[1]))
+
+
+def test_candidates_that_are_trickled_are_checked_before_the_servers_have_answered():
+    silent = ("stun:192.0.2.9", "stun:192.0.2.77")
+    whole, trickled = simulate(both(ice_servers=silent)), simulate(both(ice_servers=silent, trickle=True))
+    assert whole.setup_ms is not None and whole.setup_ms > 3000.0
+    assert trickled.setup_ms is not None and trickled.setup_ms < 1500.0
+    assert trickled.connected
+    told = [event.candidate for _, name, event in trickled.events if name == "alice" and type(event) is CandidateGathered]
+    assert len(told) == 2
+    assert all(candidate in trickled.agents["bob"].remote_candidates for candidate in told)
+
+
+def test_what_is_trickled_before_the_start_waits_for_it():
+    homes = both(trickle=True)
+    late = attrs.evolve(homes, agents=(homes.agents[0], attrs.evolve(homes.agents[1], start=9.0)))
+    assert simulate(late).connected
+
+
+def test_one_end_may_trickle_alone():
+    homes = both(trickle=True)
+    half = attrs.evolve(homes, agents=(homes.agents[0], two_homes().agents[1]))
+    assert simulate(half).connected
+
+
+def test_lite_agent_is_found_by_a_full_one():
+    run = simulate(lite_server())
+    assert isinstance(run.agents["bob"], LiteAgent)
+    assert (run.connected, run.lasted, run.pair_types, run.echoed) == (True, True, ("srflx-host",), 3)
+
+
+def test_two_lite_agents_choose_their_pair():
+    server = lite_server()
+    hosts = (HostSpec("alice", "203.0.113.1"), server.hosts[1])
+    run = simulate(
+        attrs.evolve(server, nats=(), hosts=hosts, agents=(AgentSpec("alice", lite=True, controlling=True), server.agents[1]))
+    )
+    assert (run.connected, run.pair_types) == (True, ("host-host",))
+
+
+@pytest.mark.parametrize("fields", [{"ice_servers": "stun:192.0.2.9"}, {"trickle": True}, {"nomination": "standby"}])
+def test_lite_agent_that_does_more_is_refused(fields):
+    with pytest.raises(ValueError, match=rf"^{next(iter(fields))}: not of a lite agent"):
+        AgentSpec("bob", lite=True, **fields)
+
+
+def test_nominations_have_the_names_of_their_policies():
+    assert AgentSpec("alice", nomination="by-rtt").nomination.policy == Nomination(renominate=True, prefer_rtt=True)
+    assert NominationKind.REGULAR.policy == Nomination()
+    assert NominationKind.STANDBY.policy == Nomination(renominate=True, standby=True)
+    with pytest.raises(ValueError, match="aggressive"):
+        AgentSpec("alice", nomination="aggressive")
+    run = simulate(both(nomination="renominating"))
+    assert run.connected
+    assert all("renomination" in agent.local_description.options for agent in run.agents.values())
+
+
+@pytest.mark.parametrize("field", ["streams", "components"])
+@pytest.mark.parametrize("count", [0, 17])
+def test_number_that_is_none_is_refused(field, count):
+    with pytest.raises(ValueError, match=rf"^{field}: {count} is outside 1\.\.16$"):
+        AgentSpec("alice", **{field: count})
+
+
+def test_kind_of_an_agent_is_kept_as_json():
+    homes = both(streams=2, components=2, trickle=True, nomination="renominating")
+    assert Scene.from_json(homes.to_json()) == homes
+    assert '"nomination": "renominating"' in homes.to_json()
+    assert Scene.from_json(lite_server().to_json()) == lite_server()
