@@ -174,6 +174,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "server_behavior": (joined(_BINDING, *_BEHAVIOR, b"", _CLASSIC),),
     "lookup": (joined(_SUCCESS), joined(_CHALLENGE, _PROTECTED), joined(b"", _REFUSAL, b"", _SUCCESS)),
     "discovery": (joined(_OTHER, _OTHER, b"", _OTHER, _SUCCESS), joined(_SUCCESS), joined(_CHALLENGE)),
+    "lite": (b"\x01" + joined(_CHECK, b"", _CHECK), b"\x00" + joined(_CHECK, b"\x80data", _BINDING), b"\x01" + joined(b"", b"")),
     "agent": (joined(_CHECK, b"", _CHECK), joined(_BINDING, _SUCCESS, b"", b"\x80data"), joined(_CHALLENGE, b"", b"", _REFUSAL)),
     **TURN_SEEDS,
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fuzz._running import HOST, PEER, STEP, fixed_entropy, pieces
 from fuzz._turn_targets import TURN_TARGETS
 from sansice import Address, Machine, OpenSocket, SendDatagram, SocketId, Transport
-from sansice.ice import Candidate, Credentials, Description, IceAgent
+from sansice.ice import Candidate, Credentials, Description, IceAgent, LiteAgent
 from sansice.machine import DecodeError
 from sansice.stun import (
     PENDING,
@@ -118,6 +118,18 @@ def agent(data: bytes) -> None:
     machine.set_remote(Description("peer", "q" * 22, candidates=candidates), now=0.0)
     feed_datagrams(machine, socket, data)
     assert machine.selected_pair is None
+
+
+def lite(data: bytes) -> None:
+    """A lite agent takes any datagrams at any time, checks nothing itself, and follows nobody who does not know its password."""
+    machine = LiteAgent(controlling=True, credentials=Credentials("ufra", "p" * 22), entropy=fixed_entropy())
+    machine.gather([HOST.host], now=0.0)
+    (socket,) = (output.socket for output in machine.take_outputs() if isinstance(output, OpenSocket))
+    machine.handle_socket_opened(socket, HOST, now=0.0)
+    if not data[:1] or data[0] & 1:  # else the checks come before the peer is known
+        machine.set_remote(Description("peer", "q" * 22), now=0.0)
+    feed_datagrams(machine, socket, data[1:])
+    assert machine.pairs == () and machine.remote_candidates == () and not machine.writable
 
 
 def feed_datagrams(machine: Machine, socket: SocketId, data: bytes, source: Address = PEER) -> None:
@@ -244,6 +256,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "uri": uri,
     "description": description,
     "agent": agent,
+    "lite": lite,
     "server": server,
     "server_authenticated": server_authenticated,
     "server_behavior": server_behavior,

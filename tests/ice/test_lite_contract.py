@@ -95,6 +95,14 @@ def test_recorded_session_of_a_lite_agent_replays_byte_for_byte(seed):
     assert again.state is IceState.CLOSED
 
 
+def test_recording_of_a_lite_agent_makes_it_again_by_itself():
+    recording = Recording(os.urandom)
+    agent = recording.make(LiteAgent, controlling=False, components=2)
+    agent.gather(["192.0.2.1"], now=0.0)
+    agent.close(now=1.0)
+    assert type(replay(Recording.from_json_lines(recording.to_json_lines()))) is LiteAgent
+
+
 # Attacks
 
 

@@ -12,12 +12,13 @@ from ._step import Made
 from ._tap import Tap
 from ._values import class_name, from_json
 
-# By name, and looked for when needed: a recording chooses among these, and nothing else is ever called. Most of STUN's
-# machines, and TURN's, are not loaded before.
+# By name, and looked for when needed: a recording chooses among these, and nothing else is ever called. Most of
+# them are not loaded before.
 _OWN: Mapping[str, tuple[Any, str]] = {
     f"{module.__name__}:{name}": (module, name)
     for module, name in (
         (ice, "IceAgent"),
+        (ice, "LiteAgent"),
         (stun, "StunServer"),
         (stun, "BindingLookup"),
         (stun, "BehaviorDiscovery"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sansice.ice import Candidate, CandidateType, IceAgent
+from sansice.ice import Candidate, CandidateType, IceAgent, LiteAgent
 from sansice.machine import Address
 from sansice.simulation._world._node import Node
 
@@ -20,7 +20,7 @@ class Cast:
     """
 
     def __init__(self, nodes: Mapping[str, Node], reached: Mapping[Address, str]) -> None:
-        self._agents = {name: node.machine for name, node in nodes.items() if isinstance(node.machine, IceAgent)}
+        self._agents = {name: node.machine for name, node in nodes.items() if isinstance(node.machine, (IceAgent, LiteAgent))}
         self._hosts = {name: nodes[name].host.name for name in self._agents}
         self._reached = reached
 
