@@ -1,5 +1,7 @@
 """What an agent does once a pair works, and once one is selected (RFC 8445 8.1.2, 8.3, 11, 12)."""
 
+import itertools
+
 import pytest
 
 from ice._wire import Bench, at, candidate
@@ -247,3 +249,81 @@ def test_a_pair_that_is_selected_after_patience_has_ended_stays_selected():
     bench.call(bench.agent.end_of_candidates)  # and with that everything is known to have been tried
     bench.run(120.0)
     assert bench.agent.state is IceState.COMPLETED
+
+
+def aggressive(options=()):
+    """A controlled agent with two valid pairs, whose partner has nominated both: the better one is selected."""
+    bench = Bench(controlling=False, remotes=(HIGH_C, LOW_C), options=options)
+    bench.run(0.05)
+    for check in bench.checks:
+        bench.answer(check)
+    for source in (LOW, HIGH):
+        bench.request(source, use_candidate=True)
+    assert bench.agent.selected_pair.remote.address == HIGH
+    return bench
+
+
+def nominations(bench, *times):
+    """At each of these times the partner nominates the worse pair; where we are when each was answered."""
+    seen = []
+    for when in times:
+        bench.run(when)
+        bench.request(LOW, use_candidate=True)
+        seen.append(bench.agent.selected_pair.remote.address)
+    return seen
+
+
+@pytest.mark.parametrize("times", [(0.1, 2.6, 3.1), (0.1, 3.1), (5.0, 6.0, 8.0)])
+def test_partner_that_goes_on_nominating_a_worse_pair_and_no_other_for_3_seconds_is_followed_there(times):
+    bench = aggressive()
+    assert nominations(bench, *times) == [HIGH] * (len(times) - 1) + [LOW]
+    assert [pair.nominated for pair in bench.agent.pairs] == [False, True]
+    assert [event.pair.remote.address for _, event in bench.events if isinstance(event, PairSelected)][-2:] == [HIGH, LOW]
+    bench.call(bench.agent.send, b"data")
+    assert bench.sent[-1].destination == LOW
+
+
+def test_partner_may_come_back_as_it_went():
+    bench = aggressive()
+    nominations(bench, 0.1, 3.1)
+    bench.request(HIGH, use_candidate=True)  # of higher priority: followed at once
+    assert bench.agent.selected_pair.remote.address == HIGH
+    assert nominations(bench, 6.0, 8.9, 9.0) == [HIGH, HIGH, LOW]
+
+
+def test_nomination_of_the_selected_pair_says_that_it_is_still_meant():
+    bench = aggressive()
+    for when in (2.0, 4.0, 6.0):
+        assert nominations(bench, when) == [HIGH]
+        bench.request(HIGH, use_candidate=True)
+
+
+def test_nominations_of_two_worse_pairs_in_turn_move_nothing():
+    third = candidate("198.51.100.3", preference=100, foundation="r3")
+    bench = Bench(controlling=False, remotes=(HIGH_C, LOW_C, third), options=())
+    bench.run(0.1)
+    for check in bench.checks:
+        bench.answer(check)
+    bench.request(HIGH, use_candidate=True)
+    for when in (1.0, 5.0, 9.0):
+        assert nominations(bench, when) == [HIGH]
+        bench.request(third.address, use_candidate=True)
+        assert bench.agent.selected_pair.remote.address == HIGH
+
+
+def test_retransmission_of_a_nomination_insists_on_nothing():
+    bench = aggressive()
+    bench.their_transactions = itertools.repeat(999)
+    assert nominations(bench, 0.1, 3.5, 7.5) == [HIGH] * 3
+
+
+def test_worse_pair_that_is_insisted_on_after_a_long_silence_is_checked_again_first():
+    bench = aggressive()
+    for second in range(1, 41):  # consent for the pair in use is renewed meanwhile, and for the other one is not
+        bench.run(float(second))
+        bench.answer(bench.check)
+    assert nominations(bench, 40.0, 43.0) == [HIGH, HIGH]
+    again = bench.check
+    assert again.destination == LOW
+    bench.answer(again)
+    assert bench.agent.selected_pair.remote.address == LOW

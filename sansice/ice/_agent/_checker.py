@@ -148,7 +148,7 @@ class Checker:
             conclusion.trusted.clear()
         for entry in early:
             if self._is_known(entry.local) and self.remote is not None and entry.check.remote_ufrag == self.remote.ufrag:
-                self._follow(entry.local, entry.source, entry.check, now)
+                self._follow(entry.local, entry.source, entry.check, None, now)
 
     def _is_known(self, local: LocalCandidate) -> bool:
         return self._of(local).pairing.local_on(local.socket) is local
@@ -342,7 +342,7 @@ class Checker:
         if self.remote is None:
             self._remember_early(EarlyCheck(local, source, check))
         elif check.remote_ufrag == self.remote.ufrag:  # RFC 8445 7.3.1.4: another one is another peer's
-            self._follow(local, source, check, now)
+            self._follow(local, source, check, request.transaction_id, now)
 
     def _send(self, socket: SocketId, destination: Address, data: bytes) -> None:
         self._session.outputs.append(SendDatagram(socket, destination, data))
@@ -390,7 +390,7 @@ class Checker:
         self._early.append(early)
         self._of(early.local).trusted.add(early.source)
 
-    def _follow(self, local: LocalCandidate, source: Address, check: Check, now: float) -> None:
+    def _follow(self, local: LocalCandidate, source: Address, check: Check, request: TransactionId | None, now: float) -> None:
         """Learn a peer-reflexive candidate, check back, follow a nomination (RFC 8445 7.3.1.3 to 7.3.1.5)."""
         conclusion = self._of(local)
         pairing = conclusion.pairing
@@ -417,13 +417,13 @@ class Checker:
             elif not nominates:
                 return
             elif now < pair.valid.answered_at + self._session.config.consent_timeout:
-                conclusion.count_nomination(pair, number)
+                conclusion.count_nomination(pair, number, request, now)
                 conclusion.nominate(pair, pair.valid, pair.nominate_on_success, now)
                 return
             else:  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
                 self._trigger(pair, now)
         if nominates:
-            conclusion.count_nomination(pair, number)
+            conclusion.count_nomination(pair, number, request, now)
 
     def _trigger(self, pair: Pair, now: float) -> None:
         if pair.state is _IN_PROGRESS:

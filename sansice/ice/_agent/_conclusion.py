@@ -10,6 +10,7 @@ from sansice.ice._candidate import CandidateType
 from sansice.ice._pair import CandidatePair, Pair, PairState
 from sansice.ice._role import IceRole
 from sansice.machine import Address, LocalProtocolError, SocketId
+from sansice.stun import TransactionId
 
 from ._checks import Checks
 from ._nomination import ask, best_valid, choose
@@ -23,6 +24,9 @@ _CONTROLLING = IceRole.CONTROLLING
 # How many places the number of a renomination is shifted, so that it counts more than any number of plain ones.
 _NUMBERED = 32
 _SUCCEEDED, _FAILED = PairState.SUCCEEDED, PairState.FAILED
+# A partner before RFC 8445 may use another pair than the one of highest priority: browsers count what a network costs. It means
+# one that it still nominates after so many seconds, and no other meanwhile: the pair in use they nominate every 2.5 s at least.
+INSISTENCE = 3.0
 
 
 class Conclusion:
@@ -40,6 +44,7 @@ class Conclusion:
 
     __slots__ = (
         "_checks",
+        "_contender",
         "_followed",
         "_followed_in",
         "_nominations",
@@ -68,6 +73,7 @@ class Conclusion:
         self._checks = checks
         self._timer = timer
         self._nominations = 0  # of the peer's
+        self._contender: _Contender | None = None
         self._followed = 0  # which nomination selected, by order: the peer's by arrival, or by number
         self._followed_in: IceRole | None = None  # and in which role
 
@@ -188,7 +194,7 @@ class Conclusion:
 
     # ------------------------------------------------------------- the peer's nominations
 
-    def count_nomination(self, pair: Pair, number: int) -> None:
+    def count_nomination(self, pair: Pair, number: int, request: TransactionId | None, now: float) -> None:
         """Nominate ``pair`` once its check has succeeded (RFC 8445 7.3.1.5).
 
         The peer means the one of the highest number, and of those without numbers the latest. Earlier ones stay until
@@ -199,6 +205,17 @@ class Conclusion:
         else:
             self._nominations += 1
             pair.nominate_on_success = self._nominations
+            self._weigh(pair, request, now)
+
+    def _weigh(self, pair: Pair, request: TransactionId | None, now: float) -> None:
+        """Note a nomination of another pair than the selected one; a retransmission is none."""
+        contender = self._contender
+        if self.selected is None or pair.valid is self.selected:
+            self._contender = None
+        elif contender is None or contender.pair is not pair:
+            self._contender = _Contender(pair, request, now)
+        elif request != contender.request and now >= contender.since + INSISTENCE:
+            contender.is_meant = True
 
     def is_stale(self, number: int) -> bool:
         """Whether a nomination of this number was followed already, or one with a higher number: perhaps it was replayed."""
@@ -248,8 +265,9 @@ class Conclusion:
         """Conclude the component with a valid pair (RFC 8445 8.1.2), unless a later nomination was followed before."""
         pair.nominating, pair.nominate_on_success = False, 0
         chosen = self.selected
-        if chosen is not None and chosen is not valid and not self._may_replace(chosen, valid, order):
+        if chosen is not None and chosen is not valid and not self._may_replace(chosen, pair, valid, order):
             return
+        self._contender = None
         self._followed, self._followed_in = max(self._latest, order), self._session.role
         if self.mover is not None:
             self.mover.selected(order >> _NUMBERED, is_new=chosen is not valid, now=now)
@@ -274,17 +292,31 @@ class Conclusion:
         else:
             self.pairing.list.remove(pair)
 
-    def _may_replace(self, chosen: Pair, valid: Pair, order: int) -> bool:
-        """Whether a nomination of ``valid`` may replace the selected pair.
+    def _may_replace(self, chosen: Pair, pair: Pair, valid: Pair, order: int) -> bool:
+        """Whether a nomination of ``valid``, which the checks of ``pair`` have made, may replace the selected pair.
 
         A partner before RFC 8445 nominates every pair that works, in any order, and both ends use the one of
-        highest priority (RFC 8445 8.1.1). Any other nominates once, so a later one is deliberate; and of numbered ones
-        the highest counts.
+        highest priority (RFC 8445 8.1.1), unless it insists on another. Any other nominates once, so a later one is
+        deliberate; and of numbered ones the highest counts.
         """
         latest = self._latest
         if self.is_ice2 or order >> _NUMBERED or latest >> _NUMBERED:
             return order > latest
-        return valid.priority > chosen.priority
+        contender = self._contender
+        is_meant = contender is not None and contender.pair is pair and contender.is_meant
+        return is_meant or valid.priority > chosen.priority
+
+
+class _Contender:
+    """What the peer nominates beside the selected pair, since when, and whether it means it."""
+
+    __slots__ = ("is_meant", "pair", "request", "since")
+
+    def __init__(self, pair: Pair, request: TransactionId | None, now: float) -> None:
+        self.pair = pair
+        self.request = request
+        self.since = now
+        self.is_meant = False
 
 
 def _is_named(pair: Pair, named: CandidatePair) -> bool:
