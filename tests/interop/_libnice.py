@@ -106,6 +106,7 @@ async def libnice(*prefix: str, **options: Any) -> AsyncIterator[Libnice]:
         peer = Libnice(process)
         await peer.open(**options)
         yield peer
+        await process.end()
 
 
 def _python() -> Path:
@@ -136,12 +137,13 @@ async def trickled(peer: Libnice, ours: Ours) -> None:
     ours.call(ours.agent.end_of_candidates)
 
 
-async def connected(peer: Libnice, ours: Ours) -> None:
-    """Wait until both are, and have selected the same pair."""
+async def connected(peer: Libnice, ours: Ours, component: int = 1) -> None:
+    """Wait until both are, and have selected the same pair for a component."""
     await peer.ready()
     await ours.until_state(IceState.COMPLETED)
-    local, remote = await peer.selected()
-    assert (local.address, remote.address) == (ours.pair.remote.address, ours.pair.local.address)
+    local, remote = await peer.selected(component)
+    pair = ours.agent.selected_pair_of(component=component)
+    assert (local.address, remote.address) == (pair.remote.address, pair.local.address)
 
 
 async def exchange(peer: Libnice, ours: Ours, component: int = 1) -> None:

@@ -18,6 +18,7 @@ from sansice.ice import (
     IceAgent,
     IceState,
     IceStateChanged,
+    LiteAgent,
 )
 from sansice_trio import EventQueue, TrioDriver, open_driver
 
@@ -115,3 +116,8 @@ async def running(agent: Machine, addresses: Sequence[str] = LOOPBACK) -> AsyncI
 def open_ours(*, addresses: Sequence[str] = LOOPBACK, **options: Any) -> contextlib.AbstractAsyncContextManager[Ours]:
     """Run a full agent."""
     return running(IceAgent(**options), addresses)
+
+
+def open_lite(*, addresses: Sequence[str] = LOOPBACK, **options: Any) -> contextlib.AbstractAsyncContextManager[Ours]:
+    """Run a lite agent."""
+    return running(LiteAgent(**options), addresses)

@@ -40,6 +40,11 @@ class PeerProcess:
         assert "error" not in answer, answer["error"]
         return answer["result"]
 
+    async def end(self) -> None:
+        """Have it end, and wait for that while the rest of the test goes on: a relay of it may live there."""
+        self._process.stdin.close()
+        await trio.to_thread.run_sync(self._process.wait, LIMIT)
+
     async def _write(self, data: bytes) -> None:
         pipe = self._process.stdin.fileno()
         for start in range(0, len(data), select.PIPE_BUF):  # so much a pipe takes at once when it is writable

@@ -32,7 +32,7 @@ class Relay:
         return {"urls": self.url, "username": USER, "credential": PASSWORD}
 
     @property
-    def for_libnice(self) -> tuple[str, int, str, str]:
+    def for_peer(self) -> tuple[str, int, str, str]:
         return (*self.address, USER, PASSWORD)
 
     @property

@@ -16,7 +16,7 @@ from interop._chromium import (
     offer_at_once,
     page_of,
 )
-from interop._ours import open_ours
+from interop._ours import open_lite, open_ours
 from interop._relay import open_relay
 from sansice.ice import CandidateType, IceRole, IceState
 
@@ -87,3 +87,13 @@ async def test_page_that_may_use_only_relays_connects_through_our_server(browser
             assert shown["local"]["candidateType"] == "relay"
             assert ours.pair.remote.type is CandidateType.RELAYED
             assert (await ours.data(1))[0][0] == DTLS_HANDSHAKE
+
+
+@pytest.mark.parametrize("exchange", [offer_at_once, answer_at_once])
+async def test_page_connects_with_our_lite_agent_and_controls_whoever_offers(browser, exchange):
+    async with page_of(browser) as page, open_lite(controlling=False) as ours:
+        await exchange(page, ours)
+        shown = await connected(page, ours)
+        assert shown["transport"]["iceRole"] == "controlling"
+        assert ours.agent.role is IceRole.CONTROLLED
+        assert (await ours.data(1))[0][0] == DTLS_HANDSHAKE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from interop._libnice import at_once, connected, exchange, libnice, trickled
-from interop._ours import open_ours
+from interop._ours import open_lite, open_ours
 from interop._relay import open_relay
 from sansice.ice import CandidateType, IceRole
 
@@ -30,8 +30,38 @@ async def test_connects_with_libnice_and_data_flows_both_ways(tell, controlling,
 @ROLES
 async def test_libnice_that_may_use_only_relays_connects_through_our_server(controlling, options):
     async with open_relay() as relay, open_ours(controlling=controlling) as ours:
-        async with libnice(controlling=not controlling, options=options, relay=relay.for_libnice, only_relays=True) as peer:
+        async with libnice(controlling=not controlling, options=options, relay=relay.for_peer, only_relays=True) as peer:
             await at_once(peer, ours)
             await connected(peer, ours)
             await exchange(peer, ours)
             assert ours.pair.remote.type is CandidateType.RELAYED
+
+
+@NOMINATION
+async def test_libnice_connects_with_our_lite_agent(options):
+    async with libnice(controlling=True, options=options) as peer, open_lite(controlling=False) as ours:
+        await at_once(peer, ours)
+        await connected(peer, ours)
+        await exchange(peer, ours)
+
+
+@NOMINATION
+async def test_lite_libnice_connects_with_our_full_agent(options):
+    options = (*options, "LITE_MODE")
+    async with libnice(controlling=False, options=options) as peer, open_ours(controlling=True) as ours:
+        await at_once(peer, ours)
+        await connected(peer, ours)
+        await exchange(peer, ours)
+
+
+@NOMINATION
+@ROLES
+@pytest.mark.parametrize("tell", [at_once, trickled])
+async def test_both_components_connect_and_carry_their_own_data(tell, controlling, options):
+    options = (*options, "ICE_TRICKLE") if tell is trickled else options
+    theirs = {"controlling": not controlling, "options": options, "components": 2}
+    async with libnice(**theirs) as peer, open_ours(controlling=controlling, components=2) as ours:
+        await tell(peer, ours)
+        for component in (1, 2):
+            await connected(peer, ours, component)
+            await exchange(peer, ours, component)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from interop import _chromium, _libnice
+from interop._aioice import aioice_peer, connect_ours, exchange_ours
 from interop._chromium import chromium, page_of
 from interop._kernel_scene import KernelScene
 from interop._libnice import libnice
@@ -104,4 +105,13 @@ async def test_libnice_connects_through_two_nats(places, tell, options, controll
             await tell(peer, ours)
             await _libnice.connected(peer, ours)
             await _libnice.exchange(peer, ours)
+            assert_through_both_nats(ours)
+
+
+@pytest.mark.parametrize("controlling", [True, False], ids=["we-control", "aioice-controls"])
+async def test_aioice_connects_through_two_nats(places, controlling):
+    with places.ours():
+        async with aioice_peer(*places.theirs(), address=THEIR_HOST) as peer, open_behind_nat(controlling=controlling) as ours:
+            await connect_ours(ours, peer, await peer.start(controlling=not controlling, stun=(SERVER, 3478)))
+            await exchange_ours(ours, peer)
             assert_through_both_nats(ours)
