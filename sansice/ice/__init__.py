@@ -58,10 +58,12 @@ from ._events import (
     ServerFailed as ServerFailed,
 )
 from ._gathering._addresses import usable_addresses as usable_addresses
+from ._gathering._options import GatheringOptions as GatheringOptions
 from ._handover import Handover as Handover
 from ._inbox import MAX_QUEUED as MAX_QUEUED, MAX_QUEUED_BYTES as MAX_QUEUED_BYTES, Inbox as Inbox
 from ._nomination import Choice as Choice, Nomination as Nomination, Nominee as Nominee
 from ._pair import CandidatePair as CandidatePair, PairState as PairState
+from ._policy import CandidatePolicy as CandidatePolicy
 from ._priority import candidate_priority as candidate_priority, pair_priority as pair_priority
 from ._role import IceRole as IceRole
 from ._server import IceServer as IceServer
@@ -70,6 +72,14 @@ from ._state_log import MAX_STATES as MAX_STATES, IceStatesBase as IceStatesBase
 from ._telling._stats import IceStats as IceStats
 
 if TYPE_CHECKING:
+    from ._gathering._hosts import (
+        HostAddress as HostAddress,
+        InterfaceKind as InterfaceKind,
+    )
+    from ._gathering._rewrite import (
+        RewriteMode as RewriteMode,
+        RewriteRule as RewriteRule,
+    )
     from ._lite._agent import LiteAgent as LiteAgent
     from ._sdp._attributes import (
         IceAttributes as IceAttributes,
@@ -115,6 +125,14 @@ if TYPE_CHECKING:
 
 # What a program with an ordinary agent does without is imported when it is first asked for.
 _LAZY: dict[str, tuple[str, ...]] = {
+    "_gathering._hosts": (
+        "HostAddress",
+        "InterfaceKind",
+    ),
+    "_gathering._rewrite": (
+        "RewriteMode",
+        "RewriteRule",
+    ),
     "_sdp._trickle": (
         "Trickled",
         "TrickleReceiver",

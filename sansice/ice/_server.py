@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import attrs
 
 from sansice.machine import LocalProtocolError
 from sansice.stun import ServerUri
+
+if TYPE_CHECKING:
+    from sansice.stun import AccessToken, LongTermCredentials
 
 
 def _as_urls(urls: str | Iterable[str]) -> tuple[str, ...]:
@@ -19,32 +23,72 @@ class IceServer:
     """A server, or several that share credentials (W3C ``RTCIceServer``).
 
     Attributes:
-        urls: one URL or several: ``stun:`` ``stuns:`` ``turn:`` ``turns:``.
-        username, credential: for TURN.
+        urls: one URL or several: ``stun:`` ``stuns:`` ``turn:`` ``turns:``. A ``stuns:`` server is of no use to an agent: what it
+            sees is a connection, and a candidate is a UDP socket; the agent says so in `ServerFailed`.
+        username, credential: for TURN; ``credential`` may be an `AccessToken` (RFC 7635) and then stands alone.
+        verify_name: what the server's certificate must say, where a URL names it by its address.
     """
 
     urls: tuple[str, ...] = attrs.field(converter=_as_urls)
     username: str | None = None
-    credential: str | None = attrs.field(default=None, repr=False)
+    credential: str | AccessToken | None = attrs.field(default=None, repr=False)
+    verify_name: str | None = None
 
 
-def stun_servers(servers: Iterable[IceServer | str] | IceServer) -> tuple[tuple[str, ServerUri], ...]:
-    """The URL of each server as written, and read; a text is a server of one URL.
+@attrs.frozen
+class NamedServer:
+    """One URL, read.
+
+    Attributes:
+        url: as it was written.
+        uri: what it says.
+        credentials: for TURN.
+        verify_name: what its certificate must say, if not the URL's host.
+    """
+
+    url: str
+    uri: ServerUri
+    credentials: LongTermCredentials | AccessToken | None = None
+    verify_name: str | None = None
+
+
+def read_servers(servers: Iterable[IceServer | str] | IceServer) -> tuple[NamedServer, ...]:
+    """Each URL once; a text is a server of one URL.
 
     Raises:
-        LocalProtocolError: a scheme that this version cannot use yet, or nonsense.
+        LocalProtocolError: a URL that is none, or credentials that no server can be shown.
     """
     if isinstance(servers, (str, IceServer)):
         servers = (servers,)
-    named = [IceServer(server) if isinstance(server, str) else server for server in servers]
-    return tuple((url, _stun_uri(url)) for server in named for url in server.urls)
+    read: dict[NamedServer, None] = {}
+    for given in servers:
+        server = IceServer(given) if isinstance(given, str) else given
+        for url in server.urls:
+            read[_read(server, url)] = None
+    return tuple(read)
 
 
-def _stun_uri(url: str) -> ServerUri:
+def _read(server: IceServer, url: str) -> NamedServer:
     try:
         uri = ServerUri.parse(url)
     except ValueError as error:
         raise LocalProtocolError(f"ICE server {error}") from None
-    if uri.scheme != "stun":
-        raise LocalProtocolError(f"ICE server {url!r}: only stun: is supported so far")
-    return uri
+    if not uri.is_turn:  # RFC 8445 5.1.1.2: a Binding request of gathering is not authenticated
+        return NamedServer(url, uri)
+    return NamedServer(url, uri, _credentials(server, url), server.verify_name)
+
+
+def _credentials(server: IceServer, url: str) -> LongTermCredentials | AccessToken | None:
+    username, credential = server.username, server.credential
+    if credential is not None and not isinstance(credential, str):
+        return credential
+    if username is None and credential is None:
+        return None
+    if username is None or credential is None:
+        raise LocalProtocolError(f"ICE server {url!r}: a user name and a credential, or neither")
+    from sansice.stun import LongTermCredentials  # an agent without relays need not load what proves who it is
+
+    try:
+        return LongTermCredentials(username, credential)
+    except ValueError as error:
+        raise LocalProtocolError(f"ICE server {url!r}: {error}") from None

@@ -6,8 +6,11 @@ import pytest
 
 from ice._wire import at
 from sansice.ice import CandidateType, GatheringCompleted, GatheringState, IceConfig, ServerFailed, candidate_priority
-from sansice.ice._gathering._gatherer import Gatherer, LocalFound
+from sansice.ice._gathering._gatherer import Gatherer
+from sansice.ice._gathering._host_list import HostList
+from sansice.ice._gathering._local_candidates import LocalFound
 from sansice.ice._priority import Foundations
+from sansice.ice._server import read_servers
 from sansice.machine import Address, IcmpError, Ids, OpenSocket, SendDatagram, SocketError, SocketErrorKind, SocketId, Transport
 from sansice.stun import (
     ALTERNATE_SERVER,
@@ -16,7 +19,6 @@ from sansice.stun import (
     ErrorCode,
     MessageClass,
     Method,
-    ServerUri,
     decode_untrusted,
     encode,
 )
@@ -37,13 +39,14 @@ class Bench:
         self.seen = []
         drawn = iter(range(1, 10_000))
         self.machine = Gatherer(
-            servers=tuple((url, ServerUri.parse(url)) for url in (URLS.get(server, f"stun:{server}") for server in servers)),
+            servers=read_servers([URLS.get(server, f"stun:{server}") for server in servers]),
             ids=Ids(),
             foundations=Foundations(),
             config=config or IceConfig(),
             entropy=lambda count: next(drawn).to_bytes(count, "big"),
+            drop=lambda reason, count: None,
         )
-        self.machine.start(hosts, now=0.0)
+        self.machine.start(HostList(hosts), now=0.0)
         self.drain()
         if opened:
             for number in range(1, len(hosts) + 1):
@@ -189,12 +192,13 @@ def test_same_mapping_seen_by_two_servers_is_one_candidate_and_from_two_hosts_is
     assert [(local.socket, local.candidate.address) for local in reflexive] == [(ONE, MAPPED), (TWO, MAPPED)]
 
 
-def test_mapped_address_of_another_family_is_ignored():
+def test_mapped_address_of_another_family_makes_no_candidate():
     bench = Bench(SERVER)
     bench.ask_all()
     bench.answer(bench.of(SendDatagram)[0], (XOR_MAPPED_ADDRESS, at("2001:db8::99")))
     assert len(bench.machine.candidates) == 1
-    assert not bench.of(ServerFailed)
+    (failed,) = bench.of(ServerFailed)
+    assert "another family" in failed.text
     assert bench.when(GatheringCompleted) == [0.0]
 
 
@@ -215,7 +219,7 @@ def test_silent_server_is_asked_again_and_delays_completion_by_three_seconds_onl
     bench.run(until=100.0)
     assert bench.when(SendDatagram) == [0.0, 0.5, 1.5]
     assert bench.seen[-2:] == [
-        (3.0, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer within 3 s")),
+        (3.0, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer within 3 s", seconds=3.0)),
         (3.0, GatheringCompleted()),
     ]
     assert bench.machine.deadline() == math.inf
@@ -234,7 +238,7 @@ def test_transaction_that_ends_before_gathering_does_is_reported():
     bench.run(until=60.0)
     assert bench.when(SendDatagram) == [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
     assert bench.seen[-2:] == [
-        (39.5, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer")),
+        (39.5, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer", seconds=39.5)),
         (39.5, GatheringCompleted()),
     ]
 
@@ -253,7 +257,7 @@ def test_refusing_server_is_reported_and_ends_the_wait(code, text):
     bench = Bench(SERVER)
     bench.ask_all()
     bench.answer(bench.of(SendDatagram)[0], code=code)
-    assert bench.of(ServerFailed) == [ServerFailed(URLS[SERVER], "192.0.2.1", text)]
+    assert bench.of(ServerFailed) == [ServerFailed(URLS[SERVER], "192.0.2.1", text, code)]
     assert bench.when(GatheringCompleted) == [0.0]
 
 
@@ -264,7 +268,7 @@ def test_alternate_server_is_not_followed():
     bench.answer(bench.of(SendDatagram)[0], (ALTERNATE_SERVER, OTHER), code=300)
     bench.run(until=60.0)
     assert bench.asked == [(ONE, SERVER)]
-    assert bench.of(ServerFailed) == [ServerFailed(URLS[SERVER], "192.0.2.1", "300 Refused")]
+    assert bench.of(ServerFailed) == [ServerFailed(URLS[SERVER], "192.0.2.1", "300 Refused", 300)]
 
 
 @pytest.mark.req("RFC8489-058")
@@ -376,7 +380,7 @@ def test_nobody_is_asked_after_ice_has_completed():
     bench = Bench(SERVER)
     bench.ask_all()
     bench.answer(bench.of(SendDatagram)[0], (XOR_MAPPED_ADDRESS, MAPPED))
-    bench.machine.stop()
+    bench.machine.stop(now=bench.now)
     assert bench.machine.deadline() == math.inf
     bench.run(until=100.0)
     assert not bench.machine.has_next()
@@ -398,8 +402,8 @@ def test_unanswered_keepalive_is_not_reported():
 def test_stop_completes_gathering_once_and_a_socket_that_opens_later_is_not_told():
     bench = Bench(SERVER, hosts=("192.0.2.1", "192.0.2.2"), opened=False)
     bench.open(1)
-    bench.machine.stop()
-    bench.machine.stop()
+    bench.machine.stop(now=bench.now)
+    bench.machine.stop(now=bench.now)
     bench.drain()
     bench.open(2)
     bench.run(until=60.0)
@@ -409,7 +413,7 @@ def test_stop_completes_gathering_once_and_a_socket_that_opens_later_is_not_told
 
 
 def test_stop_before_the_start_completes_nothing():
-    machine = Gatherer(servers=(), ids=Ids(), foundations=Foundations(), config=IceConfig(), entropy=bytes)
-    machine.stop()
+    machine = Gatherer(ids=Ids(), foundations=Foundations(), config=IceConfig(), entropy=bytes, drop=lambda reason, count: None)
+    machine.stop(now=0.0)
     assert machine.state is GatheringState.NEW
     assert machine.take_outputs() == []

@@ -4,9 +4,20 @@ import pytest
 
 from sansice.ice import CandidateType, GatheringState, IceAgent, IceConfig, IceServer, ServerFailed
 from sansice.ice._gathering._server_search import ServerFound, ServerNotFound, ServerSearch
-from sansice.ice._server import stun_servers
-from sansice.machine import Address, AddressRecord, Ids, RecordKind, Resolve, ResolveError, SrvRecord
+from sansice.ice._server import read_servers
+from sansice.machine import (
+    Address,
+    AddressRecord,
+    Ids,
+    LocalProtocolError,
+    RecordKind,
+    Resolve,
+    ResolveError,
+    SrvRecord,
+    Transport,
+)
 from sansice.simulation import BindingResponder, Fate, Network
+from sansice.stun import ServerTarget
 
 NAME = "stun:stun.example.org"
 
@@ -15,7 +26,7 @@ class Bench:
     """A search whose name service is the test."""
 
     def __init__(self, *urls):
-        self.machine = ServerSearch(stun_servers([IceServer(urls)]), ids=Ids(), timeout=3.0, entropy=bytes)
+        self.machine = ServerSearch(read_servers([IceServer(urls)]), ids=Ids(), timeout=3.0, entropy=bytes)
         self.machine.start(now=0.0)
         self.events = []
         self.asked = {}
@@ -33,11 +44,16 @@ class Bench:
         self.drain()
 
 
+def found(number, url, *addresses):
+    (server,) = read_servers(url)
+    return ServerFound(number, server, tuple(ServerTarget(Transport.UDP, address) for address in addresses))
+
+
 def test_literal_is_found_at_once_and_nobody_is_asked():
     bench = Bench("stun:192.0.2.1", "stun:[2001:db8::1]:5000")
     assert bench.events == [
-        ServerFound(0, "stun:192.0.2.1", (Address("192.0.2.1", 3478),)),
-        ServerFound(1, "stun:[2001:db8::1]:5000", (Address("2001:db8::1", 5000),)),
+        found(0, "stun:192.0.2.1", Address("192.0.2.1", 3478)),
+        found(1, "stun:[2001:db8::1]:5000", Address("2001:db8::1", 5000)),
     ]
     assert not bench.asked
     assert bench.machine.is_over
@@ -47,13 +63,13 @@ def test_each_name_ends_in_one_event_of_its_own():
     bench = Bench("stun:a.example:1", "stun:b.example:2")
     bench.answer("b.example", RecordKind.A, (AddressRecord("192.0.2.2"),))
     bench.answer("b.example", RecordKind.AAAA, (AddressRecord("2001:db8::2"),))
-    assert bench.events == [ServerFound(1, "stun:b.example:2", (Address("2001:db8::2", 2), Address("192.0.2.2", 2)))]
+    assert bench.events == [found(1, "stun:b.example:2", Address("2001:db8::2", 2), Address("192.0.2.2", 2))]
     assert not bench.machine.is_over
     bench.answer("a.example", RecordKind.A, ResolveError.NOT_FOUND)
     bench.answer("a.example", RecordKind.AAAA, ResolveError.NOT_FOUND)
     (failed,) = bench.events[1:]
     assert isinstance(failed, ServerNotFound)
-    assert failed.url == "stun:a.example:1"
+    assert failed.server.url == "stun:a.example:1"
     assert bench.machine.is_over
 
 
@@ -72,6 +88,31 @@ def test_search_that_was_stopped_tells_nothing_more():
     bench.answer("a.example", RecordKind.A, (AddressRecord("192.0.2.2"),))
     assert bench.events == []
     assert bench.machine.is_over
+
+
+def test_server_over_tls_cannot_see_the_socket_of_a_candidate_and_is_not_asked():
+    bench = Bench("stuns:stun.example", "stun:192.0.2.1")
+    failed, there = bench.events
+    assert (failed.server.url, there.server.url) == ("stuns:stun.example", "stun:192.0.2.1")
+    assert "UDP" in failed.reason
+    assert not bench.asked and bench.machine.is_over
+
+
+def test_relay_is_found_over_every_transport_with_the_name_that_its_certificate_must_say():
+    servers = read_servers([IceServer("turns:192.0.2.1", "user", "secret", verify_name="turn.example")])
+    machine = ServerSearch(servers, ids=Ids(), timeout=3.0, entropy=bytes)
+    machine.start(now=0.0)
+    (there,) = machine.take_outputs()
+    assert [(one.transport, one.server_hostname) for one in there.targets] == [
+        (Transport.TLS, "turn.example"),
+        (Transport.DTLS, "turn.example"),
+    ]
+
+
+def test_name_for_a_certificate_that_is_none_is_refused_at_once():
+    servers = read_servers([IceServer("turns:192.0.2.1", "user", "secret", verify_name="no name")])
+    with pytest.raises(LocalProtocolError, match="ICE server 'turns:192"):
+        ServerSearch(servers, ids=Ids(), timeout=3.0, entropy=bytes)
 
 
 # All the way

@@ -10,20 +10,24 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from sansice.ice._candidate import MAX_COMPONENT, Candidate
+from sansice.ice._candidate import Candidate
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
 from sansice.ice._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
 from sansice.ice._description import Credentials, Description
 from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
 from sansice.ice._events import CandidateGathered, Closed, DataReceived, GatheringState, IceCause, IceState
-from sansice.ice._gathering._addresses import usable_addresses
-from sansice.ice._gathering._gatherer import Gatherer, LocalFound
+from sansice.ice._gathering._gatherer import Gatherer, LocalLost, PeerUnreachable
+from sansice.ice._gathering._host_list import HostsGiven
+from sansice.ice._gathering._local_candidates import LocalFound
+from sansice.ice._gathering._options import DEFAULT_OPTIONS, GatheringOptions
 from sansice.ice._mtu import data_mtu
 from sansice.ice._nomination import REGULAR, RENOMINATION, Nomination
 from sansice.ice._pair import CandidatePair
+from sansice.ice._policy import CandidatePolicy
 from sansice.ice._role import IceRole
-from sansice.ice._server import IceServer, stun_servers
+from sansice.ice._server import IceServer, read_servers
 from sansice.ice._session_description import SessionDescription
 from sansice.ice._telling._explain import explain
 from sansice.ice._telling._stats import IceStats
@@ -45,17 +49,20 @@ from sansice.machine import (
     ResolveError,
     SendDatagram,
     SocketError,
+    SocketErrorKind,
     SocketId,
 )
 from sansice.stun import Message, MessageClass, Method, decode_untrusted, is_stun
 
+from ._arguments import check_remote, credentials_of, layout_of, policy_of
 from ._checks import Checks
 from ._component import Component
 from ._session import OVER, PairNominated, Session, owner_of
 from ._stream import Stream
 
-MAX_USERNAME = 508  # bytes; RFC 8489 14.3
-MAX_STREAMS = 256  # an application's mistake rather than its wish: each has sockets of its own
+if TYPE_CHECKING:
+    from ._relaying import Relaying
+
 _BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
 _PACE, _FREE = -1, -2  # timers beside those of streams: one more transaction may start; unselected candidates are released
 
@@ -71,7 +78,9 @@ class IceAgent(Machine):
         controlling: the first guess of the role; a conflict is settled by the protocol (RFC 8445 7.3.1.1).
         streams: how many.
         components: of each stream, or of each one its own number.
-        servers: STUN servers: `IceServer` values or URLs such as ``"stun:stun.example.org"``.
+        servers: STUN and TURN servers: `IceServer` values or URLs such as ``"stun:stun.example.org"``.
+        policy: what of its addresses the agent lets anybody see: a `CandidatePolicy` or its word.
+        gathering: how candidates are gathered, as far as it is a matter of choice.
         credentials: used as given, of all streams or of each one its own; drawn from ``entropy`` otherwise.
         config: timers and bounds.
         nomination: which pair is chosen, when, and whether another may follow.
@@ -82,7 +91,7 @@ class IceAgent(Machine):
         LocalProtocolError: a server that cannot be used; a role that is no bool; numbers that do not fit.
     """
 
-    __slots__ = ("_checks", "_gatherer", "_next_slot", "_session", "_sockets", "_streams", "stats")
+    __slots__ = ("_checks", "_gatherer", "_next_slot", "_relaying", "_session", "_sockets", "_streams", "stats")
 
     def __init__(
         self,
@@ -91,6 +100,8 @@ class IceAgent(Machine):
         streams: int = 1,
         components: int | Sequence[int] = 1,
         servers: Iterable[IceServer | str] = (),
+        policy: CandidatePolicy | str = CandidatePolicy.ALL,
+        gathering: GatheringOptions = DEFAULT_OPTIONS,
         credentials: Credentials | Sequence[Credentials] | None = None,
         config: IceConfig = DEFAULT_CONFIG,
         nomination: Nomination = REGULAR,
@@ -99,7 +110,7 @@ class IceAgent(Machine):
     ) -> None:
         if not isinstance(controlling, bool):
             raise LocalProtocolError(f"controlling: True or False, not {controlling!r}")
-        layout = _layout(streams, components)
+        layout, hidden = layout_of(streams, components), policy_of(policy)
         super().__init__()
         self._session = Session(
             role=IceRole.CONTROLLING if controlling else IceRole.CONTROLLED,
@@ -110,15 +121,23 @@ class IceAgent(Machine):
         )
         self.stats: IceStats = self._session.stats
         self._gatherer = Gatherer(
-            servers=stun_servers(servers),
+            servers=read_servers(servers),
             ids=ids or Ids(),
             foundations=self._session.foundations,
             config=config,
             entropy=entropy,
             layout=layout,
+            options=gathering,
+            policy=hidden,
+            drop=self._drop,
         )
+        self._relaying: Relaying | None = None
+        if self._gatherer.relays is not None:
+            from ._relaying import Relaying
+
+            self._relaying = Relaying(self._gatherer, self._gatherer.relays, self._outputs, self._pass_on)
         self._checks = Checks(self._session)
-        own = _credentials(credentials, len(layout), entropy)
+        own = credentials_of(credentials, len(layout), entropy)
         self._session.draw_tiebreaker()
         self._streams = tuple(
             [Stream(self._session, self._checks, index, count, own[index]) for index, count in enumerate(layout)]
@@ -287,6 +306,14 @@ class IceAgent(Machine):
             dropped=self.stats.dropped,
         )
 
+    @property
+    def lingers(self) -> bool:
+        """Whether it is closed and TURN servers are still to confirm that they have given up what they gave."""
+        return self.state is IceState.CLOSED and self._relaying is not None and self._relaying.lingers
+
+    def _drop(self, reason: DropReason, count: int) -> None:
+        self.stats.dropped[reason] += count
+
     def _stream(self, index: int) -> Stream:
         if type(index) is not int or not 0 <= index < len(self._streams):
             raise LocalProtocolError(f"there is no stream {index!r}: they are 0 to {len(self._streams) - 1}")
@@ -300,13 +327,14 @@ class IceAgent(Machine):
 
     # ------------------------------------------------------------- commands
 
-    def gather(self, addresses: Sequence[str], *, include_loopback: bool | None = None, now: float) -> None:
+    def gather(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
         """Open sockets for each usable address, one a component, and ask the servers through them (RFC 8445 5.1.1).
 
         Candidates come as `CandidateGathered`; `GatheringCompleted` ends them, exactly once.
 
         Args:
-            addresses: the machine's own, as literals; see `usable_addresses` for what is left out.
+            addresses: the machine's own, as literals or `HostAddress` values, which say more; `usable_addresses` tells what is
+                left out, and `GatheringOptions` what is preferred.
             include_loopback: ``None``: loopback only where there is nothing else.
             now: monotonic seconds.
 
@@ -316,16 +344,14 @@ class IceAgent(Machine):
         self._require_live()
         if self.gathering_state is not GatheringState.NEW:
             raise LocalProtocolError("gather() was called before")
-        if isinstance(addresses, str):
-            raise LocalProtocolError(f"gather(): a list of addresses, not the one text {addresses!r}")
-        try:
-            hosts = usable_addresses(addresses, include_loopback)
-        except ValueError as error:
-            raise LocalProtocolError(f"gather(): {error}") from None
-        self._gatherer.start(hosts[: self._session.config.max_host_addresses], now=now)
-        for socket, place in self._gatherer.opening.items():
-            self._sockets[socket] = self._streams[place.stream].components[place.component - 1]
+        hosts = self._gatherer.choose(addresses, include_loopback)
+        self._gatherer.start(hosts, now=now)
+        self._know_sockets()
         self._settle(now)
+
+    def _know_sockets(self) -> None:
+        for socket, place in self._gatherer.opening.items():
+            self._sockets.setdefault(socket, self._streams[place.stream].components[place.component - 1])
 
     def set_remote(self, description: Description | SessionDescription, *, now: float) -> None:
         """Know the peer, and begin to check (RFC 8445 6).
@@ -344,7 +370,7 @@ class IceAgent(Machine):
         if len(told) != len(self._streams):
             raise LocalProtocolError(f"set_remote(): {len(told)} streams are described, and the agent has {len(self._streams)}")
         for stream, one in zip(self._streams, told, strict=True):
-            _check_remote(stream, one)
+            check_remote(stream, one)
         session, patience_ends = self._session, now + self._session.config.pac_timeout
         beginning = [stream for stream in self._streams if stream.checker.remote is None]
         for stream, one in zip(self._streams, told, strict=True):
@@ -406,11 +432,14 @@ class IceAgent(Machine):
         path = of.path
         if path is None or now >= of.until or not data or data[0] < FIRST_OF_DATA or len(data) > MAX_DATAGRAM:
             path = self._check_send(data, of, now)
+        if self._relaying is None or not self._relaying.is_virtual(path[0]):
+            self._outputs.append(SendDatagram(path[0], path[1], data))
+        else:
+            self._relaying.send(path[0], path[1], data, now=now)
         of.last_sent = now
         stats = self.stats
         stats.datagrams_sent += 1
         stats.bytes_sent += len(data)
-        self._outputs.append(SendDatagram(path[0], path[1], data))
 
     def _check_send(self, data: bytes, component: Component, now: float) -> tuple[SocketId, Address]:
         check_data(data)
@@ -459,10 +488,10 @@ class IceAgent(Machine):
             return
         for stream in self._streams:
             stream.stop()
-        self._wind_up()
-        for socket in self._sockets:
-            self._outputs.append(CloseSocket(socket))
-        self._sockets.clear()
+        self._wind_up(now)
+        for socket in tuple(self._sockets):
+            self._close_socket(socket, CloseMode.FLUSH, now)
+        self._pass_on(now)
         for stream in self._streams:
             self._session.move(stream.index, IceCause.CLOSE)
         self._outputs.append(Closed())
@@ -485,26 +514,53 @@ class IceAgent(Machine):
             self._gatherer.handle_socket_opened(socket, local, now=now)
             self._settle(now)
         elif socket in self._sockets and self._sockets[socket].conclusion.pairing.local_on(socket) is None:
-            self._close_socket(socket, CloseMode.RESET)  # it took longer than gathering may
+            self._close_socket(socket, CloseMode.RESET, now)  # it took longer than gathering may
+        elif self._relaying is not None:
+            self._gatherer.handle_socket_opened(socket, local, now=now)
+            self._settle(now)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """That address is of no use, or of no more use."""
-        if socket not in self._sockets or self.state in OVER:
+        component = self._sockets.get(socket)
+        if self._relaying is None and (component is None or self.state in OVER):
             return
-        component = self._sockets.pop(socket)
         self._gatherer.handle_socket_failed(socket, error, now=now)
-        self._streams[component.stream].lose_socket(socket, error, now=now)
+        self._know_sockets()  # another port may be tried
+        if component is not None and self.state not in OVER:
+            del self._sockets[socket]
+            self._streams[component.stream].lose_socket(socket, error, now=now)
         self._settle(now)
+
+    def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
+        """What a TURN server sends over TCP or TLS."""
+        if self._relaying is not None:
+            for where, batch in self._relaying.unwrap_stream(socket, data, now):
+                self._receive(where, batch, now)
+            self._settle(now)
+
+    def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
+        """How much of what goes to a TURN server still waits here."""
+        if self._relaying is not None:
+            self._relaying.handle_stream_sent(socket, unsent, now=now)
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
         """A hard error fails the check or the question that caused it; data is not affected."""
-        if error.is_hard and self.state not in OVER:
+        if error.is_hard and (self._relaying is not None or self.state not in OVER):
             self._gatherer.handle_icmp(socket, destination, error, now=now)
             self._checks.handle_unreachable(socket, destination, now=now)
             self._settle(now)
 
     def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
         """STUN is acted on; data is delivered from addresses that an authenticated check of this session used."""
+        if self._relaying is None or not self._relaying.carries(socket):
+            self._receive(socket, batch, now)
+            return
+        for where, part in self._relaying.unwrap(socket, batch, now):
+            self._receive(where, part, now)
+        if self._relaying.take_news(now):
+            self._settle(now)
+
+    def _receive(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], now: float) -> None:
         component = self._sockets.get(socket)
         if component is not None and now >= component.until:
             self.handle_timer(now=now)  # it is late, and what comes now may no longer be answered (RFC 7675 5.1)
@@ -612,7 +668,7 @@ class IceAgent(Machine):
     def _settle(self, now: float) -> None:
         """Act on what became of pairs, start what the pacing allows, and plan the next deadline."""
         session, gatherer = self._session, self._gatherer
-        self._pass_on()
+        self._pass_on(now)
         if session.news or session.role_taken:
             self._act_on_news(now)
         while now >= self._next_slot and session.state not in OVER:
@@ -630,7 +686,9 @@ class IceAgent(Machine):
             if stream.patience_over:
                 stream.fail_if_hopeless(gatherer.state is GatheringState.GATHERING)
         if session.state is IceState.FAILED:
-            self._wind_up()
+            self._wind_up(now)
+        if self._relaying is not None:
+            self._relaying.wrap_outputs(now)
 
     def _start_check(self, now: float) -> bool:
         chosen = self._session.next_pair()
@@ -643,7 +701,7 @@ class IceAgent(Machine):
     def _start_question(self, now: float) -> bool:
         if not self._gatherer.start_next(now=now):
             return False
-        self._pass_on()
+        self._pass_on(now)
         return True
 
     def _act_on_news(self, now: float) -> None:
@@ -658,23 +716,48 @@ class IceAgent(Machine):
                 self._streams[one.pair.local.stream].take(one, now)
                 if type(one) is PairNominated:
                     self._conclude(now)
+                    if self._relaying is not None:
+                        self._relaying.select(one.pair.local.socket, one.pair.remote_address, now)
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, now: float) -> None:
         """Do what the gatherer wants."""
         for output in self._gatherer.take_outputs():
             if isinstance(output, LocalFound):
-                local = output.local
-                self._streams[local.stream].add_local(local)
-                self._outputs.append(CandidateGathered(local.stream, local.candidate.component, local.candidate))
+                self._add_local(output, now)
+            elif isinstance(output, LocalLost):
+                component = self._sockets.pop(output.socket, None)
+                if component is not None:
+                    error = SocketError(SocketErrorKind.OTHER, output.reason)
+                    self._streams[component.stream].lose_socket(output.socket, error, now=now)
+            elif isinstance(output, PeerUnreachable):
+                self._lose_peer(output, now)
             else:
                 self._outputs.append(output)
+
+    def _lose_peer(self, lost: PeerUnreachable, now: float) -> None:
+        component = self._sockets.get(lost.socket)
+        if component is None:
+            return
+        for remote in tuple(component.conclusion.pairing.remotes):
+            if remote.host == lost.host and lost.port in (None, remote.port):
+                self._checks.handle_unreachable(lost.socket, remote, now=now)
+
+    def _add_local(self, found: LocalFound, now: float) -> None:
+        local, candidate = found.local, found.local.candidate
+        stream = self._streams[local.stream]
+        self._sockets.setdefault(local.socket, stream.components[candidate.component - 1])
+        stream.add_local(local)
+        if self._relaying is not None:
+            self._relaying.permit(self._sockets, now)
+        if found.told:
+            self._outputs.append(CandidateGathered(local.stream, candidate.component, candidate))
 
     def _conclude(self, now: float) -> None:
         """Once all streams have selected, nothing else is needed (RFC 8445 8.3)."""
         if all(stream.is_selected or stream.is_over for stream in self._streams):
             if not self._is_moving:
-                self._gatherer.stop()  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
-                self._pass_on()
+                self._gatherer.stop(now=now)  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
+                self._pass_on(now)
             if len(self._sockets) > sum(map(len, (stream.components for stream in self._streams))):
                 self._session.timers.set(_FREE, now + self._session.config.free_delay)
 
@@ -688,49 +771,20 @@ class IceAgent(Machine):
         for socket, component in tuple(self._sockets.items()):
             if (component.path is None or socket != component.path[0]) and not component.conclusion.keeps(socket):
                 self._streams[component.stream].checker.remove_local(socket, now=now)
-                self._close_socket(socket, CloseMode.FLUSH)
+                self._close_socket(socket, CloseMode.FLUSH, now)
 
-    def _close_socket(self, socket: SocketId, mode: CloseMode) -> None:
+    def _close_socket(self, socket: SocketId, mode: CloseMode, now: float) -> None:
         del self._sockets[socket]
-        self._outputs.append(CloseSocket(socket, mode))
+        if self._relaying is None:
+            self._gatherer.forget(socket)
+            self._outputs.append(CloseSocket(socket, mode))
+        else:
+            self._relaying.close_socket(socket, mode, now)
 
-    def _wind_up(self) -> None:
+    def _wind_up(self, now: float) -> None:
         """All streams have ended."""
-        self._gatherer.stop()
+        self._gatherer.stop(now=now)
+        if self._relaying is not None:
+            self._relaying.close(now)
         self._session.timers.clear()
-        self._pass_on()  # GatheringCompleted, if it was still to come
-
-
-def _layout(streams: int, components: int | Sequence[int]) -> tuple[int, ...]:
-    """How many components each stream has."""
-    if type(streams) is not int or not 1 <= streams <= MAX_STREAMS:
-        raise LocalProtocolError(f"streams: a number from 1 to {MAX_STREAMS}, not {streams!r}")
-    layout = (components,) * streams if isinstance(components, int) else tuple(components)
-    if len(layout) != streams:
-        raise LocalProtocolError(f"components: {len(layout)} numbers for {streams} streams")
-    for count in layout:
-        if type(count) is not int or not 1 <= count <= MAX_COMPONENT:
-            raise LocalProtocolError(f"components: a number from 1 to {MAX_COMPONENT}, not {count!r}")
-    return layout
-
-
-def _credentials(given: Credentials | Sequence[Credentials] | None, streams: int, entropy: Entropy) -> Sequence[Credentials]:
-    """Of each stream."""
-    if given is None:
-        return [Credentials.generate(entropy) for _ in range(streams)]
-    if isinstance(given, Credentials):
-        return (given,) * streams
-    if len(given) != streams:
-        raise LocalProtocolError(f"credentials: {len(given)} for {streams} streams")
-    return given
-
-
-def _check_remote(stream: Stream, description: Description) -> None:
-    """Refuse a description that cannot be this stream's peer's."""
-    own, remote = stream.checker.credentials, stream.checker.remote
-    if (description.ufrag, description.pwd) == (own.ufrag, own.pwd):
-        raise LocalProtocolError("set_remote(): this is the agent's own description")
-    if len(description.ufrag) + 1 + len(own.ufrag) > MAX_USERNAME:
-        raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
-    if remote is not None and (description.ufrag, description.pwd) != (remote.ufrag, remote.pwd):
-        raise LocalProtocolError("set_remote(): other credentials mean a restart, which is not supported yet")
+        self._pass_on(now)  # GatheringCompleted, if it was still to come

@@ -1,25 +1,27 @@
-"""Gathering: host candidates from the addresses given, server-reflexive ones from STUN servers (RFC 8445 5.1.1).
+"""Gathering: candidates from addresses, from rules about them, from STUN servers and from relays (RFC 8445 5.1.1).
 
-A machine inside the agent. It opens the sockets; `Gatherer.start_next` asks the next server when the
-agent's pacing allows one more transaction.
+A machine inside the agent. It opens the sockets and makes candidates of what is found; `Asking` finds it, when
+`Gatherer.start_next` says that the agent's pacing allows one more transaction.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
+from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
-from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._candidate import Candidate
 from sansice.ice._config import IceConfig
-from sansice.ice._events import GatheringCompleted, GatheringState, ServerFailed
-from sansice.ice._pair import LocalCandidate
-from sansice.ice._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
+from sansice.ice._events import GatheringCompleted, GatheringState
+from sansice.ice._policy import CandidatePolicy
+from sansice.ice._priority import Foundations
+from sansice.ice._server import NamedServer
 from sansice.machine import (
     Address,
+    DropReason,
     Entropy,
     Event,
     IcmpError,
@@ -29,86 +31,104 @@ from sansice.machine import (
     QueryId,
     Record,
     ResolveError,
-    SendDatagram,
     SocketError,
+    SocketErrorKind,
     SocketId,
     Transport,
 )
-from sansice.stun import (
-    Message,
-    MessageClass,
-    Method,
-    ServerUri,
-    StunTransaction,
-    TransactionFailed,
-    TransactionId,
-    TransactionSucceeded,
-    encode,
-    new_transaction_id,
-)
+from sansice.stun import Message
+
+from ._host_list import HostList, HostsGiven, host_list
+from ._local_candidates import LocalCandidates
+from ._options import DEFAULT_OPTIONS, GatheringOptions
 
 if TYPE_CHECKING:
-    from ._server_search import ServerFound, ServerSearch
+    from ._asking import Asking
+    from ._relay import Relayed
+    from ._relays import Relays
 
-_OVER = TransactionId(b"over")  # keys of the two timers that are no transaction's
-_KEEPALIVE = TransactionId(b"keepalive")
+_PORT_TRIES = 128  # ours: a range whose ports are taken one after the other is not searched to its end
 
 
 @attrs.frozen
-class LocalFound(Event):
-    """A local candidate is known."""
+class LocalLost(Event):
+    """A socket is of no use any more, and so are its candidates.
 
-    local: LocalCandidate
+    Attributes:
+        socket: of the candidates.
+        reason: words for a person.
+    """
+
+    socket: SocketId
+    reason: str
+
+
+@attrs.frozen
+class PeerUnreachable(Event):
+    """A relay reaches a peer not, or may not: nothing becomes of a check that is on its way there.
+
+    Attributes:
+        socket: what the relayed address is to the agent.
+        host: of the peer.
+        port: of the peer; ``None`` for all.
+    """
+
+    socket: SocketId
+    host: str
+    port: int | None
 
 
 class Place(NamedTuple):
-    """What a socket is opened for: the number of its address, and a component."""
+    """What a socket is opened for: an address and its number, and a component; and how."""
 
-    index: int
+    number: int
     stream: int
     component: int
+    host: str
+    port: int = 0
+    tries: int = 1
 
 
-@attrs.frozen
-class _Query:
-    """A server to ask, from one host candidate.
-
-    Attributes:
-        others: further addresses of the same server, for where this one fails (RFC 8489 8.1).
-    """
-
-    host: LocalCandidate
-    url: str
-    server: Address
-    others: tuple[Address, ...]
-    local_preference: int
-    keepalive: bool = False
-
-
-@attrs.frozen
-class _Running:
-    transaction: StunTransaction
-    query: _Query
+class _Timer(IdentityEnum):
+    SILENCE = "who is silent has been waited for long enough"
+    END = "and who has begun to answer"
 
 
 class Gatherer(Machine):
-    """The local candidates of all streams and components."""
+    """The local candidates of all streams and components.
+
+    Args:
+        servers: to ask.
+        ids: of the tree of machines.
+        foundations: of the agent.
+        config: timers and bounds.
+        entropy: of the agent.
+        layout: the number of components of each stream.
+        options: what is a matter of choice.
+        policy: what is hidden.
+        drop: counts what was dropped.
+
+    Attributes:
+        state: how far it is.
+
+    Raises:
+        LocalProtocolError: a server that cannot be asked; more servers than local preferences have room for.
+    """
 
     __slots__ = (
+        "_asking",
         "_config",
-        "_count",
         "_entropy",
-        "_found",
-        "_foundations",
+        "_first_port",
         "_hosts",
         "_ids",
+        "_indexes",
         "_layout",
+        "_locals",
+        "_open",
         "_opening",
-        "_queries",
-        "_reflexive",
-        "_running",
-        "_search",
-        "_servers",
+        "_options",
+        "_streams",
         "_timers",
         "state",
     )
@@ -116,294 +136,347 @@ class Gatherer(Machine):
     def __init__(
         self,
         *,
-        servers: tuple[tuple[str, ServerUri], ...],
+        servers: tuple[NamedServer, ...] = (),
         ids: Ids,
         foundations: Foundations,
         config: IceConfig,
         entropy: Entropy,
         layout: Sequence[int] = (1,),
+        options: GatheringOptions = DEFAULT_OPTIONS,
+        policy: CandidatePolicy = CandidatePolicy.ALL,
+        drop: Callable[[DropReason, int], None],
     ) -> None:
         super().__init__()
         self.state = GatheringState.NEW
         self._config = config
         self._entropy = entropy
-        self._foundations = foundations
         self._ids = ids
-        self._layout = layout  # the number of components of each stream
-        self._search: ServerSearch | None = None
+        self._layout = layout
+        self._options = options
+        self._asking: Asking | None = None
         if servers:
-            from ._server_search import ServerSearch  # an agent without servers need not load what finds them
+            from ._asking import Asking  # an agent without servers need not load what asks them
 
-            self._search = ServerSearch(servers, ids=ids, timeout=config.gathering_timeout, entropy=entropy)
-        self._count = len(servers)
-        self._servers: list[ServerFound] = []
-        self._hosts: list[tuple[int, LocalCandidate]] = []  # with their index among the addresses
+            self._asking = Asking(servers, ids=ids, config=config, entropy=entropy, options=options, policy=policy, drop=drop)
+        self._locals = LocalCandidates(
+            foundations=foundations,
+            hosts=config.max_host_addresses,
+            servers=len(servers),
+            rules=options.rewrite,
+            policy=policy,
+            is_ordered=max(layout) > 1,
+        )
+        self._streams: Collection[int] = ()  # those that are gathered for
+        self._indexes: dict[str, int] = {}  # of addresses: what their local preference is made of
+        self._hosts = HostList(())
         self._opening: dict[SocketId, Place] = {}
-        self._found: list[LocalCandidate] = []
-        self._queries: list[_Query] = []
-        self._reflexive: list[_Query] = []
-        self._running: dict[TransactionId, _Running] = {}
-        self._timers: FewTimers[TransactionId] = FewTimers()
+        self._open: dict[SocketId, tuple[Place, Address]] = {}
+        self._first_port: int | None = None
+        self._timers: FewTimers[_Timer] = FewTimers()
+
+    # ------------------------------------------------------------- what there is
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """What was found so far, in order."""
-        return tuple(local.candidate for local in self._found)
+        """What was told so far, in order."""
+        return tuple(local.candidate for local in self._locals.told)
 
     def candidates_of(self, stream: int) -> tuple[Candidate, ...]:
         """Those of one stream."""
-        return tuple(local.candidate for local in self._found if local.stream == stream)
-
-    def start(self, hosts: Sequence[str], *, now: float) -> None:
-        """Open a socket for each host address."""
-        self._timers.set(_OVER, now + self._config.gathering_timeout)
-        self.state = GatheringState.GATHERING
-        # Of one address, lower components come first: they are told no later than higher ones (RFC 8838 17).
-        places = (
-            (host, Place(index, stream, component))
-            for index, host in enumerate(hosts)
-            for stream, components in enumerate(self._layout)
-            for component in range(1, components + 1)
-        )
-        for host, place in places:
-            socket = self._ids.socket()
-            self._opening[socket] = place
-            self._outputs.append(OpenSocket(socket, Transport.UDP, Address(host, 0)))
-        if self._search is not None and hosts:
-            self._search.start(now=now)
-            self._absorb_search(self._search)
-        self._complete_if_idle()
+        return tuple(local.candidate for local in self._locals.told if local.stream == stream)
 
     @property
     def opening(self) -> Mapping[SocketId, Place]:
         """Sockets that were asked for and have not opened yet."""
         return self._opening
 
+    @property
+    def relays(self) -> Relays | None:
+        """The relays; ``None`` where there is no server."""
+        return None if self._asking is None else self._asking.relays
+
+    # ------------------------------------------------------------- commands
+
+    def choose(self, given: HostsGiven, include_loopback: bool | None = None) -> HostList:
+        """The addresses to gather from, in order.
+
+        Raises:
+            LocalProtocolError: see `host_list`.
+        """
+        return host_list(given, self._options, include_loopback, self._config.max_host_addresses)
+
+    def start(
+        self,
+        hosts: HostList,
+        *,
+        streams: Collection[int] | None = None,
+        now: float,
+    ) -> None:
+        """Open sockets for each host address, and ask the servers through them.
+
+        Again for a restart: sockets and relays that live are used, and their candidates found anew.
+
+        Args:
+            hosts: from `choose`.
+            streams: which ones are gathered for; all by default.
+            now: monotonic seconds.
+        """
+        self._timers.set(_Timer.SILENCE, now + self._config.gathering_timeout)
+        self.state = GatheringState.GATHERING
+        self._timers.cancel(_Timer.END)
+        self._hosts = hosts
+        self._streams = range(len(self._layout)) if streams is None else tuple(streams)
+        self._locals.begin(self._streams)
+        known = {self._key(place) for place in (*self._opening.values(), *(place for place, _ in self._open.values()))}
+        places = [place for place in self._places(hosts.names) if self._key(place) not in known]
+        if self._asking is not None and hosts.names:
+            self._asking.start(now=now)
+        for socket, (place, local) in tuple(self._open.items()):
+            if place.stream in self._streams:
+                self._announce(socket, place, local, now)
+        for granted in self._granted():
+            self._add_relayed(granted)
+        for place in places:
+            self._open_socket(place)
+        self._finish_step(now)
+
+    def update(self, hosts: HostList, *, now: float) -> tuple[SocketId, ...]:
+        """The machine has other addresses now: let go of those that went, and gather from those that came (RFC 8445 5.1.1.4).
+
+        What is found after `GatheringCompleted` is used, and told in the next generation only (RFC 8838 13).
+
+        Returns:
+            The sockets of lost addresses; the caller closes them.
+        """
+        lost = [socket for socket, (place, _) in self._open.items() if place.host not in hosts.names]
+        abandoned = [socket for socket, place in self._opening.items() if place.host not in hosts.names]
+        error = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has this address no more")
+        for socket in (*lost, *abandoned):
+            self._lose(socket, error, now)
+        self._indexes = {host: index for host, index in self._indexes.items() if host in hosts.names}
+        self._hosts = hosts
+        self._locals.is_silent = self.state is not GatheringState.GATHERING
+        known = {self._key(place) for place in (*self._opening.values(), *(place for place, _ in self._open.values()))}
+        for place in [place for place in self._places(hosts.names) if self._key(place) not in known]:
+            self._open_socket(place)
+        self._finish_step(now)
+        return tuple(lost) + tuple(abandoned)
+
+    def forget(self, socket: SocketId) -> None:
+        """A host candidate's socket is being closed: it is not there for the next generation."""
+        self._open.pop(socket, None)
+        if self._asking is not None:
+            self._asking.remove_host(socket)
+
+    def stop(self, *, now: float) -> None:
+        """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2).
+
+        A socket that opens now comes too late: after nomination nothing new is told to the peer (RFC 8838 13). What relays
+        already goes on.
+        """
+        self._opening.clear()
+        self._timers.clear()
+        self._locals.end()
+        if self._asking is not None:
+            self._asking.stop(now=now)
+        self._finish_step(now)
+
+    # ------------------------------------------------------------- sockets
+
+    def _places(self, hosts: Sequence[str]) -> list[Place]:
+        """In order: of one address lower components come first, for they are told no later than higher ones (RFC 8838 17)."""
+        places: list[Place] = []
+        for host in hosts:
+            if host not in self._indexes:
+                self._indexes[host] = next(number for number in range(len(hosts)) if number not in self._indexes.values())
+            for stream, components in enumerate(self._layout):
+                places += [Place(self._indexes[host], stream, number, host) for number in range(1, components + 1)]
+        return places
+
+    @staticmethod
+    def _key(place: Place) -> tuple[str, int, int]:
+        return place.host, place.stream, place.component
+
+    def _open_socket(self, place: Place) -> None:
+        if self._options.port_range is not None:
+            place = place._replace(port=self._next_port(*self._options.port_range))
+        socket = self._ids.socket()
+        self._opening[socket] = place
+        self._locals.expect(place.stream, place.number, place.component)
+        self._outputs.append(OpenSocket(socket, Transport.UDP, Address(place.host, place.port)))
+
+    def _next_port(self, first: int, last: int) -> int:
+        """Ports in turn, from one on that nobody can know: what is predictable is easily attacked (RFC 6056)."""
+        count = last - first + 1
+        if self._first_port is None:
+            self._first_port = int.from_bytes(self._entropy(2), "big") % count
+        self._first_port += 1
+        return first + (self._first_port - 1) % count
+
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
-        """A host candidate is known: ask each server of its family through it (RFC 8445 5.1.1.2)."""
+        """A host candidate is known: ask each server of its family through it (RFC 8445 5.1.1.2). Or it is a relay's."""
         place = self._opening.pop(socket, None)
-        if place is None:
-            return
-        index = place.index
-        preference = MAX_LOCAL_PREFERENCE - index  # RFC 8445 5.1.2.1: unique; 65535 where there is one
-        host = self._add(CandidateType.HOST, local, socket, local, preference, place.stream, place.component)
-        if self._search is not None:
-            self._hosts.append((index, host))
-            for server in self._servers:
-                self._ask(index, host, server)
-        self._complete_if_idle()
+        if place is not None:
+            self._open[socket] = place, local
+            self._announce(socket, place, local, now)
+        elif self._asking is not None:
+            self._asking.handle_socket_opened(socket, local, now=now)
+        self._finish_step(now)
+
+    def _announce(self, socket: SocketId, place: Place, local: Address, now: float) -> None:
+        interface = self._hosts.interfaces.get(place.host, "")
+        host = self._locals.add_host(place.number, place.stream, place.component, socket, local, interface)
+        if self._asking is not None:
+            self._asking.add_host(host, now=now)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
-        """That address has no candidate, or has no more."""
-        self._opening.pop(socket, None)
-        self._queries = [query for query in self._queries if query.host.socket != socket]
-        self._reflexive = [query for query in self._reflexive if query.host.socket != socket]
-        self._found = [local for local in self._found if local.socket != socket]
-        self._hosts = [(index, host) for index, host in self._hosts if host.socket != socket]
-        for running in tuple(self._running.values()):
-            running.transaction.handle_socket_failed(socket, error, now=now)
-            self._absorb(running, now)
-        self._complete_if_idle()
+        """That address has no candidate, or has no more; or another port is tried; or it is a relay's."""
+        place = self._opening.get(socket)
+        if place is not None and error.kind is SocketErrorKind.ADDRESS_IN_USE and self._has_ports(place):
+            del self._opening[socket]
+            self._open_socket(place._replace(tries=place.tries + 1))
+        else:
+            self._lose(socket, error, now)
+        self._finish_step(now)
 
-    def _add(
-        self,
-        type: CandidateType,
-        address: Address,
-        socket: SocketId,
-        base: Address,
-        preference: int,
-        stream: int,
-        component: int,
-        server: str = "",
-    ) -> LocalCandidate:
-        candidate = Candidate(
-            foundation=self._foundations.of(type, base.host, server),
-            component=component,
-            transport=Transport.UDP,
-            priority=candidate_priority(type, preference, component),
-            address=address,
-            type=type,
-            related_address=None if type is CandidateType.HOST else base,
-        )
-        local = LocalCandidate(candidate, socket, base, preference, stream)
-        self._found.append(local)
-        self._outputs.append(LocalFound(local))
-        return local
+    def _has_ports(self, place: Place) -> bool:
+        if self._options.port_range is None:
+            return False
+        first, last = self._options.port_range
+        return place.tries < min(last - first + 1, _PORT_TRIES)
 
-    # ------------------------------------------------------------- finding servers
+    def _lose(self, socket: SocketId, error: SocketError, now: float) -> None:
+        place = self._opening.pop(socket, None) or self._open.pop(socket, (None, None))[0]
+        if place is not None:
+            self._locals.lose(socket)
+            self._locals.lose_place(place.stream, place.number, place.component)
+        if self._asking is not None:
+            self._asking.handle_socket_failed(socket, error, now=now)
 
-    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
-        """An answer of the DNS about a server's name."""
-        if self._search is not None:
-            self._search.handle_resolved(query, answer, now=now)
-            self._absorb_search(self._search)
-            self._complete_if_idle()
-
-    def _absorb_search(self, search: ServerSearch) -> None:
-        from ._server_search import ServerFound, ServerNotFound
-
-        for output in search.take_outputs():
-            if isinstance(output, ServerFound):
-                self._servers.append(output)
-                for index, host in self._hosts:
-                    self._ask(index, host, output)
-            elif isinstance(output, ServerNotFound):
-                self._outputs.append(ServerFailed(output.url, "", output.reason))
-            else:
-                self._outputs.append(output)
-
-    def _ask(self, index: int, host: LocalCandidate, server: ServerFound) -> None:
-        addresses = tuple(one for one in server.addresses if one.is_ipv6 == host.base.is_ipv6)
-        if addresses:
-            preference = MAX_LOCAL_PREFERENCE - index * self._count - server.number
-            self._queries.append(_Query(host, server.url, addresses[0], addresses[1:], preference))
-
-    # ------------------------------------------------------------- asking servers
+    # ------------------------------------------------------------- asking
 
     def has_next(self) -> bool:
         """Whether `start_next` would start a transaction."""
-        return bool(self._queries)
+        return self._asking is not None and self._asking.has_next()
 
     def start_next(self, *, now: float) -> bool:
         """Ask one server, if any is to be asked."""
-        if not self._queries:
+        if self._asking is None or not self._asking.start_next(now=now):
             return False
-        query = self._queries.pop(0)
-        transaction_id = new_transaction_id(self._entropy)
-        request = encode(Method.BINDING, MessageClass.REQUEST, transaction_id, fingerprint=True)
-        # RFC 8445 14.3: at least 500 ms, and more where many are asked.
-        rto = max(self._config.schedule.rto, self._config.ta * (len(self._queries) + len(self._running) + 1))
-        schedule = attrs.evolve(self._config.schedule, rto=rto)
-        transaction = StunTransaction.of_encoded(request, transaction_id, query.host.socket, query.server, schedule=schedule)
-        running = self._running[transaction_id] = _Running(transaction, query)
-        transaction.start(now=now)
-        self._absorb(running, now)
+        self._finish_step(now)
         return True
 
     def handle_response(self, socket: SocketId, source: Address, message: Message, *, now: float) -> bool:
-        """Take a response; ``False`` where it answers no request of ours from there."""
-        running = self._running.get(message.transaction_id)
-        if running is None or (running.query.host.socket, running.query.server) != (socket, source):
+        """Take a Binding response; ``False`` where it answers no request of ours from there."""
+        if self._asking is None:
             return False
-        taken = running.transaction.handle_response(message, now=now)
-        self._absorb(running, now)
+        taken = self._asking.handle_response(socket, source, message, now=now)
+        self._finish_step(now)
         return taken
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
+        """An answer of the DNS about a server's name."""
+        if self._asking is not None:
+            self._asking.handle_resolved(query, answer, now=now)
+            self._finish_step(now)
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
         """A server that is not there delays nobody."""
-        for running in tuple(self._running.values()):
-            running.transaction.handle_icmp(socket, destination, error, now=now)
-            self._absorb(running, now)
+        if self._asking is not None:
+            self._asking.handle_icmp(socket, destination, error, now=now)
+            self._finish_step(now)
 
     def handle_timer(self, *, now: float) -> None:
-        """Retransmit, keep bindings alive, or end the wait for silent servers."""
-        if self._search is not None and self._search.deadline() <= now:
-            self._search.handle_timer(now=now)
-            self._absorb_search(self._search)
-            self._complete_if_idle()
-        while (key := self._timers.pop_due(now)) is not None:
-            if key == _OVER:
-                self._give_up()
-            elif key == _KEEPALIVE:
-                self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
-                self._queries.extend(attrs.evolve(query, keepalive=True) for query in self._reflexive)
-            else:
-                running = self._running[key]
-                running.transaction.handle_timer(now=now)
-                self._absorb(running, now)
+        """Retransmit, keep alive, or end the wait for servers."""
+        if self._asking is not None and self._asking.deadline() <= now:
+            self._asking.handle_timer(now=now)
+            self._finish_step(now)
+        while (timer := self._timers.pop_due(now)) is not None:
+            self._opening.clear()
+            self._locals.release()
+            if self._asking is not None and timer is _Timer.END:
+                self._asking.give_up_relays(now=now)
+            elif self._asking is not None and self._asking.give_up(now=now):
+                self._timers.set(_Timer.END, now + self._options.answering_timeout)
+            self._finish_step(now)
 
     def deadline(self) -> float:
         """The earliest retransmission, keepalive or end."""
-        if self._search is None:
+        if self._asking is None:
             return self._timers.earliest
-        return min(self._timers.earliest, self._search.deadline())
+        return min(self._timers.earliest, self._asking.deadline())
 
-    def stop(self) -> None:
-        """ICE has completed or failed: ask nobody any more, let bindings lapse (RFC 8445 5.1.1.4, 8.3.2).
+    # ------------------------------------------------------------- what comes of it
 
-        A socket that opens now comes too late: after nomination nothing new is told to the peer (RFC 8838 13).
-        """
-        if self._search is not None:
-            self._search.stop()
-            self._servers.clear()
-        self._opening.clear()
-        self._queries.clear()
-        self._reflexive.clear()
-        self._running.clear()
-        self._timers.clear()
-        self._complete_if_idle()
+    def absorb_relays(self, now: float) -> None:
+        """Take what became of commands that were given to `relays`, and of what they were fed."""
+        if self._asking is not None:
+            self._asking.absorb_relays(now)
+            self._finish_step(now)
 
-    def _absorb(self, running: _Running, now: float) -> None:
-        transaction = running.transaction
-        for output in transaction.take_outputs():
-            if isinstance(output, SendDatagram):
-                self._outputs.append(output)
-            elif isinstance(output, TransactionSucceeded):
-                self._add_reflexive(running.query, cast(Address, output.mapped), now)
-            elif isinstance(output, TransactionFailed):
-                self._try_other(
-                    running.query, output.reason if output.code is None else f"{output.code} {output.reason}".rstrip()
-                )
-            else:  # TransactionTimedOut
-                self._try_other(running.query, "no answer")
-        deadline = transaction.deadline()
-        if deadline != math.inf:
-            self._timers.set(transaction.id, deadline)
+    def _finish_step(self, now: float) -> None:
+        """Make candidates of what was found, and see whether that is all."""
+        if self._asking is not None:
+            self._absorb(self._asking, now)
+        self._hand_over()
+        if self.state is not GatheringState.GATHERING or self._opening:
             return
-        self._timers.cancel(transaction.id)
-        self._running.pop(transaction.id, None)
-        self._complete_if_idle()
-
-    def _add_reflexive(self, query: _Query, mapped: Address, now: float) -> None:
-        """A server told what it saw (RFC 8445 5.1.1.2); redundant ones are left out (5.1.3)."""
-        host = query.host
-        if query.keepalive or mapped.is_ipv6 != host.base.is_ipv6:
+        if self._asking is not None and not self._asking.is_idle:
             return
-        if not self._reflexive:
-            self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
-        self._reflexive.append(query)
-        if not any(local.socket == host.socket and local.candidate.address == mapped for local in self._found):
-            self._add(
-                CandidateType.SERVER_REFLEXIVE,
-                mapped,
-                host.socket,
-                host.base,
-                query.local_preference,
-                host.stream,
-                host.candidate.component,
-                query.server.host,
-            )
-
-    def _try_other(self, query: _Query, text: str) -> None:
-        """A server's name may stand for several addresses (RFC 8489 8.1)."""
-        if query.others and not query.keepalive:
-            self._queries.append(attrs.evolve(query, server=query.others[0], others=query.others[1:]))
-        else:
-            self._report(query, text)
-
-    def _report(self, query: _Query, text: str) -> None:
-        if not query.keepalive:
-            self._outputs.append(ServerFailed(query.url, query.host.base.host, text))
-
-    def _give_up(self) -> None:
-        if self._search is not None:
-            self._search.stop()
-        for query in [*(running.query for running in self._running.values()), *self._queries]:
-            self._report(query, f"no answer within {self._config.gathering_timeout:g} s")
-        for transaction_id in self._running:
-            self._timers.cancel(transaction_id)
-        self._running.clear()
-        self._queries.clear()
-        self._opening.clear()
-        self._complete_if_idle()
-
-    def _complete_if_idle(self) -> None:
-        if self.state is not GatheringState.GATHERING or self._opening or self._queries or self._running:
-            return
-        if self._search is not None and not self._search.is_over:
-            return
+        self._locals.release()
+        self._hand_over()
         self.state = GatheringState.COMPLETE
-        self._opening.clear()
-        self._running.clear()
-        self._timers.cancel(_OVER)
+        self._timers.clear()
         self._outputs.append(GatheringCompleted())
+
+    def _hand_over(self) -> None:
+        found = self._locals.found
+        if found:
+            self._outputs += found
+            found.clear()
+
+    def _absorb(self, asking: Asking, now: float) -> None:
+        from ._asking import QuestionEnded, ReflexiveFound
+        from ._relay import PeerRefused, Relayed, RelayedIcmp, RelayLost
+
+        while outputs := asking.take_outputs():
+            for output in outputs:
+                if isinstance(output, ReflexiveFound):
+                    self._locals.add_reflexive(output.host, output.mapped, output.server, output.number)
+                elif isinstance(output, QuestionEnded):
+                    self._locals.ended(output.host, output.number)
+                elif isinstance(output, Relayed):
+                    self._take_relayed(asking, output, now)
+                elif isinstance(output, RelayLost):
+                    for socket in output.sockets:
+                        self._locals.lose(socket)
+                        self._outputs.append(LocalLost(socket, output.reason))
+                elif isinstance(output, PeerRefused):
+                    self._outputs.append(PeerUnreachable(output.socket, output.host, None))
+                elif isinstance(output, RelayedIcmp):
+                    if output.error.is_hard:
+                        self._outputs.append(PeerUnreachable(output.socket, output.peer.host, output.peer.port))
+                else:
+                    self._hand_over()  # what was found before is told before
+                    self._outputs.append(output)
+
+    def _take_relayed(self, asking: Asking, relayed: Relayed, now: float) -> None:
+        hosts = [local for _, local in self._open.values()]
+        if any(address in hosts for _, address in relayed.addresses):
+            asking.relays.leave(relayed.relay, now=now)  # RFC 8445 5.1.1.2: it is no other way than the host candidate
+            asking.absorb_relays(now)
+        else:
+            self._add_relayed(relayed)
+
+    def _add_relayed(self, relayed: Relayed) -> None:
+        question, target = relayed.relay.question, relayed.target
+        for socket, address in relayed.addresses:
+            to = (relayed.mapped, target.address, target.transport, question.number)
+            self._locals.add_relayed(question.host, socket, address, *to)
+
+    def _granted(self) -> list[Relayed]:
+        """What relays already, for the streams that are gathered for."""
+        if self._asking is None:
+            return []
+        live = (relay for relay in self._asking.relays.live if relay.question.host.stream in self._streams)
+        return [relay.granted for relay in live if relay.granted is not None]

@@ -1,4 +1,4 @@
-"""From the URLs of STUN servers to addresses: literals at once, names by the DNS (RFC 8489 8.1)."""
+"""From the URLs of STUN and TURN servers to addresses: literals at once, names by the DNS (RFC 8489 8.1, RFC 5928)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import cast
 import attrs
 
 from sansice._timers import FewTimers
-from sansice.machine import Action, Address, Entropy, Event, Ids, Machine, QueryId, Record, ResolveError
-from sansice.stun import ResolutionFailed, ServerResolution, ServerResolved, ServerUri
+from sansice.ice._server import NamedServer
+from sansice.machine import Action, Entropy, Event, Ids, LocalProtocolError, Machine, QueryId, Record, ResolveError
+from sansice.stun import ResolutionFailed, ServerResolution, ServerResolved, ServerTarget
 
 
 @attrs.frozen
@@ -17,20 +18,21 @@ class ServerFound(Event):
 
     Attributes:
         number: its place among those that the agent was given.
-        url: as it was given.
-        addresses: in the order to try.
+        server: as it was given.
+        targets: in the order to try.
     """
 
     number: int
-    url: str
-    addresses: tuple[Address, ...]
+    server: NamedServer
+    targets: tuple[ServerTarget, ...]
 
 
 @attrs.frozen
 class ServerNotFound(Event):
-    """A server's name led nowhere."""
+    """A server's name led nowhere, or to nothing of use."""
 
-    url: str
+    number: int
+    server: NamedServer
     reason: str
 
 
@@ -38,15 +40,18 @@ class ServerSearch(Machine):
     """Finds every server; ends each search in one event.
 
     Args:
-        servers: URL and what it says.
+        servers: whom.
         ids: of the tree of machines that this one is in.
         timeout: seconds until a name is given up.
         entropy: draws by the weight of SRV records.
+
+    Raises:
+        LocalProtocolError: a name for a certificate that is none.
     """
 
     __slots__ = ("_entropy", "_ids", "_searches", "_servers", "_timeout", "_timers")
 
-    def __init__(self, servers: tuple[tuple[str, ServerUri], ...], *, ids: Ids, timeout: float, entropy: Entropy) -> None:
+    def __init__(self, servers: tuple[NamedServer, ...], *, ids: Ids, timeout: float, entropy: Entropy) -> None:
         super().__init__()
         self._servers = servers
         self._ids = ids
@@ -54,6 +59,9 @@ class ServerSearch(Machine):
         self._entropy = entropy
         self._searches: dict[int, ServerResolution] = {}  # by the number of the server
         self._timers: FewTimers[int] = FewTimers()
+        for server in servers:
+            if server.verify_name is not None:
+                self._resolution(server)  # so that a wrong name is refused here
 
     @property
     def is_over(self) -> bool:
@@ -61,12 +69,23 @@ class ServerSearch(Machine):
         return not self._searches
 
     def start(self, *, now: float) -> None:
-        """Search for all of them."""
-        for number, (_, uri) in enumerate(self._servers):
-            search = ServerResolution(uri, ids=self._ids, timeout=self._timeout, entropy=self._entropy)
-            self._searches[number] = search
+        """Search for all of them, anew."""
+        self.stop()
+        for number, server in enumerate(self._servers):
+            if server.uri.scheme == "stuns":  # RFC 7350 has no way to ask through a host candidate's plain socket
+                reason = "a server over TLS or DTLS does not see the UDP socket of a candidate: name it by stun: or turns:"
+                self._outputs.append(ServerNotFound(number, server, reason))
+                continue
+            search = self._searches[number] = self._resolution(server)
             search.start(now=now)
             self._absorb(number, search)
+
+    def _resolution(self, server: NamedServer) -> ServerResolution:
+        name, timeout = server.verify_name, self._timeout
+        try:
+            return ServerResolution(server.uri, verify_name=name, ids=self._ids, timeout=timeout, entropy=self._entropy)
+        except LocalProtocolError as error:
+            raise LocalProtocolError(f"ICE server {server.url!r}: {error}") from None
 
     def stop(self) -> None:
         """Forget what is not found yet: nothing more is told of it."""
@@ -91,14 +110,14 @@ class ServerSearch(Machine):
         return self._timers.earliest
 
     def _absorb(self, number: int, search: ServerResolution) -> None:
-        url = self._servers[number][0]
+        server = self._servers[number]
         for output in search.take_outputs():
             if isinstance(output, Action):
                 self._outputs.append(output)
                 continue
             del self._searches[number]  # it ends with its one event
             if isinstance(output, ServerResolved):
-                self._outputs.append(ServerFound(number, url, tuple(target.address for target in output.targets)))
+                self._outputs.append(ServerFound(number, server, output.targets))
             else:
-                self._outputs.append(ServerNotFound(url, cast(ResolutionFailed, output).reason))
+                self._outputs.append(ServerNotFound(number, server, cast(ResolutionFailed, output).reason))
         self._timers.set(number, search.deadline())

@@ -1,0 +1,352 @@
+"""Who is asked what, and when: every server through every host candidate of its family (RFC 8445 5.1.1.2).
+
+`Asking` finds the servers, has them asked one transaction after the other, and says what came of it. STUN servers and relays take
+turns, so that many of one kind do not keep the others waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from sansice.ice._config import IceConfig
+from sansice.ice._events import ServerAnswered, ServerFailed
+from sansice.ice._pair import LocalCandidate
+from sansice.ice._policy import CandidatePolicy
+from sansice.ice._server import NamedServer
+from sansice.machine import (
+    Action,
+    Address,
+    DropReason,
+    Entropy,
+    Event,
+    IcmpError,
+    Ids,
+    Machine,
+    QueryId,
+    Record,
+    ResolveError,
+    SocketError,
+    SocketId,
+    Transport,
+)
+from sansice.stun import Message
+
+from ._bindings import Bindings, Mapped, Query, Unanswered
+from ._options import GatheringOptions
+from ._relay import PeerRefused, Relay, Relayed, RelayedIcmp, RelayLost, RelayQuestion, RelayRefused
+from ._relays import Relays, relay_config
+from ._server_search import ServerFound, ServerNotFound, ServerSearch
+
+
+@attrs.frozen
+class ReflexiveFound(Event):
+    """How a server sees a host candidate's socket.
+
+    Attributes:
+        host: the candidate.
+        number: of the server among those that there are.
+        mapped: what it sees.
+        server: its address.
+    """
+
+    host: LocalCandidate
+    number: int
+    mapped: Address
+    server: Address
+
+
+@attrs.frozen
+class QuestionEnded(Event):
+    """A server has told a host candidate what it can, or nothing."""
+
+    host: LocalCandidate
+    number: int
+
+
+class Asking(Machine):
+    """The questions of one agent.
+
+    Args:
+        servers: whom to ask.
+        ids, config, entropy: of the agent.
+        options: what is a matter of choice.
+        policy: what is hidden, and so need not be found out.
+        drop: counts what was dropped.
+
+    Attributes:
+        relays: the TURN clients.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_bindings",
+        "_config",
+        "_found",
+        "_hosts",
+        "_max_relays",
+        "_policy",
+        "_relay_queue",
+        "_relays_turn",
+        "_search",
+        "count",
+        "relays",
+    )
+
+    def __init__(
+        self,
+        servers: tuple[NamedServer, ...],
+        *,
+        ids: Ids,
+        config: IceConfig,
+        entropy: Entropy,
+        options: GatheringOptions,
+        policy: CandidatePolicy,
+        drop: Callable[[DropReason, int], None],
+    ) -> None:
+        super().__init__()
+        self.count = len(servers)
+        self._config = config
+        self._policy = policy
+        self._max_relays = options.max_relays
+        self._search = ServerSearch(servers, ids=ids, timeout=config.gathering_timeout, entropy=entropy)
+        self._bindings = Bindings(config, entropy)
+        patience = config.gathering_timeout + options.answering_timeout
+        turn = relay_config(options.turn, patience)
+        self.relays = Relays(ids=ids, family=options.relayed_family, config=turn, entropy=entropy, drop=drop)
+        self._found: list[ServerFound] = []
+        self._hosts: dict[SocketId, LocalCandidate] = {}  # to ask through
+        self._asked: dict[tuple[SocketId, int], None] = {}  # through which socket which server
+        self._relay_queue: list[RelayQuestion] = []
+        self._relays_turn = False
+
+    # ------------------------------------------------------------- whom, and through what
+
+    def start(self, *, now: float) -> None:
+        """Look for the servers, anew, and ask them again through hosts that are added from now on."""
+        self._found.clear()
+        self._search.start(now=now)
+        self._absorb(now)
+
+    def add_host(self, host: LocalCandidate, *, now: float) -> None:
+        """Ask all servers through this socket. One that relays for it already is not asked again."""
+        relayed = [relay.question.number for relay in self.relays.live if relay.question.host.socket == host.socket]
+        for number in range(self.count):
+            self._asked.pop((host.socket, number), None)
+        self._asked.update(((host.socket, number), None) for number in relayed)
+        self._hosts[host.socket] = host
+        for server in self._found:
+            self._ask(host, server)
+        self._absorb(now)
+
+    def remove_host(self, socket: SocketId) -> None:
+        """Ask nothing through it any more; what relays through it is left alone."""
+        self._hosts.pop(socket, None)
+        self._bindings.forget(socket)
+        self._relay_queue = [question for question in self._relay_queue if question.host.socket != socket]
+
+    def _ask(self, host: LocalCandidate, found: ServerFound) -> None:
+        key = (host.socket, found.number)
+        if key in self._asked:
+            return
+        self._asked[key] = None
+        targets = tuple(target for target in found.targets if target.address.is_ipv6 == host.base.is_ipv6)
+        if found.server.uri.is_turn:
+            targets = tuple(target for target in targets if not self._is_taken(host.socket, target.address, target.transport))
+            if targets and len(self.relays.live) + len(self._relay_queue) >= self._max_relays:
+                self._fail(found.server.url, host, f"not asked: there are {self._max_relays} relays already (max_relays)")
+            elif targets:
+                self._relay_queue.append(RelayQuestion(host, found.server, found.number, targets))
+                return
+        elif targets and self._policy is not CandidatePolicy.RELAY:
+            addresses = tuple(target.address for target in targets)
+            self._bindings.queue.append(Query(host, found.server.url, found.number, addresses[0], addresses[1:]))
+            return
+        self._outputs.append(QuestionEnded(host, found.number))
+
+    def _is_taken(self, socket: SocketId, server: Address, transport: Transport) -> bool:
+        """Whether another URL means the same server: from one socket it gives one allocation (RFC 8656 2.2)."""
+        if transport is not Transport.UDP:
+            return False
+        return self.relays.is_asked(socket, server) or any(
+            question.host.socket == socket
+            and question.targets[0].transport is transport
+            and question.targets[0].address == server
+            for question in self._relay_queue
+        )
+
+    # ------------------------------------------------------------- one transaction after the other
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be asked, or waited for, any more."""
+        return self._search.is_over and self._bindings.is_idle and not self._relay_queue and not self.relays.pending
+
+    def has_next(self) -> bool:
+        """Whether `start_next` would start a transaction."""
+        return bool(self._bindings.queue or self._relay_queue)
+
+    def start_next(self, *, now: float) -> bool:
+        """Start one transaction, if any is to be started."""
+        if not self.has_next():
+            return False
+        if self._relay_queue and (self._relays_turn or not self._bindings.queue):
+            self._relays_turn = False
+            self.relays.ask(self._relay_queue.pop(0), now=now)
+        else:
+            self._relays_turn = True
+            waiting = len(self._bindings.queue) - 1 + len(self._relay_queue)
+            self._bindings.start_next(waiting, now=now)
+        self._absorb(now)
+        return True
+
+    # ------------------------------------------------------------- the end
+
+    def give_up(self, *, now: float) -> bool:
+        """Wait no longer for anybody who has been silent; whether there is anybody left to wait for."""
+        self._search.stop()
+        text = f"no answer within {self._config.gathering_timeout:g} s"
+        for query in self._bindings.give_up():
+            self._end(query, text, None, self._config.gathering_timeout)
+        for question in self._relay_queue:
+            self._fail(question.server.url, question.host, text)
+            self._outputs.append(QuestionEnded(question.host, question.number))
+        self._relay_queue.clear()
+        silent = [relay for relay in self.relays.pending if not relay.heard]
+        self._leave(silent, text, now)
+        self._absorb(now)
+        return bool(self.relays.pending)
+
+    def give_up_relays(self, *, now: float) -> None:
+        """Nor for those who have begun to answer."""
+        self._leave(self.relays.pending, "it began to answer, and did not come to an end", now)
+        self._absorb(now)
+
+    def _leave(self, relays: tuple[Relay, ...] | list[Relay], text: str, now: float) -> None:
+        for relay in relays:
+            self._fail(relay.question.server.url, relay.question.host, text, None, now - relay.asked)
+            self._outputs.append(QuestionEnded(relay.question.host, relay.question.number))
+            self.relays.leave(relay, now=now)
+
+    def stop(self, *, now: float) -> None:
+        """ICE has completed: ask nobody, let bindings lapse; what relays goes on (RFC 8445 5.1.1.4, 8.3)."""
+        self._search.stop()
+        self._found.clear()
+        self._bindings.stop()
+        self._relay_queue.clear()
+        for relay in self.relays.pending:
+            self.relays.leave(relay, now=now)
+        self._absorb(now)
+
+    # ------------------------------------------------------------- what the world says
+
+    def handle_response(self, socket: SocketId, source: Address, message: Message, *, now: float) -> bool:
+        """Take the answer to a Binding request; ``False`` where it is to none of ours from there."""
+        taken = self._bindings.handle_response(socket, source, message, now=now)
+        self._absorb(now)
+        return taken
+
+    def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
+        """An answer of the DNS about a server's name."""
+        self._search.handle_resolved(query, answer, now=now)
+        self._absorb(now)
+
+    def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
+        """A server that is not there delays nobody."""
+        self._bindings.handle_icmp(socket, destination, error, now=now)
+        self.relays.handle_icmp(socket, destination, error, now=now)
+        self._absorb(now)
+
+    def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
+        """A relay's socket towards its server."""
+        self.relays.handle_socket_opened(socket, local, now=now)
+        self._absorb(now)
+
+    def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
+        """A host candidate's, or a relay's."""
+        self.remove_host(socket)
+        self._bindings.handle_socket_failed(socket, error, now=now)
+        self.relays.handle_socket_failed(socket, error, now=now)
+        self._absorb(now)
+
+    def handle_timer(self, *, now: float) -> None:
+        """Whatever is due."""
+        for part in (self._search, self._bindings, self.relays):
+            if part.deadline() <= now:
+                part.handle_timer(now=now)
+                self._absorb(now)
+
+    def deadline(self) -> float:
+        """The earliest of all that is planned."""
+        return min(self._search.deadline(), self._bindings.deadline(), self.relays.deadline())
+
+    # ------------------------------------------------------------- what comes of it
+
+    def absorb_relays(self, now: float) -> None:
+        """Take what became of commands that were given to `relays` directly."""
+        self._absorb(now)
+
+    def _absorb(self, now: float) -> None:
+        while outputs := [*self._search.take_outputs(), *self._bindings.take_outputs(), *self.relays.take_outputs()]:
+            for output in outputs:
+                if isinstance(output, Action):
+                    self._outputs.append(output)
+                else:
+                    self._take(output)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, ServerFound):
+            self._found.append(event)
+            for host in self._hosts.values():
+                self._ask(host, event)
+        elif isinstance(event, ServerNotFound):
+            self._outputs.append(ServerFailed(event.server.url, "", event.reason))
+            self._outputs += [QuestionEnded(host, event.number) for host in self._hosts.values()]
+        elif isinstance(event, Mapped):
+            query = event.query
+            self._outputs.append(ReflexiveFound(query.host, query.number, event.address, query.server))
+            if not query.after_refusal:
+                self._outputs.append(ServerAnswered(query.url, query.host.base.host, event.seconds, event.address))
+            self._outputs.append(QuestionEnded(query.host, query.number))
+        elif isinstance(event, Unanswered):
+            self._end(event.query, event.text, event.code, event.seconds)
+        elif isinstance(event, Relayed):
+            self._relayed(event)
+        elif isinstance(event, RelayRefused):
+            self._refused(event)
+        elif isinstance(event, RelayLost):
+            question = event.relay.question
+            self._fail(question.server.url, question.host, event.reason)
+            self._outputs.append(event)
+        elif isinstance(event, (PeerRefused, RelayedIcmp)):
+            self._outputs.append(event)
+
+    def _relayed(self, event: Relayed) -> None:
+        question = event.relay.question
+        host, server = question.host, event.target.address
+        if event.local == host.base:  # RFC 8445 5.1.1.2: it tells both
+            self._outputs.append(ReflexiveFound(host, question.number, event.mapped, server))
+        relayed = tuple(address for _, address in event.addresses)
+        self._outputs.append(event)
+        self._outputs.append(ServerAnswered(question.server.url, host.base.host, event.seconds, event.mapped, relayed))
+        self._outputs.append(QuestionEnded(host, question.number))
+
+    def _refused(self, event: RelayRefused) -> None:
+        """A server that relays nothing can still tell how it sees the socket (RFC 8445 5.1.1.2)."""
+        question = event.relay.question
+        self._fail(question.server.url, question.host, event.reason, event.code, event.seconds)
+        answered = [one.target for one in event.attempts if one.code is not None and one.target.transport is Transport.UDP]
+        if answered and self._policy is not CandidatePolicy.RELAY and question.host.socket in self._hosts:
+            query = Query(question.host, question.server.url, question.number, answered[0].address, after_refusal=True)
+            self._bindings.queue.append(query)
+        else:
+            self._outputs.append(QuestionEnded(question.host, question.number))
+
+    def _end(self, query: Query, text: str, code: int | None, seconds: float) -> None:
+        if not query.after_refusal:
+            self._fail(query.url, query.host, text, code, seconds)
+        self._outputs.append(QuestionEnded(query.host, query.number))
+
+    def _fail(self, url: str, host: LocalCandidate, text: str, code: int | None = None, seconds: float = 0.0) -> None:
+        self._outputs.append(ServerFailed(url, host.base.host, text, code, seconds))

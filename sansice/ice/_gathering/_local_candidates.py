@@ -1,0 +1,288 @@
+"""What was found becomes candidates: their priorities, which of them are told, and in which order (RFC 8445 5.1.2, 5.1.3)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import attrs
+
+from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._pair import LocalCandidate
+from sansice.ice._policy import CandidatePolicy
+from sansice.ice._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
+from sansice.machine import ANY_IPV4, ANY_IPV6, Address, Event, LocalProtocolError, SocketId, Transport
+
+if TYPE_CHECKING:
+    from ._order import TellingOrder
+    from ._rewrite import RewriteRule
+
+_HOST, _REFLEXIVE, _RELAYED = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE, CandidateType.RELAYED
+_HIDDEN_PORT = 9  # RFC 8839 5.1
+# A relay costs its server the least over UDP, and what is lost on a stream delays what comes after it.
+_RANKS = {Transport.UDP: 0, Transport.DTLS: 1, Transport.TCP: 2, Transport.TLS: 3}
+_RANK_WIDTH = (MAX_LOCAL_PREFERENCE + 1) // len(_RANKS)
+# What names a host only within some network: where the outside of a socket is such an address of its own, nothing is outside.
+_PRIVATE = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "10.0.0.0/8",  # RFC 1918
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",  # RFC 6598
+        "169.254.0.0/16",  # RFC 3927
+        "127.0.0.0/8",
+        "fc00::/7",  # RFC 4193
+        "fe80::/10",
+        "::1/128",
+    )
+)
+
+
+@attrs.frozen
+class LocalFound(Event):
+    """A local candidate is known.
+
+    Attributes:
+        local: the candidate, and how to send from it.
+        told: whether the peer is told; if not, checks are sent from it all the same.
+    """
+
+    local: LocalCandidate
+    told: bool = True
+
+
+class LocalCandidates:
+    """Those of one agent.
+
+    Args:
+        foundations: of the agent.
+        hosts: how many addresses there may be.
+        servers: how many there are.
+        rules: what is known about the outside of addresses.
+        policy: what is hidden.
+        is_ordered: whether there are streams with several components, whose candidates have an order.
+
+    Attributes:
+        told: to the peer, in order.
+        found: since this was read last.
+        is_silent: whether candidates that are found now are not told any more.
+
+    Raises:
+        LocalProtocolError: local preferences, which are unique (RFC 8445 5.1.2.1), have no room for as many.
+    """
+
+    __slots__ = (
+        "_bases",
+        "_foundations",
+        "_hosts",
+        "_order",
+        "_outside",
+        "_policy",
+        "_rules",
+        "_servers",
+        "found",
+        "is_silent",
+        "told",
+    )
+
+    def __init__(
+        self,
+        *,
+        foundations: Foundations,
+        hosts: int,
+        servers: int,
+        rules: tuple[RewriteRule, ...] = (),
+        policy: CandidatePolicy = CandidatePolicy.ALL,
+        is_ordered: bool = False,
+    ) -> None:
+        self._foundations = foundations
+        self._hosts = hosts
+        self._servers = servers
+        self._rules = rules
+        self._outside = max((len(rule.external) for rule in rules), default=0)
+        self._policy = policy
+        if max(hosts * (servers + self._outside + 1), hosts * servers * 2 * len(_RANKS)) > MAX_LOCAL_PREFERENCE:
+            raise LocalProtocolError(f"{servers} servers and {hosts} addresses make more candidates than there are preferences")
+        self._order: TellingOrder | None = None
+        if is_ordered:
+            from ._order import TellingOrder
+
+            self._order = TellingOrder()
+        self._bases: dict[SocketId, None] = {}  # sockets that checks are sent from
+        self.told: list[LocalCandidate] = []
+        self.found: list[LocalFound] = []
+        self.is_silent = False
+
+    def begin(self, streams: Collection[int]) -> None:
+        """A new generation of these streams: whatever is found is found anew."""
+        again = [local.socket for local in self.told if local.stream in streams]
+        self.told = [local for local in self.told if local.stream not in streams]
+        self._bases = {socket: None for socket in self._bases if socket not in again}
+        self.is_silent = False
+
+    # ------------------------------------------------------------- host candidates
+
+    def add_host(
+        self, index: int, stream: int, component: int, socket: SocketId, address: Address, interface: str
+    ) -> LocalCandidate:
+        """A socket is open. Returns what it is as a host candidate, whether that is told or not."""
+        # RFC 8445 5.1.2.1: unique; 65535 where there is one
+        preference = MAX_LOCAL_PREFERENCE - index
+        host = self._make(_HOST, address, socket, address, preference, stream, component, address.host)
+        if self._policy is not CandidatePolicy.RELAY:
+            if self._rules:
+                self._add_outside(host, index, interface)
+            elif self._policy is CandidatePolicy.ALL:
+                self._add(host, index, -1)
+        self.ended(host, -1)
+        return host
+
+    def _add_outside(self, host: LocalCandidate, index: int, interface: str) -> None:
+        """By the rule for its address, if there is one."""
+        from ._rewrite import outside_of
+
+        outside = outside_of(host.base.host, interface, self._rules)
+        if outside.keeps and self._policy is CandidatePolicy.ALL:
+            self._add(host, index, -1)
+        place = (host.socket, host.base)
+        of = (host.stream, host.candidate.component)
+        for number, name in enumerate(outside.hosts):
+            address = Address(name, host.base.port)
+            if outside.type is _REFLEXIVE:
+                preference = self._reflexive_preference(index, number)
+                self._add_reflexive(host, self._make(_REFLEXIVE, address, *place, preference, *of, host.base.host, name), -1)
+            elif self._policy is CandidatePolicy.ALL:
+                preference = MAX_LOCAL_PREFERENCE - (number + outside.keeps) * self._hosts - index
+                self._add(self._make(_HOST, address, *place, preference, *of, name), index, -1)
+
+    # ------------------------------------------------------------- what servers see
+
+    def add_reflexive(self, host: LocalCandidate, mapped: Address, server: Address, number: int) -> None:
+        """How a server sees a host candidate's socket (RFC 8445 5.1.1.2); redundant ones are left out (5.1.3)."""
+        if self._policy is CandidatePolicy.RELAY or (
+            self._policy is CandidatePolicy.NO_HOST and mapped == host.base and _is_private(mapped)
+        ):
+            return
+        preference = self._reflexive_preference(_index_of(host), self._outside + number)
+        place = (host.socket, host.base, preference, host.stream, host.candidate.component)
+        self._add_reflexive(host, self._make(_REFLEXIVE, mapped, *place, host.base.host, server.host), number)
+
+    def _reflexive_preference(self, index: int, number: int) -> int:
+        return MAX_LOCAL_PREFERENCE - index * (self._outside + self._servers) - number
+
+    def _add_reflexive(self, host: LocalCandidate, local: LocalCandidate, number: int) -> None:
+        if any(other.socket == local.socket and other.candidate.address == local.candidate.address for other in self.told):
+            return
+        if host.socket not in self._bases:
+            # Its own address is not told. Checks are sent from it all the same, as from the base of what is (RFC 8445 6.1.2.4),
+            # and with the priority by which the peer knows the pair.
+            base = attrs.evolve(host, candidate=attrs.evolve(host.candidate, priority=local.candidate.priority))
+            self._bases[host.socket] = None
+            self.found.append(LocalFound(base, told=False))
+        self._add(local, _index_of(host), number)
+
+    # ------------------------------------------------------------- relays
+
+    def add_relayed(
+        self,
+        host: LocalCandidate,
+        socket: SocketId,
+        relayed: Address,
+        mapped: Address,
+        server: Address,
+        via: Transport,
+        number: int,
+    ) -> None:
+        """A server relays; its base is the relayed address itself (RFC 8445 5.1.1.2)."""
+        index = _index_of(host)
+        preference = MAX_LOCAL_PREFERENCE - _RANKS[via] * _RANK_WIDTH - 2 * (index * self._servers + number)
+        preference -= not relayed.is_ipv6
+        # By whatever protocol the server is reached, the candidate is one for UDP; but what works over TCP may not over UDP.
+        named = server.host if via is Transport.UDP else f"{server.host} {via.value}"
+        place = (socket, relayed, preference, host.stream, host.candidate.component)
+        self._add(self._make(_RELAYED, relayed, *place, relayed.host, named, mapped), index, number)
+
+    # ------------------------------------------------------------- telling
+
+    def _make(
+        self,
+        type: CandidateType,
+        address: Address,
+        socket: SocketId,
+        base: Address,
+        preference: int,
+        stream: int,
+        component: int,
+        founded_on: str,
+        server: str = "",
+        related: Address | None = None,
+    ) -> LocalCandidate:
+        if type is not _HOST:
+            related = base if related is None else related
+            if self._policy is not CandidatePolicy.ALL:
+                related = Address(ANY_IPV6 if address.is_ipv6 else ANY_IPV4, _HIDDEN_PORT)  # RFC 8839 5.1
+        candidate = Candidate(
+            foundation=self._foundations.of(type, founded_on, server),
+            component=component,
+            transport=Transport.UDP,
+            priority=candidate_priority(type, preference, component),
+            address=address,
+            type=type,
+            related_address=related,
+        )
+        return LocalCandidate(candidate, socket, base, preference, stream)
+
+    def _add(self, local: LocalCandidate, index: int, number: int) -> None:
+        if local.candidate.type is not _REFLEXIVE:
+            self._bases[local.socket] = None
+        if self._order is None or self._order.offer((local.stream, index, number), local.candidate.component, local):
+            self._tell((local,))
+
+    def _tell(self, locals: Collection[LocalCandidate]) -> None:
+        if not self.is_silent:
+            self.told += locals
+        self.found += [LocalFound(local, told=not self.is_silent) for local in locals]
+
+    def expect(self, stream: int, index: int, component: int) -> None:
+        """A socket will be opened, or not, and servers asked through it."""
+        if self._order is not None:
+            for number in range(-1, self._servers):
+                self._order.expect((stream, index, number), component)
+
+    def ended(self, host: LocalCandidate, number: int) -> None:
+        """That server has said what it has to say; -1: the socket is open."""
+        if self._order is not None:
+            self._tell(self._order.done((host.stream, _index_of(host), number), host.candidate.component))
+
+    def lose(self, socket: SocketId) -> None:
+        """A socket is no more."""
+        self.told = [local for local in self.told if local.socket != socket]
+        self._bases.pop(socket, None)
+
+    def lose_place(self, stream: int, index: int, component: int) -> None:
+        """Nothing is to be expected of a socket any more: it failed, or was not opened."""
+        if self._order is not None:
+            for number in range(-1, self._servers):
+                self._tell(self._order.done((stream, index, number), component))
+
+    def release(self) -> None:
+        """Nothing more is expected."""
+        if self._order is not None:
+            self._tell(self._order.release())
+
+    def end(self) -> None:
+        """Nothing more is told (RFC 8838 13)."""
+        if self._order is not None:
+            self._order.clear()
+
+
+def _index_of(host: LocalCandidate) -> int:
+    """The number of its address, which its local preference was made of."""
+    return MAX_LOCAL_PREFERENCE - host.local_preference
+
+
+def _is_private(address: Address) -> bool:
+    host = ipaddress.ip_address(address.host)
+    return any(host in network for network in _PRIVATE)

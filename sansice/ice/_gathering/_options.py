@@ -1,0 +1,75 @@
+"""How candidates are gathered, as far as it is a matter of choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from sansice.turn import Family, TurnClientConfig
+
+    from ._hosts import HostAddress
+    from ._rewrite import RewriteRule
+
+
+def _ports(value: Iterable[int] | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    first, last = value
+    return first, last
+
+
+@attrs.frozen(kw_only=True)
+class GatheringOptions:
+    """Which candidates there are and how they are preferred. The functions are pure: they decide by what they are given.
+
+    Attributes:
+        accept: the addresses to use; of those that it refuses no socket is opened.
+        cost: what an address costs, 0 to 999, instead of what it says itself (`HostAddress`); from 900 on it comes last.
+        link_local: whether link-local addresses are used; ``None`` uses them only where there is nothing else.
+        rewrite: what is known about the outside of addresses; the first rule that fits an address decides.
+        port_range: first and last port of host candidates' sockets; each socket gets one of its own. Left out, any.
+        relayed_family: of relayed addresses: 4, 6, or ``"both"`` where a server has both; ``None`` for what it gives whom nothing
+            is said, which is IPv4.
+        max_relays: allocations at a time; each costs a server a port, and an agent with many interfaces and servers asks for
+            one of each.
+        answering_timeout: seconds for servers that have begun to answer when ``IceConfig.gathering_timeout`` has passed: what is
+            far away takes five round trips to relay over TLS.
+        turn: of the TURN clients.
+
+    Raises:
+        ValueError: a port outside 1 to 65535, or a range without ports; a bound below 1; a time that is none.
+    """
+
+    accept: Callable[[HostAddress], bool] | None = None
+    cost: Callable[[HostAddress], int] | None = None
+    link_local: bool | None = None
+    rewrite: tuple[RewriteRule, ...] = attrs.field(default=(), converter=tuple)
+    port_range: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
+    relayed_family: Family | None = "both"
+    max_relays: int = 32
+    answering_timeout: float = 10.0
+    turn: TurnClientConfig | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.port_range is not None:
+            first, last = self.port_range
+            if not 1 <= first <= last <= 65535:
+                raise ValueError(f"port_range: {first} to {last} is not a range within 1..65535")
+        if self.relayed_family not in (None, 4, 6, "both"):
+            raise ValueError(f"relayed_family: 4, 6, 'both' or None, not {self.relayed_family!r}")
+        if self.max_relays < 1:
+            raise ValueError(f"max_relays: {self.max_relays!r} is below 1")
+        if not 0 <= self.answering_timeout < math.inf:
+            raise ValueError(f"answering_timeout: {self.answering_timeout!r} is not a number of seconds")
+
+    @property
+    def chooses_hosts(self) -> bool:
+        """Whether addresses need more than the plain rules."""
+        return self.accept is not None or self.cost is not None or self.link_local is not None
+
+
+DEFAULT_OPTIONS = GatheringOptions()
