@@ -22,11 +22,13 @@ TABLE = read_table()
 
 @cache
 def marked_tests(path):
-    """The rows that each test function of a file carries by its own marker, or by the module's."""
+    """The rows that each test of a file carries by its own marker, by its name within the file."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    classes = {f"{one.name}::": one.body for one in tree.body if isinstance(one, ast.ClassDef)}
     return {
-        node.name: [argument.value for call in node.decorator_list if is_mark(call) for argument in call.args]
-        for node in ast.walk(tree)
+        prefix + node.name: [argument.value for call in node.decorator_list if is_mark(call) for argument in call.args]
+        for prefix, body in {"": tree.body, **classes}.items()
+        for node in body
         if isinstance(node, ast.FunctionDef)
     }
 
