@@ -40,6 +40,7 @@ from sansice.stun import (
     TransactionId,
     decode_untrusted,
     encode,
+    is_stun,
     short_term_key,
 )
 
@@ -105,7 +106,7 @@ class Sent(NamedTuple):
 
     @property
     def is_request(self) -> bool:
-        return self.message.message_class is MessageClass.REQUEST
+        return is_stun(self.data) and self.message.message_class is MessageClass.REQUEST
 
     @property
     def path(self) -> tuple[SocketId, Address]:

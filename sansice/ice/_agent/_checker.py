@@ -419,6 +419,7 @@ class Checker:
             elif now < pair.valid.answered_at + self._session.config.consent_timeout:
                 conclusion.count_nomination(pair, number, request, now)
                 conclusion.nominate(pair, pair.valid, pair.nominate_on_success, now)
+                conclusion.consider(now)
                 return
             else:  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
                 self._trigger(pair, now)

@@ -168,7 +168,9 @@ class Mover:
         policy = self._policy
         if policy.choose is not None:
             chosen, at = ask(policy.choose, [*valid, used], used, now)
-            return (None, at) if chosen is None or chosen is used else (valid[chosen], at)
+            if chosen is used:
+                return None, math.inf
+            return (None, at) if chosen is None else (valid[chosen], at)
         better = find_better(valid, used, policy)
         if better is None:
             return None, math.inf
