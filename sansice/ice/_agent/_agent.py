@@ -536,7 +536,8 @@ class IceAgent(Machine):
         if self._relaying is not None:
             for where, batch in self._relaying.unwrap_stream(socket, data, now):
                 self._receive(where, batch, now)
-            self._settle(now)
+            if self._relaying.take_news(now):
+                self._settle(now)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
         """How much of what goes to a TURN server still waits here."""
