@@ -194,7 +194,7 @@ def test_when_the_pair_in_use_falls_silent_a_living_one_is_moved_to_within_secon
     assert bench.heard(ConsentExpired) == []
     answering(bench, 200.0, LOW)
     assert len(nominations(bench)) == 2  # the dead one has the higher priority, and is not gone back to
-    assert bench.state(HIGH) == "failed"
+    assert bench.state(HIGH) != "succeeded"
 
 
 def test_one_lost_consent_check_moves_nobody():
@@ -219,6 +219,18 @@ def test_a_pair_that_answers_only_after_the_judgement_is_moved_to_then():
     answering(bench, 25.0, LOW)
     assert selected(bench) == LOW
     assert bench.agent.state is IceState.COMPLETED
+
+
+def test_a_pair_that_failed_is_tried_once_in_a_while_and_may_be_gone_back_to():
+    bench = controlling(HIGH_C, LOW_C)
+    answering(bench, 6.0, HIGH, LOW)
+    answering(bench, 60.0, LOW)
+    assert selected(bench) == LOW
+    tries = [one.at for one in bench.checks if one.destination == HIGH and one.at > 12.0]
+    assert len(tries) == 1
+    assert tries[0] == pytest.approx(8.6 + 39.5, abs=0.1)  # when the check of the judgement has failed
+    answering(bench, 120.0, LOW, HIGH)
+    assert selected(bench) == HIGH
 
 
 def test_the_way_back_is_taken_when_the_better_pair_lives_again():
@@ -579,6 +591,19 @@ def test_a_controlled_agent_keeps_pairs_too_and_nominates_none():
         [15.05, 30.05], abs=0.06
     )
     assert nominations(bench) == []
+
+
+@pytest.mark.req("RFC7675-016")
+def test_a_pair_whose_consent_was_lost_is_never_tried_again():
+    bench = controlled(HIGH_C, LOW_C)
+    bench.request(HIGH, nomination=1)
+    answering(bench, 31.0, LOW)
+    assert len(bench.heard(ConsentExpired)) == 1
+    answering(bench, 200.0, LOW)
+    bench.request(HIGH, nomination=2)
+    answering(bench, 300.0, LOW)
+    assert [one for one in bench.requests if one.destination == HIGH and one.at > 31.0] == []
+    assert bench.agent.writable
 
 
 def test_a_controlled_agent_whose_consent_ends_goes_on_where_somebody_lives_and_follows():

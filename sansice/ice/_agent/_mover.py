@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sansice.ice._nomination import MAX_NOMINATION, Nomination
-from sansice.ice._pair import Pair
+from sansice.ice._pair import UNFINISHED, Pair, PairEvent, PairState
 from sansice.ice._role import IceRole
 
 from ._checks import Checks
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ._conclusion import Conclusion
 
 _CONTROLLING = IceRole.CONTROLLING
+_FAILED = PairState.FAILED
 # Seconds from the first transmission of a check to its third, by the RTO of 0.5 s that doubles (RFC 8489 6.2.1). With one
 # datagram in ten lost all three are once in a thousand times.
 THIRD_TRANSMISSION = 1.5
@@ -40,6 +41,8 @@ class Mover:
         "_checks",
         "_conclusion",
         "_doubted",
+        "_dug_up",
+        "_dug_up_at",
         "_is_unconfirmed",
         "_session",
         "_settled_at",
@@ -56,6 +59,8 @@ class Mover:
         self._conclusion = conclusion
         self._asked_at: dict[Pair, float] = {}  # pairs that are kept, and when they were checked
         self._doubted: dict[Pair, float] = {}  # since when a pair is not to be nominated before it was answered again
+        self._dug_up: Pair | None = None
+        self._dug_up_at = -math.inf
         self._is_unconfirmed = False
         self._settled_at = -math.inf
         self._suspected_at = math.inf
@@ -132,7 +137,7 @@ class Mover:
     def act(self, used: Pair, now: float) -> float:
         """Do what is due, and say when to be called again. ``used`` is the selected pair."""
         others = [pair for pair in self._conclusion.valid_pairs() if pair.valid is not used]
-        at = self._keep(others, now)
+        at = min(self._keep(others, now), self._dig_up(now))
         if self._session.role is _CONTROLLING and self.number < MAX_NOMINATION:
             at = min(at, self._move(used, others, now))
         return at
@@ -201,6 +206,29 @@ class Mover:
                 due = self._due(pair)
             earliest = min(earliest, due)
         return earliest
+
+    def _dig_up(self, now: float) -> float:
+        """Try a failed pair once more, one at a time at the pace of keepalives: what died may live again.
+
+        Those that worked once come first, then those that were tried the longest time ago. Where consent was lost, no
+        pair is used again (RFC 7675 5.1).
+        """
+        failed = [pair for pair in self._conclusion.pairs if pair.state is _FAILED and self._may_live(pair)]
+        if not failed:
+            return math.inf
+        due = self._dug_up_at + self._session.config.keepalive_interval
+        if self._dug_up is not None and self._dug_up.state in UNFINISHED:
+            return math.inf  # its end calls again
+        if now < due:
+            return due
+        self._dug_up_at = now
+        self._dug_up = min(failed, key=lambda pair: (not pair.responses_received, pair.requests_sent, -pair.priority))
+        self._dug_up.move(PairEvent.REPEAT)
+        self._conclusion.pairing.list.trigger(self._dug_up)
+        return math.inf
+
+    def _may_live(self, pair: Pair) -> bool:
+        return not pair.is_spent and self._conclusion.pairing.local_on(pair.local.socket) is not None
 
     def _due(self, pair: Pair) -> float:
         config, valid = self._session.config, pair.valid or pair

@@ -154,16 +154,17 @@ class Stream:
         self._session.outputs.append(ConsentExpired(self.index, component.number, revoked))
         answered_by = -math.inf if revoked else now - self._session.config.consent_timeout
         conclusion = component.conclusion
-        if pair is not conclusion.selected:
-            self.checker.fail_valid(pair, answered_by, now=now)
-        elif revoked or conclusion.mover is None:
+        is_selected = pair is conclusion.selected
+        if is_selected and (revoked or conclusion.mover is None):
+            self.fail()
+            return
+        self.checker.fail_valid(pair, answered_by, now=now)
+        if not is_selected and not conclusion.was_lost:
+            return
+        if conclusion.best_valid is None:  # nobody answers anywhere any more
             self.fail()
         else:
-            self.checker.fail_valid(pair, answered_by, now=now)
-            if conclusion.best_valid is None:  # nobody has answered anywhere
-                self.fail()
-            else:
-                self._do_without(conclusion, now)
+            self._do_without(conclusion, now)
 
     def _do_without(self, conclusion: Conclusion, now: float) -> None:
         """A selected pair is dead, and renomination may bring another.
