@@ -61,6 +61,10 @@ class IceConfig:
         max_remote_candidates: remote candidates accepted, peer-reflexive ones apart (RFC 8445 19.5.1).
         max_peer_reflexive: remote peer-reflexive candidates; an address costs an attacker nothing who
             knows the password.
+        resolve_names: whether remote candidates that have a name are looked up; without it they are ignored, as RFC 8839
+            5.1 has it of agents that know no extension for them.
+        max_names: names of remote candidates that are looked up at a time: a peer could have anything asked of the DNS.
+        name_timeout: what a silent name server may delay them.
         max_early_checks: sources remembered whose checks came before the remote description.
         max_host_addresses: host candidates; each costs a socket.
     """
@@ -83,6 +87,9 @@ class IceConfig:
     max_pairs: int = 100
     max_remote_candidates: int = 100
     max_peer_reflexive: int = 16
+    resolve_names: bool = True
+    max_names: int = 16
+    name_timeout: float = 5.0
     max_early_checks: int = 16
     max_host_addresses: int = 32
 
@@ -114,6 +121,7 @@ _DURATIONS = (
     "max_check_rto",
     "gathering_timeout",
     "pac_timeout",
+    "name_timeout",
     "consent_interval",
     "consent_timeout",
     "disconnected_after",
@@ -121,6 +129,6 @@ _DURATIONS = (
     "free_delay",
 )
 _ENDLESS = ("disconnected_after", "free_delay")  # infinity switches these off
-_BOUNDS = ("max_pairs", "max_remote_candidates", "max_peer_reflexive", "max_early_checks", "max_host_addresses")
+_BOUNDS = ("max_pairs", "max_remote_candidates", "max_peer_reflexive", "max_names", "max_early_checks", "max_host_addresses")
 
 DEFAULT_CONFIG = IceConfig()

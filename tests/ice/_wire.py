@@ -23,7 +23,7 @@ from sansice.ice._agent._checklist import Checklist
 from sansice.ice._agent._session import Session
 from sansice.ice._nomination import NOMINATION, REGULAR, Nomination
 from sansice.ice._pair import LocalCandidate, Pair
-from sansice.machine import Action, Address, CloseSocket, IcmpError, OpenSocket, SendDatagram, SocketId, Transport
+from sansice.machine import Action, Address, CloseSocket, IcmpError, OpenSocket, Resolve, SendDatagram, SocketId, Transport
 from sansice.stun import (
     ERROR_CODE,
     ICE_CONTROLLED,
@@ -164,6 +164,7 @@ class Bench:
         self.sent: list[Sent] = []
         self.events: list[tuple[float, object]] = []
         self.closed: list[tuple[float, SocketId]] = []
+        self.asked: list[Resolve] = []
         self.their_transactions = itertools.count(1)
         self.agent = IceAgent(
             controlling=controlling,
@@ -189,6 +190,8 @@ class Bench:
                 self.sent.append(Sent(round(self.now, 6), output.socket, output.destination, output.data))
             elif isinstance(output, CloseSocket):
                 self.closed.append((round(self.now, 6), output.socket))
+            elif isinstance(output, Resolve):
+                self.asked.append(output)
             else:
                 assert not isinstance(output, Action), output
                 self.events.append((round(self.now, 6), output))

@@ -242,9 +242,10 @@ def test_candidate_after_the_end_is_ignored_and_counted():
         candidate("198.51.100.9", component=2),
         candidate("198.51.100.9", transport=Transport.TCP),
         Candidate("1", 1, Transport.UDP, 1, HostName("peer.local", 5000), peer(1).type),
-        Candidate("1", 1, Transport.UDP, 1, HostName("host.example", 5000), peer(1).type),
+        Candidate("1", 1, Transport.TCP, 1, HostName("host.example", 5000), peer(1).type),
+        Candidate("1", 1, Transport.UDP, 1, HostName("host.example", 0), peer(1).type),
     ],
-    ids=["duplicate", "port 0", "wildcard", "multicast", "component", "tcp", "mdns", "fqdn"],
+    ids=["duplicate", "port 0", "wildcard", "multicast", "component", "tcp", "mdns", "fqdn tcp", "fqdn port 0"],
 )
 def test_candidate_that_cannot_be_used_is_told_so_and_counted_and_changes_nothing(useless):
     bench = checking(complete=False)

@@ -57,7 +57,7 @@ from sansice.stun import Message, MessageClass, Method, decode_untrusted, is_stu
 from ._arguments import check_remote, credentials_of, layout_of, policy_of
 from ._checks import Checks
 from ._component import Component
-from ._session import OVER, PairNominated, Session, owner_of
+from ._session import NAMES, OVER, PairNominated, Session, owner_of
 from ._stream import Stream
 
 if TYPE_CHECKING:
@@ -111,18 +111,20 @@ class IceAgent(Machine):
         if not isinstance(controlling, bool):
             raise LocalProtocolError(f"controlling: True or False, not {controlling!r}")
         layout, hidden = layout_of(streams, components), policy_of(policy)
+        ids = ids or Ids()
         super().__init__()
         self._session = Session(
             role=IceRole.CONTROLLING if controlling else IceRole.CONTROLLED,
             config=config,
             nomination=nomination,
             entropy=entropy,
+            ids=ids,
             outputs=self._outputs,
         )
         self.stats: IceStats = self._session.stats
         self._gatherer = Gatherer(
             servers=read_servers(servers),
-            ids=ids or Ids(),
+            ids=ids,
             foundations=self._session.foundations,
             config=config,
             entropy=entropy,
@@ -387,7 +389,7 @@ class IceAgent(Machine):
         """Add a candidate that the peer trickled (RFC 8838), before or after its description.
 
         Returns:
-            Whether it is used. Not used are: TCP, a component that the stream has not, a name (they are not resolved yet),
+            Whether it is used. Not used are: TCP, a component that the stream has not, a name under .local,
             port 0, an address that cannot be sent to, a duplicate, what comes after end-of-candidates, and candidates
             beyond ``max_remote_candidates``.
 
@@ -590,9 +592,11 @@ class IceAgent(Machine):
             self._settle(now)
 
     def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
-        """The DNS says where a server is, or that there is none."""
+        """The DNS says where a server is, or one of the peer's candidates, or that there is none."""
         if self.state not in OVER:
             self._gatherer.handle_resolved(query, answer, now=now)
+            if self._session.names is not None:
+                self._session.names.handle_resolved(query, answer, now=now)
             self._settle(now)
 
     def handle_timer(self, *, now: float) -> None:
@@ -621,6 +625,8 @@ class IceAgent(Machine):
     def _handle_own_timer(self, timer: int, now: float) -> None:
         if timer == _FREE:
             self._free_unselected(now)
+        elif timer == NAMES and self._session.names is not None:
+            self._session.names.handle_timer(now=now)
         elif timer >= 0:
             index, number, is_nomination = owner_of(timer)
             stream = self._streams[index]
@@ -670,6 +676,8 @@ class IceAgent(Machine):
         """Act on what became of pairs, start what the pacing allows, and plan the next deadline."""
         session, gatherer = self._session, self._gatherer
         self._pass_on(now)
+        if session.names is not None:
+            session.follow(session.names, now)
         if session.news or session.role_taken:
             self._act_on_news(now)
         while now >= self._next_slot and session.state not in OVER:

@@ -19,14 +19,14 @@ from sansice.ice._binding import (
     encode_success,
     read_check,
 )
-from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
+from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType, HostName
 from sansice.ice._description import Credentials, Description
 from sansice.ice._events import NominationRefused
 from sansice.ice._nomination import RENOMINATION
 from sansice.ice._pair import UNFINISHED, LocalCandidate, Pair, PairEvent, PairState
 from sansice.ice._priority import candidate_priority
 from sansice.ice._role import Conflict, IceRole, find_conflict
-from sansice.machine import Address, DecodeError, DropReason, SendDatagram, SocketId
+from sansice.machine import Address, DecodeError, DropReason, SendDatagram, SocketId, Transport
 from sansice.stun import (
     IntegrityAlgorithm,
     Message,
@@ -158,7 +158,15 @@ class Checker:
         if candidate.component > len(self.conclusions):
             self._session.drop(DropReason.UNUSABLE_CANDIDATE)
             return False
+        if isinstance(candidate.address, HostName) and candidate.transport is Transport.UDP:
+            return self._session.find(candidate, candidate.address, self)
         return self.conclusions[candidate.component - 1].pairing.add_remote(candidate)
+
+    def add_found(self, candidate: Candidate, hosts: tuple[str, ...]) -> None:
+        """Know a remote candidate whose name has these addresses: of IPv6 where we have that, or else of IPv4 (RFC 5245 15.1)."""
+        pairing = self.conclusions[candidate.component - 1].pairing
+        chosen = next((host for host in hosts if (":" in host) is pairing.has_ipv6), hosts[0])
+        pairing.add_remote(attrs.evolve(candidate, address=Address(chosen, candidate.address.port)))
 
     # ------------------------------------------------------------- what the agent asks
 
@@ -169,6 +177,8 @@ class Checker:
     def is_exhausted(self) -> bool:
         """Whether a component has no valid pair, and no pair is still being tried (RFC 8445 7.2.5.4)."""
         if any(pair.state in UNFINISHED for pair in self.list):
+            return False
+        if self._session.names is not None and self._session.names.waits_for(self):
             return False
         return any(not any(pair.state is _SUCCEEDED for pair in conclusion.pairs) for conclusion in self.conclusions)
 

@@ -44,6 +44,11 @@ class Pairing:
 
     # ------------------------------------------------------------- local candidates
 
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether a local candidate has an IPv6 base."""
+        return any(local.base.is_ipv6 for local in self._known)
+
     def add_local(self, local: LocalCandidate) -> None:
         """Know a local candidate. A host candidate is paired; a reflexive one only explains mapped addresses.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import attrs
 
 from sansice._timers import FewTimers
-from sansice.ice._candidate import Candidate
+from sansice.ice._candidate import Candidate, HostName
 from sansice.ice._config import IceConfig
 from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged
 from sansice.ice._nomination import REGULAR, Nomination
@@ -16,10 +16,14 @@ from sansice.ice._pair import Pair, PairState
 from sansice.ice._priority import Foundations, pair_priority
 from sansice.ice._role import IceRole
 from sansice.ice._telling._stats import IceStats
-from sansice.machine import Action, DropReason, Entropy, Event
+from sansice.machine import Action, DropReason, Entropy, Event, Ids
 from sansice.stun import Schedule
 
 from ._checklist import Checklist
+
+if TYPE_CHECKING:
+    from ._checker import Checker
+    from ._names import NameSearch
 
 _CONTROLLING = IceRole.CONTROLLING
 _NEW, _CHECKING, _CONNECTED, _COMPLETED, _DISCONNECTED, _FAILED, _CLOSED = IceState
@@ -27,6 +31,7 @@ _WAITING, _IN_PROGRESS = PairState.WAITING, PairState.IN_PROGRESS
 OVER = frozenset({_FAILED, _CLOSED})
 # The numbers of timers: of a stream its index in steps of this, of a component (1 to 256) two more each.
 _STEP = 1024
+NAMES = -3  # a timer beside those of streams: a name is given up
 
 
 def timer_of(stream: int, component: int = 0) -> int:
@@ -109,7 +114,9 @@ class Session:
         "config",
         "entropy",
         "foundations",
+        "ids",
         "lists",
+        "names",
         "news",
         "nomination",
         "outputs",
@@ -131,12 +138,15 @@ class Session:
         entropy: Entropy,
         outputs: list[Action | Event],
         nomination: Nomination = REGULAR,
+        ids: Ids | None = None,
     ) -> None:
         self.role = role
         self.nomination = nomination
         self.role_taken = False
         self.config = config
         self.entropy = entropy
+        self.ids = ids or Ids()
+        self.names: NameSearch | None = None
         self.stats = IceStats()
         self.foundations = Foundations()
         self.tiebreaker = 0
@@ -160,6 +170,28 @@ class Session:
     def draw_tiebreaker(self) -> None:
         """Draw another one: at the start, and after a 487 (RFC 8445 7.2.5.1)."""
         self.tiebreaker = int.from_bytes(self.entropy(8), "big")
+
+    # ------------------------------------------------------------- names
+
+    def find(self, candidate: Candidate, name: HostName, generation: Checker) -> bool:
+        """Have a name looked up that a remote candidate has in place of an address; ``False``: it is not."""
+        if not self.config.resolve_names:  # RFC 8839 5.1
+            self.drop(DropReason.UNUSABLE_CANDIDATE)
+            return False
+        if self.names is None:
+            from ._names import NameSearch  # most peers have addresses
+
+            self.names = NameSearch(self.ids, self.config, self.drop)
+        return self.names.add(candidate, name, generation)
+
+    def follow(self, names: NameSearch, now: float) -> None:
+        """Ask for names that are new, and pair those that were found, unless their generation is over."""
+        names.start(now=now)
+        self.outputs.extend(names.take_outputs())
+        for found in names.take_found():
+            if any(found.generation.list is checklist for checklist in self.lists):
+                found.generation.add_found(found.candidate, found.hosts)
+        self.timers.set(NAMES, names.deadline())
 
     # ------------------------------------------------------------- states
 
