@@ -13,7 +13,7 @@ from sansice import __version__
 from . import INTERRUPTED
 from ._ended import EndedBySignalError
 
-COMMANDS = ("credentials", "decode", "demo", "nat", "replay", "serve", "simulate", "stun", "turn")
+COMMANDS = ("credentials", "decode", "demo", "gather", "nat", "replay", "serve", "simulate", "stun", "turn")
 
 
 class _Commands(click.Group):

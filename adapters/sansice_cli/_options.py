@@ -93,6 +93,29 @@ def credentials_of(
         raise click.UsageError(f"user name or password: {error}") from None
 
 
+def relay_user_options(command: F) -> F:
+    """Add ``--user NAME:PASSWORD``, ``--password`` and ``--password-file``; `relay_credentials_of` makes credentials of them."""
+    user = click.option(
+        "--user",
+        metavar="NAME[:PASSWORD]",
+        help="User name and password, parted at the last colon; without one where the password is given otherwise.",
+    )
+    return user(password_options(command))
+
+
+def relay_credentials_of(user: str | None, password: str | None, file: TextIO | None) -> LongTermCredentials | None:
+    """The credentials for TURN that were given, if any.
+
+    Raises:
+        click.UsageError: half of them, or such as cannot be sent.
+    """
+    if user is not None and password is None and file is None and ":" in user:
+        # At the last colon: names that expire have one, and passwords that secrets issue have none.
+        user, _, password = user.rpartition(":")
+    found = credentials_of(user, password, file, short_term=False)
+    return found if isinstance(found, LongTermCredentials) else None
+
+
 def transport_option(command: F) -> F:
     """Add ``--transport``; `transports_of` reads it."""
     return click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import trio
 
@@ -12,13 +13,17 @@ from sansice_trio import IceConnection, open_ice
 
 from ._end import End
 from ._lines import Lines
+from ._other import IS_TOLD
 from ._reports import DataArrived, Described, Failed, PeerKnown, Report
+from ._settings import Settings
+
+_PLAIN = Settings()
 
 
-async def answer(link: Lines) -> None:
+async def answer(link: Lines, settings: Settings = _PLAIN) -> None:
     """Be end B until ``link`` ends."""
     told, telling = trio.open_memory_channel[Report](1000)
-    async with open_ice(controlling=False) as ice, trio.open_nursery() as nursery:
+    async with open_ice(**settings.arguments(of_b=True)) as ice, trio.open_nursery() as nursery:
         nursery.start_soon(_pass_on, telling, link)
         end = End(ice, told.send_nowait)
         description = await end.gather()
@@ -58,13 +63,24 @@ async def _echo(ice: IceConnection, told: trio.MemorySendChannel[Report]) -> Non
         told.send_nowait(Failed(clock(), str(error)))
 
 
-async def _main() -> None:
+async def _main(settings: Settings) -> None:
     link = Lines(trio.lowlevel.FdStream(os.dup(1)), trio.lowlevel.FdStream(os.dup(0)))
     try:
-        await answer(link)
+        await answer(link, settings)
     finally:
         await link.close()
 
 
+def _read_line(file: int) -> bytes:
+    """The first line of a file, and not a byte more."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(file, 1)):
+        line += byte
+    return line
+
+
 if __name__ == "__main__":
-    trio.run(_main)
+    if IS_TOLD not in sys.argv:
+        trio.run(_main, _PLAIN)
+    elif line := _read_line(0):  # otherwise the other process has gone already
+        trio.run(_main, Settings.from_line(line))

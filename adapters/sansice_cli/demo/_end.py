@@ -7,17 +7,17 @@ from collections.abc import Callable
 import trio
 
 from sansice.driver import clock
-from sansice.ice import CandidatePair, Description, IceState, PairState
+from sansice.ice import CandidatePair, Description
 from sansice_trio import IceConnection
 
-from ._reports import CandidateFound, PairMoved, Report, Selected, StateMoved
+from ._reports import CandidateFound, Report, Selected
+from ._watch import Watch
 
 
 class End(trio.abc.Instrument):
     """Drives one connection and tells every step.
 
-    An agent has no event for a check that starts, and the next answer may be a tenth of a millisecond away. So
-    while it connects, it is looked at whenever any task has run.
+    The next answer may be a tenth of a millisecond away. So while it connects, it is looked at whenever any task has run.
 
     Args:
         ice: from `sansice_trio.open_ice`.
@@ -27,8 +27,7 @@ class End(trio.abc.Instrument):
     def __init__(self, ice: IceConnection, tell: Callable[[Report], None]) -> None:
         self.ice = ice
         self._tell = tell
-        self._state = IceState.NEW
-        self._pairs: dict[tuple[object, object], CandidatePair] = {}
+        self._watch = Watch(ice, tell)
 
     async def gather(self) -> Description:
         """Find the local candidates; the description to tell the other end."""
@@ -48,33 +47,10 @@ class End(trio.abc.Instrument):
             at = clock()
         finally:
             trio.lowlevel.remove_instrument(self)
-        self._look()
+        self._watch.look(at)
         self._tell(Selected(at, pair.local, pair.remote, pair.priority))
         return pair
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """Called by trio."""
-        self._look()
-
-    def _look(self) -> None:
-        at = clock()
-        state, pairs = self.ice.state, {_key(pair): pair for pair in self.ice.pairs}
-        if state is not self._state:
-            self._state = state
-            self._tell(StateMoved(at, state))
-        for key, pair in pairs.items():
-            known = self._pairs.get(key)
-            if known is None or known.state is not pair.state:
-                self._tell(_moved(at, pair, pair.state))
-        for key, pair in self._pairs.items():
-            if key not in pairs:
-                self._tell(_moved(at, pair, None))
-        self._pairs = pairs
-
-
-def _key(pair: CandidatePair) -> tuple[object, object]:
-    return pair.local.address, pair.remote.address
-
-
-def _moved(at: float, pair: CandidatePair, state: PairState | None) -> PairMoved:
-    return PairMoved(at, pair.local, pair.remote, pair.priority, state)
+        self._watch.look(clock())

@@ -22,8 +22,12 @@ class Lines:
 
     async def send(self, report: Report) -> bool:
         """Send one report; ``False`` where the other process has gone. Cancelling it may leave half a line sent."""
+        return await self.send_line(to_line(report))
+
+    async def send_line(self, line: bytes) -> bool:
+        """Send a line as it is; ``False`` where the other process has gone. Cancelling it may leave half of it sent."""
         try:
-            await self._sending.send_all(to_line(report))
+            await self._sending.send_all(line)
         except trio.BrokenResourceError:
             return False
         return True

@@ -95,8 +95,7 @@ def draw(story: Story, echo: Echo, width: int) -> RenderableType:
 
 
 def _panel(story: Story, end: EndStory) -> Panel:
-    place = "this process" if end is story.a else "the other process"
-    title = Text.assemble((f" {end.name} ", "bold"), f"{place} (pid {end.pid}), {end.role.value} ")
+    title = Text.assemble((f" {end.name} ", "bold"), f"{end.place}, {end.role.value} ")
     state = Text(f" {end.state.value} ", STATE_STYLES[end.state])
     content = Group(_candidates(story, end), Text(), _pairs(story, end)) if end.pairs else _candidates(story, end)
     return Panel(content, title=title, title_align="left", subtitle=state, subtitle_align="right", box=box.ROUNDED)

@@ -10,6 +10,7 @@ import tempfile
 from types import TracebackType
 from typing import Self
 
+IS_TOLD = "--settings"  # its only argument
 GRACE = 1.0  # seconds that it has to end by itself, once its input has ended
 
 
@@ -17,14 +18,17 @@ class OtherProcess:
     """End B, in a ``with`` block. It ends with its input, so also when this process is killed.
 
     It is started before this process has imported what it needs itself: the two then load side by side.
+
+    Args:
+        is_told: it waits for a line of `Settings`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_told: bool = False) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the block
         try:
             self._process = subprocess.Popen(
                 # -P: a file in the current directory must not be taken for a module.
-                [sys.executable, "-P", "-m", "sansice_cli.demo"],
+                [sys.executable, "-P", "-m", "sansice_cli.demo", *([IS_TOLD] if is_told else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -29,6 +29,7 @@ class Outcome:
         problem: why it is no success, in a sentence; "" where it is one.
         explanation: what the agent has to say about the problem.
         is_abandoned: whether the problem is that the other process ended.
+        remark: what else there is to say where there is no problem.
     """
 
     story: Story
@@ -36,6 +37,7 @@ class Outcome:
     problem: str = ""
     explanation: str = ""
     is_abandoned: bool = False
+    remark: str = ""
 
     @classmethod
     def of(cls, story: Story, echo: Echo, problem: str, explanation: str, *, is_abandoned: bool = False) -> Outcome:
@@ -52,7 +54,11 @@ class Outcome:
         return 1 if self.problem else 0
 
     def to_json(self) -> str:
-        """One JSON object on one line; what was not reached is null, and ``error`` is there only on failure."""
+        """One JSON object on one line."""
+        return json.dumps(self.values())
+
+    def values(self) -> dict[str, object]:
+        """For a program; what was not reached is null, and ``error`` is there only on failure."""
         pair = self.story.a.selected
         trips = self.echo.round_trips
         values: dict[str, object] = {
@@ -66,7 +72,7 @@ class Outcome:
         }
         if self.problem:
             values["error"] = self.problem
-        return json.dumps(values)
+        return values
 
     def sentences(self) -> list[str]:
         """The result, for a person: which pair won and why, how long it took, what came back; or the problem."""
@@ -86,7 +92,9 @@ class Outcome:
             )
         if self.problem:
             lines.append(f"It did not work: {self.problem}")
-            lines.extend(self.explanation.splitlines())
+        elif self.remark:
+            lines.append(self.remark)
+        lines.extend(self.explanation.splitlines())
         return lines
 
 

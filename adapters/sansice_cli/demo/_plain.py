@@ -23,7 +23,7 @@ class Plain:
     def __init__(self, story: Story, write: Callable[[str], None]) -> None:
         self._story = story
         self._write = write
-        write(f"A is this process ({story.a.pid}, {story.a.role.value}), B another one ({story.b.pid}, {story.b.role.value}).")
+        write("; ".join(f"{end.name} is {end.place}, {end.role.value}" for end in (story.a, story.b)) + ".")
 
     def report(self, end: EndStory, report: Report) -> None:
         """Print what happened, and when."""

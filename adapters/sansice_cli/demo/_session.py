@@ -16,11 +16,16 @@ from ._lines import Lines
 from ._outcome import Outcome
 from ._presenter import Presenter
 from ._reports import Described, Failed, PeerKnown, Report, Selected
+from ._settings import Settings
 from ._story import EndStory, Story
 
 START_TIMEOUT = 15.0  # seconds for the other process to start and answer the offer
 CONNECT_TIMEOUT = 10.0  # seconds for both ends to select a pair; on one machine it takes a tenth of one
 REFRESH = 0.1  # seconds between two pictures; drawing one costs as much as many round trips
+
+
+_NO_ADDRESS = "This machine has no usable network address, not even a loopback one."
+_NO_RELAY = "No server relays."
 
 
 class Session:
@@ -31,13 +36,15 @@ class Session:
         story: where everything is noted.
         echo: what to send.
         presenter: what shows it.
+        settings: how this end connects; the other one knows already.
     """
 
-    def __init__(self, link: Lines, story: Story, echo: Echo, presenter: Presenter) -> None:
+    def __init__(self, link: Lines, story: Story, echo: Echo, presenter: Presenter, settings: Settings | None = None) -> None:
         self._link = link
         self._story = story
         self._echo = echo
         self._presenter = presenter
+        self._settings = settings or Settings()
         self._scope = trio.CancelScope()
         self._told, self._telling = trio.open_memory_channel[tuple[EndStory, Report]](math.inf)
         self._answered = trio.Event()
@@ -50,7 +57,7 @@ class Session:
     async def run(self) -> Outcome:
         """Do all of it; what went wrong is in the outcome. Cancelling it closes the agent."""
         with self._scope:
-            async with open_ice(controlling=True) as ice, trio.open_nursery() as nursery:
+            async with open_ice(**self._settings.arguments(of_b=False)) as ice, trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen)
                 nursery.start_soon(self._present)
                 nursery.start_soon(self._keep_refreshing)
@@ -101,7 +108,7 @@ class Session:
         end = End(ice, lambda report: self._tell(self._story.a, report))
         offer = await end.gather()
         if not offer.candidates:
-            self._stop("This machine has no usable network address, not even a loopback one.", ice.explain())
+            self._stop(_NO_RELAY if self._settings.relay else _NO_ADDRESS, ice.explain())
             return
         await self._link.send(Described(clock(), offer))
         with trio.move_on_after(START_TIMEOUT):

@@ -39,7 +39,7 @@ class EndStory:
 
     Attributes:
         name: ``A`` or ``B``.
-        pid: of its process.
+        place: where it runs, in words.
         role: the first guess.
         candidates: local ones, in order; candidate ``A1`` is the first of end ``A``.
         known_at: when the other end's description was known here.
@@ -47,7 +47,7 @@ class EndStory:
     """
 
     name: str
-    pid: int
+    place: str
     role: IceRole
     state: IceState = IceState.NEW
     candidates: list[Candidate] = attrs.field(factory=list)
@@ -77,11 +77,23 @@ class EndStory:
 
 
 class Story:
-    """Both ends. ``a`` is this process and controls; ``b`` is the other."""
+    """Both ends, ``a`` being the one that sends first.
 
-    def __init__(self, a_pid: int, b_pid: int) -> None:
-        self.a = EndStory("A", a_pid, IceRole.CONTROLLING)
-        self.b = EndStory("B", b_pid, IceRole.CONTROLLED)
+    Args:
+        a, b: how it begins.
+    """
+
+    def __init__(self, a: EndStory, b: EndStory) -> None:
+        self.a = a
+        self.b = b
+
+    @classmethod
+    def of_processes(cls, a_pid: int, b_pid: int) -> Story:
+        """Of this process, which controls, and the other."""
+        return cls(
+            EndStory("A", f"this process (pid {a_pid})", IceRole.CONTROLLING),
+            EndStory("B", f"the other process (pid {b_pid})", IceRole.CONTROLLED),
+        )
 
     def label(self, candidate: Candidate) -> str:
         """``A1``, or the address of a candidate that no end has gathered."""

@@ -10,13 +10,13 @@ from typing import TextIO
 import click
 
 from sansice import Address, LocalProtocolError
-from sansice.stun import LongTermCredentials, ServerUri
+from sansice.stun import ServerUri
 from sansice.turn import Family
 from sansice_cli._options import (
     FiniteRange,
-    credentials_of,
-    password_options,
     read_by,
+    relay_credentials_of,
+    relay_user_options,
     tls_of,
     tls_options,
     transport_option,
@@ -38,12 +38,7 @@ def _turn_uri(text: str) -> ServerUri:
 
 @click.command(short_help="Find out whether a TURN server relays, and how well.")
 @click.argument("uri", callback=read_by(_turn_uri))
-@click.option(
-    "--user",
-    metavar="NAME[:PASSWORD]",
-    help="User name and password, parted at the last colon; without one where the password is given otherwise.",
-)
-@password_options
+@relay_user_options
 @click.option("--peer", callback=read_by(Address.parse), help="Measure by ADDRESS:PORT, where something echoes UDP (RFC 862).")
 @click.option("--echo", is_flag=True, help="Measure by a second allocation, which echoes. That is the default.")
 @click.option("--allocate-only", is_flag=True, help="Send no data.")
@@ -90,7 +85,7 @@ def turn(
         raise click.UsageError("--peer, --echo and --allocate-only exclude each other")
     trial = Trial(
         uri=uri,
-        credentials=_credentials(user, password, password_file),
+        credentials=relay_credentials_of(user, password, password_file),
         peer=peer,
         measure=not allocate_only,
         seconds=seconds,
@@ -114,16 +109,3 @@ def turn(
     if as_json:
         click.echo(json.dumps(outcome.to_json()))
     return 0 if outcome.ok else 1
-
-
-def _credentials(user: str | None, password: str | None, file: TextIO | None) -> LongTermCredentials | None:
-    """The credentials that were given, if any.
-
-    Raises:
-        click.UsageError: half of them, or such as cannot be sent.
-    """
-    if user is not None and password is None and file is None and ":" in user:
-        # At the last colon: names that expire have one, and passwords that secrets issue have none.
-        user, _, password = user.rpartition(":")
-    found = credentials_of(user, password, file, short_term=False)
-    return found if isinstance(found, LongTermCredentials) else None

@@ -44,7 +44,7 @@ def running(*arguments, **options):
     with subprocess.Popen(command, text=True, env=ENV, **options) as process:
         try:
             lines = process.stderr if "--json" in arguments else process.stdout
-            other = int(re.search(r"B another one \((\d+)", lines.readline())[1])
+            other = int(re.search(r"B is the other process \(pid (\d+)", lines.readline())[1])
             selected = 0
             while selected < 2:
                 selected += lines.readline().endswith(" selected\n")
@@ -118,7 +118,7 @@ def test_version_is_that_of_the_distribution():
 
 def test_help_names_every_command_and_none_of_the_exit_codes_is_a_secret():
     names = re.findall(r"^  (\w+) +\S", sansice("--help").stdout.partition("Commands:")[2], re.MULTILINE)
-    assert names == ["credentials", "decode", "demo", "nat", "replay", "serve", "simulate", "stun", "turn"]
+    assert names == ["credentials", "decode", "demo", "gather", "nat", "replay", "serve", "simulate", "stun", "turn"]
     for name in names:
         words = " ".join(sansice(name, "--help").stdout.split())
         assert re.search(r"Exit codes: 0 .+; 1 .+; 2 usage; 130 interrupted\.", words)
@@ -257,3 +257,17 @@ if IS_ROOT:
         assert done.returncode == 1
         assert json.loads(done.stdout)["error"] == "This machine has no usable network address, not even a loopback one."
         assert "no local candidate" in done.stderr
+
+
+def test_the_other_end_may_be_lite():
+    done = sansice("demo", "--lite", "--count", "10", "--json")
+    assert done.returncode == 0
+    said = json.loads(done.stdout)
+    assert (said["connected"], said["echoed"]) == (True, 10)
+
+
+@pytest.mark.parametrize("arguments", [("--relay", "--lite"), ("--server", "http://a.example"), ("--user", "alice")])
+def test_settings_that_make_no_sense_are_usage_errors(arguments):
+    done = sansice("demo", *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

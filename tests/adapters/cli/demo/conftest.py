@@ -46,7 +46,7 @@ def steps():
 @pytest.fixture
 def story():
     """A story without a step."""
-    return Story(11, 12)
+    return Story.of_processes(11, 12)
 
 
 @pytest.fixture

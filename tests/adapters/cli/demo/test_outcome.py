@@ -87,7 +87,7 @@ def test_sentences_of_a_failure_end_with_the_problem_and_what_the_agent_says(sto
 
 
 def end_with(*pairs):
-    end = EndStory("A", 1, IceRole.CONTROLLING)
+    end = EndStory("A", "here", IceRole.CONTROLLING)
     end.pairs = dict(enumerate(pairs))
     return end
 

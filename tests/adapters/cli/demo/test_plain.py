@@ -12,7 +12,7 @@ def test_every_step_is_one_line_with_its_time(story, steps):
             plain.report(getattr(story, end), report)
             plain.refresh(Echo(1, 200))
     assert lines == [
-        "A is this process (11, controlling), B another one (12, controlled).",
+        "A is this process (pid 11), controlling; B is the other process (pid 12), controlled.",
         "           A  candidate A1: host 192.0.2.1:5001",
         "           A  candidate A2: host [fd00::1]:5002",
         "           B  candidate B1: host 192.0.2.1:6001",

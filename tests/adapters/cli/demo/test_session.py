@@ -12,6 +12,7 @@ from sansice_cli.demo._echo import Echo
 from sansice_cli.demo._lines import Lines
 from sansice_cli.demo._reports import DataArrived, Described, Failed, PairMoved, PeerKnown, Selected
 from sansice_cli.demo._session import CONNECT_TIMEOUT, START_TIMEOUT, Session
+from sansice_cli.demo._settings import Settings
 from sansice_cli.demo._story import Story
 
 PWD = "0123456789012345678901"
@@ -40,7 +41,7 @@ class Stage:
     def __init__(self, echo):
         near, far = trio.testing.memory_stream_pair()
         self.notes = Notes()
-        self.story = Story(11, 12)
+        self.story = Story.of_processes(11, 12)
         self.session = Session(Lines(near, near), self.story, echo, self.notes)
         self.far = far
         self.link = Lines(far, far)
@@ -150,3 +151,12 @@ async def test_cancelled_session_leaves_no_socket_behind(stage, nothing_left):
             stage.notes.refresh = lambda echo: scope.cancel() if echo.sent else None
             await stage.run(lambda: other_end.answer(stage.link))
         assert scope.cancelled_caught
+
+
+async def test_a_lite_end_and_servers_are_asked_for_by_the_settings(stage):
+    settings = Settings(lite=True)
+    stage.session = Session(stage.session._link, stage.story, stage.session._echo, stage.notes, settings)
+    with trio.fail_after(20):
+        outcome = await stage.run(lambda: other_end.answer(stage.link, settings))
+    assert outcome.problem == ""
+    assert outcome.echo.echoed == 20
