@@ -1,12 +1,16 @@
 """A lite agent on the bench: `Bench` of `_wire` with a `LiteAgent`, and two agents of any kind in the simulation."""
 
 import itertools
+import os
 
 from ice._wire import OURS, THEIRS, Bench, Entropy, at
 from sansice.ice import Credentials, IceAgent, IceConfig, LiteAgent
 from sansice.ice._binding import encode_check
+from sansice.ice._gathering._host_list import HostList
+from sansice.ice._gathering._options import DEFAULT_OPTIONS
+from sansice.ice._lite._hosts import Hosts
 from sansice.ice._role import IceRole
-from sansice.machine import Address
+from sansice.machine import Address, Ids
 from sansice.simulation import Network
 from sansice.stun import IntegrityKey, TransactionId, short_term_key
 
@@ -71,6 +75,13 @@ def connected(**options) -> LiteBench:
     bench.nominate()
     assert bench.selected == PEER
     return bench
+
+
+def hosts_of(addresses, options=DEFAULT_OPTIONS, entropy=os.urandom) -> Hosts:
+    """The sockets that a lite agent has for these addresses; none is asked for yet."""
+    hosts = Hosts(Ids(), options, entropy)
+    hosts.use(HostList(addresses))
+    return hosts
 
 
 def check_bytes(

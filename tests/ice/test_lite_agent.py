@@ -17,7 +17,9 @@ from sansice.ice import (
     DataReceived,
     Description,
     GatheringCompleted,
+    GatheringOptions,
     GatheringState,
+    HostAddress,
     IceClosed,
     IceConfig,
     IceFailed,
@@ -25,8 +27,9 @@ from sansice.ice import (
     LiteAgent,
     NotConnected,
     Restarted,
+    RewriteRule,
 )
-from sansice.machine import CloseSocket, LocalProtocolError, OpenSocket, SocketId
+from sansice.machine import CloseSocket, LocalProtocolError, OpenSocket, SocketError, SocketErrorKind, SocketId
 
 
 def opened(agent):
@@ -42,7 +45,7 @@ def test_one_host_candidate_for_each_address_stream_and_component_and_no_other()
     bench = LiteBench(hosts=("192.0.2.1", "192.0.2.1", "2001:db8::1", "127.0.0.1"), streams=2, components=(1, 2), known=False)
     gathered = [(event.stream, event.component, event.candidate.address.host) for event in bench.heard(CandidateGathered)]
     assert gathered == [
-        (stream, component, host) for stream, component in ((0, 1), (1, 1), (1, 2)) for host in ("192.0.2.1", "2001:db8::1")
+        (stream, component, host) for stream, component in ((0, 1), (1, 1), (1, 2)) for host in ("2001:db8::1", "192.0.2.1")
     ]
     assert {one.type.value for one in bench.agent.local_candidates} == {"host"}
     assert bench.heard(GatheringCompleted) == [GatheringCompleted()]
@@ -61,7 +64,7 @@ def test_foundation_is_the_addresses_and_priorities_are_unique_in_a_stream():
 @pytest.mark.req("RFC8445-028")
 def test_priority_is_made_of_126_and_65535_or_the_precedence_of_rfc_6724():
     def priorities(*hosts):
-        return [one.priority for one in LiteBench(hosts=hosts, known=False).agent.local_candidates]
+        return sorted(one.priority for one in LiteBench(hosts=hosts, known=False).agent.local_candidates)
 
     assert priorities("192.0.2.1") == [(126 << 24) + (65535 << 8) + 255]
     assert priorities("192.0.2.1", "2001:db8::1") == [(126 << 24) + (35 << 8) + 255, (126 << 24) + (40 << 8) + 255]
@@ -88,6 +91,24 @@ def test_address_whose_socket_fails_has_no_candidate():
     agent.handle_socket_failed(first.socket, LOST, now=0.0)
     agent.handle_socket_opened(second.socket, at("192.0.2.2", 4002), now=0.0)
     assert [one.address for one in agent.local_description.candidates] == [at("192.0.2.2", 4002)]
+
+
+def test_port_that_is_taken_makes_way_for_another_of_the_range():
+    options = GatheringOptions(port_range=(5000, 5001), rewrite=(RewriteRule("203.0.113.9"),))
+    agent = LiteAgent(controlling=False, gathering=options, entropy=bytes)
+    agent.gather([HostAddress("10.0.0.1", interface="eth0")], now=0.0)
+    (first,) = opened(agent)
+    agent.handle_socket_failed(first.socket, SocketError(SocketErrorKind.ADDRESS_IN_USE, "taken"), now=0.0)
+    (second,) = opened(agent)
+    assert (first.bind.port, second.bind.port) == (5001, 5000)
+    agent.handle_socket_opened(second.socket, second.bind, now=0.0)
+    assert [one.address for one in agent.local_description.candidates] == [at("203.0.113.9", 5000)]
+
+
+def test_addresses_that_the_application_refuses_are_not_opened():
+    agent = LiteAgent(controlling=False, gathering=GatheringOptions(accept=lambda one: one.host != "192.0.2.1"))
+    agent.gather(["192.0.2.1", "192.0.2.2"], now=0.0)
+    assert [one.bind.host for one in opened(agent)] == ["192.0.2.2"]
 
 
 def test_host_addresses_are_bounded():

@@ -1,16 +1,14 @@
 """The pairs that two lite agents can make."""
 
+from ice._lite import hosts_of
 from ice._wire import at, candidate
 from sansice.ice import IceRole
 from sansice.ice._lite._choice import possible_pairs
 from sansice.ice._lite._component import Component
-from sansice.ice._lite._hosts import Hosts
-from sansice.machine import Ids
 
 
 def made(local, remote, role=IceRole.CONTROLLING):
-    hosts = Hosts(Ids())
-    hosts.use(local)
+    hosts = hosts_of(local)
     for opening in list(hosts.ask(0, (1,))):
         hosts.opened(opening.socket, at(opening.bind.host, 4000 + opening.socket))
     component = Component(1)
@@ -28,8 +26,7 @@ def test_ipv6_comes_before_ipv4_and_then_the_longer_common_prefix():
 
 
 def test_candidates_of_another_component_make_no_pair():
-    hosts = Hosts(Ids())
-    hosts.use(["192.0.2.1"])
+    hosts = hosts_of(["192.0.2.1"])
     for opening in list(hosts.ask(0, (2,))):
         hosts.opened(opening.socket, at(opening.bind.host, 4001))
     component = Component(1)

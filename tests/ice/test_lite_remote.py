@@ -111,7 +111,7 @@ def test_candidates_that_were_not_chosen_are_freed():
     bench = lite_peer(controlling=True, **DUAL)
     same_again(bench, candidate(V6))
     bench.run(until=3.0)
-    assert bench.closed == [(3.0, SocketId(1))]
+    assert bench.closed == [(3.0, SocketId(2))]
 
 
 @pytest.mark.parametrize("shape", [{}, {"components": 2}, {"streams": 2, "components": (2, 1)}])
@@ -291,3 +291,16 @@ def test_socket_that_dies_between_two_lite_agents_ends_the_stream():
     bench.call(bench.agent.handle_socket_failed, SocketId(1), LOST)
     assert bench.agent.state is IceState.FAILED
     assert "interface gone" in str(bench.agent.failure)
+
+
+def test_socket_that_dies_before_the_choice_is_answered_ends_the_stream_too():
+    bench = lite_peer(controlling=True, **DUAL)
+    bench.call(bench.agent.handle_socket_failed, SocketId(1), LOST)
+    assert bench.agent.state is IceState.FAILED and bench.agent.pairs == ()
+
+
+def test_lite_agents_whose_address_changes_use_another_pair_at_once():
+    bench = lite_peer(remotes=(candidate(V4),), hosts=("192.0.2.1",))
+    bench.call(bench.agent.update_addresses, ["192.0.2.2"])
+    assert bench.agent.state is IceState.COMPLETED
+    assert bench.agent.selected_pair.local.address.host == "192.0.2.2"

@@ -281,7 +281,7 @@ def test_candidates_that_are_not_used_are_freed_after_completion():
     assert bench.closed == []
     bench.run(until=3.0)
     assert bench.closed == [(3.0, 1), (3.0, 3)]
-    assert [one.address for one in bench.agent.local_candidates] == [at("192.0.2.2", 4002)]
+    assert [one.address for one in bench.agent.local_candidates] == [at("192.0.2.1", 4002)]
     assert bench.nominate(socket=2) is not None
 
 
@@ -401,15 +401,15 @@ def test_restart_brings_a_failed_agent_back():
 
 def test_restart_opens_again_what_was_freed():
     bench = LiteBench(hosts=("192.0.2.1", "2001:db8::1"))
-    bench.nominate(socket=1)
+    bench.nominate(socket=2)
     bench.run(until=3.0)
-    assert bench.closed == [(3.0, SocketId(2))]
+    assert bench.closed == [(3.0, SocketId(1))]
     bench.call(bench.agent.restart, credentials=NEW)
     assert [one.address.host for one in bench.agent.local_description.candidates] == ["192.0.2.1", "2001:db8::1"]
     tell_new(bench)
     nominate_new(bench, at("2001:db8::9"), socket=3)
     bench.run(until=6.0)
-    assert bench.closed[1:] == [(6.0, SocketId(1))]
+    assert bench.closed[1:] == [(6.0, SocketId(2))]
 
 
 def test_second_restart_before_the_first_has_a_pair_keeps_the_pair_that_carries_data():

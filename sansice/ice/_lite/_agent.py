@@ -15,7 +15,8 @@ from sansice.ice._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
 from sansice.ice._description import Credentials, Description
 from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
 from sansice.ice._events import CandidateGathered, Closed, DataReceived, GatheringState, IceCause, IceState
-from sansice.ice._gathering._addresses import usable_addresses
+from sansice.ice._gathering._host_list import HostList, HostsGiven, host_list
+from sansice.ice._gathering._options import DEFAULT_OPTIONS, GatheringOptions
 from sansice.ice._nomination import RENOMINATION
 from sansice.ice._pair import CandidatePair
 from sansice.ice._role import IceRole
@@ -74,6 +75,8 @@ class LiteAgent(Machine):
         components: of each stream, or a number for each of them.
         credentials: used as given, of all streams or of each one its own; drawn from ``entropy`` otherwise.
         config: timers and bounds.
+        gathering: which addresses are used, the range of ports, and how a 1:1 NAT rewrites addresses (rules that yield
+            host candidates; the others are of no use here).
         entropy: the only source of randomness.
         ids: shared with the machine that this one is part of, if any.
 
@@ -91,6 +94,7 @@ class LiteAgent(Machine):
         components: int | Sequence[int] = 1,
         credentials: Credentials | Sequence[Credentials] | None = None,
         config: IceConfig = DEFAULT_CONFIG,
+        gathering: GatheringOptions = DEFAULT_OPTIONS,
         entropy: Entropy = os.urandom,
         ids: Ids | None = None,
     ) -> None:
@@ -105,7 +109,9 @@ class LiteAgent(Machine):
             )
         super().__init__()
         role = IceRole.CONTROLLING if controlling else IceRole.CONTROLLED
-        self._session = LiteSession(role, config, entropy, ids or Ids(), self._outputs)
+        self._session = LiteSession(
+            role=role, config=config, gathering=gathering, entropy=entropy, ids=ids or Ids(), outputs=self._outputs
+        )
         self.stats: IceStats = self._session.stats
         given = self._credentials_for(range(streams), credentials)
         self._session.streams = tuple(Stream(index, *each) for index, each in enumerate(zip(given, counts, strict=True)))
@@ -273,12 +279,12 @@ class LiteAgent(Machine):
 
     # ------------------------------------------------------------- commands
 
-    def gather(self, addresses: Sequence[str], *, include_loopback: bool | None = None, now: float) -> None:
+    def gather(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
         """Open a socket for each usable address, stream and component: one candidate for each (RFC 8445 5.2).
 
         Args:
-            addresses: the machine's own, as literals, the preferred ones first; see `usable_addresses` for what is left out.
-                A lite agent is for machines with one public address of a family, because nothing tries which is better.
+            addresses: the machine's own, as literals or `HostAddress` values; see `usable_addresses` for what is left out. A
+                lite agent is for machines with one public address of a family, because nothing tries which is better.
             include_loopback: ``None``: loopback only where there is nothing else.
             now: monotonic seconds.
 
@@ -288,10 +294,10 @@ class LiteAgent(Machine):
         self._require_live()
         if self._session.gathering is not _NEW_GATHERING:
             raise LocalProtocolError("gather() was called before")
-        self._session.hosts.use(self._usable("gather", addresses, include_loopback))
+        self._session.hosts.use(self._choose(addresses, include_loopback))
         self._session.open_sockets(self._session.streams, now=now)
 
-    def update_addresses(self, addresses: Sequence[str], *, include_loopback: bool | None = None, now: float) -> None:
+    def update_addresses(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
         """The machine's addresses are others now: the sockets of those that are gone are closed, new ones are opened.
 
         A stream that was sent on from an address that is gone has no pair until the peer nominates another one; `restart` tells
@@ -304,21 +310,18 @@ class LiteAgent(Machine):
         if self._session.gathering is _NEW_GATHERING:
             raise LocalProtocolError("update_addresses(): call gather() first")
         session = self._session
-        for socket in session.hosts.use(self._usable("update_addresses", addresses, include_loopback)):
+        for socket in session.hosts.use(self._choose(addresses, include_loopback)):
             host = session.hosts.open.get(socket)
             session.close_socket(socket)
             if host is not None and session.streams[host.stream].forget(host):
                 session.lose(session.streams[host.stream])
         session.open_sockets(session.streams, now=now)
+        self._gathered(now)
         session.watch(now=now)
 
-    def _usable(self, command: str, addresses: Sequence[str], include_loopback: bool | None) -> list[str]:
-        if isinstance(addresses, str):
-            raise LocalProtocolError(f"{command}(): a list of addresses, not the one text {addresses!r}")
-        try:
-            return usable_addresses(addresses, include_loopback)[: self._session.config.max_host_addresses]
-        except ValueError as error:
-            raise LocalProtocolError(f"{command}(): {error}") from None
+    def _choose(self, addresses: HostsGiven, include_loopback: bool | None) -> HostList:
+        session = self._session
+        return host_list(addresses, session.hosts.options, include_loopback, session.config.max_host_addresses)
 
     def set_remote(self, description: Description | SessionDescription, *, now: float) -> None:
         """Know the peer.
@@ -470,6 +473,10 @@ class LiteAgent(Machine):
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """That address is of no use, or of no more use: with the one that is sent from a stream fails."""
         session = self._session
+        again = session.hosts.ask_again(socket, error)
+        if again is not None:
+            self._outputs.append(again)
+            return
         host = session.hosts.open.get(socket)
         if not session.hosts.forget(socket):
             return

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
 from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._gathering._host_list import HostList
+from sansice.ice._gathering._options import GatheringOptions
 from sansice.ice._priority import Foundations, candidate_priority
-from sansice.machine import Address, Ids, OpenSocket, SocketId, Transport
+from sansice.machine import Address, Entropy, Ids, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
 
 from ._precedence import assign_preferences
+
+MAX_PORT_TRIES = 128  # ports of a range that are tried for one socket, as the full agent does
 
 
 @attrs.frozen
@@ -18,7 +22,7 @@ class Host:
     """A host candidate and the socket that is its base.
 
     Attributes:
-        base: the address of the socket, which is the candidate's.
+        base: the address of the socket, which is the candidate's, unless a 1:1 NAT gives it another one.
     """
 
     stream: int
@@ -42,23 +46,41 @@ class _Opening:
     stream: int
     component: int
     host: str
+    tries: int = 1
 
 
 class Hosts:
     """Which sockets are open, and which are about to be.
 
     Attributes:
+        options: how they are gathered.
+        addresses: that are used.
         open: the candidates by socket, in the order of opening.
     """
 
-    __slots__ = ("_foundations", "_ids", "_opening", "_preferences", "addresses", "open")
+    __slots__ = (
+        "_entropy",
+        "_foundations",
+        "_ids",
+        "_interfaces",
+        "_opening",
+        "_port",
+        "_preferences",
+        "addresses",
+        "open",
+        "options",
+    )
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: Ids, options: GatheringOptions, entropy: Entropy) -> None:
         self._ids = ids
+        self.options = options
+        self._entropy = entropy
+        self._port: int | None = None
+        self._interfaces: Mapping[str, str] = {}
         self._foundations = Foundations()
         self._preferences: dict[str, int] = {}
         self._opening: dict[SocketId, _Opening] = {}
-        self.addresses: list[str] = []
+        self.addresses: Sequence[str] = ()
         self.open: dict[SocketId, Host] = {}
 
     @property
@@ -66,10 +88,12 @@ class Hosts:
         """Whether a socket that was asked for has neither opened nor failed yet."""
         return bool(self._opening)
 
-    def use(self, addresses: Sequence[str]) -> list[SocketId]:
+    def use(self, hosts: HostList) -> list[SocketId]:
         """Have these addresses and no others; returns the sockets of those that are gone."""
+        addresses = hosts.names
+        self._interfaces = hosts.interfaces
         self._preferences = assign_preferences(addresses, {host: self._preferences[host] for host in self._kept(addresses)})
-        self.addresses = list(addresses)
+        self.addresses = addresses
         places: dict[SocketId, Host | _Opening] = {**self.open, **self._opening}
         return [socket for socket, place in places.items() if place.host not in addresses]
 
@@ -83,9 +107,33 @@ class Hosts:
         for component in components:
             for host in self.addresses:
                 if (component, host) not in has:
-                    socket = self._ids.socket()
-                    self._opening[socket] = _Opening(stream, component, host)
-                    yield OpenSocket(socket, Transport.UDP, Address(host, 0))
+                    yield self._ask(_Opening(stream, component, host))
+
+    def _ask(self, opening: _Opening) -> OpenSocket:
+        socket = self._ids.socket()
+        self._opening[socket] = opening
+        return OpenSocket(socket, Transport.UDP, Address(opening.host, self._next_port()))
+
+    def _next_port(self) -> int:
+        """Any port, or the ports of a range in turn, from one on that nobody can know (RFC 6056)."""
+        if self.options.port_range is None:
+            return 0
+        first, last = self.options.port_range
+        if self._port is None:
+            self._port = int.from_bytes(self._entropy(2), "big")
+        self._port += 1
+        return first + self._port % (last - first + 1)
+
+    def ask_again(self, socket: SocketId, error: SocketError) -> OpenSocket | None:
+        """Ask for the next port of the range in place of one that is taken; ``None`` where there is none to be had."""
+        opening = self._opening.get(socket)
+        if opening is None or self.options.port_range is None or error.kind is not SocketErrorKind.ADDRESS_IN_USE:
+            return None
+        first, last = self.options.port_range
+        if opening.tries >= min(last - first + 1, MAX_PORT_TRIES):
+            return None
+        del self._opening[socket]
+        return self._ask(attrs.evolve(opening, tries=opening.tries + 1))
 
     def opened(self, socket: SocketId, local: Address) -> Host | None:
         """The candidate of a socket that is open now; ``None`` where none was asked for."""
@@ -97,11 +145,20 @@ class Hosts:
             component=opening.component,
             transport=Transport.UDP,
             priority=candidate_priority(CandidateType.HOST, self._preferences[opening.host], opening.component),
-            address=local,
+            address=Address(self._outside(opening.host), local.port),
             type=CandidateType.HOST,
         )
         host = self.open[socket] = Host(opening.stream, candidate, socket, local)
         return host
+
+    def _outside(self, host: str) -> str:
+        """The address by which peers reach this one: one only, for there is one candidate for each (RFC 8445 5.2)."""
+        if not self.options.rewrite:
+            return host
+        from sansice.ice._gathering._rewrite import outside_of  # who has no rules need not load them
+
+        outside = outside_of(host, self._interfaces.get(host, ""), self.options.rewrite)
+        return outside.hosts[0] if outside.hosts and outside.type is CandidateType.HOST else host
 
     def give_up(self) -> list[SocketId]:
         """Wait for no socket any more; returns those that have not opened."""

@@ -12,7 +12,7 @@ from sansice.machine import DropReason, LocalProtocolError
 
 from ._choice import possible_pairs
 from ._requests import take_early
-from ._session import LiteSession
+from ._session import OVER, LiteSession
 from ._stream import Generation, Stream
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
@@ -112,7 +112,7 @@ def choose(session: LiteSession, stream: Stream, *, is_update: bool = False, now
     """
     current = stream.current
     is_known = current.remote is not None and current.remote.lite and current.remote_complete
-    if not is_known or current.is_selected or session.gathering is not GatheringState.COMPLETE:
+    if not is_known or stream.state in OVER or current.is_selected or session.gathering is not GatheringState.COMPLETE:
         return
     hosts = list(session.hosts.of(stream.index))
     options = [possible_pairs(component, hosts, session.role, now) for component in current.components]

@@ -21,6 +21,7 @@ from sansice.ice._events import (
     PairValidated,
     Restarted,
 )
+from sansice.ice._gathering._options import GatheringOptions
 from sansice.ice._joint_state import joint_state
 from sansice.ice._role import IceRole
 from sansice.ice._telling._stats import IceStats
@@ -56,12 +57,21 @@ class LiteSession:
 
     __slots__ = ("config", "entropy", "gathering", "hosts", "outputs", "role", "state", "stats", "streams", "timers")
 
-    def __init__(self, role: IceRole, config: IceConfig, entropy: Entropy, ids: Ids, outputs: list[Action | Event]) -> None:
+    def __init__(
+        self,
+        *,
+        role: IceRole,
+        config: IceConfig,
+        gathering: GatheringOptions,
+        entropy: Entropy,
+        ids: Ids,
+        outputs: list[Action | Event],
+    ) -> None:
         self.role = role
         self.config = config
         self.entropy = entropy
         self.outputs = outputs
-        self.hosts = Hosts(ids)
+        self.hosts = Hosts(ids, gathering, entropy)
         self.stats = IceStats()
         self.state = IceState.NEW
         self.gathering = GatheringState.NEW
