@@ -286,3 +286,15 @@ def test_candidate_that_is_trickled_after_patience_has_ended_still_connects():
     bench.call(bench.agent.end_of_candidates)
     bench.run(until=62.0)
     assert bench.agent.state is IceState.COMPLETED
+
+
+@pytest.mark.req("RFC8863-007")
+@pytest.mark.parametrize("assume", [True, False])
+def test_the_end_of_patience_may_stand_for_the_end_of_candidates(assume):
+    bench = checking(complete=False, config=IceConfig(assume_end_of_candidates=assume))
+    bench.run(until=39.4)
+    assert bench.agent.state is IceState.CHECKING
+    bench.run(until=40.0)
+    assert bench.agent.state is (IceState.FAILED if assume else IceState.CHECKING)
+    bench.run(until=3600.0)
+    assert bench.agent.state is (IceState.FAILED if assume else IceState.CHECKING)

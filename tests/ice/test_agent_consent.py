@@ -7,8 +7,17 @@ import pytest
 
 from ice._session import PEER, STRANGER, Two, checking, selected, states, validated
 from ice._wire import ANY, STRANGER as WRONG_KEY, THEIRS, at, candidate
-from sansice.ice import ConsentExpired, IceConfig, IceState, NotConnected, PairSelected, PairValidated
-from sansice.machine import DropReason, SocketId
+from sansice.ice import (
+    ConsentExpired,
+    GatheringOptions,
+    IceAgent,
+    IceConfig,
+    IceState,
+    NotConnected,
+    PairSelected,
+    PairValidated,
+)
+from sansice.machine import DropReason, LocalProtocolError, OpenSocket, SendDatagram, SocketId
 from sansice.stun import (
     ERROR_CODE,
     FINGERPRINT,
@@ -154,6 +163,54 @@ def test_disconnected_before_nomination_comes_back_as_connected():
     assert bench.agent.state is IceState.DISCONNECTED
     bench.answer(bench.check)
     assert bench.agent.state is IceState.CONNECTED
+
+
+# What the application has to do with it
+
+
+@pytest.mark.req("RFC7675-012")
+def test_the_application_neither_sees_nor_chooses_the_ids_of_consent_checks():
+    bench = selected()
+    bench.run(until=8.5)
+    ids = [one.message.transaction_id for one in bench.checks]
+    told = (
+        repr(bench.events)
+        + bench.agent.explain()
+        + repr([getattr(bench.agent, name) for name in dir(bench.agent) if name[0] != "_"])
+    )
+    assert [one for one in ids if one.hex() in told or repr(bytes(one))[2:-1] in told] == []
+    forged = encode(Method.BINDING, MessageClass.REQUEST, ids[-1], [], fingerprint=True)
+    with pytest.raises(LocalProtocolError, match="STUN"):
+        bench.call(bench.agent.send, forged)
+
+
+@pytest.mark.req("RFC7675-019")
+def test_checks_consent_and_data_leave_by_one_socket_with_one_code_point():
+    agent = IceAgent(controlling=True, gathering=GatheringOptions(dscp=46), streams=2, components=2)
+    agent.gather(["192.0.2.1", "2001:db8::1"], now=0.0)
+    opened = [output for output in agent.take_outputs() if isinstance(output, OpenSocket)]
+    assert [one.options.dscp for one in opened] == [46] * 8
+    assert [field for field in SendDatagram._fields if field not in ("socket", "destination", "data")] == []
+    bench = selected()
+    bench.run(until=4.0)
+    bench.call(bench.agent.send, b"x" * 50)
+    assert {one.socket for one in bench.sent} == {1}
+
+
+@pytest.mark.parametrize("value", [-1, 64])
+def test_a_code_point_that_is_none_is_refused(value):
+    assert GatheringOptions().dscp == 0
+    with pytest.raises(ValueError, match=f"dscp: {value} is outside 0..63"):
+        GatheringOptions(dscp=value)
+
+
+def test_the_application_is_told_how_much_data_a_packet_carries_once_there_is_a_path():
+    bench = checking(config=IceConfig(path_mtu=1500))
+    assert bench.agent.data_mtu is None
+    bench.answer(bench.check)
+    assert bench.agent.data_mtu == bench.agent.data_mtu_of(0, 1) == 1472
+    with pytest.raises(LocalProtocolError, match="no component 2"):
+        bench.agent.data_mtu_of(0, 2)
 
 
 # Who renews
@@ -401,6 +458,51 @@ def test_peer_that_changes_to_a_pair_unused_for_long_is_asked_for_consent_first(
     assert bench.agent.selected_pair.remote.address == second
     bench.run(until=bench.now + 29.0)
     assert expiries(bench) == []
+
+
+def two_paths():
+    """A controlled agent on the first of two paths, both of which were answered at 0.05; and the second address."""
+    second = at("198.51.100.2")
+    bench = checking(controlling=False, remotes=(candidate(PEER.host), candidate(second.host, preference=1, foundation="r2")))
+    bench.run(until=0.05)
+    for check in bench.checks:
+        bench.answer(check)
+    bench.request(PEER, use_candidate=True)
+    return bench, second
+
+
+@pytest.mark.req("RFC7675-010")
+def test_what_was_asked_on_the_path_before_renews_that_one_and_not_the_one_in_use():
+    bench, second = two_paths()
+    bench.run(until=4.05)
+    check = bench.check
+    bench.request(second, use_candidate=True)
+    bench.run(until=6.0)
+    bench.answer(check)
+    assert bench.agent.stats.dropped == {}
+    bench.run(until=100.0)
+    assert expiries(bench) == [(30.05, False)]
+
+
+def test_revocation_on_the_path_before_bars_that_one_and_leaves_the_one_in_use():
+    bench, second = two_paths()
+    bench.run(until=4.05)
+    check = bench.check
+    bench.request(second, use_candidate=True)
+    bench.answer(check, code=403)
+    assert expiries(bench) == [] and bench.agent.state is IceState.COMPLETED
+    bench.request(PEER, use_candidate=True)
+    assert bench.agent.selected_pair.remote.address == second
+    assert [one for one in bench.requests if one.destination == PEER and one.at > 4.05] == []
+
+
+def test_answer_from_elsewhere_to_what_was_asked_on_the_path_before_counts_for_nothing():
+    bench, second = two_paths()
+    bench.run(until=4.05)
+    check = bench.check
+    bench.request(second, use_candidate=True)
+    bench.answer(check, source=second)
+    assert bench.dropped() == {"WRONG_SOURCE": 1}
 
 
 def test_peer_that_changes_to_a_pair_validated_just_now_is_followed_at_once():

@@ -781,6 +781,8 @@ class IceAgent(Machine):
             if (component.path is None or socket != component.path[0]) and not component.conclusion.keeps(socket):
                 self._streams[component.stream].checker.remove_local(socket, now=now)
                 self._close_socket(socket, CloseMode.FLUSH, now)
+        if self._is_moving and self._relaying is not None:  # which relays are kept changes with the pair in use
+            self._session.timers.set(_FREE, now + self._session.config.keepalive_interval)
 
     def _close_socket(self, socket: SocketId, mode: CloseMode, now: float) -> None:
         del self._sockets[socket]

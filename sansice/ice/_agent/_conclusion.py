@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from sansice.ice._candidate import CandidateType
-from sansice.ice._pair import CandidatePair, Pair, PairState
+from sansice.ice._pair import UNFINISHED, CandidatePair, Pair, PairState
 from sansice.ice._role import IceRole
 from sansice.machine import Address, LocalProtocolError, SocketId
 from sansice.stun import TransactionId
@@ -190,7 +190,9 @@ class Conclusion:
         local = self.pairing.local_on(socket)
         if local is None or local.candidate.type is not CandidateType.RELAYED:
             return True
-        return any(pair.local.socket == socket and mover.keeps(pair) for pair in self.pairs)
+        of_socket = [pair for pair in self.pairs if pair.local.socket == socket]
+        is_tried = self._session.nomination.standby and any(pair.state in UNFINISHED for pair in of_socket)
+        return is_tried or any(mover.keeps(pair) for pair in of_socket)
 
     # ------------------------------------------------------------- the peer's nominations
 

@@ -34,6 +34,7 @@ from sansice.machine import (
     SocketError,
     SocketErrorKind,
     SocketId,
+    SocketOptions,
     Transport,
 )
 from sansice.stun import Message
@@ -303,7 +304,9 @@ class Gatherer(Machine):
         socket = self._ids.socket()
         self._opening[socket] = place
         self._locals.expect(place.stream, place.number, place.component)
-        self._outputs.append(OpenSocket(socket, Transport.UDP, Address(place.host, place.port)))
+        # What goes out through one socket has one code point: checks fare as data does (RFC 7675 6).
+        options = SocketOptions(dscp=self._options.dscp)
+        self._outputs.append(OpenSocket(socket, Transport.UDP, Address(place.host, place.port), options=options))
 
     def _next_port(self, first: int, last: int) -> int:
         """Ports in turn, from one on that nobody can know: what is predictable is easily attacked (RFC 6056)."""

@@ -31,6 +31,8 @@ class GatheringOptions:
         cost: what an address costs, 0 to 999, instead of what it says itself (`HostAddress`); from 900 on it comes last.
         link_local: whether link-local addresses are used; ``None`` uses them only where there is nothing else.
         rewrite: what is known about the outside of addresses; the first rule that fits an address decides.
+        dscp: differentiated services code point of the host candidates' sockets, 0 to 63: of data, and so of checks and
+            consent checks too, which must fare as the data does (RFC 7675 6).
         port_range: first and last port of host candidates' sockets; each socket gets one of its own. Left out, any.
         relayed_family: of relayed addresses: 4, 6, or ``"both"`` where a server has both; ``None`` for what it gives whom nothing
             is said, which is IPv4.
@@ -41,13 +43,15 @@ class GatheringOptions:
         turn: of the TURN clients.
 
     Raises:
-        ValueError: a port outside 1 to 65535, or a range without ports; a bound below 1; a time that is none.
+        ValueError: a port outside 1 to 65535, or a range without ports; a bound below 1; a code point or a time that is
+            none.
     """
 
     accept: Callable[[HostAddress], bool] | None = None
     cost: Callable[[HostAddress], int] | None = None
     link_local: bool | None = None
     rewrite: tuple[RewriteRule, ...] = attrs.field(default=(), converter=tuple)
+    dscp: int = 0
     port_range: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
     relayed_family: Family | None = "both"
     max_relays: int = 32
@@ -59,6 +63,8 @@ class GatheringOptions:
             first, last = self.port_range
             if not 1 <= first <= last <= 65535:
                 raise ValueError(f"port_range: {first} to {last} is not a range within 1..65535")
+        if not 0 <= self.dscp <= 63:
+            raise ValueError(f"dscp: {self.dscp!r} is outside 0..63")
         if self.relayed_family not in (None, 4, 6, "both"):
             raise ValueError(f"relayed_family: 4, 6, 'both' or None, not {self.relayed_family!r}")
         if self.max_relays < 1:
