@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from sansice.ice import CandidatePair, IceRole, IceState, PairState, pair_priority
+from sansice.ice import CandidatePair, ConsentExpired, IceRole, IceState, PairState, pair_priority
 from sansice.stun import Message
 
 from ._evidence import EPSILON, End, InputKind, Moment, Path
@@ -64,9 +64,15 @@ class AnswersCount(Invariant):
 
     rule = "the answer to a check counts also after a triggered check has cancelled it (RFC 8445 7.3.1.4)"
 
+    def __init__(self, ends: Mapping[str, End]) -> None:
+        super().__init__(ends)
+        self._expired: dict[str, float] = {}
+
     def after(self, moment: Moment) -> str | None:
         """The first good answer, within the time that the check listens."""
         asked, path, end = moment.asked, moment.path, moment.end
+        if any(isinstance(event, ConsentExpired) for event in moment.events):
+            self._expired[end.name] = moment.now
         if (
             asked is None or path is None or not moment.is_first or asked.in_doubt
         ):  # a second counts no more, nor one after another address's
@@ -74,6 +80,8 @@ class AnswersCount(Invariant):
         if not moment.is_good_answer or not moment.is_success or asked.is_consent or moment.before.selected is not None:
             return None
         if not end.listens(asked, moment.now) or not end.is_live:
+            return None
+        if asked.at <= self._expired.get(end.name, -math.inf):  # nothing revives a pair after consent (RFC 7675 5.1)
             return None
         if any(other.in_doubt and other.path == path for other in end.asked.values()):  # another check of the pair failed it
             return None
