@@ -48,6 +48,8 @@ from ._turn_seeds import TURN_SEEDS
 _KEY = short_term_key("password")
 _AGENT_KEY = short_term_key("p" * 22)
 _ID = TransactionId(bytes(range(12)))
+_ICE = Path(__file__).parents[1] / "ice"
+_GENERATION = "a=ice-ufrag:abcd\r\na=ice-pwd:" + "p" * 22 + "\r\n"
 _VECTORS = json.loads((Path(__file__).parents[1] / "stun" / "vectors.json").read_text())
 
 _ANSWER = [(XOR_MAPPED_ADDRESS, Address("2001:db8::1", 5000)), (SOFTWARE, "x")]
@@ -167,6 +169,16 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
                     "end_of_candidates": True,
                 }
             ),
+        )
+    ),
+    "session": tuple((_ICE / "sdp" / f"{name}.sdp").read_bytes() for name in ("chromium", "firefox", "teams", "lite-server")),
+    "fragment": tuple(
+        text.encode()
+        for text in (
+            _GENERATION
+            + "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=end-of-candidates\r\n",
+            "m=audio 9 RTP/AVP 0\r\n" + _GENERATION + "a=mid:1\r\na=rtcp-mux\r\nm=video 9 RTP/AVP 0\r\na=mid:0\r\n" + _GENERATION,
+            _GENERATION + "a=ice-lite\r\na=ice-options:ice2 trickle\r\na=ice-pacing:50\r\na=end-of-candidates\r\n",
         )
     ),
     "server": (joined(*_MESSAGES, b"", _BINDING),),

@@ -10,7 +10,19 @@ from collections.abc import Callable
 from fuzz._running import HOST, PEER, STEP, fixed_entropy, pieces
 from fuzz._turn_targets import TURN_TARGETS
 from sansice import Address, Machine, OpenSocket, SendDatagram, SocketId, Transport
-from sansice.ice import Candidate, Credentials, Description, IceAgent, LiteAgent
+from sansice.ice import (
+    Candidate,
+    Credentials,
+    Description,
+    IceAgent,
+    LiteAgent,
+    OfferAnswer,
+    SessionDescription,
+    SessionSdp,
+    TrickleFragment,
+    TrickleReceiver,
+    find_mismatches,
+)
 from sansice.machine import DecodeError
 from sansice.stun import (
     PENDING,
@@ -100,12 +112,45 @@ def description(data: bytes) -> None:
         (Candidate.from_sdp, Candidate.to_sdp),
         (Description.from_sdp, Description.to_sdp),
         (Description.from_json, Description.to_json),
+        (SessionDescription.from_json, SessionDescription.to_json),
     ):
         try:
             value = read(text)
         except ValueError:
             continue
         assert read(write(value)) == value  # type: ignore[operator, arg-type]
+
+
+def session(data: bytes) -> None:
+    """Only ValueError from an offer, which is written as it came; and its answer has ICE where the offer has it."""
+    try:
+        sdp = SessionSdp.from_sdp(data.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return
+    assert SessionSdp.from_sdp(sdp.to_sdp()) == sdp
+    dialog = OfferAnswer()
+    received = dialog.receive_offer(sdp)
+    mids = dict.fromkeys(sdp.tags.values())
+    own = Description("ours", "o" * 22, candidates=[Candidate.from_sdp("1 1 udp 1 192.0.2.1 5000 typ host")], options=["ice2"])
+    answered = dialog.answer(sdp, SessionDescription([own] * len(mids), mids=mids) if mids else None)
+    assert answered.descriptions == dict.fromkeys(received.descriptions, own)
+    assert not find_mismatches(answered) or any(section.transport is Transport.TCP for section in sdp.sections)
+
+
+def fragment(data: bytes) -> None:
+    """Only ValueError from a body, which survives being written; it says each candidate once, and never another generation's."""
+    try:
+        body = TrickleFragment.from_sdp(data.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return
+    assert TrickleFragment.from_sdp(body.to_sdp()) == body
+    receiver = TrickleReceiver()
+    stream = Description("abcd", "p" * 22, options=["trickle"], end_of_candidates=False)
+    receiver.set_remote(SessionDescription([stream, stream]))
+    news = receiver.receive(body)
+    assert sum(len(one.candidates) for one in news) <= sum(len(section.candidates) for section in body.sections)
+    assert receiver.receive(body) == ()
+    assert all(one.ufrag == "abcd" for one in news)
 
 
 def agent(data: bytes) -> None:
@@ -255,6 +300,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "stream": stream,
     "uri": uri,
     "description": description,
+    "session": session,
+    "fragment": fragment,
     "agent": agent,
     "lite": lite,
     "server": server,
