@@ -105,10 +105,12 @@ class Relaying:
         else:
             self._gatherer.forget(socket)
             self._relays.close_socket(socket, mode)
+        self.take_news(now)
 
     def close(self, now: float) -> None:
         """Give everything back."""
         self._relays.close(now=now)
+        self.take_news(now)
 
     @property
     def lingers(self) -> bool:

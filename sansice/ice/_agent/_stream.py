@@ -7,7 +7,7 @@ import math
 from sansice.ice._description import Credentials, Description
 from sansice.ice._events import ConsentExpired, IceCause, PairSelected, PairValidated
 from sansice.ice._pair import LocalCandidate
-from sansice.machine import Address, SocketError, SocketId
+from sansice.machine import Address, DropReason, SocketError, SocketId
 from sansice.stun import Message
 
 from ._checker import Checker
@@ -105,7 +105,9 @@ class Stream:
     def handle_request(self, component: Component, socket: SocketId, source: Address, request: Message, *, now: float) -> None:
         """Answer a check of the peer's."""
         local = component.conclusion.pairing.local_on(socket)
-        if local is not None:
+        if local is None:  # a policy hides it, or its candidate is not told yet: nobody can mean it
+            self._session.drop(DropReason.UNKNOWN_SOCKET)
+        else:
             self.checker.handle_request(local, source, request, now=now)
 
     def handle_response(self, component: Component, socket: SocketId, source: Address, message: Message, *, now: float) -> None:

@@ -32,11 +32,12 @@ from sansice.machine import (
     Transport,
 )
 from sansice.stun import Message
+from sansice.turn import TurnClientConfig
 
 from ._bindings import Bindings, Mapped, Query, Unanswered
 from ._options import GatheringOptions
 from ._relay import PeerRefused, Relay, Relayed, RelayedIcmp, RelayLost, RelayQuestion, RelayRefused
-from ._relays import Relays, relay_config
+from ._relays import Relays
 from ._server_search import ServerFound, ServerNotFound, ServerSearch
 
 
@@ -112,8 +113,7 @@ class Asking(Machine):
         self._max_relays = options.max_relays
         self._search = ServerSearch(servers, ids=ids, timeout=config.gathering_timeout, entropy=entropy)
         self._bindings = Bindings(config, entropy)
-        patience = config.gathering_timeout + options.answering_timeout
-        turn = relay_config(options.turn, patience)
+        turn = options.turn if options.turn is not None else TurnClientConfig()
         self.relays = Relays(ids=ids, family=options.relayed_family, config=turn, entropy=entropy, drop=drop)
         self._found: list[ServerFound] = []
         self._hosts: dict[SocketId, LocalCandidate] = {}  # to ask through

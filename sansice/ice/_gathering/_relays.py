@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-import attrs
-
 from sansice._timers import FewTimers
 from sansice.machine import (
     Action,
@@ -436,12 +434,6 @@ class Relays(Machine):
         self._shared = dict.fromkeys(socket for socket, _ in self._by_server)
         for socket in [one for one in self._closing if one not in self._shared]:
             self._outputs.append(CloseSocket(socket, self._closing.pop(socket)))
-
-
-def relay_config(given: TurnClientConfig | None, patience: float) -> TurnClientConfig:
-    """Of the clients: as given, but nobody waits longer for an allocation than gathering may last."""
-    config = TurnClientConfig() if given is None else given
-    return attrs.evolve(config, allocate_timeout=min(config.allocate_timeout, patience))
 
 
 def _family_of(address: Address) -> int:
