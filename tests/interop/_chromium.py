@@ -79,17 +79,17 @@ def sdp_of(description: Description, *, setup: str, version: int = 1) -> str:
     return "".join(f"{line}\r\n" for line in (*session, *section))
 
 
-async def offer_at_once(page: PeerPage, ours: Ours) -> None:
-    """Offer our whole description, and take the page's."""
+async def offer_at_once(page: PeerPage, ours: Ours, **options: Any) -> None:
+    """Offer our whole description, and take the page's, which it makes with such options."""
     await ours.gathered()
-    await page.ask("answer", sdp_of(ours.description, setup="actpass"))
+    await page.ask("answer", sdp_of(ours.description, setup="actpass"), options)
     ours.call(ours.agent.set_remote, Description.from_sdp(await page.ask("gathered")))
 
 
-async def answer_at_once(page: PeerPage, ours: Ours) -> None:
-    """Answer the page's whole description with ours."""
+async def answer_at_once(page: PeerPage, ours: Ours, **options: Any) -> None:
+    """Answer the page's whole description, which it makes with such options, with ours."""
     await ours.gathered()
-    await page.ask("offer")
+    await page.ask("offer", options)
     ours.call(ours.agent.set_remote, Description.from_sdp(await page.ask("gathered")))
     await page.ask("accept", sdp_of(ours.description, setup="passive"))
 

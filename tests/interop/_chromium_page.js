@@ -37,20 +37,23 @@ globalThis.ice = {
     });
   },
 
-  // `options` may name ICE options that the page would not offer by itself.
-  async offer({ restart = false, options = "" } = {}) {
-    if (!this.channel) this.channel = this.pc.createDataChannel("data");
+  // ICE options that the page would not offer by itself.
+  async describe(type, sdp, options) {
     this.candidates = [];
-    const { sdp } = await this.pc.createOffer({ iceRestart: restart });
-    await this.pc.setLocalDescription({ type: "offer", sdp: sdp.replace("a=ice-options:trickle", `$& ${options}`.trimEnd()) });
+    await this.pc.setLocalDescription({ type, sdp: sdp.replace("a=ice-options:trickle", `$& ${options}`.trimEnd()) });
     return this.pc.localDescription.sdp;
   },
 
-  async answer(offer) {
+  async offer({ restart = false, options = "" } = {}) {
+    if (!this.channel) this.channel = this.pc.createDataChannel("data");
+    const { sdp } = await this.pc.createOffer({ iceRestart: restart });
+    return this.describe("offer", sdp, options);
+  },
+
+  async answer(offer, { options = "" } = {}) {
     await this.pc.setRemoteDescription({ type: "offer", sdp: offer });
-    this.candidates = [];
-    await this.pc.setLocalDescription();
-    return this.pc.localDescription.sdp;
+    const { sdp } = await this.pc.createAnswer();
+    return this.describe("answer", sdp, options);
   },
 
   async accept(answer) {

@@ -116,10 +116,10 @@ def _python() -> Path:
     return PYTHON
 
 
-async def at_once(peer: Libnice, ours: Ours) -> None:
-    """Tell each the whole description of the other."""
+async def at_once(peer: Libnice, ours: Ours, **fields: Any) -> None:
+    """Tell each the whole description of the other; libnice says itself neither what options it has, nor whether it is lite."""
     await ours.gathered()
-    ours.call(ours.agent.set_remote, await peer.description())
+    ours.call(ours.agent.set_remote, await peer.description(**fields))
     await peer.learn(ours.description)
 
 

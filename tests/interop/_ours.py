@@ -19,6 +19,7 @@ from sansice.ice import (
     IceState,
     IceStateChanged,
     LiteAgent,
+    PairState,
 )
 from sansice_trio import EventQueue, TrioDriver, open_driver
 
@@ -121,3 +122,19 @@ def open_ours(*, addresses: Sequence[str] = LOOPBACK, **options: Any) -> context
 def open_lite(*, addresses: Sequence[str] = LOOPBACK, **options: Any) -> contextlib.AbstractAsyncContextManager[Ours]:
     """Run a lite agent."""
     return running(LiteAgent(**options), addresses)
+
+
+async def another_valid_pair(ours: Ours) -> CandidatePair:
+    """One from another local address than the pair in use."""
+    found: list[CandidatePair] = []
+
+    def look() -> bool:
+        found[:] = [
+            pair
+            for pair in ours.agent.pairs
+            if pair.state is PairState.SUCCEEDED and pair.local.address.host != ours.pair.local.address.host
+        ]
+        return bool(found)
+
+    await ours.until(look)
+    return found[0]

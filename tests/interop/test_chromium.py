@@ -16,11 +16,16 @@ from interop._chromium import (
     offer_at_once,
     page_of,
 )
-from interop._ours import open_lite, open_ours
+from interop._ours import another_valid_pair, open_lite, open_ours, running
 from interop._relay import open_relay
-from sansice.ice import CandidateType, IceRole, IceState
+from sansice.ice import CandidateType, IceAgent, IceRole, IceState, Nomination
+from sansice.stun import decode_untrusted, is_stun
 
 DTLS_HANDSHAKE = 22
+HOSTS = ("127.0.0.1", "127.0.0.2")
+NOMINATION = 0xC001  # draft-thatcher-ice-renomination, as libwebrtc numbers it
+RENOMINATION = {"options": "renomination"}
+MOVING = Nomination(renominate=True)
 EXCHANGES = pytest.mark.parametrize("exchange", [offer_at_once, answer_at_once, offer_and_trickle, answer_and_trickle])
 
 
@@ -97,3 +102,40 @@ async def test_page_connects_with_our_lite_agent_and_controls_whoever_offers(bro
         assert shown["transport"]["iceRole"] == "controlling"
         assert ours.agent.role is IceRole.CONTROLLED
         assert (await ours.data(1))[0][0] == DTLS_HANDSHAKE
+
+
+class Overhearing(IceAgent):
+    """An agent that keeps what its peer sent."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self.heard = []
+
+    def handle_datagrams(self, socket, batch, *, now) -> None:
+        self.heard += [data for _, data in batch]
+        super().handle_datagrams(socket, batch, now=now)
+
+    def numbers(self) -> list[bytes]:
+        """Of the peer's nominations."""
+        messages = [decode_untrusted(data) for data in self.heard if is_stun(data)]
+        return [value for message in messages for kind, value in message.attributes() if kind == NOMINATION]
+
+
+async def test_page_that_numbers_its_nominations_is_followed(browser):
+    agent = Overhearing(controlling=False, nomination=MOVING)
+    async with page_of(browser) as page, running(agent) as ours:
+        await answer_at_once(page, ours, **RENOMINATION)
+        await connected(page, ours)
+        assert agent.numbers()
+
+
+async def test_page_follows_us_to_another_pair_without_a_restart(browser):
+    async with page_of(browser) as page:
+        async with open_ours(controlling=True, nomination=MOVING, addresses=HOSTS) as ours:
+            await offer_at_once(page, ours, **RENOMINATION)
+            await connected(page, ours)
+            other = await another_valid_pair(ours)
+            ours.call(ours.agent.nominate, other)
+            await ours.until(lambda: ours.pair.local == other.local)
+            await connected(page, ours)
+            assert await page.ask("history") == ["checking", "connected"]

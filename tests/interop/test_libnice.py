@@ -7,9 +7,10 @@ import pytest
 from interop._libnice import at_once, connected, exchange, libnice, trickled
 from interop._ours import open_lite, open_ours
 from interop._relay import open_relay
-from sansice.ice import CandidateType, IceRole
+from sansice.ice import CandidateType, Choice, IceRole, Nomination, PairSelected
 
 NOMINATION = pytest.mark.parametrize("options", [(), ("REGULAR_NOMINATION",)], ids=["aggressive", "regular"])
+HOSTS = ["127.0.0.1", "127.0.0.2"]
 ROLES = pytest.mark.parametrize("controlling", [True, False], ids=["we-control", "libnice-controls"])
 
 
@@ -49,7 +50,7 @@ async def test_libnice_connects_with_our_lite_agent(options):
 async def test_lite_libnice_connects_with_our_full_agent(options):
     options = (*options, "LITE_MODE")
     async with libnice(controlling=False, options=options) as peer, open_ours(controlling=True) as ours:
-        await at_once(peer, ours)
+        await at_once(peer, ours, lite=True)
         await connected(peer, ours)
         await exchange(peer, ours)
 
@@ -65,3 +66,21 @@ async def test_both_components_connect_and_carry_their_own_data(tell, controllin
         for component in (1, 2):
             await connected(peer, ours, component)
             await exchange(peer, ours, component)
+
+
+def worst_first(nominees, now):
+    """A policy that begins with the worst pair, and moves to the best one."""
+    if len(nominees) < len(HOSTS):
+        return None
+    return Choice(nominees[0] if any(one.selected for one in nominees) else nominees[-1])
+
+
+async def test_libnice_follows_us_to_a_better_pair_without_a_restart():  # to a worse one it never goes
+    moving = Nomination(renominate=True, choose=worst_first)
+    theirs = {"controlling": False, "options": ["REGULAR_NOMINATION", "SUPPORT_RENOMINATION"]}
+    async with libnice(**theirs) as peer, open_ours(controlling=True, nomination=moving, addresses=HOSTS) as ours:
+        await at_once(peer, ours, options=("renomination",))
+        await ours.until(lambda: len(ours.told(PairSelected)) == 2)
+        await connected(peer, ours)
+        await exchange(peer, ours)
+        assert [event.pair.local.address.host for event in ours.told(PairSelected)] == HOSTS[::-1]
