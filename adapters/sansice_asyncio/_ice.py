@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self, TypeAlias, Unpack
@@ -17,13 +17,15 @@ from sansice.ice import (
     AsyncIceChannel,
     AsyncIceConnection,
     AsyncIceStates,
+    CandidatePolicy,
     Credentials,
+    GatheringOptions,
     IceArguments,
     IceConfig,
     IceServer,
     Nomination,
 )
-from sansice.sockets import InterfaceFilter, from_sockaddr, host_addresses
+from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, host_addresses
 
 from ._driver import AsyncioDriver
 from ._recording import RecordTo, open_recorder
@@ -44,11 +46,13 @@ def open_ice(
     streams: int = 1,
     components: int | Sequence[int] = 1,
     trickle: bool = False,
-    policy: str = "all",
+    policy: CandidatePolicy | str = "all",
     include_loopback: bool | None = None,
     interface_filter: InterfaceFilter | None = None,
     port_range: tuple[int, int] | None = None,
     nomination: Nomination | None = None,
+    gathering: GatheringOptions | None = None,
+    tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
     entropy: Entropy = os.urandom,
     config: IceConfig = _DEFAULT_CONFIG,
     max_queued: int = MAX_QUEUED,
@@ -65,10 +69,13 @@ def open_ice(
             settled by the protocol.
         lite: answer checks, and leave finding the way to the peer: for servers that are reachable as they are, and have no
             ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
-        policy: only the default is built so far.
+        policy: what the peer may see: ``"all"``; ``"no-host"``, no address of this network; ``"relay"``, nothing but relayed
+            addresses (`CandidatePolicy`).
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
-        ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``, whose names are
-            looked up while gathering.
+        gathering: which addresses are preferred, what is known of them, and bounds.
+        tls: authorities to trust for ``turns:`` servers, where the system's are not the right ones.
+        ice_servers: STUN and TURN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``. Their names are
+            looked up while gathering; all are asked at once, and one that is silent delays nothing but the complete description.
         credentials: used as given, for all streams or for each one its own; drawn from ``entropy`` otherwise.
         streams: how many.
         components: of each stream, or of each one its own number: RTP and RTCP are two.
@@ -88,6 +95,7 @@ def open_ice(
         OSError: the file of ``record`` cannot be opened.
     """
     return IceConnection(
+        tls,
         controlling=controlling,
         lite=lite,
         ice_servers=ice_servers,
@@ -100,6 +108,7 @@ def open_ice(
         interface_filter=interface_filter,
         port_range=port_range,
         nomination=nomination,
+        gathering=gathering,
         entropy=entropy,
         config=config,
         max_queued=max_queued,
@@ -120,8 +129,8 @@ class IceConnection(AsyncIceConnection[AsyncioDriver]):
     _address_of = staticmethod(from_sockaddr)
     _event = asyncio.Event
 
-    def __init__(self, **arguments: Unpack[IceArguments]) -> None:
-        super().__init__(lambda agent, deliver, ports: AsyncioDriver(agent, deliver, ports=ports), **arguments)
+    def __init__(self, tls: TlsConfig | Mapping[str, TlsConfig] | None, **arguments: Unpack[IceArguments]) -> None:
+        super().__init__(lambda agent, deliver, ports: AsyncioDriver(agent, deliver, ports=ports, tls=tls), **arguments)
 
     async def __aenter__(self) -> Self:
         await self._driver.__aenter__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -15,9 +15,11 @@ from sansice.ice import (
     MAX_QUEUED_BYTES,
     Candidate,
     CandidatePair,
+    CandidatePolicy,
     ConsentLost,
     Credentials,
     Description,
+    GatheringOptions,
     IceArguments,
     IceChannelBase,
     IceClosed,
@@ -31,7 +33,7 @@ from sansice.ice import (
     Nomination,
     SessionDescription,
 )
-from sansice.sockets import InterfaceFilter, from_sockaddr, host_addresses
+from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, host_addresses
 
 from ._driver import BlockingDriver
 from ._recording import RecordTo, open_recorder
@@ -50,11 +52,13 @@ def open_ice(
     streams: int = 1,
     components: int | Sequence[int] = 1,
     trickle: bool = False,
-    policy: str = "all",
+    policy: CandidatePolicy | str = "all",
     include_loopback: bool | None = None,
     interface_filter: InterfaceFilter | None = None,
     port_range: tuple[int, int] | None = None,
     nomination: Nomination | None = None,
+    gathering: GatheringOptions | None = None,
+    tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
     entropy: Entropy = os.urandom,
     config: IceConfig = _DEFAULT_CONFIG,
     max_queued: int = MAX_QUEUED,
@@ -71,10 +75,13 @@ def open_ice(
             settled by the protocol.
         lite: answer checks, and leave finding the way to the peer: for servers that are reachable as they are, and have no
             ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
-        policy: only the default is built so far.
+        policy: what the peer may see: ``"all"``; ``"no-host"``, no address of this network; ``"relay"``, nothing but relayed
+            addresses (`CandidatePolicy`).
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
-        ice_servers: STUN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``, whose names are
-            looked up while gathering.
+        gathering: which addresses are preferred, what is known of them, and bounds.
+        tls: authorities to trust for ``turns:`` servers, where the system's are not the right ones.
+        ice_servers: STUN and TURN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``. Their names are
+            looked up while gathering; all are asked at once, and one that is silent delays nothing but the complete description.
         credentials: used as given, for all streams or for each one its own; drawn from ``entropy`` otherwise.
         streams: how many.
         components: of each stream, or of each one its own number: RTP and RTCP are two.
@@ -94,6 +101,7 @@ def open_ice(
         OSError: the file of ``record`` cannot be opened.
     """
     return IceConnection(
+        tls,
         controlling=controlling,
         lite=lite,
         ice_servers=ice_servers,
@@ -106,6 +114,7 @@ def open_ice(
         interface_filter=interface_filter,
         port_range=port_range,
         nomination=nomination,
+        gathering=gathering,
         entropy=entropy,
         config=config,
         max_queued=max_queued,
@@ -126,8 +135,8 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
 
     _address_of = staticmethod(from_sockaddr)
 
-    def __init__(self, **arguments: Unpack[IceArguments]) -> None:
-        super().__init__(lambda agent, deliver, ports: BlockingDriver(agent, deliver, ports=ports), **arguments)
+    def __init__(self, tls: TlsConfig | Mapping[str, TlsConfig] | None, **arguments: Unpack[IceArguments]) -> None:
+        super().__init__(lambda agent, deliver, ports: BlockingDriver(agent, deliver, ports=ports, tls=tls), **arguments)
         self._driver._at_failure = self._leave
         self._news = threading.Condition(self._driver.lock)
         self._changes = 0

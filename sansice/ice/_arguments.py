@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NotRequired, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict
 
 from sansice.driver import Recorder
 from sansice.machine import Entropy, LocalProtocolError
@@ -11,7 +11,9 @@ from sansice.machine import Entropy, LocalProtocolError
 from ._agent._agent import IceAgent
 from ._config import IceConfig
 from ._description import Credentials
+from ._gathering._options import DEFAULT_OPTIONS, GatheringOptions
 from ._nomination import REGULAR, Nomination
+from ._policy import CandidatePolicy
 from ._server import IceServer
 
 if TYPE_CHECKING:
@@ -30,11 +32,12 @@ class IceArguments(TypedDict):
     streams: int
     components: int | Sequence[int]
     trickle: bool
-    policy: str
+    policy: CandidatePolicy | str
     include_loopback: bool | None
     interface_filter: Callable[[str, str], bool] | None
     port_range: tuple[int, int] | None
     nomination: Nomination | None
+    gathering: GatheringOptions | None
     entropy: Entropy
     config: IceConfig
     max_queued: int
@@ -56,6 +59,8 @@ def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
             streams=arguments["streams"],
             components=arguments["components"],
             servers=arguments["ice_servers"],
+            policy=arguments["policy"],
+            gathering=arguments["gathering"] or DEFAULT_OPTIONS,
             credentials=arguments["credentials"],
             config=arguments["config"],
             nomination=arguments["nomination"] or REGULAR,
@@ -74,16 +79,23 @@ def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
     )
 
 
+# What a lite agent has no use for, with the values that mean nothing is wanted.
+_NOT_OF_LITE: tuple[tuple[Literal["ice_servers", "policy", "nomination", "gathering"], tuple[object, ...], str], ...] = (
+    ("ice_servers", ((), []), "asks no servers, it must be reachable as it is"),
+    ("policy", ("all", CandidatePolicy.ALL), "has nothing but its own addresses"),
+    ("nomination", (None,), "nominates nothing, the peer does"),
+    ("gathering", (None,), "gathers its own addresses alone"),
+)
+
+
 def _check(arguments: IceArguments) -> None:
-    if arguments["policy"] != "all":
-        raise LocalProtocolError("open_ice(): only the default of policy is supported so far")
     nomination = arguments["nomination"]
     if nomination is not None and not isinstance(nomination, Nomination):
         raise LocalProtocolError(f"open_ice(): nomination is a Nomination, not {nomination!r:.40}")
-    if arguments["lite"] and arguments["ice_servers"]:
-        raise LocalProtocolError("open_ice(): a lite agent asks no servers; it must be reachable as it is")
-    if arguments["lite"] and nomination is not None:
-        raise LocalProtocolError("open_ice(): a lite agent nominates nothing; the peer does")
+    if arguments["lite"]:
+        for argument, default, why in _NOT_OF_LITE:
+            if arguments[argument] not in default:
+                raise LocalProtocolError(f"open_ice(): a lite agent {why}: no {argument}")
     port_range = arguments["port_range"]
     if port_range is not None and not _is_port_range(port_range):
         raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")

@@ -225,14 +225,14 @@ async def test_local_ports_are_taken_from_the_range():
         {"lite": True, "ice_servers": "stun:192.0.2.1"},
         {"streams": 0},
         {"components": [1, 1]},
-        {"policy": "relay"},
+        {"policy": "private"},
         {"nomination": "aggressive"},
         {"port_range": (0, 5)},
         {"port_range": (6, 5)},
         {"port_range": (5, 65536)},
-        {"ice_servers": ["turn:192.0.2.1"]},
+        {"ice_servers": ["turn:192.0.2.1:nowhere"]},
         {"ice_servers": ["192.0.2.1"]},
-        {"ice_servers": IceServer("stuns:192.0.2.1")},
+        {"ice_servers": IceServer("https://192.0.2.1")},
     ],
 )
 async def test_what_is_wrong_or_not_built_is_said_before_anything_opens(wrong, nothing_left):

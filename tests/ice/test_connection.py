@@ -9,6 +9,7 @@ from sansice.ice import (
     Credentials,
     DataReceived,
     Description,
+    GatheringOptions,
     IceClosed,
     IceConfig,
     IceConnectionBase,
@@ -79,6 +80,7 @@ class Connection(IceConnectionBase[HandDriver]):
             "interface_filter": None,
             "port_range": None,
             "nomination": None,
+            "gathering": None,
             "entropy": lambda n: bytes([int(host[-1])] * n),
             "config": IceConfig(ta=0.005),
             "max_queued": 1024,
@@ -217,7 +219,9 @@ def test_credentials_are_used_as_given():
         ({"lite": True, "ice_servers": ["stun:192.0.2.9"]}, "a lite agent asks no servers"),
         ({"streams": 0}, "streams"),
         ({"components": 0}, "components"),
-        ({"policy": "relay"}, "default of policy"),
+        ({"policy": "private"}, "policy"),
+        ({"lite": True, "policy": "relay"}, "nothing but its own addresses: no policy"),
+        ({"lite": True, "gathering": GatheringOptions()}, "no gathering"),
         ({"nomination": "aggressive"}, "nomination is a Nomination"),
         ({"lite": True, "nomination": Nomination()}, "a lite agent nominates nothing"),
         ({"port_range": (0, 5)}, r"\(0, 5\) is not"),
@@ -461,7 +465,7 @@ def test_a_restart_is_refused_with_what_to_do_instead():
 
 
 def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():
-    arguments = dict.fromkeys(("credentials", "interface_filter", "port_range", "nomination", "include_loopback"))
+    arguments = dict.fromkeys(("credentials", "interface_filter", "port_range", "nomination", "include_loopback", "gathering"))
     bare = IceConnectionBase(
         HandDriver,
         controlling=True,

@@ -1,5 +1,6 @@
 """`open_ice` behaves the same on every runtime, and any two of them connect."""
 
+import contextlib
 import itertools
 import queue
 import select
@@ -8,6 +9,7 @@ import threading
 
 import pytest
 
+from _certificates import Authority
 from adapters.conformance._runtimes import HANG, RUNTIMES
 from sansice import DropReason, LocalProtocolError
 from sansice.ice import (
@@ -19,12 +21,15 @@ from sansice.ice import (
     IceError,
     IceFailed,
     IceRole,
+    IceServer,
     IceState,
     NotConnected,
     SessionDescription,
     WouldBlock,
 )
+from sansice.sockets import TlsConfig
 from sansice.stun import MessageClass, Method, Schedule, TransactionId, decode_untrusted, encode
+from sansice.turn import ANY_PEER, RelayAddress, TurnServerConfig
 
 QUICK = IceConfig(ta=0.005)  # the least that RFC 8445 14.2 allows
 HASTY = IceConfig(ta=0.005, pac_timeout=0.05, schedule=Schedule(rc=1, rm=1))
@@ -222,7 +227,7 @@ def test_gathering_that_is_given_up_goes_on(rt):
         {"lite": True, "ice_servers": "stun:192.0.2.9"},
         {"streams": 0},
         {"components": 0},
-        {"policy": "relay"},
+        {"policy": "private"},
         {"nomination": "aggressive"},
         {"port_range": (6, 5)},
         {"max_queued": 0},
@@ -390,6 +395,77 @@ def test_a_lite_end_connects_with_a_full_and_with_a_lite_one(rt, other_is_lite):
                 assert sock.getsockname() == tuple(bob.selected_pair.local.address)
 
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+# ---------------------------------------------------------------- relays
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """What a server presents, and what its clients trust."""
+    authority = Authority(tmp_path_factory.mktemp("relays"))
+    return TlsConfig(authority.issue("127.0.0.1", "localhost")), TlsConfig(ca_file=authority.ca_file)
+
+
+@contextlib.asynccontextmanager
+async def relaying(rt, transport="udp", **options):
+    """A relay on the loopback interface: the service, and the server's name for `open_ice`."""
+    config = TurnServerConfig(relay_addresses=[RelayAddress("127.0.0.1")])
+    listen = [f"{transport}:127.0.0.1:0"]
+    served = rt.adapter.serve_turn(listen, users={"alice": "secret"}, config=config, peer_policy=ANY_PEER, **options)
+    async with rt.opened(served) as service:
+        place = service.listening[0][1]
+        url = f"turns:{place}" if transport == "tls" else f"turn:{place}?transport={transport}"
+        yield service, IceServer(url, "alice", "secret", verify_name="localhost" if transport == "tls" else None)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_relays_alone_connect_and_nothing_is_left_at_the_server(rt, transport, tls):
+    serving, trusting = tls
+    options = {"tls": serving} if transport == "tls" else {}
+
+    async def body(rt):
+        async with relaying(rt, transport, **options) as (service, server):
+            arguments = {"ice_servers": [server], "policy": "relay", "tls": trusting}
+            async with on_loopback(rt, True, **arguments) as alice, on_loopback(rt, False, **arguments) as bob:
+                await connect(rt, alice, bob)
+                assert {one.type for one in alice.local_candidates} == {CandidateType.RELAYED}
+                assert alice.selected_pair.local.type is CandidateType.RELAYED
+                await rt.call(alice.send(b"over two relays"))
+                assert await rt.call(bob.receive()) == b"over two relays"
+                with pytest.raises(LocalProtocolError, match="over a relay"):
+                    alice.detach()
+                assert len(service.allocations()) == 2
+            while service.allocations():
+                await rt.sleep(0.001)
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_a_dead_server_delays_nothing_but_the_complete_description(rt):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        dead = IceServer(f"turn:127.0.0.1:{silent.getsockname()[1]}", "alice", "secret")
+
+        async def body(rt):
+            async with relaying(rt) as (_, server):
+                servers = [dead, server]
+                async with on_loopback(rt, True, ice_servers=servers) as alice, on_loopback(rt, False) as bob:
+                    alice.candidates()
+                    await until(rt, alice, lambda: len(alice.local_candidates) == 2)
+                    assert [one.type for one in alice.local_candidates] == [CandidateType.HOST, CandidateType.RELAYED]
+                    assert not alice.local_description.end_of_candidates
+                    bob_told = await rt.call(bob.gather())
+
+                    async def from_alice():
+                        return await rt.call(alice.connect(bob_told))
+
+                    async def from_bob():
+                        return await rt.call(bob.connect(alice.local_description))
+
+                    await rt.together(from_alice, from_bob)
+
+        rt.run(body)
 
 
 # ---------------------------------------------------------------- channels
