@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sansice.machine import Address
+
 from ._candidate import CandidateType
 from ._pair import Pair
 
@@ -23,7 +25,13 @@ def data_mtu(pair: Pair, path_mtu: int) -> int:
         pair: the pair in use.
         path_mtu: the largest IP packet of the path.
     """
-    is_ipv6 = ":" in pair.remote_address.host
-    if _RELAYED not in (pair.local.candidate.type, pair.remote.type):
+    is_relayed = _RELAYED in (pair.local.candidate.type, pair.remote.type)
+    return path_data_mtu(pair.remote_address, path_mtu, is_relayed=is_relayed)
+
+
+def path_data_mtu(remote: Address, path_mtu: int, *, is_relayed: bool) -> int:
+    """The same, of a path to an address."""
+    is_ipv6 = ":" in remote.host
+    if not is_relayed:
         return path_mtu - (_IPV6_HEADER if is_ipv6 else _IPV4_HEADER) - _UDP_HEADER
     return path_mtu - _IPV6_HEADER - _UDP_HEADER - _INDICATION - (_PEER_IPV6 if is_ipv6 else _PEER_IPV4)

@@ -12,6 +12,7 @@ from ice._session import LOST, refuses
 from ice._wire import OURS, THEIRS, at, candidate
 from sansice.ice import (
     CandidateGathered,
+    CandidateType,
     Closed,
     Credentials,
     DataReceived,
@@ -180,6 +181,21 @@ def test_batch_of_data_and_checks_is_taken_in_order():
     assert bench.dropped() == {"UNVALIDATED_SOURCE": 1, "EMPTY": 1}
 
 
+@pytest.mark.parametrize(("type", "expected"), [(CandidateType.HOST, 1252), (CandidateType.RELAYED, 1193)])
+def test_data_of_one_packet_is_less_where_the_peer_is_relayed(type, expected):
+    bench = LiteBench(remotes=(candidate(PEER.host, type=type),), config=IceConfig(path_mtu=1280))
+    assert bench.agent.data_mtu is None
+    bench.nominate()
+    assert bench.agent.data_mtu == bench.agent.data_mtu_of(0, 1) == expected
+    assert not bench.agent.lingers
+
+
+def test_code_point_that_is_asked_for_is_the_sockets():
+    agent = LiteAgent(controlling=False, gathering=GatheringOptions(dscp=46))
+    agent.gather(["192.0.2.1"], now=0.0)
+    assert [one.options.dscp for one in opened(agent)] == [46]
+
+
 # Changing addresses
 
 
@@ -301,6 +317,8 @@ def test_mistakes_leave_everything_untouched():
     refuses(bench, agent.add_remote_candidate, "candidate:1", match="from_sdp")
     refuses(bench, agent.add_remote_candidate, candidate(PEER.host), stream=1, match="no stream 1")
     refuses(bench, agent.end_of_candidates, stream=-1, match="no stream -1")
+    refuses(bench, agent.nominate, agent.selected_pair, match="nominates nothing")
+    refuses(bench, agent.send, b"\x80", stream="audio", match="no stream 'audio'")
     refuses(bench, agent.restart, stream=7, match="no stream 7")
     refuses(bench, agent.restart, credentials=Credentials(OURS.ufrag, NEW.pwd), match="both be new")
     refuses(bench, agent.restart, credentials=[NEW, NEW], match="2 given")

@@ -6,6 +6,7 @@ import pytest
 
 from requirements._rows import FOLDER, RowsError, load_exclusions, load_rows
 
+OURS = ("exclusions.tsv", "tricky.tsv")  # of this project
 HEADER = "id\tsection\tlevel\trole\trequirement\thow_to_test\n"
 
 
@@ -16,7 +17,7 @@ def test_tables_are_the_shared_ones_where_those_are_at_hand():
 
 
 def tables(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*.tsv") if path.name != "exclusions.tsv"}
+    return {path.name: path.read_bytes() for path in folder.glob("*.tsv") if path.name not in OURS}
 
 
 def test_every_row_is_read_with_the_columns_in_their_places():
@@ -29,7 +30,7 @@ def test_every_row_is_read_with_the_columns_in_their_places():
 
 
 def is_spec(path: Path) -> bool:
-    return path.name not in ("basis.tsv", "exclusions.tsv", "tricky.tsv")
+    return path.name not in ("basis.tsv", *OURS)
 
 
 def test_exclusions_of_the_project_are_of_known_rows_and_have_reasons():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from sansice.ice._candidate import MAX_COMPONENT, Candidate
+from sansice.ice._candidate import MAX_COMPONENT, Candidate, CandidateType
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
 from sansice.ice._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
 from sansice.ice._description import Credentials, Description
@@ -17,6 +17,7 @@ from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, Not
 from sansice.ice._events import CandidateGathered, Closed, DataReceived, GatheringState, IceCause, IceState
 from sansice.ice._gathering._host_list import HostList, HostsGiven, host_list
 from sansice.ice._gathering._options import DEFAULT_OPTIONS, GatheringOptions
+from sansice.ice._mtu import path_data_mtu
 from sansice.ice._nomination import RENOMINATION
 from sansice.ice._pair import CandidatePair
 from sansice.ice._role import IceRole
@@ -195,6 +196,31 @@ class LiteAgent(Machine):
         carrier = self._find(stream, component, "path_of").carrier
         pair = None if carrier is None else carrier.components[component - 1].pair
         return None if pair is None else (pair.host.socket, pair.address)
+
+    @property
+    def data_mtu(self) -> int | None:
+        """As `data_mtu_of`, of the first component of the first stream."""
+        return self.data_mtu_of(0, 1)
+
+    def data_mtu_of(self, stream: int = 0, component: int = 1) -> int | None:
+        """Bytes of data that one packet carries there, if the path's packets are as large as ``IceConfig.path_mtu``.
+
+        ``None`` where nothing is connected. `send` takes more, which IP cuts in pieces, and many a path drops those.
+
+        Raises:
+            LocalProtocolError: no such stream or component.
+        """
+        carrier = self._find(stream, component, "data_mtu_of").carrier
+        pair = None if carrier is None else carrier.components[component - 1].pair
+        if pair is None:
+            return None
+        is_relayed = pair.remote.type is CandidateType.RELAYED
+        return path_data_mtu(pair.address, self._session.config.path_mtu, is_relayed=is_relayed)
+
+    @property
+    def lingers(self) -> bool:
+        """Whether anything is still to be said after `close`: never, for a lite agent has no relays."""
+        return False
 
     @property
     def local_candidates(self) -> tuple[Candidate, ...]:
@@ -436,6 +462,14 @@ class LiteAgent(Machine):
         self._session.watch(now=now)
         return given[0]
 
+    def nominate(self, pair: CandidatePair, *, stream: int = 0, now: float) -> None:
+        """Not a lite agent's business: its peer nominates.
+
+        Raises:
+            LocalProtocolError: always.
+        """
+        raise LocalProtocolError("nominate(): a lite agent nominates nothing, its peer does (RFC 8445 8.2)")
+
     def close(self, *, now: float) -> None:
         """Close all sockets and end. `Closed` is the last event; a second call is harmless."""
         if self._session.state is IceState.CLOSED:
@@ -454,11 +488,11 @@ class LiteAgent(Machine):
             raise LocalProtocolError(f"the agent is {self._session.state.value}; only new credentials can connect")
 
     def _find(self, stream: int, component: int, command: str) -> Stream:
-        if 0 <= stream < len(self._session.streams):
+        if type(stream) is type(component) is int and 0 <= stream < len(self._session.streams):
             found = self._session.streams[stream]
             if 1 <= component <= len(found.current.components):
                 return found
-        raise LocalProtocolError(f"{command}(): there is no stream {stream} with a component {component}")
+        raise LocalProtocolError(f"{command}(): there is no stream {stream!r} with a component {component!r}")
 
     # ------------------------------------------------------------- inputs
 

@@ -10,7 +10,18 @@ from sansice.ice._candidate import Candidate, CandidateType
 from sansice.ice._gathering._host_list import HostList
 from sansice.ice._gathering._options import GatheringOptions
 from sansice.ice._priority import Foundations, candidate_priority
-from sansice.machine import Address, Entropy, Ids, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
+from sansice.machine import (
+    DEFAULT_OPTIONS,
+    Address,
+    Entropy,
+    Ids,
+    OpenSocket,
+    SocketError,
+    SocketErrorKind,
+    SocketId,
+    SocketOptions,
+    Transport,
+)
 
 from ._precedence import assign_preferences
 
@@ -112,7 +123,8 @@ class Hosts:
     def _ask(self, opening: _Opening) -> OpenSocket:
         socket = self._ids.socket()
         self._opening[socket] = opening
-        return OpenSocket(socket, Transport.UDP, Address(opening.host, self._next_port()))
+        options = SocketOptions(dscp=self.options.dscp) if self.options.dscp else DEFAULT_OPTIONS
+        return OpenSocket(socket, Transport.UDP, Address(opening.host, self._next_port()), options=options)
 
     def _next_port(self) -> int:
         """Any port, or the ports of a range in turn, from one on that nobody can know (RFC 6056)."""
