@@ -1,19 +1,23 @@
-"""Our TURN server as the relay of a peer, or of our own agent."""
+"""A TURN server, ours or coturn, as the relay of a peer or of our own agent."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import attrs
 
+from _certificates import Authority
+from interop._coturn import coturn
 from sansice import Address
 from sansice.ice import IceServer
-from sansice.turn import PeerPolicy, TurnServer
+from sansice.turn import PeerPolicy
 from sansice_trio import serve_turn
 
 HOST = "127.0.0.1"
 USER, PASSWORD = "alice", "wonderland"
+COTURN = ("--lt-cred-mech", "--user", f"{USER}:{PASSWORD}", "--realm", "example.org", "--allow-loopback-peers")
 
 
 @attrs.frozen
@@ -21,7 +25,6 @@ class Relay:
     """A running server."""
 
     address: Address
-    server: TurnServer
 
     @property
     def url(self) -> str:
@@ -45,4 +48,11 @@ async def open_relay(host: str = HOST) -> AsyncIterator[Relay]:
     """Serve for the time of a block; peers may be where everything is in these tests, on loopback."""
     async with serve_turn([f"udp:{Address(host, 0)}"], users={USER: PASSWORD}, peer_policy=PeerPolicy(allow=[HOST])) as service:
         [(_, address)] = service.listening
-        yield Relay(address, service.server)
+        yield Relay(address)
+
+
+@contextlib.contextmanager
+def open_coturn(folder: Path) -> Iterator[Relay]:
+    """The same of coturn's, in a process of its own."""
+    with coturn(folder, Authority(folder).issue(HOST), COTURN) as server:
+        yield Relay(server.plain)

@@ -120,10 +120,14 @@ async def test_both_components_connect_and_carry_their_own_data(controlling):
 
 
 @pytest.mark.parametrize("controlling", [True, False], ids=["we-control", "aioice-controls"])
-async def test_aioice_that_may_use_only_relays_connects_through_our_server(controlling):
-    async with open_relay() as relay, open_ours(controlling=controlling) as ours:
-        async with aioice_peer(address="127.0.0.1") as peer:
-            theirs = await peer.start(controlling=not controlling, relay=relay.for_peer, only_relays=True)
+@pytest.mark.parametrize(("ours_only", "theirs_only"), [(False, True), (True, False), (True, True)], ids=["aioice", "we", "both"])
+async def test_who_may_use_only_relays_connects_through_our_server(controlling, ours_only, theirs_only):
+    async with open_relay() as relay:
+        here = {"servers": [relay.for_us], "policy": "relay"} if ours_only else {}
+        there = {"relay": relay.for_peer, "only_relays": True} if theirs_only else {}
+        async with open_ours(controlling=controlling, **here) as ours, aioice_peer(address="127.0.0.1") as peer:
+            theirs = await peer.start(controlling=not controlling, **there)
             await connect_ours(ours, peer, theirs)
             await exchange_ours(ours, peer)
-            assert ours.pair.remote.type is CandidateType.RELAYED
+            assert (ours.pair.local.type is CandidateType.RELAYED) is ours_only
+            assert (ours.pair.remote.type is CandidateType.RELAYED) is theirs_only

@@ -83,14 +83,17 @@ async def test_page_that_hides_its_addresses_behind_names_connects(browser, exch
 
 
 @EXCHANGES
-async def test_page_that_may_use_only_relays_connects_through_our_server(browser, exchange):
-    controlling = exchange in (offer_at_once, offer_and_trickle)
-    async with open_relay() as relay, open_ours(controlling=controlling) as ours:
-        async with page_of(browser, iceServers=[relay.for_page], iceTransportPolicy="relay") as page:
+@pytest.mark.parametrize(("ours_only", "page_only"), [(False, True), (True, False), (True, True)], ids=["page", "we", "both"])
+async def test_who_may_use_only_relays_connects_through_our_server(browser, exchange, ours_only, page_only):
+    async with open_relay() as relay:
+        ours_options = {"servers": [relay.for_us], "policy": "relay"} if ours_only else {}
+        page_options = {"iceServers": [relay.for_page], "iceTransportPolicy": "relay"} if page_only else {}
+        controlling = exchange in (offer_at_once, offer_and_trickle)
+        async with open_ours(controlling=controlling, **ours_options) as ours, page_of(browser, **page_options) as page:
             await exchange(page, ours)
             shown = await connected(page, ours)
-            assert shown["local"]["candidateType"] == "relay"
-            assert ours.pair.remote.type is CandidateType.RELAYED
+            assert (shown["local"]["candidateType"] == "relay") is page_only is (ours.pair.remote.type is CandidateType.RELAYED)
+            assert ours_only is (ours.pair.local.type is CandidateType.RELAYED)
             assert (await ours.data(1))[0][0] == DTLS_HANDSHAKE
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from interop._libnice import at_once, connected, exchange, libnice, trickled
 from interop._ours import open_lite, open_ours
-from interop._relay import open_relay
+from interop._relay import open_coturn, open_relay
 from sansice.ice import CandidateType, Choice, IceRole, Nomination, PairSelected
 
 NOMINATION = pytest.mark.parametrize("options", [(), ("REGULAR_NOMINATION",)], ids=["aggressive", "regular"])
@@ -27,15 +27,38 @@ async def test_connects_with_libnice_and_data_flows_both_ways(tell, controlling,
         assert await peer.ask(controlling=None) is not controlling
 
 
-@NOMINATION
 @ROLES
-async def test_libnice_that_may_use_only_relays_connects_through_our_server(controlling, options):
-    async with open_relay() as relay, open_ours(controlling=controlling) as ours:
-        async with libnice(controlling=not controlling, options=options, relay=relay.for_peer, only_relays=True) as peer:
+@pytest.mark.parametrize(
+    ("ours_only", "theirs_only", "options"),
+    [(False, True, ()), (True, False, ("REGULAR_NOMINATION",)), (True, True, ("REGULAR_NOMINATION",))],
+    ids=["libnice", "we", "both"],
+)
+async def test_who_may_use_only_relays_connects_through_our_server(controlling, ours_only, theirs_only, options):
+    async with open_relay() as relay:
+        here = {"servers": [relay.for_us], "policy": "relay"} if ours_only else {}
+        there = {"relay": relay.for_peer, "only_relays": True} if theirs_only else {}
+        async with (
+            open_ours(controlling=controlling, **here) as ours,
+            libnice(controlling=not controlling, options=options, **there) as peer,
+        ):
             await at_once(peer, ours)
             await connected(peer, ours)
             await exchange(peer, ours)
-            assert ours.pair.remote.type is CandidateType.RELAYED
+            assert (ours.pair.local.type is CandidateType.RELAYED) is ours_only
+            assert (ours.pair.remote.type is CandidateType.RELAYED) is theirs_only
+
+
+@ROLES
+async def test_both_connect_through_coturn(tmp_path, controlling):
+    with open_coturn(tmp_path) as relay:
+        async with (
+            open_ours(controlling=controlling, servers=[relay.for_us], policy="relay") as ours,
+            libnice(controlling=not controlling, relay=relay.for_peer, only_relays=True) as peer,
+        ):
+            await at_once(peer, ours)
+            await connected(peer, ours)
+            await exchange(peer, ours)
+            assert ours.pair.local.type is ours.pair.remote.type is CandidateType.RELAYED
 
 
 @NOMINATION
