@@ -85,6 +85,20 @@ def test_first_offer_and_answer_carry_all_there_is():
         assert len(sdp.description[0].candidates) == count
 
 
+@pytest.mark.req("RFC8840-001", "RFC8838-024")
+def test_dialog_of_who_trickles_says_so_in_every_offer_and_answer():
+    dialog = OfferAnswer(trickle=True)
+    offered = dialog.offer(TEMPLATE, ours("a"))
+    assert offered.description.options == ("ice2", "trickle")
+    assert offered.description.end_of_candidates is True  # half trickle: ours are complete, the peer's may follow
+    dialog.receive_answer(theirs())
+    assert dialog.offer(TEMPLATE, ours("a")).description.options == ("ice2", "trickle")
+    answering = OfferAnswer(trickle=True)
+    answering.receive_offer(offered)
+    assert answering.answer(TEMPLATE, ours("a")).description.options == ("ice2", "trickle")
+    assert OfferAnswer().offer(TEMPLATE, ours("a")).description.options == ("ice2",)
+
+
 def test_who_receives_an_answer_is_told_what_the_agent_must_know():
     dialog = OfferAnswer()
     dialog.offer(TEMPLATE, ours("a"))

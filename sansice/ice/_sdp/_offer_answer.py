@@ -11,7 +11,7 @@ import attrs
 from sansice._enums import IdentityEnum
 from sansice.ice._candidate import Candidate
 from sansice.ice._description import Description
-from sansice.ice._session_description import SessionDescription
+from sansice.ice._session_description import TRICKLE, SessionDescription
 from sansice.machine import LocalProtocolError
 
 from ._attributes import RemoteCandidate
@@ -100,12 +100,15 @@ class OfferAnswer:
 
     Args:
         mismatch: what to do about addresses that something on the way has rewritten.
+        trickle: whether the application has a way for trickled candidates: then each offer and answer says so (RFC 8840
+            4.1), that of an agent that is complete itself, too (half trickle, RFC 8838 16).
     """
 
-    __slots__ = ("_is_forgotten", "_local", "_mismatch", "_offer", "_received", "_remote", "_state")
+    __slots__ = ("_is_forgotten", "_local", "_mismatch", "_offer", "_received", "_remote", "_state", "_trickle")
 
-    def __init__(self, *, mismatch: MismatchPolicy = MismatchPolicy.STOP) -> None:
+    def __init__(self, *, mismatch: MismatchPolicy = MismatchPolicy.STOP, trickle: bool = False) -> None:
         self._mismatch = mismatch
+        self._trickle = trickle
         self._state = SignalingState.STABLE
         self._local: SessionSdp | None = None
         self._remote: SessionSdp | None = None
@@ -149,7 +152,7 @@ class OfferAnswer:
         state = self._next(SignalingEvent.SEND_OFFER)
         local = _descriptions(self._local)
         try:
-            told = carry_on(session, local)
+            told = carry_on(self._said(session), local)
             restarted = restarted_streams(local, _by_mid(told))
             if self._is_forgotten and any(mid in local and mid not in restarted for mid in told.mids):
                 raise ValueError("the peer has dropped ICE, so that every stream must restart (RFC 8839 4.4.3.1)")
@@ -184,7 +187,7 @@ class OfferAnswer:
         try:
             told = None if session is None else _restricted(session, received.descriptions)
             if told is not None:
-                told = carry_on(told, local)
+                told = carry_on(self._said(told), local)
                 streams = _by_mid(told)
                 _check_restarts(restarted_streams(local, streams), received.restarted, streams, local)
             written = template.with_ice(
@@ -197,6 +200,13 @@ class OfferAnswer:
         self._state, self._local, self._remote, self._offer = state, written, self._offer, None
         self._is_forgotten = False
         return written
+
+    def _said(self, session: SessionDescription) -> SessionDescription:
+        """Our descriptions with the option of those who trickle, if we do."""
+        if not self._trickle:
+            return session
+        streams = [attrs.evolve(one, options=dict.fromkeys((*one.options, TRICKLE))) for one in session]
+        return SessionDescription(streams, mids=session.mids)
 
     def _nominated(
         self, told: SessionDescription | None, outcomes: Mapping[str, StreamOutcome]
