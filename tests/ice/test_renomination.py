@@ -307,6 +307,26 @@ def test_what_the_peer_may_have_followed_unheard_is_undone_by_a_higher_number():
     assert len(nominations(bench)) == 3
 
 
+def test_a_nomination_that_was_answered_from_elsewhere_may_have_been_followed_and_is_undone():
+    policy = Nomination(renominate=True, choose=lambda nominees, now: None)
+    bench = bench_of(HIGH_C, LOW_C, nomination=policy)
+    bench.run(0.05)
+    for check in bench.checks:
+        bench.answer(check)
+    high, low = bench.agent.pairs
+    bench.call(bench.agent.nominate, high)
+    bench.run(0.1)
+    bench.answer(bench.check)
+    bench.call(bench.agent.nominate, low)
+    bench.run(0.2)
+    bench.answer(bench.check, source=THIRD)
+    bench.run(0.3)
+    assert nominations(bench)[-1][1:] == (HIGH, 3)
+    bench.answer(bench.check)
+    bench.run(4.0)
+    assert len(nominations(bench)) == 3
+
+
 def test_an_answer_that_comes_late_is_followed_unless_a_later_nomination_was():
     policy = Nomination(renominate=True, choose=lambda nominees, now: None)
     bench = bench_of(HIGH_C, LOW_C, THIRD_C, nomination=policy)
@@ -742,6 +762,40 @@ def test_consent_before_nomination_nominates_nothing():
     bench.answer(bench.check)
     bench.run(4.0)
     assert bench.check.at == 4.0 and not bench.check.nominates
+    bench.run(20.0)  # nothing is judged either where nothing was selected
+    assert {one.destination for one in bench.checks if one.at > 4.0} == {HIGH}
+    assert len(bench.times(bench.check)) == 1
+
+
+def test_a_peer_that_roams_all_day_is_followed_from_address_to_address():
+    bench = bench_of(HIGH_C, controlling=False)
+    bench.answer(bench.check)
+    bench.request(HIGH, nomination=1)
+    answered = set()
+    before = HIGH
+    for number in range(2, 80):
+        address = at("203.0.113.5", 10000 + number)
+        bench.request(address, nomination=number)
+        answering(bench, bench.now + 0.2, address, answered=answered)
+        assert selected(bench) == address
+        answering(bench, bench.now + 60.0, address, answered=answered)
+        bench.request(before, nomination=number)  # replayed from where it was
+        assert selected(bench) == address
+        before = address
+    assert len(bench.agent.remote_candidates) <= 1 + IceConfig().max_peer_reflexive
+    assert len(bench.agent.pairs) <= 2 + 2 * IceConfig().max_peer_reflexive
+    assert bench.agent.state is IceState.COMPLETED
+    assert bench.dropped() == {}
+
+
+def test_addresses_that_live_give_way_to_none():
+    bench = bench_of(HIGH_C, controlling=False)
+    addresses = [at("203.0.113.5", 10000 + number) for number in range(17)]
+    for address in addresses:
+        bench.request(address)
+    answering(bench, 2.0, *addresses)
+    assert bench.dropped() == {"LIMIT": 1}
+    assert len(bench.agent.remote_candidates) == 17
 
 
 # Both ends

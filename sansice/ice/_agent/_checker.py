@@ -138,6 +138,7 @@ class Checker:
 
         for conclusion in self.conclusions:
             conclusion.mover = Mover(self._session, self._checks, conclusion)
+            conclusion.pairing.forgets = True
 
     def run(self, *, now: float) -> None:
         """Thaw one pair of each foundation (RFC 8445 6.1.2.6), and take up the checks that came before."""
@@ -276,7 +277,7 @@ class Checker:
             self._session.outputs.append(
                 NominationRefused(valid.local.stream, valid.local.candidate.component, valid.snapshot(), by_peer=True)
             )
-        conclusion.check_failed(bool(nomination), by_us, is_answered=is_answered, now=now)
+        conclusion.check_failed(bool(nomination), by_us, number=running.number, is_answered=is_answered, now=now)
 
     def _fail(self, pair: Pair) -> None:
         self.list.untrigger(pair)

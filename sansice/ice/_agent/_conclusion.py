@@ -241,14 +241,14 @@ class Conclusion:
         valid.nominated = True
         self._session.tell(PairNominated(valid))
 
-    def check_failed(self, by_peer: bool, by_us: bool, *, is_answered: bool, now: float) -> None:
+    def check_failed(self, by_peer: bool, by_us: bool, *, number: int, is_answered: bool, now: float) -> None:
         """A nominating check that fails takes the checklist with it (RFC 8445 7.2.5.3.4, 7.3.1.5).
 
-        Unless another nomination may still succeed.
+        Unless another nomination may still succeed. ``number`` is that of ours.
         """
         if self.mover is not None:
             if by_us and not is_answered:
-                self.mover.unconfirmed()
+                self.mover.unconfirmed(number)
         elif (by_peer or by_us) and self.selected is None:
             others = (other for other in self.pairs if other.nominate_on_success)
             self.has_failed = self.has_failed or all(other.state is _FAILED for other in others)

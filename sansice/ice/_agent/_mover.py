@@ -90,9 +90,9 @@ class Mover:
             self._settled_at = now + self._policy.settle
             self._suspected_at = self._verdict_at = math.inf
 
-    def unconfirmed(self) -> None:
-        """A nomination was not answered, and perhaps the peer follows it all the same."""
-        self._is_unconfirmed = True
+    def unconfirmed(self, number: int) -> None:
+        """A nomination failed without an answer, and perhaps the peer follows it all the same, unless a later one came."""
+        self._is_unconfirmed = self._is_unconfirmed or number == self.number
 
     def is_eligible(self, pair: Pair) -> bool:
         """Whether a checklist's pair is valid, and was answered since it was last in doubt."""
@@ -182,9 +182,7 @@ class Mover:
         return (valid[better], now) if now >= self._settled_at else (None, self._settled_at)
 
     def _doubt(self, used: Pair, now: float) -> None:
-        source = self._conclusion.source_of(used)
-        if source is not None:
-            self._doubted[source] = now
+        self._doubted.update((pair, now) for pair in self._conclusion.valid_pairs() if pair.valid is used)
 
     # ------------------------------------------------------------- the pairs at hand
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import attrs
 
 from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
-from sansice.ice._pair import LocalCandidate, Pair, PairEvent
+from sansice.ice._pair import LocalCandidate, Pair, PairEvent, PairState
 from sansice.machine import Address, DropReason, SocketId, Transport
 
 from ._checklist import Checklist, thaw_late
@@ -21,15 +21,17 @@ class Pairing:
         list: the checklist.
         component: 1 to 256.
         remotes: remote candidates by address, peer-reflexive ones included.
+        forgets: whether a discovered candidate on which nothing lives may give way to a new one.
         is_concluded: whether a pair is selected, so that no ordinary pair is added any more.
     """
 
-    __slots__ = ("_discovered", "_known", "_session", "component", "is_concluded", "list", "remotes")
+    __slots__ = ("_discovered", "_known", "_session", "component", "forgets", "is_concluded", "list", "remotes")
 
     def __init__(self, session: Session, checklist: Checklist, component: int = 1) -> None:
         self.component = component
         self.list = checklist
         self.remotes: dict[Address, Candidate] = {}
+        self.forgets = False
         self.is_concluded = False
         self._session = session
         self._known: list[LocalCandidate] = []
@@ -145,12 +147,31 @@ class Pairing:
 
     def discover(self, source: Address, priority: int) -> Candidate | None:
         """A peer-reflexive remote candidate (RFC 8445 7.3.1.3). ``None``: too many, or a priority out of range."""
-        if len(self._discovered) >= self._session.config.max_peer_reflexive or not 1 <= priority <= MAX_PRIORITY:
+        is_full = len(self._discovered) >= self._session.config.max_peer_reflexive
+        if not 1 <= priority <= MAX_PRIORITY or (is_full and not self._forget_one()):
             self._session.drop(DropReason.LIMIT)
             return None
         self._discovered += (source,)
         candidate = self.remotes[source] = self.peer_reflexive(source, priority)
         return candidate
+
+    def _forget_one(self) -> bool:
+        """Forget the oldest discovered candidate on which nothing lives, where renomination goes on for long enough to need it.
+
+        A peer that roams has another address every few minutes. A pair whose consent was lost stays (RFC 7675 5.1).
+        """
+        if not self.forgets:
+            return False
+        for address in self._discovered:
+            pairs = [pair for pair in self.pairs if pair.remote_address == address]
+            if all(pair.state is PairState.FAILED for pair in pairs):
+                self._discovered = tuple([other for other in self._discovered if other != address])
+                del self.remotes[address]
+                for pair in pairs:
+                    if not pair.is_spent:
+                        self.list.remove(pair)
+                return True
+        return False
 
     def peer_reflexive(self, source: Address, priority: int) -> Candidate:
         """What `discover` would find."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 from sansice.ice._description import Credentials, Description
 from sansice.ice._events import ConsentExpired, IceCause, PairSelected, PairValidated
-from sansice.ice._pair import LocalCandidate
+from sansice.ice._pair import LocalCandidate, Pair
 from sansice.machine import Address, DropReason, SocketError, SocketId
 from sansice.stun import Message
 
@@ -137,22 +138,20 @@ class Stream:
             self._answered()
         elif isinstance(news, PairBecameValid):
             session.outputs.append(PairValidated(self.index, component.number, pair.snapshot()))
-            if all(other.path is not None for other in self.components):
+            if all(other.path is not None and not other.is_quiet for other in self.components):
                 session.move(self.index, IceCause.VALIDATE)
         elif isinstance(news, PairNominated):
             if self.is_selected:
                 self.checker.list.move(ChecklistEvent.NOMINATE)
                 session.timers.cancel(timer_of(self.index))  # patience was for the first pairs
-                session.move(self.index, IceCause.SELECT)
+                self._answered()
             session.outputs.append(PairSelected(self.index, component.number, pair.snapshot()))
 
     # ------------------------------------------------------------- the end
 
     def expire(self, component: Component, *, revoked: bool, now: float) -> None:
         """Stop sending where consent has ended. On a selected pair that is the end of the stream (RFC 7675 5.1)."""
-        pair = component.used
-        if pair is None:
-            return
+        pair = cast(Pair, component.used)  # there is no consent without
         self._session.outputs.append(ConsentExpired(self.index, component.number, revoked))
         answered_by = -math.inf if revoked else now - self._session.config.consent_timeout
         conclusion = component.conclusion
