@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from sansice.ice import CandidateGathered, DataReceived, LiteAgent, Nomination
+from sansice.ice import CandidateGathered, CandidatesChosen, DataReceived, LiteAgent, Nomination
 from sansice.simulation import AgentSpec, HostSpec, NominationKind, Scene, disagreement, predict, simulate
 from simulation._scenes import two_homes
 
@@ -80,6 +80,15 @@ def test_two_lite_agents_choose_their_pair():
         attrs.evolve(server, nats=(), hosts=hosts, agents=(AgentSpec("alice", lite=True, controlling=True), server.agents[1]))
     )
     assert (run.connected, run.pair_types) == (True, ("host-host",))
+
+
+def test_two_lite_agents_with_two_families_tell_each_other_what_they_chose():
+    hosts = (HostSpec("alice", ("203.0.113.1", "2001:db8::1")), HostSpec("bob", ("198.51.100.7", "2001:db8::7")))
+    agents = (AgentSpec("alice", lite=True, controlling=True, streams=2), AgentSpec("bob", lite=True, streams=2))
+    run = simulate(attrs.evolve(lite_server(), nats=(), hosts=hosts, agents=agents))
+    assert (run.connected, run.pair_types) == (True, ("host-host", "host-host"))
+    assert [name for _, name, event in run.events if type(event) is CandidatesChosen] == ["alice", "alice"]
+    assert {pair.remote.address.host for agent in run.agents.values() for pair in agent.pairs} == {"2001:db8::1", "2001:db8::7"}
 
 
 @pytest.mark.parametrize("fields", [{"ice_servers": "stun:192.0.2.9"}, {"trickle": True}, {"nomination": "standby"}])

@@ -70,6 +70,24 @@ def offices() -> Iterator[Scene]:
         expect=Expectation(pair_types="prflx-host"),
     )
     yield Scene(
+        name="server-lite",
+        about="The same server with a lite agent, as most media servers have one: it only answers, and the caller's agent "
+        "does all the work, from behind the same symmetric NAT.",
+        nats=(NatSpec("office", "198.51.100.1", "symmetric"),),
+        hosts=(HostSpec("server", "203.0.113.80"), HostSpec("alice", "192.168.1.2", behind="office")),
+        servers=(STUN,),
+        agents=(AgentSpec("alice", controlling=True, ice_servers=ASK_STUN), AgentSpec("server", lite=True)),
+        expect=Expectation(pair_types="prflx-host"),
+    )
+    yield Scene(
+        name="gateways-lite",
+        about="Two gateways of telephone companies, each with public addresses of both families and a lite agent. Nobody checks "
+        "anything: both choose the pair by rule, and the one that calls tells what it chose.",
+        hosts=(HostSpec("east", ("203.0.113.80", "2001:db8:e::80")), HostSpec("west", ("198.51.100.80", "2001:db8:f::80"))),
+        agents=(AgentSpec("east", lite=True, controlling=True), AgentSpec("west", lite=True)),
+        expect=Expectation(pair_types="host-host"),
+    )
+    yield Scene(
         name="ipv6-firewalls",
         about="Two homes with IPv6 and no translation, each behind a box that lets in nothing but answers (RFC 6092). The "
         "addresses are public, and yet holes must be punched.",

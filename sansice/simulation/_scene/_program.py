@@ -9,6 +9,7 @@ from sansice.ice import (
     Candidate,
     CandidateGathered,
     CandidatePair,
+    CandidatesChosen,
     DataReceived,
     GatheringCompleted,
     IceAgent,
@@ -136,6 +137,9 @@ class Program:
                     self._trickle(event.stream, event.candidate)
             case GatheringCompleted():
                 self._describe()
+            case CandidatesChosen():
+                chosen = self.agent.local_descriptions
+                self._signal(lambda peer: peer.be_updated(chosen))
             case PairSelected():
                 caller = self if self.caller else self.peer
                 caller.compare()
@@ -166,6 +170,12 @@ class Program:
     def be_described(self, described: SessionDescription) -> None:
         """Know the peer's descriptions."""
         self.node.call(self.agent.set_remote, described)
+
+    def be_updated(self, described: SessionDescription) -> None:
+        """Know which candidates a lite peer has chosen, and answer with those that are left here (RFC 8445 8.2)."""
+        self.be_described(described)
+        left = self.agent.local_descriptions
+        self._signal(lambda peer: peer.be_described(left))
 
     def be_trickled(self, stream: int, candidate: Candidate) -> None:
         """Know one more candidate of the peer's."""
