@@ -3,7 +3,8 @@
 import pytest
 
 from ice._relay_scene import SERVER, World, relay
-from sansice.ice import CandidateType, IceState, Nomination
+from sansice.ice import CandidateType, ConsentExpired, IceState, Nomination
+from sansice.machine import Transport
 
 RELAYED = CandidateType.RELAYED
 WARM, MOVING = Nomination(renominate=True, standby=True), Nomination(renominate=True)
@@ -72,3 +73,24 @@ def test_without_a_warm_relay_a_dead_path_ends_the_session(nomination):
     one.net.drop = lambda packet: {packet.source.host, packet.destination.host} == DIRECT
     one.run(70.0)
     assert [agent.state for agent in one.agents] == [IceState.FAILED] * 2
+
+
+@pytest.mark.req("RFC7675-014")
+def test_consent_is_asked_for_where_a_stream_carries_the_path_and_ends_all_the_same():
+    one = World()
+    for _ in range(2):
+        one.add(servers=[relay(Transport.TCP)], policy="relay")
+    assert one.connect()
+    one.run(300.0)
+    for agent in one.agents:
+        assert agent.state is IceState.COMPLETED
+        assert agent.selected_pair.local.type is RELAYED
+    closed = one.net.now
+    one.nodes[1].call(one.agents[1].close)
+    one.run(23.5)
+    assert one.agents[0].state is not IceState.FAILED
+    one.run(7.0)
+    assert one.agents[0].state is IceState.FAILED
+    expired = [(when, event) for when, event in one.nodes[0].events if isinstance(event, ConsentExpired)]
+    ((when, event),) = expired
+    assert 23.5 < when - closed <= 30.2 and not event.revoked
