@@ -1,0 +1,69 @@
+"""From what an agent is given to the addresses that it opens sockets for."""
+
+import pytest
+
+from sansice.ice import GatheringOptions, HostAddress
+from sansice.ice._gathering._host_list import HostList, host_list
+from sansice.machine import LocalProtocolError
+
+PLAIN = GatheringOptions()
+
+
+def names(*given, options=PLAIN, include_loopback=None, limit=32):
+    return list(host_list(given, options, include_loopback, limit).names)
+
+
+def test_plain_literals_keep_their_order_within_a_family_and_the_families_take_turns():
+    assert names("192.0.2.2", "192.0.2.1") == ["192.0.2.2", "192.0.2.1"]
+    assert names("2001:db8::2", "2001:db8::1") == ["2001:db8::2", "2001:db8::1"]
+    assert names("192.0.2.2", "192.0.2.1", "2001:db8::1") == ["2001:db8::1", "192.0.2.2", "192.0.2.1"]
+
+
+@pytest.mark.parametrize(
+    "given", [("192.0.2.1", "2001:db8::1", "127.0.0.1", "fe80::1%eth0"), ("127.0.0.1",), ("fe80::1%eth0",), ()]
+)
+@pytest.mark.parametrize("include_loopback", [None, True, False])
+def test_values_that_say_nothing_mean_what_literals_mean(given, include_loopback):
+    values = [HostAddress(host) for host in given]
+    assert names(*given, include_loopback=include_loopback) == names(*values, include_loopback=include_loopback)
+
+
+def test_interfaces_are_remembered_where_they_are_known():
+    assert host_list(["192.0.2.1"], PLAIN, None, 32) == HostList(["192.0.2.1"])
+    known = host_list([HostAddress("192.0.2.1", interface="eth0")], PLAIN, None, 32)
+    assert known == HostList(["192.0.2.1"], {"192.0.2.1": "eth0"})
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"accept": lambda one: one.host != "192.0.2.1"}, ["192.0.2.2"]),
+        ({"cost": lambda one: 9 if one.host == "192.0.2.1" else 0}, ["192.0.2.2", "192.0.2.1"]),
+        ({"link_local": True}, ["192.0.2.1", "192.0.2.2", "169.254.1.1"]),
+    ],
+)
+def test_options_choose_among_literals_too(options, expected):
+    assert names("192.0.2.1", "192.0.2.2", "169.254.1.1", options=GatheringOptions(**options)) == expected
+
+
+@pytest.mark.parametrize("options", [PLAIN, GatheringOptions(link_local=False)])
+def test_number_of_addresses_is_bounded(options):
+    assert names(*(f"192.0.2.{number}" for number in range(1, 9)), options=options, limit=3) == [
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "why"),
+    [
+        ("192.0.2.1", PLAIN, "a list of addresses"),
+        (["localhost"], PLAIN, "literal"),
+        (["localhost"], GatheringOptions(link_local=True), "literal"),
+        (["192.0.2.1"], GatheringOptions(cost=lambda one: -1), "outside 0"),
+    ],
+)
+def test_what_is_no_list_of_addresses_is_the_callers_mistake(given, options, why):
+    with pytest.raises(LocalProtocolError, match=why):
+        host_list(given, options, None, 32)
