@@ -65,6 +65,7 @@ class DropReason(enum.Enum):
     BAD_ICMP = "ICMP error of a type that is not relayed"
     REFUSED_NOMINATION = "nomination that the application's policy refuses"
     UNUSABLE_CANDIDATE = "remote candidate that cannot be used"
+    OLD_GENERATION = "candidate of an earlier generation"
     LIMIT = "a bound was reached"
     REPLAYED = "request that has come before, from another address"
     RATE_LIMITED = "too many from one source"

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._agent._agent import IceAgent as IceAgent
+from ._agent._pacer import Pacer as Pacer
 from ._arguments import IceArguments as IceArguments
 from ._async_connection import (
     AsyncCandidates as AsyncCandidates,

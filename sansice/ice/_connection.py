@@ -236,10 +236,10 @@ class IceConnectionBase(Generic[D]):
         self._driver.call(self._agent.end_of_candidates, stream=stream)
 
     def restart(self) -> None:
-        """Restart ICE with new credentials: not supported yet.
+        """Restart ICE with new credentials. See `IceAgent.restart`.
 
         Raises:
-            LocalProtocolError: always.
+            LocalProtocolError: the connection is closed.
         """
         self._driver.call(self._agent.restart)
 

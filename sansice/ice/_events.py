@@ -45,13 +45,17 @@ class IceCause(IdentityEnum):
 _S, _C = IceState, IceCause
 # CONNECTED: data flows and checks go on; COMPLETED: a pair is selected. DISCONNECTED can befall both;
 # where it returns to is told by whether a pair was selected. A restart goes where W3C's RTCIceTransportState has it go:
-# while the old pair carries the data that is CONNECTED.
+# while the old pair carries the data that is CONNECTED. Of several components one may find, lose and miss a path while others
+# have none yet: all of that is CHECKING.
 ICE_TRANSITIONS = MappingProxyType(
     {
         _S.NEW: {_C.START: _S.CHECKING, _C.RESTART: _S.NEW, _C.FAIL: _S.FAILED, _C.CLOSE: _S.CLOSED},
         _S.CHECKING: {
             _C.START: _S.CHECKING,
             _C.VALIDATE: _S.CONNECTED,
+            _C.LOSE: _S.CHECKING,
+            _C.QUIET: _S.CHECKING,
+            _C.ANSWER: _S.CONNECTED,
             _C.RESTART: _S.CHECKING,
             _C.FAIL: _S.FAILED,
             _C.CLOSE: _S.CLOSED,
@@ -78,6 +82,7 @@ ICE_TRANSITIONS = MappingProxyType(
             _C.CLOSE: _S.CLOSED,
         },
         _S.DISCONNECTED: {
+            _C.START: _S.DISCONNECTED,
             _C.VALIDATE: _S.CONNECTED,
             _C.LOSE: _S.CHECKING,
             _C.ANSWER: _S.CONNECTED,

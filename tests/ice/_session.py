@@ -123,13 +123,17 @@ class Two:
 
     def exchange(self) -> None:
         """Tell each the other's description."""
-        self.node_a.call(self.a.set_remote, self.b.local_description)
-        self.node_b.call(self.b.set_remote, self.a.local_description)
+        self.node_a.call(self.a.set_remote, self.b.local_descriptions)
+        self.node_b.call(self.b.set_remote, self.a.local_descriptions)
 
     @property
     def agree(self) -> bool:
-        """Whether both have selected the same pair."""
-        a, b = self.a.selected_pair, self.b.selected_pair
+        """Whether both have selected the same pair, for every component of every stream."""
+        places = [(stream, number + 1) for stream, count in enumerate(self.a.components) for number in range(count)]
+        return all(self.agree_on(*place) for place in places)
+
+    def agree_on(self, stream, component) -> bool:
+        a, b = self.a.selected_pair_of(stream, component), self.b.selected_pair_of(stream, component)
         return a is not None and b is not None and (a.local.address, a.remote.address) == (b.remote.address, b.local.address)
 
     def connect(self, within=60.0) -> bool:

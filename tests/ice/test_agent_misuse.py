@@ -126,6 +126,7 @@ def test_failure_to_connect_explains_itself():
     assert "no check was answered" in failure.explanation
 
 
-def test_restart_is_refused_and_changes_nothing():
+def test_restart_of_a_closed_agent_is_refused():
     bench = selected()
-    refuses(bench, bench.agent.restart, match="make a new agent")
+    bench.call(bench.agent.close)
+    refuses(bench, bench.agent.restart, match="closed")

@@ -459,9 +459,11 @@ def test_leaving_wakes_whoever_waits_even_if_the_agent_was_never_closed():
         alice.receive_nowait()
 
 
-def test_a_restart_is_refused_with_what_to_do_instead():
-    with pytest.raises(LocalProtocolError, match="make a new agent"):
-        Connection("192.0.2.1").restart()
+def test_a_closed_connection_is_not_restarted():
+    connection = Connection("192.0.2.1")
+    connection.close()
+    with pytest.raises(LocalProtocolError, match="closed"):
+        connection.restart()
 
 
 def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():

@@ -26,8 +26,9 @@ def test_every_state_has_its_row_and_can_be_closed():
     assert all(row[IceCause.CLOSE] is IceState.CLOSED for row in ICE_TRANSITIONS.values())
 
 
-def test_nothing_leads_out_of_failed_but_closing_and_nothing_out_of_closed():
-    assert set(ICE_TRANSITIONS[IceState.FAILED].values()) == {IceState.FAILED, IceState.CLOSED}
+def test_only_a_restart_and_closing_lead_out_of_failed_and_nothing_out_of_closed():
+    ways = {cause: state for cause, state in ICE_TRANSITIONS[IceState.FAILED].items() if state is not IceState.FAILED}
+    assert ways == {IceCause.RESTART: IceState.CHECKING, IceCause.CLOSE: IceState.CLOSED}
     assert set(ICE_TRANSITIONS[IceState.CLOSED].values()) == {IceState.CLOSED}
 
 

@@ -212,7 +212,7 @@ def test_candidates_that_were_seen_before_they_were_signalled_count_as_signalled
     made = pairing(max_remote_candidates=2, max_peer_reflexive=1)
     for number in (1, 2, 3):
         source = at(f"198.51.100.{number}")
-        assert made.pairing.discover(source, 1) is not None
+        made.pairing.insert_triggered(made.locals[0], made.pairing.discover(source, 1), source)
         assert made.pairing.add_remote(candidate(source.host)) is (number < 3)
     assert made.pairing.discover(NEW, 1) is None  # the third is still only seen
     assert made.dropped == [DropReason.LIMIT] * 2
@@ -313,7 +313,8 @@ def test_a_candidate_signalled_as_peer_reflexive_is_paired_as_any_other():
     assert sorted(made.paths()) == [(1, REMOTE), (2, REMOTE)]
     assert not made.pairing.add_remote(candidate("198.51.100.1", type=PRFLX))
     for number in range(IceConfig().max_peer_reflexive):
-        assert made.pairing.discover(at("203.0.113.5", 6000 + number), 1) is not None
+        source = at("203.0.113.5", 6000 + number)
+        made.pairing.insert_triggered(made.locals[0], made.pairing.discover(source, 1), source)
     assert made.pairing.discover(NEW, 1) is None
 
 

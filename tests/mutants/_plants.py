@@ -29,8 +29,8 @@ PLANTS = (
     Plant(
         "nomination-on-an-unchecked-pair",
         CHECKER,
-        "        if nominates:\n            conclusion.count_nomination(pair)",
-        "        if nominates:\n            conclusion.nominate(pair, pair) if conclusion.best_valid else conclusion.count_nomination(pair)",
+        "        if nominates:\n            conclusion.count_nomination(pair, number, request, now)",
+        "        if nominates:\n            conclusion.nominate(pair, pair, 1, now) if conclusion.best_valid else conclusion.count_nomination(pair, 0, None, now)",
     ),
     Plant(
         "tiebreaker-not-redrawn",
@@ -60,13 +60,13 @@ PLANTS = (
         "consent-renewed-by-requests",
         AGENT,
         "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n",
-        "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n                if (consent := component.consent): consent.pair.answered_at = now; component._watch(consent)\n",
+        "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n                if (consent := component.consent): consent.pair.answered_at = now; component.renew()\n",
     ),
     Plant(
         "consent-renewed-by-asking",
         COMPONENT,
         "        consent.asked(transaction_id, now=now)\n",
-        "        consent.asked(transaction_id, now=now)\n        pair.answered_at = now\n        self._watch(consent)\n",
+        "        consent.asked(transaction_id, now=now)\n        pair.answered_at = now\n        self.renew()\n",
     ),
     Plant(
         "consent-checked-after-it-has-ended",
@@ -119,13 +119,13 @@ PLANTS = (
     Plant(
         "pacing-skipped-for-triggered-checks",
         AGENT,
-        "            self._next_slot = now + session.ta\n",
-        "            self._next_slot = now + (0 if session.lists[0]._triggered else session.ta)\n",
+        "            turns.take(now, session.ta)\n",
+        "            turns.take(now, 0 if session.lists[0]._triggered else session.ta)\n",
     ),
     Plant(
         "early-checks-forgotten",
         CHECKER,
-        "        early, self._early = self._early or (), None\n",
+        "        early, self._early = self._early.take(self.remote.ufrag), None\n",
         "        early: list[EarlyCheck] = []\n",
     ),
     Plant(
@@ -167,7 +167,7 @@ PLANTS = (
     Plant(
         "every-nomination-followed",
         CHECKER,
-        "        nominates = check.use_candidate and self._session.role is _CONTROLLED\n",
-        "        nominates = self._session.role is _CONTROLLED\n",
+        "        nominates = check.use_candidate and self._session.role is _CONTROLLED and not",
+        "        nominates = self._session.role is _CONTROLLED and not",
     ),
 )

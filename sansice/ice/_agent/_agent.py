@@ -2,12 +2,12 @@
 
 `IceAgent` wires its parts together and decides nothing that one of them can decide: `Gatherer` finds local
 candidates; each `Stream` has a `Checker`, which finds pairs that work, and a `Component` for each path that data
-takes; `Session` is what they share. Here are the commands, the inputs, the pacing, and the path of the data.
+takes; `Session` is what they share. Here are the commands, the inputs, the pacing, and the path of the data; what may be read
+of all that is in `AgentView`, and what is done about sockets in `AgentSockets`.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -16,26 +16,21 @@ from sansice.ice._candidate import Candidate
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
 from sansice.ice._data import FIRST_OF_DATA, MAX_DATAGRAM, as_bytes, check_data
 from sansice.ice._description import Credentials, Description
-from sansice.ice._errors import ConsentLost, IceClosed, IceError, IceFailed, NotConnected
-from sansice.ice._events import CandidateGathered, Closed, DataReceived, GatheringState, IceCause, IceState
-from sansice.ice._gathering._gatherer import Gatherer, LocalLost, PeerUnreachable
+from sansice.ice._errors import NotConnected
+from sansice.ice._events import Closed, DataReceived, GatheringState, IceCause, IceState, Restarted
+from sansice.ice._gathering._gatherer import Gatherer
 from sansice.ice._gathering._host_list import HostsGiven
-from sansice.ice._gathering._local_candidates import LocalFound
 from sansice.ice._gathering._options import DEFAULT_OPTIONS, GatheringOptions
-from sansice.ice._mtu import data_mtu
-from sansice.ice._nomination import REGULAR, RENOMINATION, Nomination
+from sansice.ice._nomination import REGULAR, Nomination
 from sansice.ice._pair import CandidatePair
 from sansice.ice._policy import CandidatePolicy
 from sansice.ice._role import IceRole
 from sansice.ice._server import IceServer, read_servers
 from sansice.ice._session_description import SessionDescription
-from sansice.ice._telling._explain import explain
-from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
     Address,
     CloseMode,
-    CloseSocket,
     DecodeError,
     DropReason,
     Entropy,
@@ -43,7 +38,6 @@ from sansice.machine import (
     IcmpError,
     Ids,
     LocalProtocolError,
-    Machine,
     QueryId,
     Record,
     ResolveError,
@@ -54,20 +48,26 @@ from sansice.machine import (
 )
 from sansice.stun import Message, MessageClass, Method, decode_untrusted, is_stun
 
-from ._arguments import check_remote, credentials_of, layout_of, policy_of
+from ._agent_sockets import FREE, AgentSockets
+from ._arguments import credentials_of, layout_of, policy_of
+from ._checklist import unfreeze_initial
 from ._checks import Checks
 from ._component import Component
+from ._generations import ufrag_of
+from ._pacer import Pacer
 from ._session import NAMES, OVER, PairNominated, Session, owner_of
-from ._stream import Stream
+from ._stream import Stream, Told
+from ._turns import Turns
 
 if TYPE_CHECKING:
-    from ._relaying import Relaying
+    pass
 
 _BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
-_PACE, _FREE = -1, -2  # timers beside those of streams: one more transaction may start; unselected candidates are released
+_ADDRESS_GONE = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has lost the address")
+_PACE = -1  # a timer beside those of streams: one more transaction may start
 
 
-class IceAgent(Machine):
+class IceAgent(AgentSockets):
     """Connects with one other agent.
 
     Give it addresses with `gather`, tell the peer `local_description` (or `local_descriptions`, where there are several
@@ -85,13 +85,14 @@ class IceAgent(Machine):
         config: timers and bounds.
         nomination: which pair is chosen, when, and whether another may follow.
         entropy: the only source of randomness.
+        pacer: shared with other agents of the process, if any.
         ids: shared with the machine that this one is part of, if any.
 
     Raises:
         LocalProtocolError: a server that cannot be used; a role that is no bool; numbers that do not fit.
     """
 
-    __slots__ = ("_checks", "_gatherer", "_next_slot", "_relaying", "_session", "_sockets", "_streams", "stats")
+    __slots__ = ("_turns",)
 
     def __init__(
         self,
@@ -105,6 +106,7 @@ class IceAgent(Machine):
         credentials: Credentials | Sequence[Credentials] | None = None,
         config: IceConfig = DEFAULT_CONFIG,
         nomination: Nomination = REGULAR,
+        pacer: Pacer | None = None,
         entropy: Entropy = os.urandom,
         ids: Ids | None = None,
     ) -> None:
@@ -121,7 +123,7 @@ class IceAgent(Machine):
             ids=ids,
             outputs=self._outputs,
         )
-        self.stats: IceStats = self._session.stats
+        self.stats = self._session.stats
         self._gatherer = Gatherer(
             servers=read_servers(servers),
             ids=ids,
@@ -131,9 +133,9 @@ class IceAgent(Machine):
             layout=layout,
             options=gathering,
             policy=hidden,
-            drop=self._drop,
+            drop=self._session.drop,
         )
-        self._relaying: Relaying | None = None
+        self._relaying = None
         if self._gatherer.relays is not None:
             from ._relaying import Relaying
 
@@ -144,188 +146,9 @@ class IceAgent(Machine):
         self._streams = tuple(
             [Stream(self._session, self._checks, index, count, own[index]) for index, count in enumerate(layout)]
         )
-        self._next_slot = -math.inf  # the first check goes out at once (RFC 8445 6.1.4.2)
-        self._sockets: dict[SocketId, Component] = {}  # in the order of opening
-
-    # ------------------------------------------------------------- what may be read
-
-    @property
-    def state(self) -> IceState:
-        """The state, in W3C's words; of several streams the joint one, as in ``RTCIceConnectionState``."""
-        return self._session.state
-
-    @property
-    def states(self) -> tuple[IceState, ...]:
-        """The state of each stream."""
-        return tuple(self._session.states)
-
-    @property
-    def gathering_state(self) -> GatheringState:
-        """How far gathering is."""
-        return self._gatherer.state
-
-    @property
-    def role(self) -> IceRole:
-        """The role of this moment; a conflict may have changed it."""
-        return self._session.role
-
-    @property
-    def components(self) -> tuple[int, ...]:
-        """How many components each stream has."""
-        return tuple(len(stream.components) for stream in self._streams)
-
-    @property
-    def credentials(self) -> Credentials:
-        """Ours, of the first stream; the others' are in `local_descriptions`."""
-        return self._streams[0].checker.credentials
-
-    @property
-    def writable(self) -> bool:
-        """Whether `send` would send on the first component of the first stream: from the first valid pair on."""
-        return self._streams[0].components[0].path is not None
-
-    def is_writable(self, stream: int = 0, component: int = 1) -> bool:
-        """Whether `send` would send there, from the first valid pair on, until consent is lost.
-
-        Raises:
-            LocalProtocolError: no such stream or component.
-        """
-        return self._component(stream, component).path is not None
-
-    @property
-    def selected_pair(self) -> CandidatePair | None:
-        """The nominated pair of the first component of the first stream, once there is one."""
-        return self.selected_pair_of(0, 1)
-
-    def selected_pair_of(self, stream: int = 0, component: int = 1) -> CandidatePair | None:
-        """The nominated pair, once there is one.
-
-        Raises:
-            LocalProtocolError: no such stream or component.
-        """
-        selected = self._component(stream, component).conclusion.selected
-        return None if selected is None else selected.snapshot()
-
-    def path_of(self, stream: int = 0, component: int = 1) -> tuple[SocketId, Address] | None:
-        """The socket and the address that `send` would use, from the first valid pair on.
-
-        Raises:
-            LocalProtocolError: no such stream or component.
-        """
-        return self._component(stream, component).path
-
-    @property
-    def data_mtu(self) -> int | None:
-        """As `data_mtu_of`, of the first component of the first stream."""
-        return self.data_mtu_of(0, 1)
-
-    def data_mtu_of(self, stream: int = 0, component: int = 1) -> int | None:
-        """Bytes of data that one packet carries there, if the path's packets are as large as ``IceConfig.path_mtu``.
-
-        ``None`` where nothing is connected. `send` takes more, which IP cuts in pieces, and many a path drops those.
-
-        Raises:
-            LocalProtocolError: no such stream or component.
-        """
-        used = self._component(stream, component).used
-        return None if used is None else data_mtu(used, self._session.config.path_mtu)
-
-    @property
-    def local_candidates(self) -> tuple[Candidate, ...]:
-        """What was gathered so far, in order, of all streams."""
-        return self._gatherer.candidates
-
-    @property
-    def remote_candidates(self) -> tuple[Candidate, ...]:
-        """What the peer told and what its checks revealed, in order of arrival, stream by stream."""
-        return tuple(
-            candidate
-            for stream in self._streams
-            for conclusion in stream.checker.conclusions
-            for candidate in conclusion.pairing.remotes.values()
-        )
-
-    @property
-    def pairs(self) -> tuple[CandidatePair, ...]:
-        """The checklists, stream by stream, each by decreasing priority."""
-        return tuple(pair.snapshot() for checklist in self._session.lists for pair in checklist)
-
-    @property
-    def local_description(self) -> Description:
-        """What the peer must be told of the first stream; complete once `gathering_state` is."""
-        return self.describe(0)
-
-    @property
-    def local_descriptions(self) -> SessionDescription:
-        """What the peer must be told of all streams; complete once `gathering_state` is."""
-        return SessionDescription(tuple(self.describe(stream.index) for stream in self._streams))
-
-    def describe(self, stream: int = 0) -> Description:
-        """What the peer must be told of one stream.
-
-        Raises:
-            LocalProtocolError: no such stream.
-        """
-        own = self._stream(stream).checker.credentials
-        return Description(
-            own.ufrag,
-            own.pwd,
-            candidates=self._gatherer.candidates_of(stream),
-            options=("ice2", RENOMINATION) if self._session.nomination.renominate else ("ice2",),  # RFC 8445 10
-            pacing=round(self._session.config.ta * 1000),
-            end_of_candidates=self.gathering_state is GatheringState.COMPLETE,
-        )
-
-    @property
-    def failure(self) -> IceError | None:
-        """What waiting for this agent must raise, the same in every adapter; ``None`` while it lives.
-
-        `IceFailed` if nothing connected or the socket in use died, `ConsentLost` if the peer fell silent or said so,
-        `IceClosed` after `close`.
-        """
-        if self.state is IceState.CLOSED:
-            return IceClosed("the connection is closed")
-        if self.state is not IceState.FAILED:
-            return None
-        stream = self._streams[0]
-        if not stream.is_selected:
-            return IceFailed(self.explain())
-        if stream.lost_socket is not None:
-            return IceFailed(
-                f"the socket in use was lost: {stream.lost_socket.text or stream.lost_socket.kind.value}\n{self.explain()}"
-            )
-        return ConsentLost("the peer no longer consents to receive; only a new connection can reach it")
-
-    def explain(self) -> str:
-        """What was tried and how far it got, for a person."""
-        return explain(
-            state=self.state,
-            gathering=self.gathering_state,
-            local=self.local_candidates,
-            remote=self.remote_candidates,
-            pairs=[pair for checklist in self._session.lists for pair in checklist],
-            selected=self._streams[0].checker.conclusions[0].selected,
-            dropped=self.stats.dropped,
-        )
-
-    @property
-    def lingers(self) -> bool:
-        """Whether it is closed and TURN servers are still to confirm that they have given up what they gave."""
-        return self.state is IceState.CLOSED and self._relaying is not None and self._relaying.lingers
-
-    def _drop(self, reason: DropReason, count: int) -> None:
-        self.stats.dropped[reason] += count
-
-    def _stream(self, index: int) -> Stream:
-        if type(index) is not int or not 0 <= index < len(self._streams):
-            raise LocalProtocolError(f"there is no stream {index!r}: they are 0 to {len(self._streams) - 1}")
-        return self._streams[index]
-
-    def _component(self, stream: int, number: int) -> Component:
-        components = self._stream(stream).components
-        if type(number) is not int or not 1 <= number <= len(components):
-            raise LocalProtocolError(f"there is no component {number!r}: those of stream {stream} are 1 to {len(components)}")
-        return components[number - 1]
+        self._turns = Turns(pacer)
+        self._ungathered = ()
+        self._sockets = {}
 
     # ------------------------------------------------------------- commands
 
@@ -341,57 +164,111 @@ class IceAgent(Machine):
             now: monotonic seconds.
 
         Raises:
-            LocalProtocolError: a second call, an agent that is closed or has failed, an address that is none.
+            LocalProtocolError: a second call without a restart, an agent that is closed or has failed, an address that is none.
         """
         self._require_live()
-        if self.gathering_state is not GatheringState.NEW:
+        if self._gatherer.state is not GatheringState.NEW and not self._ungathered:
             raise LocalProtocolError("gather() was called before")
         hosts = self._gatherer.choose(addresses, include_loopback)
-        self._gatherer.start(hosts, now=now)
+        self._gatherer.start(hosts, streams=self._ungathered or None, now=now)
+        self._ungathered = ()
         self._know_sockets()
         self._settle(now)
 
-    def _know_sockets(self) -> None:
-        for socket, place in self._gatherer.opening.items():
-            self._sockets.setdefault(socket, self._streams[place.stream].components[place.component - 1])
+    def update_addresses(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
+        """The machine has other addresses now (RFC 8445 5.1.1.4).
+
+        Sockets of addresses that are gone are closed, with all candidates and pairs that are based on them; if a selected
+        pair was, its stream fails, unless renomination moves it, and a `restart` revives it. From new addresses the agent
+        gathers and checks; those found after `GatheringCompleted` are told with the next restart.
+
+        Args:
+            addresses: all that there are, as for `gather`.
+            include_loopback: as for `gather`.
+            now: monotonic seconds.
+
+        Raises:
+            LocalProtocolError: before `gather`, on an agent that is closed, an address that is none.
+        """
+        self._require_open()
+        if self._gatherer.state is GatheringState.NEW:
+            raise LocalProtocolError("update_addresses(): gather() comes first")
+        hosts = self._gatherer.choose(addresses, include_loopback)
+        for socket in self._gatherer.update(hosts, now=now):
+            component = self._sockets[socket]
+            self._close_socket(socket, CloseMode.RESET, now)
+            self._lose_socket(component, socket, _ADDRESS_GONE, now)
+        self._know_sockets()
+        self._settle(now)
 
     def set_remote(self, description: Description | SessionDescription, *, now: float) -> None:
         """Know the peer, and begin to check (RFC 8445 6).
 
-        A second call with the same credentials adds what is new in it.
+        A second call with the same credentials adds what is new in it. Other credentials are the peer's restart (RFC 8445
+        9): the stream gets new local credentials too, and `Restarted` says that the peer is to be told them, unless this is
+        the answer to a restart of ours. What is of a generation that is over is ignored, and counted. So is nothing else
+        changed where somebody else answers the description that was sent before (forking, RFC 8445 7.3.1.4), which a check
+        of his has proven: the agent turns to him, with the same local credentials.
 
         Raises:
-            LocalProtocolError: other credentials than before (a restart, which is not supported yet), this
-                agent's own, a ufrag that is too long together with the agent's, not as many streams as the agent has, or
-                an agent that is closed or has failed.
+            LocalProtocolError: this agent's own description, one that changes only half of the credentials, or full to
+                lite without a restart, a ufrag that is too long together with the agent's, not as many streams as the
+                agent has, or an agent that is closed; or one that has failed, and the credentials are none that it does
+                not know.
         """
-        self._require_live()
+        self._require_open()
         if not isinstance(description, (Description, SessionDescription)):
             raise LocalProtocolError(f"set_remote(): a Description, not {description!r:.40} (Description.from_json reads text)")
-        told = (description,) if isinstance(description, Description) else description.streams
-        if len(told) != len(self._streams):
-            raise LocalProtocolError(f"set_remote(): {len(told)} streams are described, and the agent has {len(self._streams)}")
-        for stream, one in zip(self._streams, told, strict=True):
-            check_remote(stream, one)
+        described = (description,) if isinstance(description, Description) else description.streams
+        if len(described) != len(self._streams):
+            raise LocalProtocolError(f"set_remote(): {len(described)} streams, and the agent has {len(self._streams)}")
+        looks = [(stream, one, stream.look_at(one)) for stream, one in zip(self._streams, described, strict=True)]
+        if not any(told in (Told.NEXT, Told.OF_ANOTHER) or not stream.is_over for stream, _, told in looks):
+            self._require_live()
         session, patience_ends = self._session, now + self._session.config.pac_timeout
-        beginning = [stream for stream in self._streams if stream.checker.remote is None]
-        for stream, one in zip(self._streams, told, strict=True):
-            if stream in beginning:
+        self._restart(
+            [
+                (stream, stream.checker.credentials if told is Told.OF_ANOTHER else Credentials.generate(session.entropy))
+                for stream, _, told in looks
+                if told in (Told.NEXT, Told.OF_ANOTHER)
+            ],
+            by_peer=True,
+        )
+        beginning = [stream for stream, _, told in looks if told in (Told.FIRST, Told.NEXT, Told.OF_ANOTHER)]
+        for stream, one, told in looks:
+            if told is Told.PAST:
+                self.stats.drop(DropReason.OLD_GENERATION)
+                continue
+            if told is Told.SAME:
+                stream.add_described(one)
+            else:
                 pacing = 50 if one.pacing is None else one.pacing
                 session.ta = max(session.config.ta, min(pacing / 1000, session.config.max_ta))  # RFC 8445 14.2
-            stream.set_remote(one, patience_ends)
+                stream.set_remote(one, patience_ends)
+            stream.remote_complete = stream.remote_complete or one.end_of_candidates
+            self._reconsider(stream, now)
+        if beginning:
+            unfreeze_initial(session.lists)
         for stream in beginning:
-            stream.checker.run(now=now)
+            stream.checker.take_up_early(now=now)
             session.move(stream.index, IceCause.START)
         self._settle(now)
 
-    def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0, now: float) -> bool:
+    def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0, ufrag: str | None = None, now: float) -> bool:
         """Add a candidate that the peer trickled (RFC 8838), before or after its description.
 
+        Args:
+            candidate: as the peer told it.
+            stream: of which stream.
+            ufrag: the generation that it belongs to (RFC 8838 11), where that is known; else what the candidate says itself,
+                as browsers have it in an extension; else the present one.
+            now: monotonic seconds.
+
         Returns:
-            Whether it is used. Not used are: TCP, a component that the stream has not, a name under .local,
-            port 0, an address that cannot be sent to, a duplicate, what comes after end-of-candidates, and candidates
-            beyond ``max_remote_candidates``.
+            Whether it is used, or kept for a description that is still to come. Not used are: TCP, a component that the
+            stream has not, a name under .local, port 0, an address that cannot be sent to, a duplicate, what
+            comes after end-of-candidates, what belongs to an earlier generation, and candidates beyond
+            ``max_remote_candidates``.
 
         Raises:
             LocalProtocolError: not a `Candidate`, no such stream, or on an agent that is closed or has failed.
@@ -401,24 +278,32 @@ class IceAgent(Machine):
             raise LocalProtocolError(
                 f"add_remote_candidate(): a Candidate, not {candidate!r:.40} (Candidate.from_sdp reads text)"
             )
-        of = self._stream(stream)
-        if of.remote_complete:  # RFC 8838 14: ignored
-            self.stats.drop(DropReason.UNUSABLE_CANDIDATE)
-            return False
-        used = of.checker.add_remote(candidate)
+        used = self._stream(stream).add_remote(candidate, ufrag_of(candidate) if ufrag is None else ufrag)
         self._settle(now)
         return used
 
-    def end_of_candidates(self, *, stream: int | None = None, now: float) -> None:
+    def end_of_candidates(self, *, stream: int | None = None, ufrag: str | None = None, now: float) -> None:
         """The peer has no more candidates (RFC 8838 13), for one stream or for all; saying it twice is harmless.
+
+        Args:
+            stream: of which stream; ``None``: of all.
+            ufrag: the generation that it is said of; ``None``: the present one.
+            now: monotonic seconds.
 
         Raises:
             LocalProtocolError: no such stream, or the agent is closed or has failed.
         """
         self._require_live()
         for one in self._streams if stream is None else (self._stream(stream),):
-            one.remote_complete = True
+            one.end_of_candidates(ufrag)
+            self._reconsider(one, now)
         self._settle(now)
+
+    def _reconsider(self, stream: Stream, now: float) -> None:
+        """The peer has told all candidates: it may have fewer components (RFC 8445 6.1.2.2), and all that it has be done."""
+        if stream.is_complete_now:
+            stream.complete()
+            self._conclude(now)
 
     def send(self, data: bytes, *, stream: int = 0, component: int = 1, now: float) -> None:
         """Send a datagram on the selected pair, or on the best valid one before (RFC 8445 12.1).
@@ -476,13 +361,53 @@ class IceAgent(Machine):
         conclusions[pair.local.component - 1].start_named(pair, now)
         self._settle(now)
 
-    def restart(self, *, now: float) -> Credentials:
-        """Start again with new credentials (RFC 8445 9): not supported yet, open a new agent.
+    def restart(
+        self, *, stream: int | None = None, credentials: Credentials | Sequence[Credentials] | None = None, now: float
+    ) -> Credentials:
+        """Start again with new credentials (RFC 8445 9): tell the peer `local_description`, and `gather` again.
+
+        Data goes on over the pair in use, as long as the peer consents, until another one is selected. The role is kept. A
+        restart whose description the peer has not answered yet is not begun anew: two that cross become one.
+
+        Args:
+            stream: which one; ``None``: all.
+            credentials: used as given, of all these streams or of each one its own; drawn otherwise.
+            now: monotonic seconds.
+
+        Returns:
+            The new credentials, of the first of these streams; `describe` has the others'.
 
         Raises:
-            LocalProtocolError: always.
+            LocalProtocolError: the agent is closed, no such stream, or credentials of which a half is the present one's.
         """
-        raise LocalProtocolError("restart() is not supported yet: make a new agent")
+        self._require_open()
+        restarting = self._streams if stream is None else (self._stream(stream),)
+        given: Sequence[Credentials | None] = (None,) * len(restarting)
+        if credentials is not None:
+            given = credentials_of(credentials, len(restarting), self._session.entropy)
+            for one, new in zip(restarting, given, strict=True):
+                own = one.checker.credentials
+                if new.ufrag == own.ufrag or new.pwd == own.pwd:
+                    raise LocalProtocolError("restart(): both ice-ufrag and ice-pwd must be new (RFC 8445 9)")
+        self._restart(
+            [
+                (one, new or Credentials.generate(self._session.entropy))
+                for one, new in zip(restarting, given, strict=True)
+                if new is not None or not one.awaits_answer
+            ],
+            by_peer=False,
+        )
+        self._settle(now)
+        return restarting[0].checker.credentials
+
+    def _restart(self, restarting: Sequence[tuple[Stream, Credentials]], *, by_peer: bool) -> None:
+        for stream, credentials in restarting:
+            is_new = credentials != stream.checker.credentials
+            stream.restart(credentials)
+            self._session.timers.cancel(FREE)
+            if is_new:
+                self._ungathered = tuple(sorted({*self._ungathered, stream.index}))
+                self._outputs.append(Restarted(stream.index, credentials, by_peer))
 
     def close(self, *, now: float) -> None:
         """Close all sockets and end. `Closed` is the last event; a second call is harmless."""
@@ -497,6 +422,10 @@ class IceAgent(Machine):
         for stream in self._streams:
             self._session.move(stream.index, IceCause.CLOSE)
         self._outputs.append(Closed())
+
+    def _require_open(self) -> None:
+        if self.state is IceState.CLOSED:
+            raise LocalProtocolError("the agent is closed")
 
     def _require_live(self) -> None:
         if self.state in OVER:
@@ -524,13 +453,13 @@ class IceAgent(Machine):
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """That address is of no use, or of no more use."""
         component = self._sockets.get(socket)
-        if self._relaying is None and (component is None or self.state in OVER):
+        if self._relaying is None and component is None:
             return
         self._gatherer.handle_socket_failed(socket, error, now=now)
         self._know_sockets()  # another port may be tried
-        if component is not None and self.state not in OVER:
+        if component is not None:
             del self._sockets[socket]
-            self._streams[component.stream].lose_socket(socket, error, now=now)
+            self._lose_socket(component, socket, error, now)
         self._settle(now)
 
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
@@ -623,7 +552,7 @@ class IceAgent(Machine):
         return False
 
     def _handle_own_timer(self, timer: int, now: float) -> None:
-        if timer == _FREE:
+        if timer == FREE:
             self._free_unselected(now)
         elif timer == NAMES and self._session.names is not None:
             self._session.names.handle_timer(now=now)
@@ -674,30 +603,33 @@ class IceAgent(Machine):
 
     def _settle(self, now: float) -> None:
         """Act on what became of pairs, start what the pacing allows, and plan the next deadline."""
-        session, gatherer = self._session, self._gatherer
+        session, turns = self._session, self._turns
         self._pass_on(now)
         if session.names is not None:
             session.follow(session.names, now)
         if session.news or session.role_taken:
             self._act_on_news(now)
-        while now >= self._next_slot and session.state not in OVER:
+        while session.state not in OVER and turns.has_come(now, self._has_next):
             # A check before a question to a server: somebody waits for it.
             if not (self._start_check(now) or self._start_question(now)):
                 break
-            self._next_slot = now + session.ta
+            turns.take(now, session.ta)
             if session.news:
                 self._act_on_news(now)
-        if now < self._next_slot and session.state not in OVER and (session.has_next() or gatherer.has_next()):
-            session.timers.set(_PACE, self._next_slot)
+        if now < turns.at and session.state not in OVER and self._has_next():
+            session.timers.set(_PACE, turns.at)
         else:
             session.timers.cancel(_PACE)  # what waited may have become needless
         for stream in self._streams:
             if stream.patience_over:
-                stream.fail_if_hopeless(gatherer.state is GatheringState.GATHERING)
+                stream.fail_if_hopeless(self._gatherer.state is GatheringState.GATHERING)
         if session.state is IceState.FAILED:
             self._wind_up(now)
         if self._relaying is not None:
             self._relaying.wrap_outputs(now)
+
+    def _has_next(self) -> bool:
+        return self._session.has_next() or self._gatherer.has_next()
 
     def _start_check(self, now: float) -> bool:
         chosen = self._session.next_pair()
@@ -728,69 +660,15 @@ class IceAgent(Machine):
                     if self._relaying is not None:
                         self._relaying.select(one.pair.local.socket, one.pair.remote_address, now)
 
-    def _pass_on(self, now: float) -> None:
-        """Do what the gatherer wants."""
-        for output in self._gatherer.take_outputs():
-            if isinstance(output, LocalFound):
-                self._add_local(output, now)
-            elif isinstance(output, LocalLost):
-                component = self._sockets.pop(output.socket, None)
-                if component is not None:
-                    error = SocketError(SocketErrorKind.OTHER, output.reason)
-                    self._streams[component.stream].lose_socket(output.socket, error, now=now)
-            elif isinstance(output, PeerUnreachable):
-                self._lose_peer(output, now)
-            else:
-                self._outputs.append(output)
-
-    def _lose_peer(self, lost: PeerUnreachable, now: float) -> None:
-        component = self._sockets.get(lost.socket)
-        if component is None:
-            return
-        for remote in tuple(component.conclusion.pairing.remotes):
-            if remote.host == lost.host and lost.port in (None, remote.port):
-                self._checks.handle_unreachable(lost.socket, remote, now=now)
-
-    def _add_local(self, found: LocalFound, now: float) -> None:
-        local, candidate = found.local, found.local.candidate
-        stream = self._streams[local.stream]
-        self._sockets.setdefault(local.socket, stream.components[candidate.component - 1])
-        stream.add_local(local)
-        if self._relaying is not None:
-            self._relaying.permit(self._sockets, now)
-        if found.told:
-            self._outputs.append(CandidateGathered(local.stream, candidate.component, candidate))
-
     def _conclude(self, now: float) -> None:
         """Once all streams have selected, nothing else is needed (RFC 8445 8.3)."""
         if all(stream.is_selected or stream.is_over for stream in self._streams):
             if not self._is_moving:
                 self._gatherer.stop(now=now)  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
                 self._pass_on(now)
-            if len(self._sockets) > sum(map(len, (stream.components for stream in self._streams))):
-                self._session.timers.set(_FREE, now + self._session.config.free_delay)
-
-    @property
-    def _is_moving(self) -> bool:
-        """Whether a candidate that is still to come may be moved to."""
-        return any(conclusion.mover is not None for stream in self._streams for conclusion in stream.checker.conclusions)
-
-    def _free_unselected(self, now: float) -> None:
-        """Close the sockets that no selected pair uses (RFC 8445 8.3.1)."""
-        for socket, component in tuple(self._sockets.items()):
-            if (component.path is None or socket != component.path[0]) and not component.conclusion.keeps(socket):
-                self._streams[component.stream].checker.remove_local(socket, now=now)
-                self._close_socket(socket, CloseMode.FLUSH, now)
-        if self._is_moving and self._relaying is not None:  # which relays are kept changes with the pair in use
-            self._session.timers.set(_FREE, now + self._session.config.keepalive_interval)
-
-    def _close_socket(self, socket: SocketId, mode: CloseMode, now: float) -> None:
-        del self._sockets[socket]
-        if self._relaying is None:
-            self._gatherer.forget(socket)
-            self._outputs.append(CloseSocket(socket, mode))
-        else:
-            self._relaying.close_socket(socket, mode, now)
+            in_use = sum([len(stream.components) for stream in self._streams])
+            if len(self._sockets) > in_use or any(stream.has_former for stream in self._streams):
+                self._session.timers.set(FREE, now + self._session.config.free_delay)
 
     def _wind_up(self, now: float) -> None:
         """All streams have ended."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sansice.ice._candidate import MAX_COMPONENT
-from sansice.ice._description import Credentials, Description
+from sansice.ice._description import Credentials
 from sansice.ice._policy import CandidatePolicy
 from sansice.machine import Entropy, LocalProtocolError
 
-from ._stream import Stream
-
-MAX_USERNAME = 508  # bytes; RFC 8489 14.3
 MAX_STREAMS = 256  # an application's mistake rather than its wish: each has sockets of its own
 
 
@@ -29,25 +26,23 @@ def layout_of(streams: int, components: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def credentials_of(given: Credentials | Sequence[Credentials] | None, streams: int, entropy: Entropy) -> Sequence[Credentials]:
-    """Of each stream."""
+    """Of each stream: given for all of them or for each, or drawn for each.
+
+    Raises:
+        LocalProtocolError: not as many as there are streams; something else; one ufrag with two passwords (RFC 8839 5.4).
+    """
     if given is None:
         return [Credentials.generate(entropy) for _ in range(streams)]
-    if isinstance(given, Credentials):
-        return (given,) * streams
-    if len(given) != streams:
-        raise LocalProtocolError(f"credentials: {len(given)} for {streams} streams")
-    return given
-
-
-def check_remote(stream: Stream, description: Description) -> None:
-    """Refuse a description that cannot be this stream's peer's."""
-    own, remote = stream.checker.credentials, stream.checker.remote
-    if (description.ufrag, description.pwd) == (own.ufrag, own.pwd):
-        raise LocalProtocolError("set_remote(): this is the agent's own description")
-    if len(description.ufrag) + 1 + len(own.ufrag) > MAX_USERNAME:
-        raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
-    if remote is not None and (description.ufrag, description.pwd) != (remote.ufrag, remote.pwd):
-        raise LocalProtocolError("set_remote(): other credentials mean a restart, which is not supported yet")
+    listed = (given,) * streams if isinstance(given, Credentials) else tuple(given)
+    if len(listed) != streams:
+        raise LocalProtocolError(f"credentials: {len(listed)} for {streams} streams")
+    passwords: dict[str, str] = {}
+    for one in listed:
+        if not isinstance(one, Credentials):
+            raise LocalProtocolError(f"credentials: {one!r:.40} is not a Credentials")
+        if passwords.setdefault(one.ufrag, one.pwd) != one.pwd:
+            raise LocalProtocolError("credentials: two streams have one ufrag and different passwords (RFC 8839 5.4)")
+    return listed
 
 
 def policy_of(given: CandidatePolicy | str) -> CandidatePolicy:

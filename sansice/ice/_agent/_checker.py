@@ -36,9 +36,10 @@ from sansice.stun import (
     short_term_key,
 )
 
-from ._checklist import Checklist, ChecklistEvent, ChecklistState, unfreeze_foundation, unfreeze_initial
+from ._checklist import Checklist, ChecklistEvent, ChecklistState, unfreeze_foundation
 from ._checks import Checks, Running
 from ._conclusion import Conclusion
+from ._early import EarlyCheck, EarlyChecks
 from ._pairing import Pairing, can_pair
 from ._renomination import as_nominee
 from ._session import PairAnswered, PairBecameValid, PairDied, Session, nomination_timer
@@ -53,15 +54,6 @@ _CHECK, _REPEAT, _SUCCEED, _FAIL = PairEvent.CHECK, PairEvent.REPEAT, PairEvent.
 _PEER_REFLEXIVE = CandidateType.PEER_REFLEXIVE
 
 
-@attrs.frozen
-class EarlyCheck:
-    """A check that came before the remote description."""
-
-    local: LocalCandidate
-    source: Address
-    check: Check
-
-
 class Checker:
     """One generation of one stream (RFC 8445 9).
 
@@ -70,6 +62,7 @@ class Checker:
         remote: the peer's description; ``None`` until it is known.
         list: the checklist.
         conclusions: of each component, in order.
+        is_retired: another generation has taken its place.
     """
 
     __slots__ = (
@@ -81,6 +74,7 @@ class Checker:
         "_username",
         "conclusions",
         "credentials",
+        "is_retired",
         "list",
         "remote",
     )
@@ -95,12 +89,13 @@ class Checker:
                 for number in range(1, components + 1)
             ]
         )
+        self.is_retired = False
         self._session = session
         self._checks = checks
         self._key = short_term_key(credentials.pwd)
         self._remote_key = self._key
         self._username = ""
-        self._early: list[EarlyCheck] | None = None
+        self._early: EarlyChecks | None = None
 
     # ------------------------------------------------------------- what the agent tells
 
@@ -119,7 +114,7 @@ class Checker:
         self.consider(now)
 
     def set_remote(self, description: Description) -> None:
-        """Know the peer, and pair what is known. `run` comes next, once all streams know theirs."""
+        """Know the peer, and pair what is known. `take_up_early` comes next, once all streams know theirs."""
         self.remote = description
         self._remote_key = short_term_key(description.pwd)
         self._username = f"{description.ufrag}:{self.credentials.ufrag}"  # RFC 8445 7.2.2
@@ -132,27 +127,45 @@ class Checker:
             self._session.take_role(_CONTROLLING)  # RFC 8445 6.1.1
         for candidate in description.candidates:
             self.add_remote(candidate)
+        self.list.is_running = True
 
     def _have_movers(self) -> None:
         from ._mover import Mover  # what most agents never need
 
         for conclusion in self.conclusions:
             conclusion.mover = Mover(self._session, self._checks, conclusion)
-            conclusion.pairing.forgets = True
 
-    def run(self, *, now: float) -> None:
-        """Thaw one pair of each foundation (RFC 8445 6.1.2.6), and take up the checks that came before."""
-        self.list.is_running = True
-        unfreeze_initial(self._session.lists)
-        early, self._early = self._early or (), None
+    def take_up_early(self, *, now: float) -> None:
+        """Follow the checks of this peer that came before its description."""
         for conclusion in self.conclusions:
             conclusion.trusted.clear()
+        if self._early is None or self.remote is None:
+            return
+        early, self._early = self._early.take(self.remote.ufrag), None
         for entry in early:
-            if self._is_known(entry.local) and self.remote is not None and entry.check.remote_ufrag == self.remote.ufrag:
+            if self._of(entry.local).pairing.local_on(entry.local.socket) is entry.local:
                 self._follow(entry.local, entry.source, entry.check, None, now)
 
-    def _is_known(self, local: LocalCandidate) -> bool:
-        return self._of(local).pairing.local_on(local.socket) is local
+    def has_heard_of(self, remote_ufrag: str) -> bool:
+        """Whether somebody else has proven, by a check, that he answers the present local description (RFC 8445 7.3.1.4)."""
+        return self._early is not None and self._early.has(remote_ufrag)
+
+    def inherit_early(self, former: Checker) -> None:
+        """The local credentials are the same still, and so are the checks that were addressed to them."""
+        self._early = former._early
+
+    def inherit_locals(self, former: Checker) -> None:
+        """Sockets stay, and checks may go out from them before the application has gathered again."""
+        for old, new in zip(former.conclusions, self.conclusions, strict=True):
+            for local in old.pairing.bases():
+                new.pairing.add_local(local)
+
+    def retire(self) -> None:
+        """Another generation has begun. This one goes on answering, and its pairs carry data until the other has some."""
+        self._checks.forget_all_of(self)
+        for conclusion in self.conclusions:
+            conclusion.stop()
+        self.is_retired = True
 
     def add_remote(self, candidate: Candidate) -> bool:
         """Know a remote candidate; ``False`` where it cannot be used (see `IceAgent.add_remote_candidate`)."""
@@ -175,13 +188,15 @@ class Checker:
         return self.conclusions[local.candidate.component - 1]
 
     @property
-    def is_exhausted(self) -> bool:
-        """Whether a component has no valid pair, and no pair is still being tried (RFC 8445 7.2.5.4)."""
-        if any(pair.state in UNFINISHED for pair in self.list):
-            return False
-        if self._session.names is not None and self._session.names.waits_for(self):
-            return False
-        return any(not any(pair.state is _SUCCEEDED for pair in conclusion.pairs) for conclusion in self.conclusions)
+    def has_unfinished(self) -> bool:
+        """Whether a pair is still being tried, or a name may still lead to one."""
+        return self.waits_for_names or any(pair.state in UNFINISHED for pair in self.list)
+
+    @property
+    def waits_for_names(self) -> bool:
+        """Whether the name of a remote candidate is still being looked up."""
+        names = self._session.names
+        return names is not None and names.waits_for(self)
 
     def consider(self, now: float) -> None:
         """Nominate for every component what is to be nominated."""
@@ -292,6 +307,8 @@ class Checker:
 
         So it is with all of the component whose last answer came by ``answered_by``: none of them may be nominated.
         """
+        if self.is_retired:
+            return
         conclusion = self._of(valid.local)
         for pair in conclusion.pairs:
             if pair.valid is not None and (pair.valid is valid or pair.valid.answered_at <= answered_by):
@@ -341,8 +358,12 @@ class Checker:
             key = self._key if check.authenticated else None
             self._send(socket, source, encode_refusal(request, check.refusal, key, check.unknown))
             return
+        if self.is_retired:  # what was begun with these credentials is over, but for the consent to send
+            self._send(socket, source, encode_success(request, source, self._key))
+            return
         if conflict is Conflict.REJECT:
             self._send(socket, source, encode_refusal(request, Refusal.ROLE_CONFLICT, self._key))
+            self._show_role(local, source, check, now)
             return
         if conflict is Conflict.SWITCH:
             session.take_role(session.role.opposite)
@@ -350,10 +371,24 @@ class Checker:
             self._send(socket, source, encode_refusal(request, Refusal.BAD_REQUEST, self._key))  # RFC 8445 7.3.1.5
             return
         self._send(socket, source, encode_success(request, source, self._key))
-        if self.remote is None:
-            self._remember_early(EarlyCheck(local, source, check))
-        elif check.remote_ufrag == self.remote.ufrag:  # RFC 8445 7.3.1.4: another one is another peer's
+        if self.remote is not None and check.remote_ufrag == self.remote.ufrag:
             self._follow(local, source, check, request.transaction_id, now)
+        else:
+            self._remember(EarlyCheck(local, source, check))
+
+    def _show_role(self, local: LocalCandidate, source: Address, check: Check, now: float) -> None:
+        """Check back where a 487 was sent, for that may never arrive.
+
+        A NAT or a firewall may let our checks through and not our answers; then the peer would ask in the wrong role for
+        ever. It learns of the conflict by a check of ours as well (RFC 8445 7.3.1.1).
+        """
+        check = attrs.evolve(check, use_candidate=False)
+        if self.remote is None or check.remote_ufrag != self.remote.ufrag:
+            self._remember(EarlyCheck(local, source, check))
+            return
+        pair = self.list.find(local.socket, source)
+        if pair is None or pair.state not in (_IN_PROGRESS, _SUCCEEDED):
+            self._follow(local, source, check, None, now)
 
     def _send(self, socket: SocketId, destination: Address, data: bytes) -> None:
         self._session.outputs.append(SendDatagram(socket, destination, data))
@@ -379,27 +414,18 @@ class Checker:
                 self._session.outputs.append(NominationRefused(local.stream, component, valid.snapshot(), by_peer=False))
         return True
 
-    def _remember_early(self, early: EarlyCheck) -> None:
-        """Keep a check for the time when the remote description is known; one from each source.
+    def _remember(self, early: EarlyCheck) -> None:
+        """Keep a check for the time when its sender's description is known.
 
-        The one nominated last comes last, for that is the one that the peer means (see `Conclusion.count_nomination`).
+        That may be the description that is still to come, or that of another peer who answered the same offer of ours: its
+        ufrag says with which password to check back (RFC 8445 7.3.1.4).
         """
         if self._early is None:
-            self._early = []
-        for index, other in enumerate(self._early):
-            if other.local is early.local and other.source == early.source:
-                nominates = early.check.use_candidate or other.check.use_candidate
-                number = max(early.check.nomination, other.check.nomination)
-                check = attrs.evolve(early.check, use_candidate=nominates, nomination=number)
-                del self._early[index]
-                index = len(self._early) if early.check.use_candidate else index
-                self._early.insert(index, attrs.evolve(early, check=check))
-                return
-        if len(self._early) >= self._session.config.max_early_checks:
+            self._early = EarlyChecks(self._session.config.max_early_checks)
+        if not self._early.add(early):
             self._session.drop(DropReason.LIMIT)
-            return
-        self._early.append(early)
-        self._of(early.local).trusted.add(early.source)
+        elif self.remote is None:
+            self._of(early.local).trusted.add(early.source)
 
     def _follow(self, local: LocalCandidate, source: Address, check: Check, request: TransactionId | None, now: float) -> None:
         """Learn a peer-reflexive candidate, check back, follow a nomination (RFC 8445 7.3.1.3 to 7.3.1.5)."""

@@ -37,6 +37,7 @@ CHECKLIST_TRANSITIONS = MappingProxyType(
 )
 
 _FROZEN, _WAITING = PairState.FROZEN, PairState.WAITING  # looked up once: see stun/_transaction.py
+_UNFROZEN = (PairState.WAITING, PairState.IN_PROGRESS, PairState.SUCCEEDED)
 _FAILED = ChecklistState.FAILED
 _descending = attrgetter("priority")
 
@@ -163,14 +164,22 @@ def _is_busy(lists: Sequence[Checklist], foundation: tuple[str, str]) -> bool:
 def unfreeze_initial(lists: Sequence[Checklist]) -> None:
     """Thaw one pair of each foundation over the whole set: in the first list that has it, the lowest
     component, then the highest priority (RFC 8445 6.1.2.6).
+
+    Lists that do not run yet are left out. Others may have run before: a foundation that is being tried there, or works,
+    needs no second pair.
     """
-    seen: set[tuple[str, str]] = set()
+    lists = [pairs for pairs in lists if pairs.is_running]
+    seen = {pair.foundation for pairs in lists for pair in pairs if pair.state in _UNFROZEN}
     for pairs in lists:
         for pair in sorted(pairs, key=lambda pair: pair.local.candidate.component):
-            if pair.foundation not in seen:
+            if pair.state is _FROZEN and pair.foundation not in seen:
                 seen.add(pair.foundation)
-                if pair.state is PairState.FROZEN:
-                    pair.move(PairEvent.UNFREEZE)
+                pair.move(PairEvent.UNFREEZE)
+    if len(lists) > 1:  # a stream may join others that have found what works (RFC 8445 7.2.5.3.3)
+        for pairs in lists:
+            for pair in pairs:
+                if pair.state is PairState.SUCCEEDED:
+                    unfreeze_foundation(lists, pair.foundation)
 
 
 def unfreeze_foundation(lists: Sequence[Checklist], foundation: tuple[str, str]) -> None:

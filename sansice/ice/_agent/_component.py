@@ -25,7 +25,7 @@ class Component:
     Attributes:
         stream, number: which one it is.
         conclusion: of the present generation.
-        trusted: where data may come from, of the present generation; `former` of the one before, if it still lives.
+        trusted: where data may come from, of the present generation; `former` of those before, while they live.
         path: the socket and the address to send data to; ``None``: no pair is valid.
         until: when consent to send there ends.
         last_sent: when data, or a keepalive, was sent last.
@@ -75,6 +75,26 @@ class Component:
     def is_trusted(self, source: Address) -> bool:
         """Whether an authenticated check of this session came from ``source``, or was answered from there."""
         return source in self.trusted or (self.former is not None and source in self.former)
+
+    @property
+    def is_of_former(self) -> bool:
+        """Whether an earlier generation's pair is in use."""
+        return self.path is not None and self.checker.is_retired
+
+    def uses(self, checker: Checker) -> bool:
+        """Whether a pair of that generation is in use."""
+        return self.path is not None and self.checker is checker
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a path, and the peer does not count as disconnected on it."""
+        return self.path is not None and not self.is_quiet
+
+    def restart(self, checker: Checker) -> None:
+        """Another generation has begun. What is in use stays in use until that one has selected (RFC 8445 9)."""
+        self.former = None if self.path is None else self.trusted | (self.former or set())
+        self.conclusion = checker.conclusions[self.number - 1]
+        self.trusted = self.conclusion.trusted
 
     # ------------------------------------------------------------- the pair in use
 

@@ -78,6 +78,11 @@ class Conclusion:
         self._followed_in: IceRole | None = None  # and in which role
 
     @property
+    def component(self) -> int:
+        """Which one."""
+        return self.pairing.component
+
+    @property
     def pairs(self) -> Collection[Pair]:
         """Of this component, by decreasing priority."""
         return self.pairing.pairs

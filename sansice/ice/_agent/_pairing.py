@@ -21,17 +21,15 @@ class Pairing:
         list: the checklist.
         component: 1 to 256.
         remotes: remote candidates by address, peer-reflexive ones included.
-        forgets: whether a discovered candidate on which nothing lives may give way to a new one.
         is_concluded: whether a pair is selected, so that no ordinary pair is added any more.
     """
 
-    __slots__ = ("_discovered", "_known", "_session", "component", "forgets", "is_concluded", "list", "remotes")
+    __slots__ = ("_discovered", "_known", "_session", "component", "is_concluded", "list", "remotes")
 
     def __init__(self, session: Session, checklist: Checklist, component: int = 1) -> None:
         self.component = component
         self.list = checklist
         self.remotes: dict[Address, Candidate] = {}
-        self.forgets = False
         self.is_concluded = False
         self._session = session
         self._known: list[LocalCandidate] = []
@@ -54,8 +52,11 @@ class Pairing:
     def add_local(self, local: LocalCandidate) -> None:
         """Know a local candidate. A host candidate is paired; a reflexive one only explains mapped addresses.
 
-        Pairing it would yield a pair from the same base, which is pruned (RFC 8445 6.1.2.4).
+        Pairing it would yield a pair from the same base, which is pruned (RFC 8445 6.1.2.4). What is known is ignored,
+        whatever its priority (RFC 8838 9).
         """
+        if any(known.socket == local.socket and known.candidate.address == local.candidate.address for known in self._known):
+            return
         self._known.append(local)
         if _is_base(local):
             for remote_address, remote in self.remotes.items():
@@ -65,6 +66,10 @@ class Pairing:
     def remove_local(self, socket: SocketId) -> None:
         """Forget the candidates of a socket that died (RFC 8445 5.1.1.4)."""
         self._known = [local for local in self._known if local.socket != socket]
+
+    def bases(self) -> list[LocalCandidate]:
+        """The local candidates that checks are sent from."""
+        return [local for local in self._known if _is_base(local)]
 
     def local_on(self, socket: SocketId) -> LocalCandidate | None:
         """What checks from a socket are sent from; ``None`` where it is not open yet."""
@@ -148,30 +153,12 @@ class Pairing:
     def discover(self, source: Address, priority: int) -> Candidate | None:
         """A peer-reflexive remote candidate (RFC 8445 7.3.1.3). ``None``: too many, or a priority out of range."""
         is_full = len(self._discovered) >= self._session.config.max_peer_reflexive
-        if not 1 <= priority <= MAX_PRIORITY or (is_full and not self._forget_one()):
+        if not 1 <= priority <= MAX_PRIORITY or (is_full and not self._forget_failed()):
             self._session.drop(DropReason.LIMIT)
             return None
         self._discovered += (source,)
         candidate = self.remotes[source] = self.peer_reflexive(source, priority)
         return candidate
-
-    def _forget_one(self) -> bool:
-        """Forget the oldest discovered candidate on which nothing lives, where renomination goes on for long enough to need it.
-
-        A peer that roams has another address every few minutes. A pair whose consent was lost stays (RFC 7675 5.1).
-        """
-        if not self.forgets:
-            return False
-        for address in self._discovered:
-            pairs = [pair for pair in self.pairs if pair.remote_address == address]
-            if all(pair.state is PairState.FAILED for pair in pairs):
-                self._discovered = tuple([other for other in self._discovered if other != address])
-                del self.remotes[address]
-                for pair in pairs:
-                    if not pair.is_spent:
-                        self.list.remove(pair)
-                return True
-        return False
 
     def peer_reflexive(self, source: Address, priority: int) -> Candidate:
         """What `discover` would find."""
@@ -183,6 +170,24 @@ class Pairing:
             address=source,
             type=CandidateType.PEER_REFLEXIVE,
         )
+
+    def _forget_failed(self) -> bool:
+        """Forget the oldest peer-reflexive candidate whose pairs have all failed, for the sake of a new one.
+
+        A peer that roams, or whose NAT shows another address with every check, would fill the room with addresses at which
+        nobody is any more. What is still listened for, or was nominated, may yet live; and a pair whose consent was lost stays
+        (RFC 7675 5.1).
+        """
+        for address in self._discovered:
+            pairs = [pair for pair in self.pairs if pair.remote_address == address]
+            if all(map(_is_forgettable, pairs)):
+                self._discovered = tuple([other for other in self._discovered if other != address])
+                del self.remotes[address]
+                for pair in pairs:
+                    if not pair.is_spent:
+                        self.list.remove(pair)
+                return True
+        return False
 
     def _fresh_foundation(self) -> str:
         taken = {remote.foundation for remote in self.remotes.values()}
@@ -231,6 +236,10 @@ class Pairing:
     def new_pair(self, local: LocalCandidate, remote: Candidate, remote_address: Address) -> Pair:
         """A pair that is in no list yet."""
         return Pair(local, remote, remote_address, self._session.priority(local.candidate, remote))
+
+
+def _is_forgettable(pair: Pair) -> bool:
+    return pair.state is PairState.FAILED and not (pair.cancelled or pair.nominate_on_success)
 
 
 def _is_base(local: LocalCandidate) -> bool:

@@ -159,9 +159,9 @@ class Session:
         self.timers: FewTimers[int] = FewTimers()
         self._turn = 0
 
-    def drop(self, reason: DropReason) -> None:
+    def drop(self, reason: DropReason, count: int = 1) -> None:
         """Count what arrived and was dropped."""
-        self.stats.dropped[reason] += 1
+        self.stats.dropped[reason] += count
 
     def tell(self, news: News) -> None:
         """Have a stream act on what became of a pair."""
@@ -241,10 +241,9 @@ class Session:
     def has_next(self) -> bool:
         """Whether `next_pair` would find one."""
         lists = self.lists
-        for checklist in lists:
-            if checklist.has_next(lists):
-                return True
-        return False
+        if len(lists) == 1:
+            return lists[0].has_next(lists)
+        return any(checklist.has_next(lists) for checklist in lists)
 
     def next_pair(self) -> tuple[int, Pair] | None:
         """The stream whose turn it is and the pair to check (RFC 8445 6.1.4.2).

@@ -5,19 +5,34 @@ from __future__ import annotations
 import math
 from typing import cast
 
+from sansice._enums import IdentityEnum
+from sansice.ice._candidate import Candidate
 from sansice.ice._description import Credentials, Description
-from sansice.ice._events import ConsentExpired, IceCause, PairSelected, PairValidated
+from sansice.ice._events import ConsentExpired, IceCause, IceState, PairSelected, PairValidated
 from sansice.ice._pair import LocalCandidate, Pair
-from sansice.machine import Address, DropReason, SocketError, SocketId
-from sansice.stun import Message
+from sansice.machine import Address, DecodeError, DropReason, LocalProtocolError, SocketError, SocketId
+from sansice.stun import USERNAME, Message
 
 from ._checker import Checker
-from ._checklist import ChecklistEvent
+from ._checklist import ChecklistEvent, ChecklistState
 from ._checks import Checks
 from ._component import Component
 from ._conclusion import Conclusion
 from ._consent import ConsentAnswer
+from ._generations import Generations
 from ._session import OVER, News, PairAnswered, PairBecameValid, PairNominated, Session, timer_of
+
+MAX_USERNAME = 508  # bytes; RFC 8489 14.3
+
+
+class Told(IdentityEnum):
+    """What a description of the peer's is to a stream, by its credentials."""
+
+    FIRST = "the first of this generation"
+    SAME = "another one of this generation"
+    NEXT = "the peer has restarted"
+    OF_ANOTHER = "somebody else answers our present description, and has proven it"
+    PAST = "of a generation that is over"
 
 
 class Stream:
@@ -26,7 +41,7 @@ class Stream:
     Attributes:
         index: its place among the streams.
         checker: the present generation.
-        previous: the one before, until the present one has selected a pair for every component.
+        previous: those before whose pairs carry data, until the present one has selected a pair for every component.
         components: in order.
         remote_complete: whether the peer has no more candidates for this generation.
         patience_over: whether this generation may fail (RFC 8863 4).
@@ -35,6 +50,8 @@ class Stream:
 
     __slots__ = (
         "_checks",
+        "_generations",
+        "_has_restarted",
         "_session",
         "checker",
         "components",
@@ -50,7 +67,9 @@ class Stream:
         self._checks = checks
         self.index = index
         self.checker = Checker(session, checks, credentials, index, components)
-        self.previous: Checker | None = None
+        self.previous: tuple[Checker, ...] = ()
+        self._has_restarted = False
+        self._generations: Generations | None = None  # most peers have one only
         self.components = tuple(
             [Component(session, index, number, timer_of(index, number), self.checker) for number in range(1, components + 1)]
         )
@@ -67,22 +86,107 @@ class Stream:
     @property
     def is_selected(self) -> bool:
         """Whether every component has a selected pair."""
-        for conclusion in self.checker.conclusions:
-            if conclusion.selected is None:
-                return False
-        return True
+        return None not in [conclusion.selected for conclusion in self.wanted]
+
+    @property
+    def is_complete_now(self) -> bool:
+        """Whether every component has a selected pair, which was not so before: the peer has fewer of them than thought."""
+        return self.is_selected and self.checker.list.state is ChecklistState.RUNNING and not self.is_over
+
+    @property
+    def has_former(self) -> bool:
+        """Whether something of earlier generations is kept."""
+        return bool(self.previous) or any(component.former is not None for component in self.components)
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether it has restarted, and the peer has not answered that yet."""
+        return self._has_restarted and self.checker.remote is None
+
+    @property
+    def wanted(self) -> tuple[Conclusion, ...]:
+        """The components that count: where the peer has fewer, only as many as it has (RFC 8445 6.1.2.2).
+
+        How many it has is known once all its candidates are.
+        """
+        conclusions = self.checker.conclusions
+        if len(conclusions) == 1 or not self.remote_complete or self.checker.waits_for_names:
+            return conclusions
+        return conclusions[: max((one.component for one in conclusions if one.pairing.remotes), default=len(conclusions))]
 
     # ------------------------------------------------------------- candidates and descriptions
 
+    def look_at(self, description: Description) -> Told:
+        """What a description is, by its credentials.
+
+        Raises:
+            LocalProtocolError: it cannot be the peer's, or not without a restart.
+        """
+        own, remote = self.checker.credentials, self.checker.remote
+        if (description.ufrag, description.pwd) == (own.ufrag, own.pwd):
+            raise LocalProtocolError("set_remote(): this is the agent's own description")
+        if len(description.ufrag) + 1 + len(own.ufrag) > MAX_USERNAME:
+            raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
+        if self._generations is not None and self._generations.is_past(description.ufrag):
+            return Told.PAST
+        if remote is None:
+            return Told.FIRST
+        if (description.ufrag, description.pwd) == (remote.ufrag, remote.pwd):
+            if description.lite != remote.lite:
+                raise LocalProtocolError("set_remote(): only a restart makes a lite agent of a full one, or back (RFC 8445 9)")
+            return Told.SAME
+        if description.ufrag == remote.ufrag or description.pwd == remote.pwd:
+            raise LocalProtocolError("set_remote(): a restart changes both ice-ufrag and ice-pwd (RFC 8839 4.4.1.1.1)")
+        return Told.OF_ANOTHER if self.checker.has_heard_of(description.ufrag) else Told.NEXT
+
     def set_remote(self, description: Description, patience_ends: float) -> None:
-        """Know the peer; `Checker.run` comes next. A second call with the same credentials adds what is new in it."""
-        if self.checker.remote is None:
-            self.checker.set_remote(description)
-            self._session.timers.set(timer_of(self.index), patience_ends)  # RFC 8863 4
-        else:
-            for candidate in description.candidates:
+        """Know the peer of this generation; `Checker.take_up_early` comes next."""
+        self.checker.set_remote(description)
+        self._session.timers.set(timer_of(self.index), patience_ends)  # RFC 8863 4
+        for candidate in () if self._generations is None else self._generations.take(description.ufrag):
+            if candidate is None:
+                self.remote_complete = True
+            else:
                 self.checker.add_remote(candidate)
-        self.remote_complete = self.remote_complete or description.end_of_candidates
+
+    def add_described(self, description: Description) -> None:
+        """Add what is new in another description of this generation."""
+        for candidate in description.candidates:
+            self.checker.add_remote(candidate)
+
+    def add_remote(self, candidate: Candidate, ufrag: str | None) -> bool:
+        """Know a candidate that the peer trickled; ``ufrag`` names its generation (RFC 8838 11)."""
+        if not self._is_present(ufrag):
+            return self._keep(candidate, ufrag)
+        if self.remote_complete:  # RFC 8838 14: ignored
+            self._session.drop(DropReason.UNUSABLE_CANDIDATE)
+            return False
+        return self.checker.add_remote(candidate)
+
+    def end_of_candidates(self, ufrag: str | None) -> None:
+        """The peer has no more candidates for a generation (RFC 8838 13)."""
+        if self._is_present(ufrag):
+            self.remote_complete = True
+        else:
+            self._keep(None, ufrag)
+
+    def _is_present(self, ufrag: str | None) -> bool:
+        """Whether a ufrag names the present generation; none does."""
+        return ufrag is None or (self.checker.remote is not None and self.checker.remote.ufrag == ufrag)
+
+    def _keep(self, candidate: Candidate | None, ufrag: str | None) -> bool:
+        """Keep what belongs to a description to come, and ignore what belongs to one that is past."""
+        if ufrag is None:
+            return False
+        if self._generations is None:
+            self._generations = Generations(self._session.config.max_remote_candidates)
+        if self._generations.is_past(ufrag):
+            self._session.drop(DropReason.OLD_GENERATION)
+            return False
+        if not self._generations.keep(ufrag, candidate):
+            self._session.drop(DropReason.LIMIT)
+            return False
+        return True
 
     def add_local(self, local: LocalCandidate) -> None:
         """Know a local candidate."""
@@ -91,6 +195,9 @@ class Stream:
     def lose_socket(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """A socket died, and with it the stream if a selected pair used it."""
         self.checker.remove_local(socket, now=now)
+        for component in self.components:
+            if component.is_of_former and component.used is not None and component.used.local.socket == socket:
+                self._leave_former(component, now)
         for conclusion in self.checker.conclusions:
             pair = conclusion.selected
             if pair is None or pair.local.socket != socket:
@@ -101,15 +208,65 @@ class Stream:
                 return
             self._do_without(conclusion, now)
 
+    # ------------------------------------------------------------- restarts
+
+    def restart(self, credentials: Credentials) -> None:
+        """Begin another generation (RFC 8445 9): all is forgotten but the role, and the pairs that carry data."""
+        session, old = self._session, self.checker
+        if old.remote is not None:
+            if self._generations is None:
+                self._generations = Generations(session.config.max_remote_candidates)
+            self._generations.end(old.remote.ufrag)
+        new = Checker(session, self._checks, credentials, self.index, len(self.components))
+        if credentials == old.credentials:
+            new.inherit_early(old)
+        old.retire()
+        former = (*self.previous, old)
+        self.previous = tuple([one for one in former if any(other.uses(one) for other in self.components)])
+        self.checker, session.lists[self.index] = new, new.list
+        for component in self.components:
+            component.restart(new)
+        self._has_restarted = True
+        self.remote_complete = self.patience_over = False
+        self.lost_socket = None
+        session.timers.cancel(timer_of(self.index))
+        new.inherit_locals(old)
+        session.move(self.index, IceCause.RESTART)
+
+    def _leave_former(self, component: Component, now: float) -> None:
+        """What an earlier generation had in use is dead: use what this one has found so far, if anything."""
+        conclusion = component.conclusion
+        component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
+        if component.path is not None:
+            self._validate()
+
+    def forget_former(self) -> None:
+        """Earlier generations have nothing in use any more, and what was on its way has come."""
+        self.previous = tuple([one for one in self.previous if any(other.uses(one) for other in self.components)])
+        for component in self.components:
+            if not component.is_of_former:
+                component.former = None
+
     # ------------------------------------------------------------- datagrams
 
     def handle_request(self, component: Component, socket: SocketId, source: Address, request: Message, *, now: float) -> None:
-        """Answer a check of the peer's."""
+        """Answer a check of the peer's: the generation whose ufrag it names does."""
         local = component.conclusion.pairing.local_on(socket)
         if local is None:  # a policy hides it, or its candidate is not told yet: nobody can mean it
             self._session.drop(DropReason.UNKNOWN_SOCKET)
         else:
-            self.checker.handle_request(local, source, request, now=now)
+            checker = self._former_of(request) if self.previous else None
+            (checker or self.checker).handle_request(local, source, request, now=now)
+
+    def _former_of(self, request: Message) -> Checker | None:
+        try:
+            username = request.get(USERNAME) or ""
+        except DecodeError:  # the present generation counts it
+            return None
+        ufrag = username.partition(":")[0]
+        if ufrag == self.checker.credentials.ufrag:
+            return None
+        return next((one for one in self.previous if one.credentials.ufrag == ufrag), None)
 
     def handle_response(self, component: Component, socket: SocketId, source: Address, message: Message, *, now: float) -> None:
         """Take what can only be the answer to a consent check."""
@@ -121,7 +278,7 @@ class Stream:
 
     def _answered(self) -> None:
         """Consent is renewed on a component."""
-        if not any(other.is_quiet for other in self.components):
+        if all(self.components[conclusion.component - 1].is_alive for conclusion in self.wanted):
             self._session.move(self.index, IceCause.SELECT if self.is_selected else IceCause.ANSWER)
 
     # ------------------------------------------------------------- what becomes of pairs
@@ -133,19 +290,32 @@ class Stream:
         session, pair = self._session, news.pair
         component = self.components[pair.local.candidate.component - 1]
         conclusion = component.conclusion
-        component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
+        if conclusion.selected is not None or not component.is_of_former:  # else what is in use stays (RFC 8445 9)
+            component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
         if isinstance(news, PairAnswered):
             self._answered()
         elif isinstance(news, PairBecameValid):
             session.outputs.append(PairValidated(self.index, component.number, pair.snapshot()))
-            if all(other.path is not None and not other.is_quiet for other in self.components):
-                session.move(self.index, IceCause.VALIDATE)
+            self._validate()
         elif isinstance(news, PairNominated):
-            if self.is_selected:
-                self.checker.list.move(ChecklistEvent.NOMINATE)
-                session.timers.cancel(timer_of(self.index))  # patience was for the first pairs
-                self._answered()
+            self.complete()
             session.outputs.append(PairSelected(self.index, component.number, pair.snapshot()))
+
+    def _validate(self) -> None:
+        """A component has a path: do all, and is the peer there?"""
+        if all(self.components[conclusion.component - 1].is_alive for conclusion in self.wanted):
+            self._session.move(self.index, IceCause.VALIDATE)
+
+    def complete(self) -> None:
+        """A component has selected, or need not any more: is that all?"""
+        if self.is_over or not self.is_selected:
+            return
+        session = self._session
+        self.checker.list.move(ChecklistEvent.NOMINATE)
+        session.timers.cancel(timer_of(self.index))  # patience was for the first pairs
+        if session.states[self.index] is IceState.CHECKING:
+            self._validate()
+        self._answered()
 
     # ------------------------------------------------------------- the end
 
@@ -153,6 +323,9 @@ class Stream:
         """Stop sending where consent has ended. On a selected pair that is the end of the stream (RFC 7675 5.1)."""
         pair = cast(Pair, component.used)  # there is no consent without
         self._session.outputs.append(ConsentExpired(self.index, component.number, revoked))
+        if component.is_of_former:
+            self._leave_former(component, now)
+            return
         answered_by = -math.inf if revoked else now - self._session.config.consent_timeout
         conclusion = component.conclusion
         is_selected = pair is conclusion.selected
@@ -185,8 +358,15 @@ class Stream:
         no_more_candidates = no_more_candidates and not gathering
         nomination_failed = any(conclusion.has_failed for conclusion in self.checker.conclusions)
         was_lost = any(conclusion.was_lost and conclusion.best_valid is None for conclusion in self.checker.conclusions)
-        if nomination_failed or was_lost or (no_more_candidates and self.checker.is_exhausted):
+        if nomination_failed or was_lost or (no_more_candidates and self._is_exhausted):
             self.fail()
+
+    @property
+    def _is_exhausted(self) -> bool:
+        """Whether a component has no valid pair, and no pair is still being tried (RFC 8445 7.2.5.4)."""
+        if self.checker.has_unfinished:
+            return False
+        return any(conclusion.best_valid is None for conclusion in self.wanted)
 
     def fail(self) -> None:
         """The end for these credentials. From now on the stream is silent, so that the peer notices too."""
@@ -197,5 +377,6 @@ class Stream:
         """Send and check nothing any more."""
         for component in self.components:
             component.stop()
+        self.previous = ()
         self.checker.fail_list()
         self._session.timers.cancel(timer_of(self.index))

@@ -1,0 +1,89 @@
+"""The sockets of the full agent: which component each is for, what is found through them, and when they are closed."""
+
+from __future__ import annotations
+
+from sansice.ice._events import CandidateGathered
+from sansice.ice._gathering._gatherer import LocalLost, PeerUnreachable
+from sansice.ice._gathering._local_candidates import LocalFound
+from sansice.machine import CloseMode, CloseSocket, SocketError, SocketErrorKind, SocketId
+
+from ._checks import Checks
+from ._component import Component
+from ._session import OVER
+from ._view import AgentView
+
+FREE = -2  # a timer beside those of streams: unselected candidates are released
+
+
+class AgentSockets(AgentView):
+    """What `IceAgent` does about sockets, relayed addresses among them; applications use that, not this."""
+
+    __slots__ = ("_checks", "_sockets")
+
+    _checks: Checks
+    _sockets: dict[SocketId, Component]  # in the order of opening
+
+    def _know_sockets(self) -> None:
+        for socket, place in self._gatherer.opening.items():
+            self._sockets.setdefault(socket, self._streams[place.stream].components[place.component - 1])
+
+    def _lose_socket(self, component: Component, socket: SocketId, error: SocketError, now: float) -> None:
+        if self._session.states[component.stream] not in OVER:
+            self._streams[component.stream].lose_socket(socket, error, now=now)
+
+    def _pass_on(self, now: float) -> None:
+        """Do what the gatherer wants."""
+        for output in self._gatherer.take_outputs():
+            if isinstance(output, LocalFound):
+                self._add_local(output, now)
+            elif isinstance(output, LocalLost):
+                component = self._sockets.pop(output.socket, None)
+                if component is not None:
+                    error = SocketError(SocketErrorKind.OTHER, output.reason)
+                    self._lose_socket(component, output.socket, error, now)
+            elif isinstance(output, PeerUnreachable):
+                self._lose_peer(output, now)
+            else:
+                self._outputs.append(output)
+
+    def _lose_peer(self, lost: PeerUnreachable, now: float) -> None:
+        component = self._sockets.get(lost.socket)
+        if component is None:
+            return
+        for remote in tuple(component.conclusion.pairing.remotes):
+            if remote.host == lost.host and lost.port in (None, remote.port):
+                self._checks.handle_unreachable(lost.socket, remote, now=now)
+
+    def _add_local(self, found: LocalFound, now: float) -> None:
+        local, candidate = found.local, found.local.candidate
+        stream = self._streams[local.stream]
+        self._sockets.setdefault(local.socket, stream.components[candidate.component - 1])
+        stream.add_local(local)
+        if self._relaying is not None:
+            self._relaying.permit(self._sockets, now)
+        if found.told:
+            self._outputs.append(CandidateGathered(local.stream, candidate.component, candidate))
+
+    @property
+    def _is_moving(self) -> bool:
+        """Whether a candidate that is still to come may be moved to."""
+        return any(conclusion.mover is not None for stream in self._streams for conclusion in stream.checker.conclusions)
+
+    def _free_unselected(self, now: float) -> None:
+        """Close the sockets that no selected pair uses (RFC 8445 8.3.1), and let go of what was before a restart."""
+        for stream in self._streams:
+            stream.forget_former()
+        for socket, component in tuple(self._sockets.items()):
+            if (component.path is None or socket != component.path[0]) and not component.conclusion.keeps(socket):
+                self._streams[component.stream].checker.remove_local(socket, now=now)
+                self._close_socket(socket, CloseMode.FLUSH, now)
+        if self._is_moving and self._relaying is not None:  # which relays are kept changes with the pair in use
+            self._session.timers.set(FREE, now + self._session.config.keepalive_interval)
+
+    def _close_socket(self, socket: SocketId, mode: CloseMode, now: float) -> None:
+        del self._sockets[socket]
+        if self._relaying is None:
+            self._gatherer.forget(socket)
+            self._outputs.append(CloseSocket(socket, mode))
+        else:
+            self._relaying.close_socket(socket, mode, now)

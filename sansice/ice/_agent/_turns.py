@@ -1,0 +1,42 @@
+"""When an agent may start its next check, or ask the next server (RFC 8445 6.1.4.2, 14.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ._pacer import Pacer
+
+
+class Turns:
+    """The turns of one agent: one a Ta over all its streams, and each at a moment that a shared `Pacer` gave, if there is one.
+
+    Attributes:
+        at: when the next turn is.
+    """
+
+    __slots__ = ("_pacer", "_reserved", "at")
+
+    def __init__(self, pacer: Pacer | None) -> None:
+        self.at = -math.inf  # the first check goes out at once
+        self._pacer = pacer
+        self._reserved = False
+
+    def has_come(self, now: float, wants: Callable[[], bool]) -> bool:
+        """Whether it is the agent's turn; ``wants`` says whether it has use for one, as a moment is not asked for in vain."""
+        if now < self.at:
+            return False
+        if self._pacer is None:
+            return True
+        if not wants():
+            self._reserved = False
+            return False
+        if not self._reserved or now >= self.at + self._pacer.interval:  # it was missed: others have begun theirs
+            self._reserved = True
+            self.at = self._pacer.reserve(now)
+        return now >= self.at
+
+    def take(self, now: float, ta: float) -> None:
+        """Something was started."""
+        self.at = now + ta
+        self._reserved = False
