@@ -20,7 +20,6 @@ STRANGER = at("203.0.113.66", 6666)
 NEW = Credentials("fresh", "freshPasswordIsTwentyTwo")
 PEER_NEW = Credentials("theirNew", "theirNewPasswordIsTwentyTwo")
 FULL = ("ice2",)
-QUIET_AT_TWELVE = IceConfig(disconnected_after=12.0)
 BEFORE_ICE2 = ()
 
 
@@ -45,7 +44,7 @@ class LiteBench(Bench):
         self.sent, self.events, self.closed = [], [], []
         self.their_transactions = itertools.count(1)
         self.agent = LiteAgent(
-            controlling=controlling, credentials=OURS, entropy=Entropy(()), config=config or QUIET_AT_TWELVE, **shape
+            controlling=controlling, credentials=OURS, entropy=Entropy(()), config=config or IceConfig(), **shape
         )
         if gather:
             self.call(self.agent.gather, hosts)

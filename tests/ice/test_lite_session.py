@@ -151,6 +151,20 @@ def test_peer_that_is_heard_again_is_connected_again():
     assert bench.agent.state is IceState.DISCONNECTED
 
 
+@pytest.mark.parametrize(
+    ("config", "quiet_at"),
+    [
+        (IceConfig(disconnected_after=1.0), 12.0),
+        (IceConfig(disconnected_after=20.0), 20.0),
+        (IceConfig(consent_interval=10.0), 24.0),
+    ],
+)
+def test_peer_counts_as_disconnected_when_two_of_its_checks_in_a_row_are_missing(config, quiet_at):
+    bench = connected(config=config)
+    bench.run(until=29.9)
+    assert states(bench)[3:] == [(quiet_at, "disconnected")]
+
+
 def test_one_silent_component_keeps_the_stream_disconnected():
     bench = two_components()
     for socket in (1, 2):

@@ -62,7 +62,8 @@ class LiteAgent(Machine):
     **Consent.** A lite agent asks for none (RFC 7675 1): it takes the peer's consent checks, and its other authenticated
     checks, for what they are, the peer's word that it is there and wants data. Where none has come over a pair in use for
     ``config.consent_timeout``, 30 s, which is five or more checks, consent has expired: nothing is sent any more, and the
-    stream has failed until it is restarted. Data that arrives and keepalives do not count, because anybody may have
+    stream has failed until it is restarted; it is disconnected before, from ``config.disconnected_after`` on, but not until two
+    checks in a row can have been lost. Data that arrives and keepalives do not count, because anybody may have
     sent them under the peer's address (RFC 7675 5.1). From a lite peer there are no checks at all, so a pair with one lasts until
     it is closed; and so it does with ``config.consent`` switched off, for peers from before RFC 7675.
 

@@ -20,6 +20,12 @@ AGGRESSIVE_PHASE = 10.0
 CONFIRMATION = 3.0
 # Selections of one component: so many at once, and one more a second. Each is an event, and a peer can ask for thousands.
 MAX_MOVES = 16
+_LONGEST_PERIOD = 1.2  # times the base one, between two consent checks (RFC 7675 5.1)
+
+
+def quiet_after(config: IceConfig) -> float:
+    """From when on a peer counts as disconnected, seconds: not before two of its checks in a row can have been lost."""
+    return max(config.disconnected_after, 2 * _LONGEST_PERIOD * config.consent_interval)
 
 
 class LitePair:
@@ -120,7 +126,7 @@ class Component:
             verdict = _FOLLOW
         elif number or self._numbered:
             verdict = _FOLLOW if number > self._numbered else _WAIT
-        elif now >= chosen.heard_at + min(config.disconnected_after, config.consent_timeout):
+        elif now >= chosen.heard_at + min(quiet_after(config), config.consent_timeout):
             verdict = _FOLLOW
         elif is_ice2:
             return _REFUSE

@@ -28,7 +28,7 @@ from sansice.ice._telling._stats import IceStats
 from sansice.machine import Action, Address, CloseSocket, Entropy, Event, Ids, SendDatagram, SocketId
 from sansice.stun import MessageClass, Method, encode, new_transaction_id
 
-from ._component import Component, LitePair
+from ._component import Component, LitePair, quiet_after
 from ._hosts import Host, Hosts
 from ._stream import Generation, Stream
 
@@ -176,7 +176,7 @@ class LiteSession:
         component.hear(host.socket, source, self.config.max_peer_reflexive, now=now)
         stream = self.streams[host.stream]
         carrier = stream.carrier
-        is_back = carrier is not None and now < carrier.silent_since + self.config.disconnected_after
+        is_back = carrier is not None and now < carrier.silent_since + quiet_after(self.config)
         if carrier is not None and is_back and stream.state is IceState.DISCONNECTED:
             self.move(stream, IceCause.SELECT if carrier is stream.current and carrier.is_selected else IceCause.ANSWER)
             self.watch(now=now)
@@ -193,7 +193,7 @@ class LiteSession:
             if carrier is not None:
                 keepalive = min(keepalive, *(pair.sent_at + config.keepalive_interval for pair in carrier.pairs))
                 if carrier.lifetime < math.inf:
-                    quiet_at = carrier.silent_since + config.disconnected_after
+                    quiet_at = carrier.silent_since + quiet_after(config)
                     silence = min(silence, quiet_at if now < quiet_at else math.inf, carrier.silent_since + carrier.lifetime)
             if stream.is_waiting:
                 patience = min(patience, stream.heard_at + config.pac_timeout)
@@ -206,7 +206,7 @@ class LiteSession:
         for stream in self.streams:
             carrier = stream.carrier
             if carrier is not None:
-                quiet_at = carrier.silent_since + self.config.disconnected_after
+                quiet_at = carrier.silent_since + quiet_after(self.config)
                 if now >= carrier.silent_since + carrier.lifetime:
                     self._expire(stream, carrier, now)
                 elif now >= quiet_at and carrier.lifetime < math.inf and stream.state in _LIVELY:
