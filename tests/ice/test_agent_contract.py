@@ -4,14 +4,16 @@ import os
 import random
 from collections import Counter
 
+import attrs
 import pytest
 from hypothesis import strategies as st
 
 from ice._session import PEER, STRANGER, STUN, Two, selected
 from ice._wire import OURS, THEIRS, candidate
-from sansice.ice import Credentials, Description, IceAgent, IceConfig, IceState
-from sansice.machine import Address, DropReason, SocketId
+from sansice.ice import Choice, Credentials, Description, IceAgent, IceConfig, IceState, Nomination
+from sansice.machine import Address, DropReason, OpenSocket, SendDatagram, SocketId
 from sansice.simulation import Fate, Network, Recorded, Recording, ReplayDifference, check_machine, replay
+from sansice.stun import XOR_MAPPED_ADDRESS, MessageClass, Method, decode_untrusted, encode, short_term_key
 
 MESSAGES = int(os.environ.get("SANSICE_FUZZ", "4000"))
 SEED = int(os.environ.get("SANSICE_FUZZ_SEED", "8445"))
@@ -173,3 +175,53 @@ def test_connected_agent_under_fire_stays_connected():
     assert state_size(bench.agent) == before
     assert Counter(bench.agent.stats.dropped)[DropReason.BAD_FINGERPRINT] > 0
     assert bench.agent.credentials == Credentials(OURS.ufrag, OURS.pwd)
+
+
+# With renomination
+
+
+def moves(agent, now):
+    """Has a selected pair and another valid one, with a peer that offers renomination; that took a little before ``now``."""
+    now -= 1.0
+    agent.gather(["192.0.2.1"], now=now)
+    (opening,) = [output for output in agent.take_outputs() if isinstance(output, OpenSocket)]
+    agent.handle_socket_opened(opening.socket, Address("192.0.2.1", 4001), now=now)
+    agent.set_remote(attrs.evolve(REMOTE, candidates=MOVING_REMOTES, options=("ice2", "renomination")), now=now)
+    while agent.selected_pair is None:
+        for output in agent.take_outputs():
+            if isinstance(output, SendDatagram):
+                check = decode_untrusted(output.data)
+                content = [(XOR_MAPPED_ADDRESS, Address("192.0.2.1", 4001))]
+                key = short_term_key(THEIRS.pwd)
+                data = encode(Method.BINDING, MessageClass.SUCCESS, check.transaction_id, content, key=key, fingerprint=True)
+                agent.handle_datagrams(opening.socket, [(output.destination, data)], now=now)
+        now = agent.deadline()
+        agent.handle_timer(now=now)
+
+
+MOVING_REMOTES = (candidate(PEER.host), candidate("198.51.100.2", preference=200, foundation="r2"))
+
+
+def choose_any(nominees, now):
+    return Choice(nominees[int(now) % len(nominees)])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Nomination(renominate=True),
+        Nomination(renominate=True, prefer_rtt=True, standby=True, use_candidate_in_consent=True),
+        Nomination(renominate=True, choose=choose_any),
+    ],
+    ids=["better", "sooner", "own"],
+)
+def test_agent_that_renominates_keeps_the_contract(policy):
+    check_machine(
+        lambda entropy: IceAgent(controlling=True, credentials=OURS, entropy=entropy, nomination=policy),
+        setup=moves,
+        commands=COMMANDS,
+        secrets=lambda agent: [agent.credentials.pwd, THEIRS.pwd],
+        measure=state_size,
+        bound=300,
+        max_examples=60,
+    )

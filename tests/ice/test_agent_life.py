@@ -1,6 +1,7 @@
 """Agents that live long, in the simulation: slow and lossy links, paths that die, components that fall silent."""
 
 import itertools
+import random
 
 import pytest
 
@@ -238,3 +239,25 @@ def test_a_component_without_consent_ends_its_stream():
     expired = [event for _, event in two.node_a.events if isinstance(event, ConsentExpired)]
     assert [(one.stream, one.component) for one in expired] == [(0, 2)]
     assert not two.a.is_writable(0, 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("prefer_rtt", [False, True])
+def test_whatever_paths_die_and_live_both_ends_agree_when_it_is_over(seed, prefer_rtt):
+    chance = random.Random(f"paths {seed}")  # the seed is in the test's name
+    roaming = Roaming(seed=seed, loss=0.03, controlling=bool(seed % 2), prefer_rtt=prefer_rtt)
+    for _ in range(15):
+        dead = [host for host in ("192.0.2.1", "192.0.2.2") if chance.random() < 0.4]
+        one_way = chance.random() < 0.3
+
+        def is_cut(packet, dead=dead, one_way=one_way):
+            return packet.source.host in dead or (not one_way and packet.destination.host in dead)
+
+        roaming.net.drop = is_cut
+        roaming.net.run(until=roaming.net.now + chance.uniform(1.0, 25.0))
+        roaming.net.drop = None
+        roaming.net.run(until=roaming.net.now + chance.uniform(0.0, 20.0))
+    roaming.net.run(until=roaming.net.now + 100.0)
+    over = [agent for agent in (roaming.a, roaming.b) if agent.state is IceState.FAILED]
+    assert len(over) in (0, 2)
+    assert over or roaming.agree
