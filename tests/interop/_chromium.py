@@ -52,9 +52,10 @@ class PeerPage:
 
 
 @contextlib.contextmanager
-def chromium(*prefix: str) -> Iterator[PeerPage]:
-    """Start the browser, perhaps through another command."""
-    with peer_process([*prefix, sys.executable, PROGRAM, find_tool("chromium", "chromium")]) as process:
+def chromium(*prefix: str, loopback: bool = True) -> Iterator[PeerPage]:
+    """Start the browser, perhaps through another command, and for loopback too, where a machine may have nothing else."""
+    switches = ["--allow-loopback-in-peer-connection"] if loopback else []
+    with peer_process([*prefix, sys.executable, PROGRAM, find_tool("chromium", "chromium"), *switches]) as process:
         yield PeerPage(process)
 
 

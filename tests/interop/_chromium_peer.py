@@ -1,4 +1,4 @@
-"""Chromium, headless, in processes of its own: `EXECUTABLE`. It is told what to do as `_peer_process` says.
+"""Chromium, headless, in processes of its own: `EXECUTABLE [SWITCH...]`. It is told what to do as `_peer_process` says.
 
 - `{"open": configuration, "hidden": bool}`: a new page with an RTCPeerConnection in the place of the one before; a hidden one has
   names in the place of its addresses
@@ -24,13 +24,12 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--allow-loopback-in-peer-connection",  # the only interface that every machine has
 )
 
 
-async def main(executable: str) -> None:
+async def main(executable: str, *switches: str) -> None:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, *switches])
         page = None
         while line := await asyncio.to_thread(sys.stdin.readline):
             command = json.loads(line)
@@ -65,4 +64,4 @@ async def call(page: Page, name: str, *arguments: object) -> object:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))
