@@ -38,7 +38,7 @@ def test_stream_without_pairs_does_not_cost_the_others_a_turn():
     agent.set_remote(SessionDescription([empty, empty, last]), now=1.0)
     times = []
     now = 1.0
-    while len(times) < 3:
+    for _ in range(3):
         times += [(round(now, 3), one.destination.host) for one in agent.take_outputs() if isinstance(one, SendDatagram)]
         now = agent.deadline()
         agent.handle_timer(now=now)
