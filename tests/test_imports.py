@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sansice import stun, turn
+from sansice import ice, stun, turn
 
 # Runtimes, the network, processes, logging, and what the adapters and the command stand on.
 UNWANTED = frozenset(
@@ -60,6 +60,23 @@ def test_every_lazy_name_of_stun_is_what_its_module_has_and_is_told_to_checkers(
             assert getattr(stun, name) is getattr(importlib.import_module(f"sansice.stun.{module}"), name)
             assert name in dir(stun)
     assert sorted(re.findall(r"(\w+) as \1\b", told)) == sorted(name for names in stun._LAZY.values() for name in names)
+
+
+def test_agent_does_not_load_what_reads_and_writes_offers():
+    run = subprocess.run([sys.executable, "-I", "-c", PROGRAM.format("sansice.ice")], capture_output=True, text=True, check=True)
+    assert not set(run.stdout.split()) & {f"sansice.ice.{module}" for module in ice._LAZY}
+
+
+def test_every_lazy_name_of_ice_is_what_its_module_has_and_is_told_to_checkers():
+    source = Path(ice.__file__).read_text(encoding="utf-8")
+    told = source.partition("if TYPE_CHECKING:")[2].partition("_LAZY")[0]
+    for module, names in ice._LAZY.items():
+        for name in names:
+            assert getattr(ice, name) is getattr(importlib.import_module(f"sansice.ice.{module}"), name)
+            assert name in dir(ice)
+    assert sorted(re.findall(r"(\w+) as \1\b", told)) == sorted(name for names in ice._LAZY.values() for name in names)
+    with pytest.raises(AttributeError, match="no attribute 'IceAgnet'"):
+        ice.IceAgnet  # noqa: B018
 
 
 def test_turn_has_the_names_that_it_lists_and_no_others():
