@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from ice._session import Two
+from ice._session import Two, selected
 from ice._wire import at, candidate
 from sansice.ice import CandidateGathered, Credentials, Description, IceAgent, SessionDescription
 from sansice.machine import OpenSocket, SendDatagram
@@ -57,3 +57,32 @@ def test_who_told_all_at_once_takes_what_the_other_trickles():
     two.node_a.call(two.a.end_of_candidates)
     assert two.connect()
     assert two.a.local_description.end_of_candidates is True
+
+
+AGAIN = Description("again", "r" * 22, options=["ice2"], end_of_candidates=False)  # which does not say again that it trickles
+
+
+@pytest.mark.req("RFC8838-023")
+def test_after_a_restart_candidates_may_be_trickled_as_before():
+    bench = selected()
+    bench.call(bench.agent.restart)
+    bench.call(bench.agent.set_remote, AGAIN)
+    assert bench.call(bench.agent.add_remote_candidate, candidate("198.51.100.7"), ufrag="again") is True
+    bench.run(bench.now + 1.0)
+    assert at("198.51.100.7") in [one.destination for one in bench.checks]
+    bench.call(bench.agent.end_of_candidates, ufrag="again")
+
+
+@pytest.mark.req("RFC8839-025")
+def test_restart_keeps_the_selected_pair_for_sending_and_starts_with_empty_checklists():
+    bench = selected()
+    before = bench.agent.selected_pair
+    [checked] = bench.agent.pairs
+    bench.call(bench.agent.restart)
+    assert checked not in bench.agent.pairs
+    assert bench.agent.pairs == ()
+    bench.call(bench.agent.send, b"goes on")
+    assert (bench.sent[-1].destination, bench.sent[-1].data) == (before.remote.address, b"goes on")
+    bench.call(bench.agent.set_remote, AGAIN)
+    bench.call(bench.agent.send, b"and on")
+    assert (bench.sent[-1].destination, bench.sent[-1].data) == (before.remote.address, b"and on")
