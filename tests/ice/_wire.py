@@ -141,6 +141,7 @@ class Bench:
         remotes: the peer's candidates.
         options, lite, pacing, complete: of the peer's description.
         tiebreakers: the agent's, in the order in which it draws them.
+        nomination: the agent's policy.
         known: whether the agent gets the peer's description now.
     """
 
