@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -298,7 +297,10 @@ class OfferAnswer:
         """
         if self._state is not SignalingState.HAVE_LOCAL_OFFER:
             raise LocalProtocolError("fork(): no offer of ours waits for an answer; fork before the first of them is received")
-        return copy.copy(self)
+        twin = OfferAnswer(mismatch=self._mismatch, trickle=self._trickle)
+        twin._state, twin._local, twin._remote, twin._offer = self._state, self._local, self._remote, self._offer
+        twin._is_forgotten = self._is_forgotten
+        return twin
 
     def _next(self, event: SignalingEvent) -> SignalingState:
         try:
