@@ -6,7 +6,7 @@ import math
 import pytest
 
 from ice._session import PEER, STRANGER, Two, checking, selected, states, validated
-from ice._wire import ANY, STRANGER as WRONG_KEY, THEIRS, at, candidate
+from ice._wire import ANY, OURS, STRANGER as WRONG_KEY, THEIRS, at, candidate
 from sansice.ice import (
     ConsentExpired,
     GatheringOptions,
@@ -21,6 +21,7 @@ from sansice.machine import DropReason, LocalProtocolError, OpenSocket, SendData
 from sansice.stun import (
     ERROR_CODE,
     FINGERPRINT,
+    USERNAME,
     XOR_MAPPED_ADDRESS,
     ErrorCode,
     IntegrityAlgorithm,
@@ -527,6 +528,24 @@ def test_data_may_be_sent_from_the_first_valid_pair_on_and_not_before():
     bench.call(bench.agent.send, b"x" * 100)
     assert (bench.sent[-1].path, bench.sent[-1].data) == ((1, PEER), b"x" * 100)
     assert len(bench.heard(PairValidated)) == 1
+
+
+@pytest.mark.req("RFC7675-013")
+def test_while_a_restart_is_on_its_way_consent_goes_on_with_the_credentials_of_the_path_in_use():
+    bench = selected()
+    bench.run(until=1.0)
+    bench.call(bench.agent.restart)
+    for moment in (4.0, 8.0):
+        bench.run(until=moment)
+        assert (bench.check.at, bench.check.path) == (moment, (1, PEER))
+        assert bench.check.message.get(USERNAME) == f"{THEIRS.ufrag}:{OURS.ufrag}"
+        bench.answer(bench.check)
+        bench.call(bench.agent.send, b"x" * 50)
+        assert bench.sent.pop().destination == PEER
+    bench.run(until=37.9)
+    assert expiries(bench) == [] and bench.agent.writable
+    bench.run(until=38.0)  # 30 s after the last answer
+    assert expiries(bench) == [(38.0, False)] and not bench.agent.writable
 
 
 # Keepalives, where consent is switched off

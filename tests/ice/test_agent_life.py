@@ -261,3 +261,26 @@ def test_whatever_paths_die_and_live_both_ends_agree_when_it_is_over(seed, prefe
     over = [agent for agent in (roaming.a, roaming.b) if agent.state is IceState.FAILED]
     assert len(over) in (0, 2)
     assert over or roaming.agree
+
+
+def test_a_restart_begins_renomination_anew_and_what_was_numbered_before_counts_no_more():
+    roaming = Roaming()
+    for _ in range(2):
+        cut_between(roaming.net, roaming.used, "198.51.100.1")
+        roaming.net.run(until=roaming.net.now + 20.0)
+        roaming.net.drop = None
+        roaming.net.run(until=roaming.net.now + 70.0)
+    roaming.node_a.call(roaming.a.restart)
+    roaming.node_a.call(roaming.a.gather, ["192.0.2.1", "192.0.2.2"])
+    roaming.net.run(until=roaming.net.now + 1.0)
+    roaming.node_b.call(roaming.b.set_remote, roaming.a.local_description)
+    roaming.node_b.call(roaming.b.gather, ["198.51.100.1"])
+    roaming.net.run(until=roaming.net.now + 1.0)
+    roaming.node_a.call(roaming.a.set_remote, roaming.b.local_description)
+    roaming.net.run(until=roaming.net.now + 10.0)
+    assert roaming.agree
+    assert roaming.a.state is roaming.b.state is IceState.COMPLETED
+    dead = roaming.used
+    cut_between(roaming.net, dead, "198.51.100.1")
+    assert max(roaming.talk(30.0)) < 9.0
+    assert roaming.agree and roaming.used != dead
