@@ -295,6 +295,8 @@ def test_stop_keeps_what_relays_and_asks_no_more():
     bench.do("start_next")
     bench.answer((REALM, "realm"), (NONCE, "nonce"), code=401, index=1)
     bench.grant()
+    bench.do("start_next")
+    assert len(bench.asking.relays.live) == 2
     bench.do("stop")
     assert not bench.asking.has_next() and bench.asking.is_idle
     assert len(bench.asking.relays.live) == 1

@@ -2,25 +2,54 @@
 
 import math
 
+import attrs
 import pytest
 
 from ice._wire import at
-from sansice.ice import CandidateType, GatheringCompleted, GatheringState, IceConfig, ServerFailed, candidate_priority
-from sansice.ice._gathering._gatherer import Gatherer
+from sansice.ice import (
+    CandidateType,
+    GatheringCompleted,
+    GatheringOptions,
+    GatheringState,
+    IceConfig,
+    IceServer,
+    ServerFailed,
+    candidate_priority,
+)
+from sansice.ice._gathering._gatherer import Gatherer, LocalLost, PeerUnreachable
 from sansice.ice._gathering._host_list import HostList
 from sansice.ice._gathering._local_candidates import LocalFound
 from sansice.ice._priority import Foundations
 from sansice.ice._server import read_servers
-from sansice.machine import Address, IcmpError, Ids, OpenSocket, SendDatagram, SocketError, SocketErrorKind, SocketId, Transport
+from sansice.machine import (
+    Address,
+    IcmpError,
+    Ids,
+    OpenSocket,
+    QueryId,
+    SendDatagram,
+    SocketError,
+    SocketErrorKind,
+    SocketId,
+    Transport,
+)
 from sansice.stun import (
     ALTERNATE_SERVER,
     ERROR_CODE,
+    ICMP,
+    LIFETIME,
+    NONCE,
+    REALM,
     XOR_MAPPED_ADDRESS,
+    XOR_PEER_ADDRESS,
+    XOR_RELAYED_ADDRESS,
     ErrorCode,
+    Icmp,
     MessageClass,
     Method,
     decode_untrusted,
     encode,
+    long_term_key,
 )
 
 SERVER, OTHER = at("198.51.100.1", 3478), at("198.51.100.2", 3478)
@@ -31,25 +60,31 @@ ONE, TWO = SocketId(1), SocketId(2)
 LOST = SocketError(SocketErrorKind.OTHER, "interface gone")
 
 
+def url_of(server):
+    return URLS.get(server, f"stun:{server}")
+
+
 class Bench:
     """A gatherer whose driver is the test; socket n is bound to port 4000 + n."""
 
-    def __init__(self, *servers, hosts=("192.0.2.1",), opened=True, config=None):
+    def __init__(self, *servers, hosts=("192.0.2.1",), opened=True, config=None, layout=(1,), ports=None, drawn=1):
         self.now = 0.0
         self.seen = []
-        drawn = iter(range(1, 10_000))
+        drawn = iter(range(drawn, 10_000))
         self.machine = Gatherer(
-            servers=read_servers([URLS.get(server, f"stun:{server}") for server in servers]),
+            servers=read_servers([server if isinstance(server, IceServer) else url_of(server) for server in servers]),
             ids=Ids(),
             foundations=Foundations(),
             config=config or IceConfig(),
             entropy=lambda count: next(drawn).to_bytes(count, "big"),
             drop=lambda reason, count: None,
+            layout=layout,
+            options=GatheringOptions(port_range=ports, relayed_family=4),
         )
         self.machine.start(HostList(hosts), now=0.0)
         self.drain()
         if opened:
-            for number in range(1, len(hosts) + 1):
+            for number in range(1, len(self.of(OpenSocket)) + 1):
                 self.open(number)
 
     def drain(self):
@@ -417,3 +452,216 @@ def test_stop_before_the_start_completes_nothing():
     machine.stop(now=0.0)
     assert machine.state is GatheringState.NEW
     assert machine.take_outputs() == []
+
+
+# ------------------------------------------------------------- another generation, other addresses
+
+
+@pytest.mark.req("RFC8445-016")
+def test_another_generation_uses_the_sockets_that_are_open_and_asks_again():
+    bench = Bench(SERVER, hosts=("192.0.2.1", "192.0.2.2"))
+    bench.ask_all()
+    bench.answer(bench.of(SendDatagram)[0], (XOR_MAPPED_ADDRESS, MAPPED))
+    bench.run(until=5.0)
+    asked, before = len(bench.asked), len(bench.seen)
+    bench.machine.start(HostList(("192.0.2.1", "192.0.2.2")), now=bench.now)
+    bench.drain()
+    assert not [output for _, output in bench.seen[before:] if isinstance(output, OpenSocket)]
+    again = [output.local.candidate.address for _, output in bench.seen[before:] if isinstance(output, LocalFound)]
+    assert again == [at("192.0.2.1", 4001), at("192.0.2.2", 4002)]
+    assert [one.address for one in bench.machine.candidates] == again
+    bench.ask_all()
+    assert bench.asked[asked:] == [(ONE, SERVER), (TWO, SERVER)]
+    bench.run(until=20.0)
+    assert len(bench.of(GatheringCompleted)) == 2
+
+
+def test_generation_of_one_stream_leaves_the_others_candidates_alone():
+    bench = Bench(layout=(1, 1))
+    bench.machine.start(HostList(("192.0.2.1",)), streams=(1,), now=1.0)
+    bench.drain()
+    assert [output.local.stream for output in bench.of(LocalFound)] == [0, 1, 1]
+    assert [len(bench.machine.candidates_of(stream)) for stream in (0, 1)] == [1, 1]
+    assert len(bench.of(GatheringCompleted)) == 2
+
+
+def test_another_generation_while_the_first_gathers_completes_once():
+    bench = Bench(opened=False)
+    bench.machine.start(HostList(("192.0.2.1",)), now=1.0)
+    bench.drain()
+    assert len(bench.of(OpenSocket)) == 1
+    bench.open(1)
+    assert len(bench.of(LocalFound)) == len(bench.of(GatheringCompleted)) == 1
+
+
+def test_socket_that_was_closed_is_opened_again_for_the_next_generation():
+    bench = Bench()
+    bench.machine.forget(ONE)
+    bench.machine.start(HostList(("192.0.2.1",)), now=1.0)
+    bench.drain()
+    assert [one.socket for one in bench.of(OpenSocket)] == [ONE, TWO]
+
+
+@pytest.mark.req("RFC8445-017")
+def test_new_addresses_are_gathered_from_and_lost_ones_given_up():
+    bench = Bench(SERVER, hosts=("192.0.2.1", "192.0.2.2"), opened=False)
+    bench.open(1)
+    gone = bench.machine.update(HostList(("192.0.2.1", "192.0.2.3")), now=0.0)
+    bench.drain()
+    assert gone == (TWO,)
+    three = SocketId(bench.of(OpenSocket)[-1].socket)
+    bench.open(three)
+    preferences = {local.candidate.address.host: local.local_preference for local in bench.found}
+    assert preferences == {"192.0.2.1": 65535, "192.0.2.3": 65534}
+    gone = bench.machine.update(HostList(("192.0.2.3",)), now=0.0)
+    bench.drain()
+    assert gone == (ONE,)
+    assert [one.address.host for one in bench.machine.candidates] == ["192.0.2.3"]
+    bench.ask_all()
+    assert bench.asked == [(three, SERVER)]
+
+
+@pytest.mark.req("RFC8838-021")
+def test_what_is_found_after_the_end_is_used_and_told_in_the_next_generation():
+    bench = Bench()
+    assert bench.when(GatheringCompleted) == [0.0]
+    bench.machine.update(HostList(("192.0.2.1", "192.0.2.2")), now=1.0)
+    bench.drain()
+    bench.open(2)
+    assert [found.told for found in bench.of(LocalFound)] == [True, False]
+    assert len(bench.machine.candidates) == 1
+    assert len(bench.of(GatheringCompleted)) == 1
+    bench.machine.start(HostList(("192.0.2.1", "192.0.2.2")), now=2.0)
+    bench.drain()
+    assert len(bench.machine.candidates) == 2
+    assert len(bench.of(GatheringCompleted)) == 2
+
+
+# ------------------------------------------------------------- ports
+
+
+def test_ports_are_taken_in_turn_from_one_on_that_nobody_knows():
+    firsts = set()
+    for drawn in range(4):
+        bench = Bench(hosts=("192.0.2.1", "192.0.2.2", "192.0.2.3"), opened=False, ports=(50000, 50003), drawn=drawn)
+        ports = [one.bind.port for one in bench.of(OpenSocket)]
+        assert ports == [50000 + (ports[0] - 50000 + number) % 4 for number in range(3)]
+        firsts.add(ports[0])
+    assert firsts == {50000, 50001, 50002, 50003}
+
+
+def test_port_that_is_taken_is_passed_over_until_the_range_is_used_up():
+    taken = SocketError(SocketErrorKind.ADDRESS_IN_USE)
+    bench = Bench(opened=False, ports=(50000, 50002))
+    for number in (1, 2, 3):
+        assert len(bench.of(OpenSocket)) == number
+        bench.machine.handle_socket_failed(SocketId(number), taken, now=0.0)
+        bench.drain()
+    assert sorted(one.bind.port for one in bench.of(OpenSocket)) == [50000, 50001, 50002]
+    assert bench.machine.candidates == () and bench.when(GatheringCompleted) == [0.0]
+
+
+def test_large_range_is_not_searched_to_its_end():
+    taken = SocketError(SocketErrorKind.ADDRESS_IN_USE)
+    bench = Bench(opened=False, ports=(1024, 65535))
+    while bench.machine.state is GatheringState.GATHERING:
+        bench.machine.handle_socket_failed(bench.of(OpenSocket)[-1].socket, taken, now=0.0)
+        bench.drain()
+    assert len(bench.of(OpenSocket)) == 128
+
+
+@pytest.mark.parametrize(("ports", "kind"), [(None, SocketErrorKind.ADDRESS_IN_USE), ((1, 9), SocketErrorKind.PERMISSION)])
+def test_other_failures_try_no_other_port(ports, kind):
+    bench = Bench(opened=False, ports=ports)
+    bench.machine.handle_socket_failed(ONE, SocketError(kind), now=0.0)
+    bench.drain()
+    assert len(bench.of(OpenSocket)) == 1 and bench.machine.state is GatheringState.COMPLETE
+
+
+# ------------------------------------------------------------- relays
+
+
+TURN = IceServer(f"turn:{SERVER}?transport=udp", "user", "secret")
+
+
+def relay(bench, relayed, *, mapped=MAPPED):
+    """The relay that was asked last relays at ``relayed``."""
+    for attributes in (
+        ((ERROR_CODE, ErrorCode(401, "")), (REALM, "realm"), (NONCE, "nonce")),
+        ((XOR_RELAYED_ADDRESS, relayed), (XOR_MAPPED_ADDRESS, mapped), (LIFETIME, 600)),
+    ):
+        action = bench.of(SendDatagram)[-1]
+        request = decode_untrusted(action.data)
+        kind = MessageClass.SUCCESS if request.has_integrity else MessageClass.ERROR
+        key = long_term_key("user", "realm", "secret") if request.has_integrity else None
+        answer = encode(request.method, kind, request.transaction_id, attributes, key=key)
+        bench.machine.relays.unwrap(action.socket, [(action.destination, answer)], now=bench.now)
+        bench.machine.absorb_relays(bench.now)
+        bench.drain()
+
+
+@pytest.mark.req("RFC8445-014")
+def test_relayed_address_that_is_a_host_candidates_is_discarded_and_given_back():
+    bench = Bench(TURN)
+    bench.ask_all()
+    relay(bench, at("192.0.2.1", 4001))
+    assert [local.candidate.type.value for local in bench.found] == ["host", "srflx"]
+    assert decode_untrusted(bench.of(SendDatagram)[-1].data).get(LIFETIME) == 0
+    assert bench.when(GatheringCompleted) == [0.0]
+
+
+def test_relay_that_lives_is_found_again_by_the_next_generation_and_asked_no_second_time():
+    bench = Bench(TURN)
+    bench.ask_all()
+    relay(bench, at("198.51.100.1", 60000))
+    sent = len(bench.asked)
+    bench.machine.start(HostList(("192.0.2.1",)), now=0.0)
+    bench.drain()
+    bench.ask_all()
+    assert len(bench.asked) == sent
+    types = [local.candidate.type.value for local in bench.found]
+    assert types == ["host", "srflx", "relay", "host", "relay"]
+    assert bench.found[2] == bench.found[4]
+
+
+def test_lost_relay_takes_its_candidate_along():
+    bench = Bench(TURN)
+    bench.ask_all()
+    relay(bench, at("198.51.100.1", 60000))
+    virtual = bench.found[-1].socket
+    bench.machine.handle_socket_failed(ONE, LOST, now=0.0)
+    bench.drain()
+    assert bench.of(LocalLost) == [LocalLost(virtual, "interface gone")]
+    assert bench.machine.candidates == ()
+
+
+def test_without_servers_there_are_no_relays_and_news_of_them_change_nothing():
+    bench = Bench()
+    assert bench.machine.relays is None
+    bench.machine.absorb_relays(0.0)
+    bench.machine.handle_resolved(QueryId(9), (), now=0.0)
+    bench.machine.handle_icmp(ONE, SERVER, IcmpError(3, 3), now=0.0)
+    bench.machine.handle_socket_failed(SocketId(9), LOST, now=0.0)
+    bench.machine.handle_socket_opened(SocketId(9), at("192.0.2.9"), now=0.0)
+    bench.drain()
+    assert len(bench.found) == 1
+
+
+@pytest.mark.parametrize(("code", "told"), [(3, [PeerUnreachable(SocketId(0), "192.0.2.9", 5000)]), (1, [])])
+def test_hard_icmp_error_behind_a_relay_is_told_of_its_socket(code, told):
+    bench = Bench(TURN)
+    bench.ask_all()
+    relay(bench, at("198.51.100.1", 60000))
+    virtual, peer = bench.found[-1].socket, at("192.0.2.9")
+    bench.machine.relays.permit(virtual, peer, now=0.0)
+    bench.machine.absorb_relays(0.0)
+    bench.drain()
+    request = decode_untrusted(bench.of(SendDatagram)[-1].data)
+    key = long_term_key("user", "realm", "secret")
+    granted = encode(Method.CREATE_PERMISSION, MessageClass.SUCCESS, request.transaction_id, [], key=key)
+    attributes = [(XOR_PEER_ADDRESS, peer), (ICMP, Icmp(3, code))]
+    icmp = encode(Method.DATA, MessageClass.INDICATION, request.transaction_id, attributes)
+    bench.machine.relays.unwrap(ONE, [(SERVER, granted), (SERVER, icmp)], now=0.0)
+    bench.machine.absorb_relays(0.0)
+    bench.drain()
+    assert bench.of(PeerUnreachable) == [attrs.evolve(one, socket=virtual) for one in told]

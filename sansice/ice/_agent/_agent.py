@@ -252,6 +252,7 @@ class IceAgent(AgentSockets):
         for stream in beginning:
             stream.checker.take_up_early(now=now)
             session.move(stream.index, IceCause.START)
+        self._permit(now)
         self._settle(now)
 
     def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0, ufrag: str | None = None, now: float) -> bool:
@@ -279,6 +280,7 @@ class IceAgent(AgentSockets):
                 f"add_remote_candidate(): a Candidate, not {candidate!r:.40} (Candidate.from_sdp reads text)"
             )
         used = self._stream(stream).add_remote(candidate, ufrag_of(candidate) if ufrag is None else ufrag)
+        self._permit(now)
         self._settle(now)
         return used
 

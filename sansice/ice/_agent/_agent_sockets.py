@@ -59,10 +59,14 @@ class AgentSockets(AgentView):
         stream = self._streams[local.stream]
         self._sockets.setdefault(local.socket, stream.components[candidate.component - 1])
         stream.add_local(local)
-        if self._relaying is not None:
-            self._relaying.permit(self._sockets, now)
+        self._permit(now)
         if found.told:
             self._outputs.append(CandidateGathered(local.stream, candidate.component, candidate))
+
+    def _permit(self, now: float) -> None:
+        """Have relays let in whom the peer has told, before checks begin: so that the peer's checks come in, too."""
+        if self._relaying is not None:
+            self._relaying.permit(self._sockets, now)
 
     @property
     def _is_moving(self) -> bool:

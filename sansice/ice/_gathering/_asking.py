@@ -36,7 +36,7 @@ from sansice.turn import TurnClientConfig
 
 from ._bindings import Bindings, Mapped, Query, Unanswered
 from ._options import GatheringOptions
-from ._relay import PeerRefused, Relay, Relayed, RelayedIcmp, RelayLost, RelayQuestion, RelayRefused
+from ._relay import Relay, Relayed, RelayLost, RelayQuestion, RelayRefused
 from ._relays import Relays
 from ._server_search import ServerFound, ServerNotFound, ServerSearch
 
@@ -319,7 +319,7 @@ class Asking(Machine):
             question = event.relay.question
             self._fail(question.server.url, question.host, event.reason)
             self._outputs.append(event)
-        elif isinstance(event, (PeerRefused, RelayedIcmp)):
+        else:  # about a peer of a relay
             self._outputs.append(event)
 
     def _relayed(self, event: Relayed) -> None:
