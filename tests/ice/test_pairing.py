@@ -356,3 +356,16 @@ def test_the_same_mapped_address_seen_from_two_sockets_is_two_candidates():
     made.pairing.add_remote(candidate("198.51.100.1"))
     one, other = (made.pairing.local_of(pair, NEW, 5) for pair in made.pairing.list)
     assert one.socket != other.socket and one.candidate.foundation != other.candidate.foundation
+
+
+@pytest.mark.parametrize("spent", [False, True])
+def test_a_discovered_candidate_on_which_nothing_lives_gives_way_and_a_pair_whose_consent_was_lost_does_not(spent):
+    one = Fixture("192.0.2.1", max_peer_reflexive=1)
+    other = at("203.0.113.6", 6000)
+    pair = one.pairing.insert_triggered(one.locals[0], one.pairing.discover(NEW, 1000), NEW)
+    pair.move(PairEvent.FAIL)
+    one.pairing.list.untrigger(pair)
+    pair.is_spent = spent
+    assert one.pairing.discover(other, 1000) is not None
+    assert list(one.pairing.remotes) == [other]
+    assert (pair in one.pairing.list) is spent
