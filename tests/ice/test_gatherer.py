@@ -537,6 +537,29 @@ def test_what_is_found_after_the_end_is_used_and_told_in_the_next_generation():
     assert len(bench.of(GatheringCompleted)) == 2
 
 
+def test_generation_with_other_addresses_tells_those_alone_and_leaves_the_old_sockets_open():
+    bench = Bench(hosts=("192.0.2.1", "192.0.2.2"))
+    bench.machine.start(HostList(("192.0.2.3", "192.0.2.1")), now=1.0)
+    bench.drain()
+    bench.open(3)
+    assert {one.address.host for one in bench.machine.candidates} == {"192.0.2.1", "192.0.2.3"}
+    assert {local.candidate.address.host: local.local_preference for local in bench.found[2:]} == {
+        "192.0.2.1": 65535,
+        "192.0.2.3": 65533,
+    }
+
+
+def test_addresses_of_ever_new_generations_are_bounded():
+    bench = Bench(hosts=("10.0.0.1",), config=IceConfig(max_host_addresses=1))
+    for number in range(2, 9):
+        bench.machine.start(HostList((f"10.0.0.{number}",)), now=1.0)
+        bench.drain()
+        if len(bench.of(OpenSocket)) == number:
+            bench.open(number)
+    assert len(bench.of(OpenSocket)) == 2
+    assert bench.machine.state is GatheringState.COMPLETE
+
+
 # ------------------------------------------------------------- ports
 
 

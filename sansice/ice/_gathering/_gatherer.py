@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ._relay import Relayed
     from ._relays import Relays
 
+_GENERATIONS = 2  # addresses of the generation before may still be in use when others are gathered from
 _PORT_TRIES = 128  # ours: a range whose ports are taken one after the other is not searched to its end
 
 
@@ -90,6 +91,12 @@ class Place(NamedTuple):
     tries: int = 1
 
 
+class _Open(NamedTuple):
+    socket: SocketId
+    place: Place
+    local: Address
+
+
 class _Timer(IdentityEnum):
     SILENCE = "who is silent has been waited for long enough"
     END = "and who has begun to answer"
@@ -123,7 +130,6 @@ class Gatherer(Machine):
         "_first_port",
         "_hosts",
         "_ids",
-        "_indexes",
         "_layout",
         "_locals",
         "_open",
@@ -161,17 +167,16 @@ class Gatherer(Machine):
             self._asking = Asking(servers, ids=ids, config=config, entropy=entropy, options=options, policy=policy, drop=drop)
         self._locals = LocalCandidates(
             foundations=foundations,
-            hosts=config.max_host_addresses,
+            hosts=_GENERATIONS * config.max_host_addresses,
             servers=len(servers),
             rules=options.rewrite,
             policy=policy,
             is_ordered=max(layout) > 1,
         )
         self._streams: Collection[int] = ()  # those that are gathered for
-        self._indexes: dict[str, int] = {}  # of addresses: what their local preference is made of
         self._hosts = HostList(())
         self._opening: dict[SocketId, Place] = {}
-        self._open: dict[SocketId, tuple[Place, Address]] = {}
+        self._open: list[_Open] = []  # few, and a dictionary of one takes thrice the room
         self._first_port: int | None = None
         self._timers: FewTimers[_Timer] = FewTimers()
 
@@ -228,13 +233,12 @@ class Gatherer(Machine):
         self._hosts = hosts
         self._streams = range(len(self._layout)) if streams is None else tuple(streams)
         self._locals.begin(self._streams)
-        known = {self._key(place) for place in (*self._opening.values(), *(place for place, _ in self._open.values()))}
-        places = [place for place in self._places(hosts.names) if self._key(place) not in known]
+        places = self._new_places(hosts.names)
         if self._asking is not None and hosts.names:
             self._asking.start(now=now)
-        for socket, (place, local) in tuple(self._open.items()):
-            if place.stream in self._streams:
-                self._announce(socket, place, local, now)
+        for one in self._open:
+            if one.place.stream in self._streams and one.place.host in hosts.names:
+                self._announce(one, now)
         for granted in self._granted():
             self._add_relayed(granted)
         for place in places:
@@ -249,23 +253,21 @@ class Gatherer(Machine):
         Returns:
             The sockets of lost addresses; the caller closes them.
         """
-        lost = [socket for socket, (place, _) in self._open.items() if place.host not in hosts.names]
+        lost = [one.socket for one in self._open if one.place.host not in hosts.names]
         abandoned = [socket for socket, place in self._opening.items() if place.host not in hosts.names]
         error = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has this address no more")
         for socket in (*lost, *abandoned):
             self._lose(socket, error, now)
-        self._indexes = {host: index for host, index in self._indexes.items() if host in hosts.names}
         self._hosts = hosts
         self._locals.is_silent = self.state is not GatheringState.GATHERING
-        known = {self._key(place) for place in (*self._opening.values(), *(place for place, _ in self._open.values()))}
-        for place in [place for place in self._places(hosts.names) if self._key(place) not in known]:
+        for place in self._new_places(hosts.names):
             self._open_socket(place)
         self._finish_step(now)
         return tuple(lost) + tuple(abandoned)
 
     def forget(self, socket: SocketId) -> None:
         """A host candidate's socket is being closed: it is not there for the next generation."""
-        self._open.pop(socket, None)
+        self._take_open(socket)
         if self._asking is not None:
             self._asking.remove_host(socket)
 
@@ -284,19 +286,41 @@ class Gatherer(Machine):
 
     # ------------------------------------------------------------- sockets
 
-    def _places(self, hosts: Sequence[str]) -> list[Place]:
-        """In order: of one address lower components come first, for they are told no later than higher ones (RFC 8838 17)."""
+    def _new_places(self, hosts: Sequence[str]) -> list[Place]:
+        """What is to be opened, in order.
+
+        Of one address lower components come first, for they are told no later than higher ones (RFC 8838 17). An address that was
+        not there before gets the best number that no other has.
+        """
+        there = [*self._opening.values(), *(one.place for one in self._open)]
+        known = {(place.host, place.stream, place.component) for place in there}
+        numbers = {place.host: place.number for place in there}
         places: list[Place] = []
         for host in hosts:
-            if host not in self._indexes:
-                self._indexes[host] = next(number for number in range(len(hosts)) if number not in self._indexes.values())
+            if host not in numbers:
+                free = [
+                    number for number in range(_GENERATIONS * self._config.max_host_addresses) if number not in numbers.values()
+                ]
+                if not free:
+                    continue  # generation after generation with other addresses, and none of them was closed
+                numbers[host] = free[0]
             for stream, components in enumerate(self._layout):
-                places += [Place(self._indexes[host], stream, number, host) for number in range(1, components + 1)]
-        return places
+                places += [Place(numbers[host], stream, component, host) for component in range(1, components + 1)]
+        return [place for place in places if (place.host, place.stream, place.component) not in known]
 
-    @staticmethod
-    def _key(place: Place) -> tuple[str, int, int]:
-        return place.host, place.stream, place.component
+    def _take_open(self, socket: SocketId) -> Place | None:
+        """A socket is open no more."""
+        for index, one in enumerate(self._open):
+            if one.socket == socket:
+                return self._open.pop(index).place
+        return None
+
+    def _take_opening(self, socket: SocketId) -> Place | None:
+        """A socket is opening no more."""
+        place = self._opening.pop(socket, None)
+        if not self._opening:
+            self._opening.clear()  # which gives its room back
+        return place
 
     def _open_socket(self, place: Place) -> None:
         if self._options.port_range is not None:
@@ -318,15 +342,17 @@ class Gatherer(Machine):
 
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
         """A host candidate is known: ask each server of its family through it (RFC 8445 5.1.1.2). Or it is a relay's."""
-        place = self._opening.pop(socket, None)
+        place = self._take_opening(socket)
         if place is not None:
-            self._open[socket] = place, local
-            self._announce(socket, place, local, now)
+            opened = _Open(socket, place, local)
+            self._open.append(opened)
+            self._announce(opened, now)
         elif self._asking is not None:
             self._asking.handle_socket_opened(socket, local, now=now)
         self._finish_step(now)
 
-    def _announce(self, socket: SocketId, place: Place, local: Address, now: float) -> None:
+    def _announce(self, opened: _Open, now: float) -> None:
+        socket, place, local = opened
         interface = self._hosts.interfaces.get(place.host, "")
         host = self._locals.add_host(place.number, place.stream, place.component, socket, local, interface)
         if self._asking is not None:
@@ -336,7 +362,7 @@ class Gatherer(Machine):
         """That address has no candidate, or has no more; or another port is tried; or it is a relay's."""
         place = self._opening.get(socket)
         if place is not None and error.kind is SocketErrorKind.ADDRESS_IN_USE and self._has_ports(place):
-            del self._opening[socket]
+            self._take_opening(socket)
             self._open_socket(place._replace(tries=place.tries + 1))
         else:
             self._lose(socket, error, now)
@@ -349,7 +375,7 @@ class Gatherer(Machine):
         return place.tries < min(last - first + 1, _PORT_TRIES)
 
     def _lose(self, socket: SocketId, error: SocketError, now: float) -> None:
-        place = self._opening.pop(socket, None) or self._open.pop(socket, (None, None))[0]
+        place = self._take_opening(socket) or self._take_open(socket)
         if place is not None:
             self._locals.lose(socket)
             self._locals.lose_place(place.stream, place.number, place.component)
@@ -464,7 +490,7 @@ class Gatherer(Machine):
                     self._outputs.append(output)
 
     def _take_relayed(self, asking: Asking, relayed: Relayed, now: float) -> None:
-        hosts = [local for _, local in self._open.values()]
+        hosts = [one.local for one in self._open]
         if any(address in hosts for _, address in relayed.addresses):
             asking.relays.leave(relayed.relay, now=now)  # RFC 8445 5.1.1.2: it is no other way than the host candidate
             asking.absorb_relays(now)

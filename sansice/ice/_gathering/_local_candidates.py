@@ -110,7 +110,7 @@ class LocalCandidates:
             from ._order import TellingOrder
 
             self._order = TellingOrder()
-        self._bases: dict[SocketId, None] = {}  # sockets that checks are sent from
+        self._bases: list[SocketId] = []  # sockets that checks are sent from; few, and a dictionary takes thrice the room
         self.told: list[LocalCandidate] = []
         self.found: list[LocalFound] = []
         self.is_silent = False
@@ -119,7 +119,7 @@ class LocalCandidates:
         """A new generation of these streams: whatever is found is found anew."""
         again = [local.socket for local in self.told if local.stream in streams]
         self.told = [local for local in self.told if local.stream not in streams]
-        self._bases = {socket: None for socket in self._bases if socket not in again}
+        self._bases = [socket for socket in self._bases if socket not in again]
         self.is_silent = False
 
     # ------------------------------------------------------------- host candidates
@@ -179,7 +179,7 @@ class LocalCandidates:
             # Its own address is not told. Checks are sent from it all the same, as from the base of what is (RFC 8445 6.1.2.4),
             # and with the priority by which the peer knows the pair.
             base = attrs.evolve(host, candidate=attrs.evolve(host.candidate, priority=local.candidate.priority))
-            self._bases[host.socket] = None
+            self._bases.append(host.socket)
             self.found.append(LocalFound(base, told=False))
         self._add(local, _index_of(host), number)
 
@@ -236,7 +236,7 @@ class LocalCandidates:
 
     def _add(self, local: LocalCandidate, index: int, number: int) -> None:
         if local.candidate.type is not _REFLEXIVE:
-            self._bases[local.socket] = None
+            self._bases.append(local.socket)
         if self._order is None or self._order.offer((local.stream, index, number), local.candidate.component, local):
             self._tell((local,))
 
@@ -259,7 +259,7 @@ class LocalCandidates:
     def lose(self, socket: SocketId) -> None:
         """A socket is no more."""
         self.told = [local for local in self.told if local.socket != socket]
-        self._bases.pop(socket, None)
+        self._bases = [one for one in self._bases if one != socket]
 
     def lose_place(self, stream: int, index: int, component: int) -> None:
         """Nothing is to be expected of a socket any more: it failed, or was not opened."""

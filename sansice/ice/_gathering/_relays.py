@@ -99,7 +99,7 @@ class Relays(Machine):
     ) -> None:
         super().__init__()
         self._ids = ids
-        self._family = family
+        self._family: Family | None = family
         self._config = config
         self._entropy = entropy
         self._drop = drop
