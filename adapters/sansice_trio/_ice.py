@@ -26,7 +26,7 @@ from sansice.ice import (
     IceServer,
     Nomination,
 )
-from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr
+from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, interfaces
 
 from ._custom import host_addresses
 from ._driver import TrioDriver
@@ -52,6 +52,7 @@ def open_ice(
     include_loopback: bool | None = None,
     interface_filter: InterfaceFilter | None = None,
     port_range: tuple[int, int] | None = None,
+    watch_network: float | None = None,
     nomination: Nomination | None = None,
     gathering: GatheringOptions | None = None,
     tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
@@ -73,6 +74,10 @@ def open_ice(
             ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
         policy: what the peer may see: ``"all"``; ``"no-host"``, no address of this network; ``"relay"``, nothing but relayed
             addresses (`CandidatePolicy`).
+        watch_network: seconds between two looks at the addresses of this machine; where they have changed, candidates and
+            pairs of those that are gone are dropped, and new ones gathered and tried (`IceConnection.update_addresses`). A
+            listing takes 0.2 ms. What lost its selected pair fails, unless renomination moves it; `IceConnection.restart`
+            revives it.
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
         gathering: which addresses are preferred, what is known of them, and bounds.
         tls: authorities to trust for ``turns:`` servers, where the system's are not the right ones.
@@ -109,6 +114,7 @@ def open_ice(
         include_loopback=include_loopback,
         interface_filter=interface_filter,
         port_range=port_range,
+        watch_network=watch_network,
         nomination=nomination,
         gathering=gathering,
         entropy=entropy,
@@ -137,6 +143,8 @@ class IceConnection(AsyncIceConnection[TrioDriver]):
 
     async def __aenter__(self) -> Self:
         await self._driver.__aenter__()
+        if self._watch_network is not None:
+            self._driver._nursery.start_soon(self._watch, self._watch_network, name="sansice network")
         return self
 
     async def __aexit__(
@@ -147,5 +155,12 @@ class IceConnection(AsyncIceConnection[TrioDriver]):
         finally:
             self._leave()
 
-    def _host_addresses(self) -> Sequence[str]:
+    def _host_addresses(self, *, refresh: bool) -> list[str]:
+        if refresh:
+            interfaces(refresh=True)
         return host_addresses(self._interface_filter)
+
+    async def _watch(self, seconds: float) -> None:
+        while True:
+            await trio.sleep(seconds)
+            self._look_at_network()

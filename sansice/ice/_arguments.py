@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict
 
@@ -36,6 +37,7 @@ class IceArguments(TypedDict):
     include_loopback: bool | None
     interface_filter: Callable[[str, str], bool] | None
     port_range: tuple[int, int] | None
+    watch_network: float | None
     nomination: Nomination | None
     gathering: GatheringOptions | None
     entropy: Entropy
@@ -99,6 +101,9 @@ def _check(arguments: IceArguments) -> None:
     port_range = arguments["port_range"]
     if port_range is not None and not _is_port_range(port_range):
         raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")
+    watch = arguments["watch_network"]
+    if watch is not None and not 0 < watch < math.inf:
+        raise LocalProtocolError(f"open_ice(): watch_network={watch!r} is not a number of seconds between two looks")
     if min(arguments["max_queued"], arguments["max_queued_bytes"]) < 1:
         raise LocalProtocolError("open_ice(): a queue of less than one datagram")
 

@@ -19,9 +19,9 @@ from sansice.machine import Address, DropReason, Event, LocalProtocolError, Sock
 from ._agent._agent import IceAgent
 from ._arguments import Agent, IceArguments, make_agent
 from ._candidate import Candidate
-from ._description import Description
+from ._description import Credentials, Description
 from ._errors import IceClosed, NotConnected, WouldBlock
-from ._events import DataReceived, GatheringState, IceState, IceStateChanged
+from ._events import DataReceived, GatheringState, IceState, IceStateChanged, PairSelected, Restarted
 from ._handover import Handover, LentSocket
 from ._inbox import Inbox
 from ._pair import CandidatePair
@@ -73,16 +73,19 @@ class IceConnectionBase(Generic[D]):
     """
 
     __slots__ = (
+        "_addresses",
         "_agent",
-        "_connecting",
         "_driver",
         "_inboxes",
         "_include_loopback",
         "_interface_filter",
         "_left",
         "_recorder",
+        "_remote",
+        "_restarting",
         "_states",
         "_trickle",
+        "_watch_network",
     )
 
     def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
@@ -97,10 +100,14 @@ class IceConnectionBase(Generic[D]):
         self._interface_filter = arguments["interface_filter"]
         self._include_loopback = arguments["include_loopback"]
         self._trickle = arguments["trickle"]
+        self._watch_network = arguments["watch_network"]
         limits = arguments["max_queued"], arguments["max_queued_bytes"]
         self._inboxes = tuple(tuple(Inbox(*limits) for _ in range(count)) for count in self._agent.components)
         self._states: StateLog | None = None  # made for the first who wants to read them
-        self._connecting = self._left = False
+        self._addresses: list[str] = []  # that were gathered from
+        self._remote: tuple[tuple[str, str], ...] = ()  # the peer's credentials, once they are known
+        self._restarting: dict[int, int] | None = None  # of each stream that restarts, a bit for each component not selected yet
+        self._left = False
 
     # ------------------------------------------------------------- what a runtime supplies
 
@@ -111,8 +118,8 @@ class IceConnectionBase(Generic[D]):
         """
         raise NotImplementedError
 
-    def _host_addresses(self) -> Sequence[str]:
-        """The machine's own addresses that ``_interface_filter`` lets through."""
+    def _host_addresses(self, *, refresh: bool) -> list[str]:
+        """The machine's own addresses that ``_interface_filter`` lets through; as they are at this moment, if ``refresh``."""
         raise NotImplementedError
 
     @staticmethod
@@ -166,6 +173,10 @@ class IceConnectionBase(Generic[D]):
             LocalProtocolError: there is no such component.
         """
         return self._look(lambda: self._agent.selected_pair_of(stream, component))
+
+    def data_mtu_of(self, *, stream: int = 0, component: int = 1) -> int | None:
+        """Bytes of data that a packet carries there. See `IceAgent.data_mtu_of`."""
+        return self._look(lambda: self._agent.data_mtu_of(stream, component))
 
     @property
     def pairs(self) -> tuple[CandidatePair, ...]:
@@ -221,27 +232,55 @@ class IceConnectionBase(Generic[D]):
     # ------------------------------------------------------------- commands that never wait
 
     def set_remote(self, remote: Description | SessionDescription) -> None:
-        """Tell the agent more of the peer, which has sent its description again. See `IceAgent.set_remote`.
+        """Tell the agent what the peer says of itself: again, with candidates that are new, or because it has restarted.
 
-        `connect` has told the first one. Candidates that are new in it are added.
-        """
-        self._driver.call(self._agent.set_remote, remote)
-
-    def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0) -> bool:
-        """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
-        return self._driver.call(self._agent.add_remote_candidate, candidate, stream=stream)
-
-    def end_of_candidates(self, *, stream: int | None = None) -> None:
-        """The peer has no more candidates, of one stream or of all. See `IceAgent.end_of_candidates`."""
-        self._driver.call(self._agent.end_of_candidates, stream=stream)
-
-    def restart(self) -> None:
-        """Restart ICE with new credentials. See `IceAgent.restart`.
+        Other credentials are the peer's restart (RFC 8445 9): then `gather`, tell the peer `local_description`, and wait with
+        `connected`. Of the first description, and of the answer to a restart, `connect` tells the agent.
 
         Raises:
-            LocalProtocolError: the connection is closed.
+            LocalProtocolError: see `IceAgent.set_remote`.
         """
-        self._driver.call(self._agent.restart)
+        self._driver.call(self._agent.set_remote, remote)
+        self._remote = _credentials_of(remote)
+
+    def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0, ufrag: str | None = None) -> bool:
+        """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
+        return self._driver.call(self._agent.add_remote_candidate, candidate, stream=stream, ufrag=ufrag)
+
+    def end_of_candidates(self, *, stream: int | None = None, ufrag: str | None = None) -> None:
+        """The peer has no more candidates, of one stream or of all. See `IceAgent.end_of_candidates`."""
+        self._driver.call(self._agent.end_of_candidates, stream=stream, ufrag=ufrag)
+
+    def restart(
+        self, *, stream: int | None = None, credentials: Credentials | Sequence[Credentials] | None = None
+    ) -> Credentials:
+        """Begin again with new credentials (RFC 8445 9), all streams or one; also after a failure.
+
+        Data goes on over the pair in use until the new ones are selected. Tell the peer what `gather` returns next, and
+        `connect` with its answer.
+
+        Args:
+            stream: which; ``None`` is all of them.
+            credentials: used as given, for all these streams or for each one its own; drawn otherwise.
+
+        Returns:
+            The new credentials, of the first of these streams.
+
+        Raises:
+            LocalProtocolError: the connection is closed; see `IceAgent.restart`.
+        """
+        return self._driver.call(self._agent.restart, stream=stream, credentials=credentials)
+
+    def update_addresses(self) -> None:
+        """Look which addresses the machine has now, and go on with them. See `IceAgent.update_addresses`.
+
+        ``open_ice(watch_network=...)`` does it by itself.
+
+        Raises:
+            LocalProtocolError: nothing was gathered yet, or the connection is closed.
+        """
+        self._addresses = self._host_addresses(refresh=True)
+        self._driver.call(self._agent.update_addresses, self._addresses, include_loopback=self._include_loopback)
 
     def close(self) -> None:
         """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""
@@ -316,7 +355,16 @@ class IceConnectionBase(Generic[D]):
     def _start_gathering(self) -> None:
         if self._agent.gathering_state is GatheringState.NEW:
             self._raise_if_over()
-            self._driver.call(self._agent.gather, self._host_addresses(), include_loopback=self._include_loopback)
+            self._addresses = self._host_addresses(refresh=False)
+            self._driver.call(self._agent.gather, self._addresses, include_loopback=self._include_loopback)
+
+    def _look_at_network(self) -> None:
+        """Go on with the addresses that the machine has now, if they are others than before."""
+        is_over = self._agent.state is IceState.CLOSED or self._left
+        if is_over or self._agent.gathering_state is GatheringState.NEW:  # who gathers later looks then
+            return
+        if self._host_addresses(refresh=True) != self._addresses:
+            self.update_addresses()
 
     def _is_gathered(self) -> bool:
         return self._agent.gathering_state is GatheringState.COMPLETE
@@ -334,15 +382,17 @@ class IceConnectionBase(Generic[D]):
 
     def _start_connecting(self, remote: Description | SessionDescription) -> None:
         self._raise_if_over()
-        if self._connecting:
+        if self._remote and self._remote == _credentials_of(remote):
             raise LocalProtocolError("connect() was called before: wait with connected()")
         self._start_gathering()
-        self._driver.call(self._agent.set_remote, remote)
-        self._connecting = True
+        self.set_remote(remote)
+        self._start_gathering()  # for the generation that other credentials of the peer have begun
 
     def _connected_pair(self) -> CandidatePair | None:
         """The selected pair of the first component; ``None`` while there may still be one of any component."""
         self._raise_if_over()
+        if self._restarting:
+            return None
         selected = [
             self._agent.selected_pair_of(stream, component + 1)
             for stream, components in enumerate(self._agent.components)
@@ -382,8 +432,15 @@ class IceConnectionBase(Generic[D]):
                 self._agent.stats.dropped[DropReason.QUEUE_FULL] += dropped
             self._wake(inbox)
             return
-        if type(event) is IceStateChanged and self._states is not None:
-            self._states.append(event.new)
+        if type(event) is IceStateChanged:
+            if self._states is not None:
+                self._states.append(event.new)
+        elif type(event) is Restarted:
+            self._restarting = {**(self._restarting or {}), event.stream: (1 << self._agent.components[event.stream]) - 1}
+        elif type(event) is PairSelected and self._restarting:
+            missing = self._restarting.get(event.stream, 0) & ~(1 << (event.component - 1))
+            others = {stream: bits for stream, bits in self._restarting.items() if stream != event.stream}
+            self._restarting = ({**others, event.stream: missing} if missing else others) or None
         self._wake()
 
     def _leave(self) -> None:
@@ -398,3 +455,10 @@ class IceConnectionBase(Generic[D]):
             raise error
         if self._left:  # the driver broke down before it could close the agent
             raise IceClosed("the connection is closed")
+
+
+def _credentials_of(remote: object) -> tuple[tuple[str, str], ...]:
+    """The credentials of each stream; of what is no description, none."""
+    if isinstance(remote, Description):
+        return ((remote.ufrag, remote.pwd),)
+    return tuple((one.ufrag, one.pwd) for one in remote.streams) if isinstance(remote, SessionDescription) else ()

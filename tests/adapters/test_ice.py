@@ -241,11 +241,6 @@ async def test_what_is_wrong_or_not_built_is_said_before_anything_opens(wrong, n
             on_loopback(True, **wrong)
 
 
-async def test_a_restart_is_refused_with_what_to_do_instead(pair):
-    with pytest.raises(LocalProtocolError, match="make a new agent"):
-        pair[0].restart()
-
-
 # ---------------------------------------------------------------- data
 
 

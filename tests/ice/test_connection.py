@@ -1,6 +1,8 @@
 """`IceConnectionBase`: everything of a connection that needs no runtime, over drivers that a test turns by hand."""
 
 import contextlib
+import math
+import random
 
 import pytest
 
@@ -18,6 +20,7 @@ from sansice.ice import (
     LiteAgent,
     Nomination,
     NotConnected,
+    PairSelected,
     SessionDescription,
     WouldBlock,
 )
@@ -32,6 +35,7 @@ class HandDriver:
         self.sent = []
         self.lost = {"EMSGSIZE": 3}
         self.lent = []
+        self.opened = []
 
     def call(self, command, *args, **kwargs):
         result = command(*args, now=self.now, **kwargs)
@@ -49,6 +53,7 @@ class HandDriver:
             for output in outputs:
                 match output:
                     case OpenSocket(socket=socket, bind=bind):
+                        self.opened.append(bind.host)
                         self.agent.handle_socket_opened(socket, Address(bind.host, 5000), now=self.now)
                     case SendDatagram(socket=socket, destination=destination, data=data):
                         self.sent.append((socket, destination, data))
@@ -79,6 +84,7 @@ class Connection(IceConnectionBase[HandDriver]):
             "include_loopback": None,
             "interface_filter": None,
             "port_range": None,
+            "watch_network": None,
             "nomination": None,
             "gathering": None,
             "entropy": lambda n: bytes([int(host[-1])] * n),
@@ -87,6 +93,7 @@ class Connection(IceConnectionBase[HandDriver]):
             "max_queued_bytes": 2**20,
         }
         self.host = host
+        self.others = []  # that the machine has had since
         self.woken = 0
         super().__init__(HandDriver, **{**defaults, **arguments})
 
@@ -97,8 +104,8 @@ class Connection(IceConnectionBase[HandDriver]):
     def _address_of(source):
         return Address(*source)
 
-    def _host_addresses(self):
-        return [self.host]
+    def _host_addresses(self, *, refresh):
+        return [self.host, *self.others] if refresh else [self.host]
 
 
 def turn(*connections, until):
@@ -128,7 +135,10 @@ def feed(agent, source, data, *, now):
 @pytest.fixture
 def pair():
     """Two connections that have selected a pair."""
-    alice, bob = Connection("192.0.2.1"), Connection("192.0.2.2", controlling=False)
+    return connected(Connection("192.0.2.1"), Connection("192.0.2.2", controlling=False))
+
+
+def connected(alice, bob):
     for one in (alice, bob):
         one._start_gathering()
     alice._start_connecting(bob._complete_description())
@@ -228,6 +238,8 @@ def test_credentials_are_used_as_given():
         ({"port_range": (6, 5)}, r"\(6, 5\) is not"),
         ({"port_range": (5, 65536)}, r"\(5, 65536\) is not"),
         ({"port_range": 5000}, "5000 is not"),
+        ({"watch_network": 0}, "watch_network=0"),
+        ({"watch_network": math.inf}, "watch_network=inf"),
         ({"max_queued": 0}, "less than one datagram"),
         ({"max_queued_bytes": 0}, "less than one datagram"),
     ],
@@ -331,6 +343,78 @@ def test_it_is_connected_once_every_component_is():
     turn(alice, bob, until=1)
     assert alice.selected_pair_of(component=1) is not None
     assert alice._connected_pair() is None
+
+
+# ---------------------------------------------------------------- restarts, and other addresses
+
+
+@pytest.fixture
+def restartable():
+    """Two connected ends that draw other credentials each time."""
+    return connected(*(Connection(f"192.0.2.{n}", controlling=n == 1, entropy=random.Random(n).randbytes) for n in (1, 2)))
+
+
+def test_a_restart_is_over_once_every_component_has_selected_anew(restartable):
+    alice, bob = restartable
+    before = alice.local_description
+    new = alice.restart()
+    assert new.ufrag == alice.local_description.ufrag != before.ufrag
+    assert alice._connected_pair() is None
+    alice.send_nowait(b"over the old pair")
+    turn(alice, bob, until=0.6)
+    assert bob.receive_nowait() == b"over the old pair"
+    alice._start_gathering()
+    bob.set_remote(alice._complete_description())
+    assert bob._connected_pair() is None
+    bob._start_gathering()
+    alice._start_connecting(bob._complete_description())
+    turn(alice, bob, until=2.0)
+    assert alice._connected_pair() is not None
+    assert bob._connected_pair() is not None
+    with pytest.raises(LocalProtocolError, match=r"connected\(\)"):
+        alice._start_connecting(bob.local_description)
+
+
+def test_the_peers_restart_may_be_told_to_connect_as_well(restartable):
+    alice, bob = restartable
+    alice.restart()
+    alice._start_gathering()
+    bob._start_connecting(alice._complete_description())
+    assert bob._is_gathered()  # anew, as the answer needs it
+    alice.set_remote(bob.local_description)
+    turn(alice, bob, until=2.0)
+    assert alice._connected_pair() is not None
+
+
+def test_one_of_several_streams_restarts():
+    alice = Connection("192.0.2.1", streams=2, entropy=random.Random(1).randbytes)
+    alice._start_gathering()
+    before = alice.local_descriptions.streams
+    credentials = Credentials("newufrag", "newpassword+newpassword")
+    assert alice.restart(stream=1, credentials=credentials) == credentials
+    after = alice.local_descriptions.streams
+    assert (after[0].ufrag, after[1].ufrag) == (before[0].ufrag, "newufrag")
+    alice.restart()
+    alice._deliver(PairSelected(1, 1, None))
+    assert alice._restarting == {0: 1}
+    alice._deliver(PairSelected(0, 1, None))
+    assert not alice._restarting
+
+
+def test_addresses_that_the_machine_has_had_since_are_gathered_too():
+    alice = Connection("192.0.2.1")
+    alice._look_at_network()  # nothing was gathered yet, so that nothing has changed
+    with pytest.raises(LocalProtocolError, match=r"gather\(\)"):
+        alice.update_addresses()
+    alice._start_gathering()
+    alice._look_at_network()
+    alice.others.append("192.0.2.9")
+    alice._look_at_network()
+    alice._look_at_network()
+    assert alice._driver.opened == ["192.0.2.1", "192.0.2.9"]
+    alice.close()
+    alice._look_at_network()
+    assert alice._driver.opened == ["192.0.2.1", "192.0.2.9"]
 
 
 # ---------------------------------------------------------------- nomination
@@ -467,7 +551,9 @@ def test_a_closed_connection_is_not_restarted():
 
 
 def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():
-    arguments = dict.fromkeys(("credentials", "interface_filter", "port_range", "nomination", "include_loopback", "gathering"))
+    arguments = dict.fromkeys(
+        ("credentials", "interface_filter", "port_range", "nomination", "include_loopback", "gathering", "watch_network")
+    )
     bare = IceConnectionBase(
         HandDriver,
         controlling=True,
@@ -486,6 +572,6 @@ def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():
     with pytest.raises(NotImplementedError):
         bare._wake()
     with pytest.raises(NotImplementedError):
-        bare._host_addresses()
+        bare._host_addresses(refresh=False)
     with pytest.raises(NotImplementedError):
         bare._address_of(("192.0.2.1", 5000))

@@ -39,7 +39,7 @@ NOBODY = Description("gone", "nobodynobodynobodynobody")
 
 def on_loopback(rt, controlling, **arguments):
     only_loopback = {"include_loopback": True, "interface_filter": lambda name, address: address == "127.0.0.1"}
-    return rt.opened(rt.adapter.open_ice(controlling=controlling, **only_loopback, **{"config": QUICK, **arguments}))
+    return rt.opened(rt.adapter.open_ice(controlling=controlling, **{**only_loopback, "config": QUICK, **arguments}))
 
 
 async def connect(rt, alice, bob):
@@ -251,15 +251,6 @@ def test_local_ports_are_taken_from_the_range(rt):
     rt.run(body)
 
 
-def test_a_restart_is_refused(rt):
-    async def body(rt):
-        async with on_loopback(rt, True) as ice:
-            with pytest.raises(LocalProtocolError, match="make a new agent"):
-                ice.restart()
-
-    rt.run(body)
-
-
 # ---------------------------------------------------------------- data
 
 
@@ -393,6 +384,97 @@ def test_a_lite_end_connects_with_a_full_and_with_a_lite_one(rt, other_is_lite):
             assert bob.explain()
             with bob.detach().socket as sock:
                 assert sock.getsockname() == tuple(bob.selected_pair.local.address)
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+# ---------------------------------------------------------------- restarts, and other addresses
+
+
+@pytest.mark.parametrize("lite", [False, True])
+def test_a_restart_by_either_end_connects_anew(rt, lite):
+    async def body(rt):
+        async with on_loopback(rt, True) as alice, on_loopback(rt, False, lite=lite) as bob:
+            await connect(rt, alice, bob)
+            states = alice.states()
+            for one, other in ((alice, bob), (bob, alice)):
+                old = one.local_description
+                credentials = one.restart()
+                offer = await rt.call(one.gather())
+                assert (offer.ufrag, offer.pwd) == (credentials.ufrag, credentials.pwd) != (old.ufrag, old.pwd)
+                await rt.call(other.send(b"meanwhile"))
+                assert await rt.call(one.receive()) == b"meanwhile"
+                other.set_remote(offer)
+                answer = await rt.call(other.gather())
+
+                async def from_one(one=one, answer=answer):
+                    return await rt.call(one.connect(answer))
+
+                async def from_other(other=other):
+                    return await rt.call(other.connected())
+
+                await rt.together(from_one, from_other)
+                await rt.call(one.send(b"anew"))
+                assert await rt.call(other.receive()) == b"anew"
+            alice.close()
+            assert [state async for state in rt.each(states)][-1] is IceState.CLOSED
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_what_has_failed_is_revived_by_a_restart(rt):
+    async def body(rt):
+        async with on_loopback(rt, True, config=HASTY) as alice, on_loopback(rt, False) as bob:
+            with pytest.raises(IceFailed):
+                await rt.call(alice.connect(NOBODY))
+            alice.restart()
+            of_alice = await rt.call(alice.gather())
+            of_bob = await rt.call(bob.gather())
+
+            async def from_alice():
+                return await rt.call(alice.connect(of_bob))
+
+            async def from_bob():
+                return await rt.call(bob.connect(of_alice))
+
+            await rt.together(from_alice, from_bob)
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_addresses_that_go_are_noticed_by_whoever_wants_to_know(rt):
+    wanted = ["127.0.0.1", "::1"]
+
+    async def body(rt):
+        arguments = {"interface_filter": lambda name, address: address in wanted, "include_loopback": True}
+        async with on_loopback(rt, True, watch_network=0.005, **arguments) as ice:
+            assert len((await rt.call(ice.gather())).candidates) == 2
+            wanted.remove("127.0.0.1")
+            while len(ice.local_candidates) > 1:
+                await rt.sleep(0.001)
+            assert [one.address.host for one in ice.local_candidates] == ["::1"]
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_a_filter_that_fails_while_the_network_is_watched_comes_out_of_the_block(rt):
+    calls = []
+
+    def fails(name, address):
+        calls.append(address)
+        if len(calls) > 20:
+            raise RuntimeError("a defect of the filter")
+        return address == "127.0.0.1"
+
+    async def wait(rt):
+        async with on_loopback(rt, True, watch_network=0.002, interface_filter=fails) as ice:
+            await rt.call(ice.gather())
+            await rt.call(ice.receive())
+
+    async def body(rt):
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await wait(rt)
+        assert caught.group_contains(RuntimeError, match="a defect of the filter")
 
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
 
