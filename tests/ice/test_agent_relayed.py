@@ -502,12 +502,15 @@ def test_every_address_stream_and_component_has_its_candidate_and_priorities_are
 
 def test_a_rule_replaces_the_private_address_and_the_pair_connects_through_it():
     world = World()
-    cloud = world.net.nat("203.0.113.60", preset="full-cone")
+    cloud = world.net.nat("203.0.113.60", preset="one-to-one")
     agent, node = world.add("10.9.9.9", behind=cloud, gathering=GatheringOptions(rewrite=[RewriteRule("203.0.113.60")]))
     world.gather()
     (only,) = agent.local_candidates
     assert only.type is CandidateType.HOST and only.address.host == "203.0.113.60"
     assert "10.9.9.9" not in texts(node, agent)
+    world.add("192.0.2.200", behind=None)
+    assert world.connect()
+    assert agent.selected_pair.local == only and world.echo()
 
 
 def test_ports_come_from_the_range_and_when_it_is_used_up_there_is_no_candidate():
