@@ -53,6 +53,7 @@ ICE_TRANSITIONS = MappingProxyType(
         _S.CHECKING: {
             _C.START: _S.CHECKING,
             _C.VALIDATE: _S.CONNECTED,
+            _C.SELECT: _S.COMPLETED,
             _C.LOSE: _S.CHECKING,
             _C.QUIET: _S.CHECKING,
             _C.ANSWER: _S.CONNECTED,

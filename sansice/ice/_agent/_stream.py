@@ -8,7 +8,7 @@ from typing import cast
 from sansice._enums import IdentityEnum
 from sansice.ice._candidate import Candidate
 from sansice.ice._description import Credentials, Description
-from sansice.ice._events import ConsentExpired, IceCause, IceState, PairSelected, PairValidated
+from sansice.ice._events import ConsentExpired, IceCause, PairSelected, PairValidated
 from sansice.ice._pair import LocalCandidate, Pair
 from sansice.machine import Address, DecodeError, DropReason, LocalProtocolError, SocketError, SocketId
 from sansice.stun import USERNAME, Message
@@ -313,8 +313,6 @@ class Stream:
         session = self._session
         self.checker.list.move(ChecklistEvent.NOMINATE)
         session.timers.cancel(timer_of(self.index))  # patience was for the first pairs
-        if session.states[self.index] is IceState.CHECKING:
-            self._validate()
         self._answered()
 
     # ------------------------------------------------------------- the end
