@@ -12,6 +12,7 @@ from sansice.machine import Address, LocalProtocolError, SocketId
 
 from ._candidate import Candidate
 from ._rtt import UNMEASURED_PATIENCE, PairRtt
+from ._telling._tally import Tally
 
 
 class PairState(IdentityEnum):
@@ -109,16 +110,15 @@ class Pair:
         "priority",
         "remote",
         "remote_address",
-        "requests_received",
-        "requests_sent",
-        "responses_received",
-        "rtt",
         "state",
+        "tally",
         "valid",
         "valid_since",
     )
 
-    def __init__(self, local: LocalCandidate, remote: Candidate, remote_address: Address, priority: int) -> None:
+    def __init__(
+        self, local: LocalCandidate, remote: Candidate, remote_address: Address, priority: int, tally: Tally | None = None
+    ) -> None:
         self.local = local
         self.remote = remote
         self.remote_address = remote_address
@@ -139,13 +139,10 @@ class Pair:
         """Consent was lost: these credentials are never used on its path again (RFC 7675 5.1)."""
         self.answered_at = -math.inf
         self.valid_since = math.inf
-        self.rtt: PairRtt | None = None
-        """Of a valid pair, from its first answer on."""
+        self.tally = tally or Tally(0)
+        """What is counted: of a pair and of those that its checks make valid together."""
         self.conflicts = 0
         self.cancelled = 0
-        self.requests_sent = 0
-        self.requests_received = 0
-        self.responses_received = 0
 
     def move(self, event: PairEvent) -> None:
         """Take the transition, which must be in the table."""
@@ -158,10 +155,17 @@ class Pair:
         """A valid pair was answered; ``rtt`` is ``None`` where nobody knows which transmission it was that was."""
         self.answered_at = now
         self.valid_since = min(self.valid_since, now)
-        if self.rtt is None:
-            self.rtt = PairRtt()
+        tally = self.tally
+        tally.responses_received += 1
+        if tally.rtt is None:
+            tally.rtt = PairRtt()
         if rtt is not None:
-            self.rtt.measure(rtt)
+            tally.rtt.measure(rtt)
+
+    @property
+    def rtt(self) -> PairRtt | None:
+        """How long its answers take, from the first one on."""
+        return self.tally.rtt
 
     @property
     def patience(self) -> float:

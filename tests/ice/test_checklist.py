@@ -218,7 +218,7 @@ def test_failed_pairs_make_room_first_then_the_lowest_on_which_nothing_was_spent
     failed = make_pair(1, priority=9, state=FAILED)
     waiting, frozen = make_pair(2, priority=2, state=WAITING), make_pair(3, priority=3)
     spent = make_pair(4, priority=1, state=WAITING)
-    spent.requests_sent = 1  # waits for its repetition
+    spent.tally.requests_sent = 1  # waits for its repetition
     better = make_pair(5, priority=10, state=FAILED)
     made = checklist(failed, waiting, frozen, spent, better)
     order = []

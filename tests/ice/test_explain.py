@@ -13,7 +13,7 @@ LOCAL, REMOTE = candidate("192.0.2.1", 4001), candidate("198.51.100.1")
 
 def pair(state=PairState.WAITING, sent=0, received=0):
     one = Pair(LocalCandidate(LOCAL, SocketId(1), at("192.0.2.1", 4001), 65535), REMOTE, at("198.51.100.1"), 1)
-    one.state, one.requests_sent, one.requests_received = state, sent, received
+    one.state, one.tally.requests_sent, one.tally.requests_received = state, sent, received
     return one
 
 

@@ -3,6 +3,7 @@
 from ice._lite import NEW, OTHER, PEER
 from ice._wire import OURS
 from sansice.ice._lite._stream import MAX_REMEMBERED, Generation, Novelty, Stream
+from sansice.ice._telling._tally import Ledger
 from sansice.stun import TransactionId
 
 
@@ -29,7 +30,7 @@ def test_nominations_are_remembered_up_to_a_bound_the_oldest_forgotten_first():
 
 
 def test_generation_is_found_by_the_ufrag_of_a_request():
-    stream = Stream(0, OURS, 1)
+    stream = Stream(0, OURS, [Ledger()])
     first = stream.current
     assert stream.of_username("anything") is first
     stream.renew(NEW)

@@ -45,7 +45,7 @@ def test_the_table_holds_every_state_and_cannot_be_changed():
 
 def test_a_pair_starts_frozen_without_a_valid_pair():
     pair = Pair(make_local(), candidate("198.51.100.1"), candidate("198.51.100.1").address, 7)
-    assert (pair.state, pair.valid, pair.nominated, pair.requests_sent) == (F, None, False, 0)
+    assert (pair.state, pair.valid, pair.nominated, pair.tally.requests_sent) == (F, None, False, 0)
 
 
 @pytest.mark.req("RFC8445-044")

@@ -324,11 +324,13 @@ class IceAgent(AgentSockets):
         if self._relaying is None or not self._relaying.is_virtual(path[0]):
             self._outputs.append(SendDatagram(path[0], path[1], data))
         else:
-            self._relaying.send(path[0], path[1], data, now=now)
-        of.last_sent = now
-        stats = self.stats
-        stats.datagrams_sent += 1
-        stats.bytes_sent += len(data)
+            if not self._relaying.send(path[0], path[1], data, now=now):
+                of.carried.discarded += 1
+                return
+        carried = of.carried
+        carried.last_sent = now
+        carried.packets_sent += 1
+        carried.bytes_sent += len(data)
 
     def _check_send(self, data: bytes, component: Component, now: float) -> tuple[SocketId, Address]:
         check_data(data)
@@ -502,8 +504,9 @@ class IceAgent(AgentSockets):
             is_closed = self.state in OVER or component is not None
             self.stats.dropped[DropReason.CLOSED if is_closed else DropReason.UNKNOWN_SOCKET] += len(batch)
             return
-        stats, deliver, is_trusted = self.stats, self._outputs.append, component.is_trusted
-        was_stun = False
+        stats, deliver = self.stats, self._outputs.append
+        usual = component.source_on(socket)
+        was_stun, packets, size = False, 0, 0
         for position, (source, data) in enumerate(batch, 1):
             if is_stun(data):
                 was_stun = True
@@ -511,16 +514,30 @@ class IceAgent(AgentSockets):
                 if self._session.states[component.stream] in OVER:  # it revoked consent
                     stats.dropped[DropReason.CLOSED] += len(batch) - position
                     break
+                usual = component.source_on(socket)
             elif not data:
                 stats.drop(DropReason.EMPTY)
-            elif is_trusted(source):
-                stats.datagrams_received += 1
-                stats.bytes_received += len(data)
+            elif source == usual:
+                packets += 1
+                size += len(data)
+                deliver(DataReceived(component.stream, component.number, data))
+            elif component.is_trusted(source):
+                self._count_stray(component, socket, source, data, now)
                 deliver(DataReceived(component.stream, component.number, data))
             else:
                 stats.drop(DropReason.UNVALIDATED_SOURCE)
+        if packets:
+            carried = component.carried
+            carried.packets_received += packets
+            carried.bytes_received += size
+            carried.last_received = now
         if was_stun:
             self._settle(now)
+
+    def _count_stray(self, component: Component, socket: SocketId, source: Address, data: bytes, now: float) -> None:
+        """A datagram came over another pair than the one in use."""
+        pair = self._streams[component.stream].find_pair(socket, source)
+        component.ledger.stray(None if pair is None else pair.tally, len(data), now)
 
     def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
         """The DNS says where a server is, or one of the peer's candidates, or that there is none."""

@@ -26,6 +26,7 @@ from sansice.ice._nomination import RENOMINATION
 from sansice.ice._pair import UNFINISHED, LocalCandidate, Pair, PairEvent, PairState
 from sansice.ice._priority import candidate_priority
 from sansice.ice._role import Conflict, IceRole, find_conflict
+from sansice.ice._telling._tally import CheckFailure
 from sansice.machine import Address, DecodeError, DropReason, SendDatagram, SocketId, Transport
 from sansice.stun import (
     IntegrityAlgorithm,
@@ -231,7 +232,7 @@ class Checker:
         number = 0 if mover is None else mover.next_number()
         transaction_id, request = self.encode_check(pair.local, nominating, number)
         pair.move(_CHECK)
-        pair.requests_sent += 1
+        pair.tally.requests_sent += 1
         self._checks.start(
             self,
             pair,
@@ -251,9 +252,9 @@ class Checker:
         mapped = cast(Address, outcome.mapped)  # a Binding request succeeds with one only
         local = conclusion.pairing.local_of(pair, mapped, running.priority)
         if local is None:
-            self.check_failed(running, now)
+            self.check_failed(running, CheckFailure.BAD_ANSWER, now)
             return
-        pair.responses_received += 1
+        pair.tally.failure = None
         conclusion.trusted.add(pair.remote_address)
         valid = _valid_pair(conclusion.pairing, pair, local)
         before, pair.valid = pair.valid, valid
@@ -274,8 +275,8 @@ class Checker:
             self._session.tell(PairAnswered(valid))
         conclusion.take_answer(pair, valid, running.number if running.nominating else None, now)
 
-    def check_failed(self, running: Running, now: float, *, is_answered: bool = False) -> None:
-        """Fail the pair (RFC 8445 7.2.5.2); ``is_answered`` says that the peer answered with an error.
+    def check_failed(self, running: Running, why: CheckFailure, now: float) -> None:
+        """Fail the pair (RFC 8445 7.2.5.2).
 
         The peer's nomination is not forgotten: it was answered, so the peer has selected the pair. Should a later check
         succeed there, while patience keeps the checklist from failing (RFC 8863 4), the pair is the one to follow.
@@ -284,6 +285,8 @@ class Checker:
         if running.cancelled:
             return
         nomination, valid = pair.nominate_on_success, pair.valid
+        is_answered = why is CheckFailure.REFUSAL
+        pair.tally.failure = why
         self._fail(pair)
         pair.nominate_on_success = nomination
         by_us = running.nominating and self._session.role is _CONTROLLING
@@ -322,7 +325,7 @@ class Checker:
         pair = running.pair
         pair.conflicts += 1
         if pair.conflicts > MAX_CONFLICTS:
-            self.check_failed(running, now)
+            self.check_failed(running, CheckFailure.CONFLICT, now)
             return
         self._session.draw_tiebreaker()
         if not running.cancelled:
@@ -360,6 +363,9 @@ class Checker:
             return
         if self.is_retired:  # what was begun with these credentials is over, but for the consent to send
             self._send(socket, source, encode_success(request, source, self._key))
+            pair = self.list.find(socket, source)
+            if pair is not None:
+                _count_request(pair)
             return
         if conflict is Conflict.REJECT:
             self._send(socket, source, encode_refusal(request, Refusal.ROLE_CONFLICT, self._key))
@@ -444,9 +450,9 @@ class Checker:
             pair = pairing.insert_triggered(local, remote, source) if may_trigger else None
             if pair is None:
                 return
-            pair.requests_received += 1
+            _count_request(pair)
         else:
-            pair.requests_received += 1
+            _count_request(pair)
             if pair.is_spent or not may_trigger:
                 return
             if pair.state is not _SUCCEEDED or pair.valid is None:
@@ -471,6 +477,12 @@ class Checker:
         self.list.trigger(pair)
 
 
+def _count_request(pair: Pair) -> None:
+    """A request was answered, with whatever answer."""
+    pair.tally.requests_received += 1
+    pair.tally.responses_sent += 1
+
+
 def _check_priority(local: LocalCandidate) -> int:
     # RFC 8445 7.1.1: what a peer-reflexive candidate learned from this check would have.
     return candidate_priority(_PEER_REFLEXIVE, local.local_preference, local.candidate.component)
@@ -482,4 +494,4 @@ def _valid_pair(pairing: Pairing, pair: Pair, local: LocalCandidate) -> Pair:
         return pair
     if pair.valid is not None and pair.valid.local is local:
         return pair.valid
-    return pairing.new_pair(local, pair.remote, pair.remote_address)
+    return pairing.new_valid_pair(pair, local)

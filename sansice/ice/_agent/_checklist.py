@@ -115,7 +115,7 @@ class Checklist:
             if pair.state is PairState.FAILED and not pair.is_spent and not pair.cancelled:
                 return pair
         for pair in reversed(self._pairs):
-            if pair.state in (PairState.FROZEN, PairState.WAITING) and not pair.requests_sent:
+            if pair.state in (PairState.FROZEN, PairState.WAITING) and not pair.tally.requests_sent:
                 return pair
         return None
 

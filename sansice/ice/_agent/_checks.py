@@ -11,6 +11,7 @@ from sansice._timers import FewTimers
 from sansice.ice._binding import Refusal
 from sansice.ice._pair import Pair, PairState
 from sansice.ice._role import IceRole
+from sansice.ice._telling._tally import CheckFailure
 from sansice.machine import Action, Address, DropReason, Event, SendDatagram, SocketId
 from sansice.stun import (
     IntegrityKey,
@@ -92,7 +93,7 @@ class Checks:
             if running.checker.verify(message):
                 self._session.drop(DropReason.WRONG_SOURCE)
                 self._end(running)
-                running.checker.check_failed(running, now)  # RFC 8445 7.2.5.2.1
+                running.checker.check_failed(running, CheckFailure.WRONG_SOURCE, now)  # RFC 8445 7.2.5.2.1
             else:
                 self._session.drop(DropReason.BAD_INTEGRITY)
             return True
@@ -101,8 +102,10 @@ class Checks:
         self._absorb(running, now)
         return True
 
-    def handle_unreachable(self, socket: SocketId, destination: Address, *, now: float) -> None:
-        """A hard ICMP error: fail the check in progress (RFC 8445 7.2.5.2.2).
+    def handle_unreachable(
+        self, socket: SocketId, destination: Address, why: CheckFailure = CheckFailure.UNREACHABLE, *, now: float
+    ) -> None:
+        """A hard ICMP error, or a relay that may not: fail the check in progress (RFC 8445 7.2.5.2.2).
 
         A pair that has worked before stays as it is, for ICMP is easily forged.
         """
@@ -110,7 +113,7 @@ class Checks:
             pair = running.pair
             if (pair.local.socket, pair.remote_address) == (socket, destination) and self.is_current(running):
                 self._end(running)
-                running.checker.check_failed(running, now)
+                running.checker.check_failed(running, why, now)
                 return
 
     def handle_timer(self, *, now: float) -> None:
@@ -143,9 +146,9 @@ class Checks:
         elif isinstance(outcome, TransactionFailed) and outcome.code == Refusal.ROLE_CONFLICT:
             running.checker.check_conflicted(running, now)
         elif isinstance(outcome, TransactionFailed):
-            running.checker.check_failed(running, now, is_answered=True)
+            running.checker.check_failed(running, CheckFailure.REFUSAL, now)
         elif isinstance(outcome, TransactionTimedOut):
-            running.checker.check_failed(running, now)
+            running.checker.check_failed(running, CheckFailure.SILENCE, now)
 
     def _end(self, running: Running) -> None:
         transaction_id = running.transaction.id

@@ -7,6 +7,7 @@ import math
 from sansice.ice._events import IceCause
 from sansice.ice._pair import Pair
 from sansice.ice._role import IceRole
+from sansice.ice._telling._tally import Tally
 from sansice.machine import Address, DecodeError, DropReason, SendDatagram, SocketId
 from sansice.stun import Message, MessageClass, Method, encode, new_transaction_id
 
@@ -28,7 +29,9 @@ class Component:
         trusted: where data may come from, of the present generation; `former` of those before, while they live.
         path: the socket and the address to send data to; ``None``: no pair is valid.
         until: when consent to send there ends.
-        last_sent: when data, or a keepalive, was sent last.
+        carried: the data over the pairs in use; `ledger` says which of them carried what.
+        selected: the selected pair, also while another generation looks for one.
+        selections: how often that has changed.
         is_quiet: whether the peer counts as disconnected here.
         used: the valid pair of that path.
         checker: the generation that the pair is of.
@@ -36,19 +39,23 @@ class Component:
 
     __slots__ = (
         "_keepalive_at",
+        "_kept_at",
         "_next_check",
         "_overdue_at",
         "_quiet_at",
         "_session",
         "_timer",
+        "carried",
         "checker",
         "conclusion",
         "consent",
         "former",
         "is_quiet",
-        "last_sent",
+        "ledger",
         "number",
         "path",
+        "selected",
+        "selections",
         "stream",
         "trusted",
         "until",
@@ -68,13 +75,22 @@ class Component:
         self.path: tuple[SocketId, Address] | None = None
         self.consent: Consent | None = None
         self.until = math.inf
-        self.last_sent = -math.inf
+        self.ledger = session.stats.add_component()
+        self.carried = self.ledger.total
+        self.selected: Tally | None = None
+        self.selections = 0
+        self._kept_at = -math.inf
         self.is_quiet = False
         self._next_check = self._overdue_at = self._quiet_at = self._keepalive_at = math.inf
 
     def is_trusted(self, source: Address) -> bool:
         """Whether an authenticated check of this session came from ``source``, or was answered from there."""
         return source in self.trusted or (self.former is not None and source in self.former)
+
+    def source_on(self, socket: SocketId) -> Address | None:
+        """Where data comes from on a socket, if the pair in use is one of it: an address that is trusted, too."""
+        path = self.path
+        return path[1] if path is not None and path[0] == socket else None
 
     @property
     def is_of_former(self) -> bool:
@@ -113,6 +129,7 @@ class Component:
         else:
             self.consent.use(pair)
         self.used, self.checker = pair, checker
+        self.ledger.use(pair.tally)
         self.path = (pair.local.socket, pair.remote_address)
         # The rhythm of checks is the component's, whatever the pair: who changes pairs all the time is asked all the same.
         if self.consent is None:
@@ -121,6 +138,13 @@ class Component:
             self._next_check = now + self.consent.interval(self._session.entropy)
         self.renew()
 
+    def select(self, pair: Pair | None) -> None:
+        """Note which pair is selected."""
+        tally = None if pair is None else pair.tally
+        if tally is not self.selected:
+            self.selected = tally
+            self.selections += 1
+
     def renew(self) -> None:
         """Consent to use the pair has begun, or is renewed."""
         self.is_quiet = False
@@ -128,6 +152,8 @@ class Component:
 
     def stop(self) -> None:
         """Send nothing any more."""
+        self.ledger.use(None)
+        self.select(None)
         self.used = self.path = self.consent = None
         self.is_quiet = False
         self.until = self._next_check = self._overdue_at = self._quiet_at = self._keepalive_at = math.inf
@@ -167,7 +193,7 @@ class Component:
         pair = consent.pair
         transaction_id, request = self.checker.encode_check(pair.local, *self._renomination_of(pair))
         consent.asked(transaction_id, now=now)
-        pair.requests_sent += 1
+        pair.tally.consent_requests_sent += 1
         self._session.outputs.append(SendDatagram(pair.local.socket, pair.remote_address, request))
         self._next_check = now + consent.interval(self._session.entropy)
         self._watch()
@@ -209,11 +235,11 @@ class Component:
     def _keep_alive(self, path: tuple[SocketId, Address], now: float) -> None:
         """Send an indication where nothing else was sent for Tr (RFC 8445 11)."""
         interval = self._session.config.keepalive_interval
-        if now >= self.last_sent + interval:
+        if now >= max(self.carried.last_sent, self._kept_at) + interval:
             data = encode(_BINDING, _INDICATION, new_transaction_id(self._session.entropy), fingerprint=True)
             self._session.outputs.append(SendDatagram(*path, data))
-            self.last_sent = now
-        self._keepalive_at = self.last_sent + interval
+            self._kept_at = now
+        self._keepalive_at = max(self.carried.last_sent, self._kept_at) + interval
 
 
 def _is_path_of(pair: Pair, socket: SocketId, source: Address) -> bool:

@@ -97,7 +97,6 @@ class Consent:
         if response.message_class is MessageClass.SUCCESS:
             if response.get(XOR_MAPPED_ADDRESS) is None:
                 raise DecodeError(DropReason.MISSING_ATTRIBUTE, "XOR-MAPPED-ADDRESS")
-            pair.responses_received += 1
             pair.answered(now - sent_at, now=now)
             return ConsentAnswer.RENEWED
         error = response.get(ERROR_CODE)

@@ -220,7 +220,7 @@ class Mover:
         if now < due:
             return due
         self._dug_up_at = now
-        self._dug_up = min(failed, key=lambda pair: (not pair.responses_received, pair.requests_sent, -pair.priority))
+        self._dug_up = min(failed, key=lambda pair: (not pair.tally.responses_received, pair.tally.requests_sent, -pair.priority))
         self._dug_up.move(PairEvent.REPEAT)
         self._conclusion.pairing.list.trigger(self._dug_up)
         return math.inf

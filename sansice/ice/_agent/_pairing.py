@@ -8,11 +8,11 @@ import attrs
 
 from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
 from sansice.ice._pair import LocalCandidate, Pair, PairEvent, PairState
+from sansice.ice._telling._tally import Tally
 from sansice.machine import Address, DropReason, SocketId, Transport
 
 from ._checklist import Checklist, thaw_late
 from ._session import Session
-
 
 _BASES = (CandidateType.HOST, CandidateType.RELAYED)  # RFC 8445 5.1.1.2: the others have the base of one of these
 
@@ -238,7 +238,14 @@ class Pairing:
 
     def new_pair(self, local: LocalCandidate, remote: Candidate, remote_address: Address) -> Pair:
         """A pair that is in no list yet."""
-        return Pair(local, remote, remote_address, self._session.priority(local.candidate, remote))
+        return self._pair_of(local, remote, remote_address, Tally(self._session.next_pair_number()))
+
+    def new_valid_pair(self, pair: Pair, local: LocalCandidate) -> Pair:
+        """What a check of ``pair`` makes valid where a mapped address is another candidate (RFC 8445 7.2.5.3.2)."""
+        return self._pair_of(local, pair.remote, pair.remote_address, pair.tally)
+
+    def _pair_of(self, local: LocalCandidate, remote: Candidate, remote_address: Address, tally: Tally) -> Pair:
+        return Pair(local, remote, remote_address, self._session.priority(local.candidate, remote), tally)
 
 
 def _is_forgettable(pair: Pair) -> bool:

@@ -45,15 +45,17 @@ class Relaying:
                 outputs.append(output)
         self.take_news(now)
 
-    def send(self, socket: SocketId, peer: Address, data: bytes, *, now: float) -> None:
-        """Send one datagram from a relayed address.
+    def send(self, socket: SocketId, peer: Address, data: bytes, *, now: float) -> bool:
+        """Send one datagram from a relayed address; ``False``: it was thrown away.
 
         Raises:
             LocalProtocolError: it is more than a relay can take.
         """
+        before = self._relays.discarded
         action = self._relays.wrap(socket, peer, data, now=now)
         if action is not None:
             self._outputs.append(action)
+        return self._relays.discarded == before
 
     def take_news(self, now: float) -> bool:
         """Act on what the relays have to tell; whether it was anything."""

@@ -110,6 +110,7 @@ class Session:
     """
 
     __slots__ = (
+        "_pairs",
         "_turn",
         "config",
         "entropy",
@@ -158,6 +159,7 @@ class Session:
         self.news: list[News] = []
         self.timers: FewTimers[int] = FewTimers()
         self._turn = 0
+        self._pairs = 0
 
     def drop(self, reason: DropReason, count: int = 1) -> None:
         """Count what arrived and was dropped."""
@@ -259,6 +261,11 @@ class Session:
                 self._turn = stream + 1
                 return stream, pair
         return None
+
+    def next_pair_number(self) -> int:
+        """Of a pair that is made: none other has it, whatever generation it is of."""
+        self._pairs += 1
+        return self._pairs
 
     def pair_count(self) -> int:
         """How many pairs the whole set has."""

@@ -23,6 +23,7 @@ from ._generations import Generations
 from ._session import OVER, News, PairAnswered, PairBecameValid, PairNominated, Session, timer_of
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
+STANDSTILL = 3.0  # seconds by which a timer is late only where the computer slept, or the program did something else for long
 
 
 class Told(IdentityEnum):
@@ -33,6 +34,14 @@ class Told(IdentityEnum):
     NEXT = "the peer has restarted"
     OF_ANOTHER = "somebody else answers our present description, and has proven it"
     PAST = "of a generation that is over"
+
+
+class Ending(IdentityEnum):
+    """How the consent to use a pair ended."""
+
+    SILENCE = "the peer did not answer"
+    REVOKED = "the peer said so"
+    LATE = "this program stood still meanwhile"
 
 
 class Stream:
@@ -46,6 +55,7 @@ class Stream:
         remote_complete: whether the peer has no more candidates for this generation.
         patience_over: whether this generation may fail (RFC 8863 4).
         lost_socket: what ended it, where that was a socket.
+        ending: how consent on a pair in use ended, where it did.
     """
 
     __slots__ = (
@@ -55,6 +65,7 @@ class Stream:
         "_session",
         "checker",
         "components",
+        "ending",
         "index",
         "lost_socket",
         "patience_over",
@@ -76,6 +87,7 @@ class Stream:
         self.remote_complete = False
         self.patience_over = False
         self.lost_socket: SocketError | None = None
+        self.ending: Ending | None = None
         session.add_stream(self.checker.list)
 
     @property
@@ -228,7 +240,7 @@ class Stream:
             component.restart(new)
         self._has_restarted = True
         self.remote_complete = self.patience_over = False
-        self.lost_socket = None
+        self.lost_socket = self.ending = None
         session.timers.cancel(timer_of(self.index))
         new.inherit_locals(old)
         session.move(self.index, IceCause.RESTART)
@@ -236,9 +248,15 @@ class Stream:
     def _leave_former(self, component: Component, now: float) -> None:
         """What an earlier generation had in use is dead: use what this one has found so far, if anything."""
         conclusion = component.conclusion
+        component.select(conclusion.selected)
         component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
         if component.path is not None:
             self._validate()
+
+    def find_pair(self, socket: SocketId, remote: Address) -> Pair | None:
+        """The pair of that path, of the latest generation that has one."""
+        found = (one.list.find(socket, remote) for one in (self.checker, *reversed(self.previous)))
+        return next((pair for pair in found if pair is not None), None)
 
     def forget_former(self) -> None:
         """Earlier generations have nothing in use any more, and what was on its way has come."""
@@ -298,6 +316,7 @@ class Stream:
             session.outputs.append(PairValidated(self.index, component.number, pair.snapshot()))
             self._validate()
         elif isinstance(news, PairNominated):
+            component.select(pair)
             self.complete()
             session.outputs.append(PairSelected(self.index, component.number, pair.snapshot()))
 
@@ -327,6 +346,10 @@ class Stream:
         answered_by = -math.inf if revoked else now - self._session.config.consent_timeout
         conclusion = component.conclusion
         is_selected = pair is conclusion.selected
+        if revoked:
+            self.ending = Ending.REVOKED
+        else:
+            self.ending = Ending.LATE if now > component.until + STANDSTILL else Ending.SILENCE
         if is_selected and (revoked or conclusion.mover is None):
             self.fail()
             return
@@ -344,6 +367,7 @@ class Stream:
         Where none is valid now, one may still be found: from an address that this machine gets, or the peer. That long an
         agent is patient as it would be for consent.
         """
+        self.components[conclusion.component - 1].select(None)
         conclusion.lose(now)
         self.patience_over = False
         self._session.timers.set(timer_of(self.index), now + self._session.config.consent_timeout)

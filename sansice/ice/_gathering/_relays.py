@@ -69,6 +69,9 @@ class Relays(Machine):
         config: of the clients.
         entropy: of the agent.
         drop: counts what was dropped.
+
+    Attributes:
+        discarded: how many datagrams had no room in the stream to their server.
     """
 
     __slots__ = (
@@ -86,6 +89,7 @@ class Relays(Machine):
         "_relays",
         "_shared",
         "_timers",
+        "discarded",
     )
 
     def __init__(
@@ -112,6 +116,7 @@ class Relays(Machine):
         self._shared: dict[SocketId, None] = {}  # these sockets
         self._closing: dict[SocketId, CloseMode] = {}  # host candidates' sockets that a deletion keeps open
         self._timers: FewTimers[int] = FewTimers()
+        self.discarded = 0
 
     # ------------------------------------------------------------- what there is
 
@@ -217,7 +222,8 @@ class Relays(Machine):
             return SendDatagram(path.socket, path.remote, message)
         if relay.unsent <= self._config.max_unsent:
             return SendStream(path.socket, message)
-        self._drop(DropReason.QUEUE_FULL, 1)  # as UDP would
+        self.discarded += 1  # as UDP would
+        self._drop(DropReason.QUEUE_FULL, 1)
         return None
 
     def _wait(self, relay: Relay, socket: SocketId, peer: Address, data: bytes, now: float) -> None:

@@ -116,7 +116,10 @@ class LiteAgent(Machine):
         )
         self.stats: IceStats = self._session.stats
         given = self._credentials_for(range(streams), credentials)
-        self._session.streams = tuple(Stream(index, *each) for index, each in enumerate(zip(given, counts, strict=True)))
+        self._session.streams = tuple(
+            Stream(index, own, [self.stats.add_component() for _ in range(count)])
+            for index, (own, count) in enumerate(zip(given, counts, strict=True))
+        )
 
     def _credentials_for(self, streams: Sequence[object], given: Credentials | Sequence[Credentials] | None) -> list[Credentials]:
         if given is None:
@@ -427,9 +430,12 @@ class LiteAgent(Machine):
         if now >= pair.heard_at + carrier.lifetime:  # and the timer that tells so has not been called yet
             raise NotConnected("send(): the peer has fallen silent, its consent has expired (RFC 7675)")
         pair.sent_at = now
-        stats = self.stats
-        stats.datagrams_sent += 1
-        stats.bytes_sent += len(data)
+        ledger = self._session.streams[stream].ledgers[component - 1]
+        ledger.use(pair.tally)
+        carried = ledger.total
+        carried.last_sent = now
+        carried.packets_sent += 1
+        carried.bytes_sent += len(data)
         self._outputs.append(SendDatagram(pair.host.socket, pair.address, data))
 
     def restart(
@@ -548,8 +554,7 @@ class LiteAgent(Machine):
             elif not data:
                 stats.drop(DropReason.EMPTY)
             elif stream.is_trusted(component, source):
-                stats.datagrams_received += 1
-                stats.bytes_received += len(data)
+                stream.count_received(component, socket, source, len(data), now)
                 deliver(DataReceived(number, component, data))
             else:
                 stats.drop(DropReason.UNVALIDATED_SOURCE)

@@ -8,6 +8,7 @@ from sansice._enums import IdentityEnum
 from sansice.ice._candidate import Candidate
 from sansice.ice._config import IceConfig
 from sansice.ice._pair import CandidatePair, PairState
+from sansice.ice._telling._tally import Tally
 from sansice.machine import Address, SocketId
 
 from ._hosts import Host
@@ -35,9 +36,10 @@ class LitePair:
         address: of ``remote``.
         heard_at: when the last authenticated check came over it.
         sent_at: when anything last went out on it; the answer that made it valid does.
+        tally: what is counted, once it is valid.
     """
 
-    __slots__ = ("address", "heard_at", "host", "priority", "remote", "sent_at")
+    __slots__ = ("address", "heard_at", "host", "priority", "remote", "sent_at", "tally")
 
     def __init__(self, host: Host, remote: Candidate, address: Address, priority: int, now: float) -> None:
         self.host = host
@@ -46,6 +48,14 @@ class LitePair:
         self.priority = priority
         self.heard_at = now
         self.sent_at = now
+        self.tally: Tally | None = None
+
+    def hear(self, *, now: float) -> None:
+        """An authenticated check came over it, and was answered."""
+        self.heard_at = now
+        if self.tally is not None:
+            self.tally.requests_received += 1
+            self.tally.responses_sent += 1
 
     def is_on(self, socket: SocketId, source: Address) -> bool:
         """Whether it is this path."""
@@ -99,7 +109,7 @@ class Component:
         """
         pair = self.pair
         if pair is not None and pair.is_on(socket, source):
-            pair.heard_at = now
+            pair.hear(now=now)
         self.sources.pop(source, None)
         self.sources[source] = None
         if len(self.sources) > limit + len(self.remotes):

@@ -25,6 +25,7 @@ from sansice.ice._gathering._options import GatheringOptions
 from sansice.ice._joint_state import joint_state
 from sansice.ice._role import IceRole
 from sansice.ice._telling._stats import IceStats
+from sansice.ice._telling._tally import Tally
 from sansice.machine import Action, Address, CloseSocket, Entropy, Event, Ids, SendDatagram, SocketId
 from sansice.stun import MessageClass, Method, encode, new_transaction_id
 
@@ -55,7 +56,19 @@ class LiteSession:
         outputs: what the agent wants done and known, in order.
     """
 
-    __slots__ = ("config", "entropy", "gathering", "hosts", "outputs", "role", "state", "stats", "streams", "timers")
+    __slots__ = (
+        "_pairs",
+        "config",
+        "entropy",
+        "gathering",
+        "hosts",
+        "outputs",
+        "role",
+        "state",
+        "stats",
+        "streams",
+        "timers",
+    )
 
     def __init__(
         self,
@@ -77,6 +90,7 @@ class LiteSession:
         self.gathering = GatheringState.NEW
         self.streams: tuple[Stream, ...] = ()
         self.timers: FewTimers[Timer] = FewTimers()
+        self._pairs = 0  # that were valid
 
     def move(self, stream: Stream, cause: IceCause) -> None:
         """Take a stream's transition, which is in the table, and tell when the agent's state is another one."""
@@ -144,9 +158,14 @@ class LiteSession:
     def validate(self, stream: Stream, component: Component, pair: LitePair, *, now: float) -> None:
         """Use ``pair`` from now on, or once every component has one."""
         current = stream.current
+        self._pairs += 1
+        pair.tally = Tally(self._pairs)
+        if current.remote is not None and not current.remote.lite:
+            pair.hear(now=now)  # the nomination; a lite peer checks nothing
         component.select(pair, now=now)
         self.outputs.append(PairValidated(stream.index, component.number, pair.snapshot()))
         if current.is_selected:
+            stream.count_selection(component.number)
             self.outputs.append(PairSelected(stream.index, component.number, pair.snapshot()))
             self.watch(now=now)
 
@@ -162,6 +181,7 @@ class LiteSession:
             current.is_selected = True
             self.move(stream, IceCause.SELECT)
             for pair in current.pairs:
+                stream.count_selection(pair.host.component)
                 self.outputs.append(PairSelected(stream.index, pair.host.component, pair.snapshot()))
             self.timers.set(Timer.FREE, now + self.config.free_delay)
         self.watch(now=now)

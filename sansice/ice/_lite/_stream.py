@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
@@ -14,7 +14,8 @@ from sansice.ice._config import IceConfig
 from sansice.ice._description import Credentials, Description
 from sansice.ice._events import IceState
 from sansice.ice._reachability import is_reachable
-from sansice.machine import Address, DropReason, SocketError, Transport
+from sansice.ice._telling._tally import Ledger
+from sansice.machine import Address, DropReason, SocketError, SocketId, Transport
 from sansice.stun import TransactionId, short_term_key
 
 from ._component import Component, LitePair
@@ -170,15 +171,19 @@ class Stream:
         previous: the one that a restart is to replace, until the new one has a pair for every component.
         carrier: the one whose pairs data is sent on.
         state: this stream's part of the agent's.
+        ledgers: of each component: the data that it has carried.
+        selections: of each component: how often another pair was selected, or none any more.
         is_lost: its pairs fell silent, and that was its end.
         lost_socket: or the socket of one died.
     """
 
-    __slots__ = ("carrier", "current", "index", "is_lost", "lost_socket", "previous", "state")
+    __slots__ = ("carrier", "current", "index", "is_lost", "ledgers", "lost_socket", "previous", "selections", "state")
 
-    def __init__(self, index: int, credentials: Credentials, components: int) -> None:
+    def __init__(self, index: int, credentials: Credentials, ledgers: Sequence[Ledger]) -> None:
         self.index = index
-        self.current = Generation(credentials, components)
+        self.ledgers = ledgers
+        self.selections = [0] * len(ledgers)
+        self.current = Generation(credentials, len(ledgers))
         self.previous: Generation | None = None
         self.carrier: Generation | None = None
         self.state = IceState.NEW
@@ -213,6 +218,10 @@ class Stream:
 
     def lose(self) -> None:
         """What carries data does so no more, and the generation before is gone with it."""
+        for pair in () if self.carrier is None or not self.carrier.is_selected else self.carrier.pairs:
+            self.count_selection(pair.host.component)
+        for ledger in self.ledgers:
+            ledger.use(None)
         self.carrier = self.previous = None
 
     def forget(self, host: Host) -> bool:
@@ -233,9 +242,23 @@ class Stream:
             return previous
         return self.current
 
+    def count_selection(self, component: int) -> None:
+        """Another pair of a component is selected, or none any more."""
+        self.selections[component - 1] += 1
+
     def is_trusted(self, component: int, source: Address) -> bool:
         """Whether data may come from there: an authenticated check has, or a lite peer said that it would."""
         index = component - 1
         if source in self.current.components[index].sources:
             return True
         return self.previous is not None and source in self.previous.components[index].sources
+
+    def count_received(self, component: int, socket: SocketId, source: Address, size: int, now: float) -> None:
+        """A datagram of the application's came."""
+        pair = None if self.carrier is None else self.carrier.components[component - 1].pair
+        ledger = self.ledgers[component - 1]
+        if pair is None or not pair.is_on(socket, source):
+            ledger.stray(None, size, now)
+        else:
+            ledger.use(pair.tally)
+            ledger.total.receive(size, now)

@@ -40,7 +40,7 @@ def _show(candidate: Candidate) -> str:
 def _show_pair(pair: Pair) -> str:
     return (
         f"{pair.local.base} -> {pair.remote_address} {pair.state.value}:"
-        f" checks sent {pair.requests_sent}, answered {pair.responses_received}, received {pair.requests_received}"
+        f" checks sent {pair.tally.requests_sent}, answered {pair.tally.responses_received}, received {pair.tally.requests_received}"
     )
 
 
@@ -63,8 +63,8 @@ def _verdict(
         return "no local candidate is of a remote candidate's address family"
     if any(pair.state is PairState.SUCCEEDED for pair in pairs):
         return "a pair is valid, none is selected yet"
-    if any(pair.requests_received for pair in pairs):
+    if any(pair.tally.requests_received for pair in pairs):
         return "the peer's checks arrive here, but ours are not answered: what we send is lost on its way to the peer"
-    if any(pair.requests_sent for pair in pairs):
+    if any(pair.tally.requests_sent for pair in pairs):
         return "no check was answered and none of the peer's arrived: wrong addresses, a firewall, or two NATs that need a relay"
     return "no check has been sent yet"
