@@ -7,11 +7,13 @@ import pytest
 from ice._wire import OURS, STRANGER, THEIRS, Bench, at, candidate
 from sansice.ice import (
     CandidateType,
+    Description,
     IceConfig,
     IceRole,
     IceServer,
     IceState,
     PairValidated,
+    Restarted,
     candidate_priority,
     pair_priority,
 )
@@ -900,3 +902,28 @@ def test_closing_leaves_no_pair_in_progress_and_those_that_work_as_they_are():
     bench.call(bench.agent.close)
     assert (bench.state(HIGH), bench.state(LOW)) == ("succeeded", "failed")
     assert bench.is_idle
+
+
+AGAIN = Description("again", "their+password+of+the+next+time")
+
+
+def check_of_the_next_generation(bench):
+    """A browser that has offered a restart checks from new sockets with its new ufrag, and addresses our old one."""
+    return bench.request(NEW, username=f"{OURS.ufrag}:{AGAIN.ufrag}")
+
+
+def test_check_with_another_ufrag_is_answered_as_long_as_no_pair_has_worked():
+    bench = Bench(remotes=(candidate("198.51.100.1"),), controlling=False)
+    assert check_of_the_next_generation(bench).message_class is MessageClass.SUCCESS
+
+
+def test_check_of_a_restart_that_we_do_not_know_of_is_dropped_and_its_description_restarts():
+    bench = Bench(remotes=(candidate("198.51.100.1"),), controlling=False)
+    check_of_the_next_generation(bench)
+    bench.answer(bench.check)
+    assert check_of_the_next_generation(bench) is None
+    assert bench.dropped() == {"BAD_USERNAME": 1}
+    bench.call(bench.agent.set_remote, AGAIN)
+    [restarted] = bench.heard(Restarted)
+    assert restarted.by_peer and bench.agent.credentials == restarted.credentials != OURS
+    assert check_of_the_next_generation(bench) is None  # and still is, by the generation that goes

@@ -6,6 +6,7 @@ make. It sends the checks that the session's pacing allows, answers those of the
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import attrs
@@ -147,9 +148,14 @@ class Checker:
             if self._of(entry.local).pairing.local_on(entry.local.socket) is entry.local:
                 self._follow(entry.local, entry.source, entry.check, None, now)
 
+    @property
+    def has_worked(self) -> bool:
+        """Whether any pair of this generation has ever become valid: then the peer is known, and nobody else answers."""
+        return any(conclusion.first_valid_at < math.inf for conclusion in self.conclusions)
+
     def has_heard_of(self, remote_ufrag: str) -> bool:
         """Whether somebody else has proven, by a check, that he answers the present local description (RFC 8445 7.3.1.4)."""
-        return self._early is not None and self._early.has(remote_ufrag)
+        return not self.has_worked and self._early is not None and self._early.has(remote_ufrag)
 
     def inherit_early(self, former: Checker) -> None:
         """The local credentials are the same still, and so are the checks that were addressed to them."""
@@ -360,6 +366,11 @@ class Checker:
             session.drop(check.reason)
             key = self._key if check.authenticated else None
             self._send(socket, source, encode_refusal(request, check.refusal, key, check.unknown))
+            return
+        if self.remote is not None and check.remote_ufrag != self.remote.ufrag and self.has_worked:
+            # A browser that offers a restart checks with its new ufrag at once, and addresses the old one of ours, for it knows
+            # no other yet. Were it answered, it would use the pair of that check, and stay there when it knows better.
+            session.drop(DropReason.BAD_USERNAME)
             return
         if self.is_retired:  # what was begun with these credentials is over, but for the consent to send
             self._send(socket, source, encode_success(request, source, self._key))
