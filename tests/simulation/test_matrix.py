@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import attrs
 import pytest
 
-from sansice.simulation import MATRIX_KINDS, matrix, matrix_scene, simulate
+from sansice.simulation import MATRIX_KINDS, MATRIX_TURNS, matrix, matrix_scene, predict, simulate
+from sansice.simulation._library._matrix import is_direct
 
 FAILING = {("symmetric", "symmetric"), ("symmetric", "port-restricted"), ("port-restricted", "symmetric")}
 
@@ -16,6 +17,17 @@ def test_only_symmetric_against_symmetric_or_port_restricted_fails():
     assert {(cell.a, cell.b) for cell in cells if not cell.connected} == FAILING
     # Where a cell fails, all of its runs do: none of them is luck.
     assert {(cell.a, cell.b) for cell in cells if cell.median_setup_ms is None} == FAILING
+
+
+@pytest.mark.parametrize("turn", MATRIX_TURNS[1:])
+def test_with_relays_every_cell_connects_and_directly_wherever_the_oracle_says_that_it_can(turn):
+    for cell in matrix(turn=turn):
+        [direct] = predict(matrix_scene(cell.a, cell.b)).couples
+        [relayed] = predict(matrix_scene(cell.a, cell.b, turn)).couples
+        assert cell.connected
+        assert set(cell.pair_types) <= set(direct.pair_types if direct.connected else relayed.pair_types)
+        assert any("relay" in pair_type for pair_type in cell.pair_types) is not direct.connected
+        assert is_direct(cell.a, cell.b) is direct.connected
 
 
 def test_cell_has_the_values_that_others_read():

@@ -138,7 +138,7 @@ def test_best_of_two_paths_is_the_one_of_higher_priority():
     assert couple.rules == ()
     best = outcome.pairs[0]
     assert best.local is CandidateType.HOST
-    host_priority = 126 * 2**24 + 65534 * 2**8 + 255
+    host_priority = 126 * 2**24 + 65535 * 2**8 + 255  # IPv6 comes first (RFC 8421 4)
     assert best.priority == 2**32 * host_priority + 2 * host_priority
 
 

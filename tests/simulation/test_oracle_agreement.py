@@ -12,6 +12,7 @@ from sansice.simulation import (
     NAT_PRESETS,
     HostSpec,
     NatSpec,
+    OracleRule,
     Prediction,
     Scene,
     SceneRun,
@@ -44,6 +45,23 @@ def test_agents_do_what_the_oracle_says_of_a_fixed_sample(first):
     for seed in range(first, first + 100):
         topology = random_scene(random.Random(seed).choice)
         assert disagreement(predict(topology), simulate(topology, seed=seed)) == "", seed
+
+
+@pytest.mark.parametrize("first", range(0, 150, 50))
+def test_agents_with_relays_do_what_the_oracle_says_of_a_fixed_sample(first):
+    for seed in range(first, first + 50):
+        topology = random_scene(random.Random(seed).choice, relays=True)
+        assert disagreement(predict(topology), simulate(topology, seed=seed)) == "", seed
+
+
+def test_chase_of_new_addresses_does_not_keep_agents_from_their_relays():
+    """Two NATs that map by destination and let anyone in: each check that arrives comes from an address that is new."""
+    chase = random_scene(random.Random(1275).choice, relays=True)
+    [couple] = predict(chase).couples
+    assert (couple.connected, OracleRule.CHASE in couple.rules) == (True, True)
+    run = simulate(chase, seed=1275)
+    assert disagreement(predict(chase), run) == ""
+    assert run.setup_ms is not None and run.setup_ms < 6000
 
 
 def test_most_predictions_leave_nothing_open():

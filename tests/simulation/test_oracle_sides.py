@@ -3,11 +3,21 @@
 import attrs
 import pytest
 
-from sansice.ice import CandidateType
+from sansice import OpenSocket
+from sansice.ice import CandidateType, IceAgent
 from sansice.simulation import AgentSpec, HostSpec, InterfaceSpec, Link, NameSpec, NatSpec, Scene, StunServerSpec
 from sansice.simulation._oracle._geography import Geography
-from sansice.simulation._oracle._sides import GATHERING_TIMEOUT, MAX_PEER_REFLEXIVE, PACE, Side, can_pair, gather, priority
-from sansice.simulation._oracle._values import Chances, Endpoint
+from sansice.simulation._oracle._sides import (
+    GATHERING_TIMEOUT,
+    MAX_PEER_REFLEXIVE,
+    PACE,
+    Side,
+    by_preference,
+    can_pair,
+    gather,
+    priority,
+)
+from sansice.simulation._oracle._values import Chances, Endpoint, Socket
 from sansice.simulation._oracle._walk import Walk
 
 LATENCY = 0.02
@@ -39,11 +49,25 @@ def reflexive(side: Side) -> list[tuple[str, str]]:
     return [(socket.local.host, endpoint.host) for socket, found in side.reflexive.items() for endpoint in found]
 
 
-def test_host_candidates_are_liked_in_the_order_of_their_addresses():
+def ipv4_of(side: Side) -> Socket:
+    return next(socket for socket in side.sockets if not socket.local.is_ipv6)
+
+
+def test_host_candidates_are_liked_in_the_order_of_their_addresses_and_ipv6_first():
     assert [(endpoint.host, type, value) for endpoint, type, value in gathered().candidates()] == [
-        ("10.0.0.2", HOST, 126 * 2**24 + 65535 * 2**8 + 255),
-        ("2001:db8::2", HOST, 126 * 2**24 + 65534 * 2**8 + 255),
+        ("2001:db8::2", HOST, 126 * 2**24 + 65535 * 2**8 + 255),
+        ("10.0.0.2", HOST, 126 * 2**24 + 65534 * 2**8 + 255),
     ]
+
+
+@pytest.mark.parametrize("families", ["", "4", "6", "64", "444", "664", "644", "66664", "66466", "4466", "44666666"])
+def test_families_take_turns_as_agents_have_it(families):
+    """RFC 8421 4: two IPv4 and six IPv6 addresses make four IPv6, one IPv4, two IPv6, one IPv4."""
+    addresses = [f"2001:db8::{n}" if family == "6" else f"192.0.2.{n}" for n, family in enumerate(families, 1)]
+    agent = IceAgent(controlling=True)
+    agent.gather(addresses, include_loopback=False, now=0.0)
+    opened = [output.bind.host for output in agent.take_outputs() if isinstance(output, OpenSocket)]
+    assert by_preference(addresses) == opened
 
 
 @pytest.mark.parametrize(
@@ -68,8 +92,9 @@ def test_reflexive_candidate_comes_after_host_and_peer_reflexive_ones_of_its_soc
     side = gathered("stun:192.0.2.10:5000", "stun:192.0.2.9")
     [(_, type, value)] = [candidate for candidate in side.candidates() if candidate[1] is not HOST]
     assert type is REFLEXIVE
-    assert value == 100 * 2**24 + 65535 * 2**8 + 255  # the first server's, the other said nothing new
-    assert value < priority(FOUND, side.preference(side.sockets[1])) < priority(HOST, side.preference(side.sockets[0]))
+    assert value == 100 * 2**24 + 65533 * 2**8 + 255  # the second address's, the first server's; the other said nothing new
+    preference = side.bases[ipv4_of(side)].preference
+    assert value < priority(FOUND, preference) < priority(HOST, preference)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +124,7 @@ def test_answer_from_another_address_is_none():
 
 def test_type_of_what_a_check_came_from():
     side = gathered("stun:192.0.2.9")
-    socket = side.sockets[0]
+    socket = ipv4_of(side)
     [told] = side.reflexive[socket]
     assert side.type_of(socket, socket.local) is HOST
     assert side.type_of(socket, told) is REFLEXIVE
@@ -115,7 +140,7 @@ def sides(chances: Chances = Chances()) -> tuple[Side, Side]:  # noqa: B008
 
 def test_candidates_are_paired_with_sockets_of_their_family():
     alice, bob = sides()
-    ipv4, ipv6 = alice.sockets
+    ipv6, ipv4 = alice.sockets
     assert list(alice.targets[ipv4]) == [bob.sockets[0].local]
     assert list(alice.targets[ipv6]) == []
 
@@ -134,7 +159,7 @@ def test_known_candidate_keeps_the_higher_priority():
 
 def test_check_from_elsewhere_is_a_new_candidate_of_that_socket_alone():
     alice, _ = sides()
-    socket, source = alice.sockets[0], Endpoint("192.0.2.1", ("a NAT", 0))
+    socket, source = ipv4_of(alice), Endpoint("192.0.2.1", ("a NAT", 0))
     assert alice.learn(socket, source, 65533)
     assert alice.known[source] == (FOUND, priority(FOUND, 65533))
     assert source in alice.targets[socket]
@@ -143,18 +168,18 @@ def test_check_from_elsewhere_is_a_new_candidate_of_that_socket_alone():
 
 def test_check_from_a_known_candidate_is_no_news():
     alice, bob = sides()
-    assert not alice.learn(alice.sockets[0], bob.sockets[0].local, 65535)
+    assert not alice.learn(ipv4_of(alice), bob.sockets[0].local, 65535)
 
 
 def test_check_of_the_other_family_teaches_nothing():
     alice, _ = sides()
-    assert not alice.learn(alice.sockets[0], Endpoint("2001:db8::9", 1), 65535)
+    assert not alice.learn(ipv4_of(alice), Endpoint("2001:db8::9", 1), 65535)
 
 
 @pytest.mark.parametrize(("crowded", "room"), [(False, MAX_PEER_REFLEXIVE), (True, 0)])
 def test_room_for_new_candidates_is_bounded(crowded, room):
     alice, _ = sides(Chances(crowded=crowded))
-    learned = [alice.learn(alice.sockets[0], Endpoint("192.0.2.1", port), 65535) for port in range(1, 100)]
+    learned = [alice.learn(ipv4_of(alice), Endpoint("192.0.2.1", port), 65535) for port in range(1, 100)]
     assert learned.count(True) == room
     assert alice.room == 0
 

@@ -178,8 +178,8 @@ IMPOSSIBLE = {
         "agents[0] 'alice': ICE server 'https://192.0.2.9'",
     ),
     "a server that agents cannot use": (
-        {"agents": (AgentSpec("alice", ice_servers="turn:192.0.2.9"), AgentSpec("bob"))},
-        "agents[0] 'alice': ICE server 'turn:192.0.2.9': agents can only use stun: so far",
+        {"agents": (AgentSpec("alice", ice_servers="stuns:192.0.2.9"), AgentSpec("bob"))},
+        "agents[0] 'alice': ICE server 'stuns:192.0.2.9': what it sees is a connection, and a candidate is a UDP socket",
     ),
     "a change of nobody": (
         {"changes": change(InterfaceDown("carol", "192.168.1.2"))},

@@ -42,10 +42,9 @@ def run_matrix(runs: int, seed: int, *, as_json: bool) -> int:
         ended = error
     for turn in MATRIX_TURNS:
         draw([cell for cell in cells if cell.turn == turn], turn, stream)
-    wrong = [cell for cell in cells if cell.connected is not matrix_scene(cell.a, cell.b, cell.turn).expect.connected]
-    for cell in wrong:
-        said = "connected" if cell.connected else "not always connected"
-        through = "" if cell.turn == "none" else f" through a relay over {cell.turn}"
+    wrong = {cell: said for cell in cells if (said := _fault_of(cell))}
+    for cell, said in wrong.items():
+        through = "" if cell.turn == "none" else f" with relays over {cell.turn}"
         text = f"{cell.a} with {cell.b}{through}: {said}, and by the rules of NATs it is the other way round"
         click.secho(text, fg="red", file=stream)
     if as_json:
@@ -55,13 +54,20 @@ def run_matrix(runs: int, seed: int, *, as_json: bool) -> int:
     return 1 if wrong else 0
 
 
+def _fault_of(cell: MatrixCell) -> str:
+    """What a cell does that it should not; empty: nothing."""
+    if cell.connected is not matrix_scene(cell.a, cell.b, cell.turn).expect.connected:
+        return "connected" if cell.connected else "not always connected"
+    relayed = any("relay" in pair_type for pair_type in cell.pair_types)
+    return "not always direct" if relayed and matrix_scene(cell.a, cell.b).expect.connected else ""
+
+
 def draw(cells: Sequence[MatrixCell], turn: str, stream: TextIO) -> None:
-    """A table: rows control or have the relay, columns are the other ends. Cells that have not run are empty."""
+    """A table: rows control, columns are controlled. Cells that have not run are empty."""
     known = {(cell.a, cell.b): cell for cell in cells}
-    relayed = turn != "none"
-    over = f"Through a relay over {turn}, and over which pair" if relayed else "Over which pair"
+    over = "Over which pair" if turn == "none" else f"With relays over {turn}: over which pair"
     table = Table(title=f"{over}, local-remote, and after how many virtual milliseconds (median)", show_lines=True)
-    table.add_column("client \\ peer" if relayed else "controlling \\ controlled")
+    table.add_column("controlling \\ controlled")
     for kind in MATRIX_KINDS:
         table.add_column(kind, justify="center")
     for a in MATRIX_KINDS:

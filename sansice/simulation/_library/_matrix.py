@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import attrs
 
+from sansice.machine import Transport
 from sansice.simulation._scene._parts import Expectation, HostSpec, NatSpec
-from sansice.simulation._scene._relays import RelayCallSpec
 from sansice.simulation._scene._scene import Scene
 from sansice.simulation._scene._simulate import simulate
 from sansice.simulation._world._link import Link
 
-from ._cast import STUN, couple
+from ._cast import ASK_STUN, STUN, couple
 from ._relays import TURN
 
 MATRIX_KINDS = ("open", "full-cone", "restricted-cone", "port-restricted", "symmetric")
@@ -32,11 +32,9 @@ class MatrixCell:
     Attributes:
         a, b: presets of `NatSpec`, or ``"open"`` for no NAT at all; the agent behind ``a`` controls.
         family: ``"ipv4"``.
-        turn: over which transport the end behind ``a`` reached a relay, through which it talked with the other end;
-            ``"none"``: the two were ICE agents, and there was no relay.
+        turn: over which transport both agents reached a TURN server; ``"none"``: there was none.
         connected: whether all runs connected.
-        pair_types: that were selected, as ``local-remote`` seen from ``a``, sorted; with a relay, ``relay`` and how ``a``
-            saw the other end.
+        pair_types: that were selected, as ``local-remote`` seen from ``a``, sorted.
         median_setup_ms: of the runs that connected, virtual milliseconds; ``None`` if none did.
         runs: how many there were.
     """
@@ -53,7 +51,7 @@ class MatrixCell:
 
 @functools.cache
 def matrix_scene(a: str, b: str, turn: str = "none") -> Scene:
-    """The scene of one cell: one host behind each kind of NAT, and a STUN or a TURN server.
+    """The scene of one cell: one host behind each kind of NAT, a STUN server, and a TURN server or none.
 
     Args:
         a, b: the kinds, see `MatrixCell`.
@@ -69,19 +67,23 @@ def matrix_scene(a: str, b: str, turn: str = "none") -> Scene:
     relayed = turn != "none"
     return Scene(
         name=f"{a}-{b}-{turn}" if relayed else f"{a}-{b}",
-        about=f"One end is {_words(a)}, the other {_words(b)}." + (f" A relay is reached over {turn}." if relayed else ""),
+        about=f"One end is {_words(a)}, the other {_words(b)}." + (f" Relays are reached over {turn}." if relayed else ""),
         internet=Link(latency=0.02, jitter=0.01),
         nats=tuple(NatSpec(nat, outer, kind) for _, _, nat, outer, kind in translated),
         hosts=tuple(
             HostSpec(host, outer) if kind == "open" else HostSpec(host, inner, behind=nat)
             for host, inner, nat, outer, kind in ends
         ),
-        servers=() if relayed else (STUN,),
+        servers=(STUN,),
         turn_servers=(TURN,) if relayed else (),
-        agents=() if relayed else couple(),
-        calls=(RelayCallSpec("alice", "bob", transport=turn),) if relayed else (),
-        expect=Expectation(connected=relayed or (a, b) not in _HOPELESS),
+        agents=couple(ice_servers=(ASK_STUN, TURN.uri(Transport(turn)))) if relayed else couple(),
+        expect=Expectation(connected=relayed or is_direct(a, b)),
     )
+
+
+def is_direct(a: str, b: str) -> bool:
+    """Whether two kinds let agents connect without a relay."""
+    return (a, b) not in _HOPELESS
 
 
 def _words(kind: str) -> str:
@@ -94,8 +96,7 @@ def matrix(*, runs: int = 1, first_seed: int = 0, turn: str = "none") -> Iterato
     Args:
         runs: seeds of each cell, at least 1.
         first_seed: the first of them.
-        turn: one of `MATRIX_TURNS`. Where it is not ``"none"``, one end is a client of TURN and the other sends to its
-            relayed address; agents have no relayed candidates so far.
+        turn: one of `MATRIX_TURNS`.
 
     Raises:
         ValueError: no run at all, or a transport that is none of these.

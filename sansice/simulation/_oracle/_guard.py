@@ -36,6 +36,10 @@ class Guard:
         """Whether a packet from outside goes on."""
         return self._goes_on(destination, source, Direction.IN)
 
+    def lets_streams_out(self, source: Endpoint, destination: Endpoint) -> bool:
+        """Whether a connection may be opened from inside."""
+        return self._verdict(source, destination, Direction.OUT, "tcp") is Verdict.ALLOW
+
     def _goes_on(self, inner: Endpoint, peer: Endpoint, way: Direction) -> bool:
         opening = (inner, seen(self._kind.filtering, peer))
         known = (inner, peer) in self._flows or (way is Direction.IN and opening in self._openings)
@@ -44,15 +48,15 @@ class Guard:
             return True
         return False
 
-    def _verdict(self, inner: Endpoint, peer: Endpoint, way: Direction) -> Verdict:
+    def _verdict(self, inner: Endpoint, peer: Endpoint, way: Direction, protocol: str = "udp") -> Verdict:
         for rule in self._kind.rules:
-            if _matches(rule, inner, peer, way):
+            if rule.protocol in (None, protocol) and _matches(rule, inner, peer, way):
                 return rule.verdict
         return self._kind.outbound if way is Direction.OUT else self._kind.inbound
 
 
 def _matches(rule: Rule, inner: Endpoint, peer: Endpoint, way: Direction) -> bool:
-    if rule.protocol not in (None, "udp") or rule.direction not in (None, way):
+    if rule.direction not in (None, way):
         return False
     to = peer if way is Direction.OUT else inner
     if rule.ports and not any(_lies_between(to, first, last) for first, last in rule.ports):

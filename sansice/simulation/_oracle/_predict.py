@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -15,10 +15,12 @@ from sansice.simulation._scene._scene import Scene
 from ._ignored import ignored
 from ._prediction import OracleRule, PredictedCouple, PredictedOutcome, PredictedPair, Prediction
 from ._reach import Path, Reach
-from ._sides import priority
 from ._values import Chances
 
 Outcomes: TypeAlias = Mapping[Chances, tuple[PredictedPair, ...]]
+_UNTOLD = (CandidateType.PEER_REFLEXIVE, 0)
+RELAY_PATIENCE = 1.0  # s: half of what an agent waits for something better than a relay
+
 Types: TypeAlias = dict[str, None]
 
 
@@ -52,7 +54,12 @@ class _Couple:
     def __init__(self, scene: Scene, first: str, second: str) -> None:
         self._scene = scene
         self._names = (first, second)
+        lite = {spec.name: spec.lite for spec in scene.agents}
+        # Whoever checks nothing nominates nothing (RFC 8445 6.1.1).
         roles = {spec.name: spec.controlling for spec in scene.agents}
+        if lite[first] is not lite[second]:
+            roles = {name: not is_lite for name, is_lite in lite.items()}
+        self._lite = lite[first] and lite[second]
         self._conflict = roles[first] is roles[second]
         self._both_control = roles[first]
         self._controlling = self._names if self._conflict else tuple(name for name in self._names if roles[name])
@@ -70,17 +77,19 @@ class _Couple:
 
     def _outcome(self, controlling: str) -> PredictedOutcome:
         cases = {chances: self._pairs(controlling, chances) for chances in self._cases(controlling)}
-        types = dict.fromkeys(type for pairs in cases.values() for type in _selectable(pairs))
-        if any(len(_selectable(pairs)) > 1 for pairs in cases.values()):
+        types = dict.fromkeys(type for pairs in cases.values() for type in self._selectable(pairs))
+        if any(len(self._selectable(pairs)) > 1 for pairs in cases.values()):
             self._rules[OracleRule.ACCEPTANCE_WAIT] = None
         self._note_chances(cases)
         if any(chances.crowded for chances in cases):
             types = self._widened(types, (pair.type for pairs in cases.values() for pair in pairs), OracleRule.CHASE)
         types = self._widened(types, self._as_checked_early(types), OracleRule.UNEVEN_GATHERING)
+        if self._lite:
+            types = self._widened(types, ["host-host"], OracleRule.LITE)
         verdicts = [bool(pairs) for pairs in cases.values()]
         return PredictedOutcome(
             controlling=controlling,
-            connected=verdicts[0] if len(set(verdicts)) == 1 else None,
+            connected=verdicts[0] if len(set(verdicts)) == 1 and not self._lite else None,
             pair_types=tuple(types),
             pairs=next(iter(cases.values())),
         )
@@ -112,7 +121,7 @@ class _Couple:
         for chances, pairs in cases.items():
             for field, rule in fields.items():
                 better = attrs.evolve(chances, **{field: getattr(Chances(), field)})
-                if _selectable(pairs) != _selectable(cases.get(better, pairs)):
+                if self._selectable(pairs) != self._selectable(cases.get(better, pairs)):
                     self._rules[rule] = None
 
     def _widened(self, types: Types, more: Iterable[str], rule: OracleRule) -> Types:
@@ -124,8 +133,7 @@ class _Couple:
 
     def _as_checked_early(self, types: Iterable[str]) -> Iterator[str]:
         """What types also may be where one agent checks before all its servers have answered."""
-        first, second = (self._reach(Chances()).sides[name] for name in self._names)
-        late = first.gathered_at - second.gathered_at
+        late = self._late
         if not late or abs(late) < self._scene.signalling:
             return
         for type in types:
@@ -135,27 +143,44 @@ class _Couple:
             elif late < 0 and remote == "srflx":
                 yield f"{local}-prflx"
 
+    @property
+    def _late(self) -> float:
+        """How much later the first agent has asked all servers than the second, seconds."""
+        first, second = (self._reach(Chances()).sides[name] for name in self._names)
+        return first.gathered_at - second.gathered_at
+
+    def _selectable(self, pairs: Sequence[PredictedPair]) -> list[str]:
+        """The types of the pairs that may be selected, the best first.
+
+        For something better than a relay an agent waits so long that only a peer which is much later may miss it.
+        """
+        types = _selectable(pairs)
+        direct = [type for type in types if "relay" not in type]
+        return direct if direct and abs(self._late) < RELAY_PATIENCE else types
+
     def _pairs(self, controlling: str, chances: Chances) -> tuple[PredictedPair, ...]:
         peer = next(name for name in self._names if name != controlling)
         reach = self._reach(chances)
         alone = self._reach(attrs.evolve(chances, silent=peer))
         prompt = [self._pair(alone, controlling, path) for path in alone.paths(alone.sides[controlling], alone.sides[peer])]
         pairs = [self._pair(reach, controlling, path) for path in reach.paths(reach.sides[controlling], reach.sides[peer])]
+        # Who has answered all its servers long before the other was told nothing, and its relays let nobody in so far.
+        untold = abs(self._late) >= RELAY_PATIENCE
+        prompt = [pair for pair in prompt if not (untold and "relay" in pair.type)]
         marked = (attrs.evolve(pair, is_prompt=pair in prompt) for pair in pairs)
         return tuple(sorted(marked, key=lambda pair: -pair.priority))
 
     def _pair(self, reach: Reach, name: str, path: Path) -> PredictedPair:
         controlling = reach.sides[name]
-        ours, theirs = priority(CandidateType.HOST, controlling.preference(path.ours)), controlling.known[path.remote][1]
-        near = controlling.type_of(path.ours, path.mapped), path.ours.local.host
-        far = controlling.known[path.remote][0], path.theirs.local.host
-        if name != self._names[0]:
-            near, far = far, near
+        ours, theirs = controlling.bases[path.ours].priority, controlling.known[path.remote][1]
+        first, here, there, mapped, remote = controlling, path.ours, path.theirs, path.mapped, path.remote
+        if name != self._names[0]:  # the other way round
+            first, here, there, mapped, remote = reach.sides[self._names[0]], there, here, remote, mapped
         return PredictedPair(
-            local=near[0],
-            remote=far[0],
-            local_address=near[1],
-            remote_address=far[1],
+            local=first.type_of(here, mapped),
+            remote=first.known.get(remote, _UNTOLD)[0],
+            local_address=here.local.host,
+            remote_address=there.local.host,
             priority=2**32 * min(ours, theirs) + 2 * max(ours, theirs) + (ours > theirs),
             is_prompt=False,
         )

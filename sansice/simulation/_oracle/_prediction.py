@@ -29,6 +29,7 @@ class OracleRule(enum.Enum):
         "works: an agent takes note of a bounded number, and what it checks meanwhile comes late (RFC 8445 19.5.1)"
     )
     OPEN_INPUT = "of two packets that meet at a NAT with an open input, the first decides which outer port the flow has"
+    LITE = "two lite agents choose a pair by what they have told each other, and check nothing (RFC 8445 8.2)"
     POOLING = "a NAT with arbitrary pooling gives a new mapping any of its outer addresses (RFC 4787 4.1)"
 
 

@@ -8,6 +8,8 @@ from typing import Protocol, TypeVar
 
 import attrs
 
+from sansice.ice import CandidatePolicy
+from sansice.machine import Transport
 from sansice.simulation._nat._forwards import Forward
 from sansice.simulation._nat._kind import Filtering, Hairpinning, Mapping
 from sansice.simulation._nat._presets import FIREWALL_PRESETS, NAT_PRESETS
@@ -21,10 +23,23 @@ from sansice.simulation._scene._parts import (
     SegmentSpec,
     StunServerSpec,
 )
+from sansice.simulation._scene._relays import TurnServerSpec
 from sansice.simulation._scene._scene import Scene
 from sansice.stun import ServerUri
 
 T = TypeVar("T")
+
+# How one agent reaches one server; and what it hides.
+_TRANSPORTS = (
+    (Transport.UDP,),
+    (Transport.TCP,),
+    (Transport.TLS,),
+    (Transport.DTLS,),
+    (Transport.UDP, Transport.TLS),
+    (Transport.UDP,),
+    (),
+)
+_POLICIES = (*(CandidatePolicy.ALL,) * 6, CandidatePolicy.NO_HOST, CandidatePolicy.RELAY)
 
 _VPN = "VPN"
 _NEW = "somewhere new"
@@ -40,7 +55,7 @@ class Choose(Protocol):
         ...
 
 
-def random_scene(choose: Choose, *, name: str = "random") -> Scene:
+def random_scene(choose: Choose, *, name: str = "random", relays: bool = False) -> Scene:
     """Two agents somewhere among NATs: a scene that can be built, whose agents may or may not connect.
 
     Each has one address or two, each of these on the Internet, on a VPN, or behind one NAT or firewall or two in a row, which
@@ -50,8 +65,10 @@ def random_scene(choose: Choose, *, name: str = "random") -> Scene:
     Args:
         choose: ``random.Random(seed).choice``, or in a test of Hypothesis ``lambda options: draw(sampled_from(options))``.
         name: of the scene.
+        relays: whether there are TURN servers on the Internet, too, one or two, which agents reach over UDP, TCP, TLS and DTLS,
+            or cannot reach; and agents that hide some of their addresses.
     """
-    return _Builder(choose).scene(name)
+    return _Builder(choose).scene(name, relays=relays)
 
 
 class _Builder:
@@ -70,12 +87,16 @@ class _Builder:
         self._firewalls: list[FirewallSpec] = []
         self._outermost: list[str] = []
 
-    def scene(self, name: str) -> Scene:
+    def scene(self, name: str, *, relays: bool) -> Scene:
         hosts = (self._host("alice"), self._host("bob"))
         servers = tuple(
             StunServerSpec(f"stun {number}", self._addresses(place), behind=place)
             for number, place in enumerate(self._server_places(), 1)
         )
+        agents = self._agents([str(ServerUri("stun", address)) for server in servers for address in server.addresses])
+        turn_servers = tuple(self._turn_server(number) for number in self._choose(((1,), (1, 2)))) if relays else ()
+        if relays:
+            agents = tuple(self._with_relays(agent, turn_servers) for agent in agents)
         return Scene(
             name=name,
             segments=(SegmentSpec(_VPN),) if self._taken[_VPN] else (),
@@ -83,7 +104,8 @@ class _Builder:
             firewalls=tuple(self._firewalls),
             hosts=hosts,
             servers=servers,
-            agents=self._agents([str(ServerUri("stun", address)) for server in servers for address in server.addresses]),
+            turn_servers=turn_servers,
+            agents=agents,
         )
 
     def _gates(self) -> list[str]:
@@ -155,6 +177,16 @@ class _Builder:
             AgentSpec(name, controlling=role, ice_servers=self._choose((urls, urls, urls, urls[:1], ())))
             for name, role in zip(("alice", "bob"), roles, strict=True)
         )
+
+    def _turn_server(self, number: int) -> TurnServerSpec:
+        return TurnServerSpec(f"turn {number}", self._addresses(INTERNET), tls_port=self._choose((5349, 443)))
+
+    def _with_relays(self, agent: AgentSpec, servers: Sequence[TurnServerSpec]) -> AgentSpec:
+        urls = list(agent.ice_servers)
+        for server in servers:
+            for transport in self._choose(_TRANSPORTS):
+                urls += [server.uri(transport, ipv6=":" in address) for address in server.addresses]
+        return attrs.evolve(agent, ice_servers=urls, policy=self._choose(_POLICIES))
 
     def _addresses(self, place: str) -> list[str]:
         """Free ones at a place, one of each family there is."""

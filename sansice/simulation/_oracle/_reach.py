@@ -86,7 +86,7 @@ class Reach:
         before = self._walk.learned, len(self._works), len(self._called)
         learned = False
         for side, peer in couples:
-            if side.spec.name == self._chances.silent:
+            if side.spec.name == self._chances.silent or side.spec.lite:
                 continue
             for socket, targets in side.targets.items():
                 for target in tuple(targets):
@@ -100,16 +100,18 @@ class Reach:
         theirs = _socket_of(peer, out)
         if theirs is None or not isinstance(out, Arrival):
             return False
-        if self._walk.send(theirs, out.source) == Arrival(socket.host, socket.local, target):
+        back = self._walk.send(theirs, out.source)
+        if back == Arrival(socket.host, socket.local, target) and side.is_open(socket, target):
             self._works[check] = None
         if peer.spec.name == self._chances.refusing and check not in self._works and check not in self._called:
             return False
         self._called[peer.spec.name, theirs, out.source] = None
-        return peer.learn(theirs, out.source, side.preference(socket))
+        return peer.learn(theirs, out.source, side.bases[socket].preference)
 
 
 def _socket_of(peer: Side, outcome: Outcome) -> Socket | None:
     """The peer's socket at which a packet arrived."""
     if isinstance(outcome, Loss):
         return None
-    return next((one for one in peer.sockets if (one.host, one.local) == (outcome.host, outcome.local)), None)
+    found = next((one for one in peer.bases if (one.host, one.local) == (outcome.host, outcome.local)), None)
+    return found if found is not None and peer.is_open(found, outcome.source) else None

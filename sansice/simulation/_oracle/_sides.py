@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from sansice.ice import CandidateType, IceServer, usable_addresses
+from sansice.ice import CandidatePolicy, CandidateType, IceServer, usable_addresses
+from sansice.machine import Transport
+from sansice.simulation._scene._check import is_private
 from sansice.simulation._scene._parts import AgentSpec, StunServerSpec
-from sansice.simulation._scene._relays import TurnServerSpec
+from sansice.simulation._scene._relays import TURN_PORT, TURNS_PORT, TurnServerSpec, first_of_family
 from sansice.simulation._scene._scene import Scene
 from sansice.simulation._world._packets import Fate
 from sansice.stun import ServerUri
@@ -17,9 +20,13 @@ from ._values import Arrival, Chances, Endpoint, Socket
 from ._walk import Walk
 
 # RFC 8445 5.1.2.2
-_TYPE_PREFERENCE = {CandidateType.HOST: 126, CandidateType.PEER_REFLEXIVE: 110, CandidateType.SERVER_REFLEXIVE: 100}
+_TYPE_PREFERENCE = {
+    CandidateType.HOST: 126,
+    CandidateType.PEER_REFLEXIVE: 110,
+    CandidateType.SERVER_REFLEXIVE: 100,
+    CandidateType.RELAYED: 0,
+}
 _HIGHEST_LOCAL_PREFERENCE = 65535  # RFC 8445 5.1.2.1
-_STUN_PORT = 3478  # RFC 8489 8.1
 REFUSED = Fate.CLOSED_PORT  # "port unreachable"
 PACE = 0.05  # s from one question to the next: Ta, RFC 8445 14.2
 GATHERING_TIMEOUT = 3.0  # s that a silent server is waited for
@@ -28,10 +35,30 @@ GATHERING_TIMEOUT = 3.0  # s that a silent server is waited for
 # answer leaves from yet another one. Agents take note of fewer; what works is among the first here, and the rest no news.
 MAX_PEER_REFLEXIVE = 48
 
+# How an agent likes relays by the protocol to their servers: a fourth of all local preferences for each.
+_RANKS = {Transport.UDP: 0, Transport.DTLS: 1, Transport.TCP: 2, Transport.TLS: 3}
+_RANK_WIDTH = 2**16 // len(_RANKS)
+# Round trips until a server has answered: one for a mapped address; a challenge, a connection and its hellos for a relay.
+_ROUND_TRIPS = {Transport.UDP: 2, Transport.DTLS: 4, Transport.TCP: 3, Transport.TLS: 4}
+
 
 def priority(type: CandidateType, local_preference: int) -> int:
     """Of a candidate of component 1 (RFC 8445 5.1.2.1)."""
     return 2**24 * _TYPE_PREFERENCE[type] + 2**8 * local_preference + 255
+
+
+class Base(NamedTuple):
+    """What checks are sent from.
+
+    Attributes:
+        type: of its candidate.
+        preference: its local preference.
+        priority: by which its pairs are ordered.
+    """
+
+    type: CandidateType
+    preference: int
+    priority: int
 
 
 class Side:
@@ -41,13 +68,14 @@ class Side:
         spec: of the agent.
         gathered_at: about when all its servers have answered, or are given up, seconds.
         sockets: one an address, in the order of preference.
+        bases: of these and of relayed addresses, those that checks are sent from.
         reflexive: what servers said about each socket, with the priority of each such candidate.
-        targets: where each socket sends checks: what the peer told, and where checks came from.
+        targets: where each base sends checks: what the peer told, and where checks came from.
         known: the remote candidates by address, each with its type and priority.
         room: how many peer-reflexive ones may still be added.
     """
 
-    __slots__ = ("gathered_at", "known", "reflexive", "room", "sockets", "spec", "targets")
+    __slots__ = ("_count", "bases", "gathered_at", "known", "reflexive", "room", "sockets", "spec", "targets")
 
     def __init__(self, spec: AgentSpec, geography: Geography, chances: Chances) -> None:
         self.spec = spec
@@ -56,21 +84,56 @@ class Side:
         port = f"port of {spec.name}"
         self.sockets = [
             Socket(spec.host, places[address], Endpoint(address, (f"{port} at {address}", 0)))
-            for address in usable_addresses(places)
+            for address in by_preference(usable_addresses(places))
         ]
+        self.bases: dict[Socket, Base] = {}
+        self._count = len(_urls(spec))
         self.reflexive: dict[Socket, dict[Endpoint, int]] = {socket: {} for socket in self.sockets}
-        self.targets: dict[Socket, dict[Endpoint, None]] = {socket: {} for socket in self.sockets}
+        self.targets: dict[Socket, dict[Endpoint, None]] = {}
         self.known: dict[Endpoint, tuple[CandidateType, int]] = {}
         self.room = 0 if chances.crowded else MAX_PEER_REFLEXIVE
+        if spec.policy is CandidatePolicy.ALL:
+            for index, socket in enumerate(self.sockets):
+                preference = _HIGHEST_LOCAL_PREFERENCE - index
+                self._add_base(socket, CandidateType.HOST, preference, priority(CandidateType.HOST, preference))
 
-    def preference(self, socket: Socket) -> int:
-        """The local preference of a socket's host candidate: the first address is liked best."""
-        return _HIGHEST_LOCAL_PREFERENCE - self.sockets.index(socket)
+    def _add_base(self, socket: Socket, type: CandidateType, preference: int, its_priority: int) -> None:
+        self.bases[socket] = Base(type, preference, its_priority)
+        self.targets[socket] = {}
+
+    def add_reflexive(self, index: int, number: int, mapped: Endpoint) -> None:
+        """A server told how it sees a socket."""
+        socket, policy = self.sockets[index], self.spec.policy
+        is_own = mapped == socket.local
+        if mapped.is_ipv6 != socket.local.is_ipv6 or policy is CandidatePolicy.RELAY:
+            return
+        if is_own and (policy is CandidatePolicy.ALL or is_private(mapped.host)):
+            return
+        preference = _HIGHEST_LOCAL_PREFERENCE - index * self._count - number
+        its_priority = priority(CandidateType.SERVER_REFLEXIVE, preference)
+        self.reflexive[socket].setdefault(mapped, its_priority)
+        if socket not in self.bases:  # its own address is not told, and is what is sent from all the same
+            self._add_base(socket, CandidateType.HOST, _HIGHEST_LOCAL_PREFERENCE - index, its_priority)
+
+    def add_relayed(self, index: int, number: int, transport: Transport, server: TurnServerSpec) -> None:
+        """A server relays: at one address of each family that it has."""
+        for is_ipv6 in (False, True):
+            address = first_of_family(server.addresses, ipv6=is_ipv6)
+            if address is None:
+                continue
+            port = (f"relay of {self.spec.name} at {self.sockets[index].local.host} by {number}", int(is_ipv6))
+            preference = _HIGHEST_LOCAL_PREFERENCE - _RANKS[transport] * _RANK_WIDTH - 2 * (index * self._count + number)
+            preference -= not is_ipv6
+            its_priority = priority(CandidateType.RELAYED, preference)
+            self._add_base(
+                Socket(server.name, server.behind, Endpoint(address, port)), CandidateType.RELAYED, preference, its_priority
+            )
 
     def candidates(self) -> Iterator[tuple[Endpoint, CandidateType, int]]:
         """What the agent tells its peer."""
-        for socket in self.sockets:
-            yield socket.local, CandidateType.HOST, priority(CandidateType.HOST, self.preference(socket))
+        for socket, base in self.bases.items():
+            if base.type is CandidateType.RELAYED or self.spec.policy is CandidatePolicy.ALL:
+                yield socket.local, base.type, base.priority
         for reflexive in self.reflexive.values():
             for endpoint, its_priority in reflexive.items():
                 yield endpoint, CandidateType.SERVER_REFLEXIVE, its_priority
@@ -78,15 +141,22 @@ class Side:
     def type_of(self, socket: Socket, mapped: Endpoint) -> CandidateType:
         """Which of its candidates an agent finds that a check from ``socket`` came from (RFC 8445 7.2.5.3.1)."""
         if mapped == socket.local:
-            return CandidateType.HOST
-        return CandidateType.SERVER_REFLEXIVE if mapped in self.reflexive[socket] else CandidateType.PEER_REFLEXIVE
+            return self.bases[socket].type
+        known = self.reflexive.get(socket, {})
+        return CandidateType.SERVER_REFLEXIVE if mapped in known else CandidateType.PEER_REFLEXIVE
+
+    def is_open(self, socket: Socket, source: Endpoint) -> bool:
+        """Whether what comes from ``source`` gets through: a relay lets in the hosts of the candidates told (RFC 8656 9)."""
+        if self.bases[socket].type is not CandidateType.RELAYED:
+            return True
+        return any(target.host == source.host for target in self.targets[socket])
 
     def be_told(self, peer: Side) -> None:
         """Pair the peer's candidates with all sockets."""
         for endpoint, type, its_priority in peer.candidates():
             if self.known.setdefault(endpoint, (type, its_priority))[1] < its_priority:
                 self.known[endpoint] = (type, its_priority)
-            for socket in self.sockets:
+            for socket in self.bases:
                 if can_pair(socket.local, endpoint):
                     self.targets[socket][endpoint] = None
 
@@ -106,6 +176,19 @@ class Side:
         return True
 
 
+def by_preference(addresses: list[str]) -> list[str]:
+    """The families take turns, IPv6 first, and all the longer the more of it there is (RFC 8421 4)."""
+    families = {is_ipv6: [address for address in addresses if (":" in address) is is_ipv6] for is_ipv6 in (True, False)}
+    if not families[False]:
+        return addresses
+    run = len(addresses) // len(families[False])
+    mixed: list[str] = []
+    while families[True] or families[False]:
+        mixed += families[True][:run] + families[False][:1]
+        families = {True: families[True][run:], False: families[False][1:]}
+    return mixed
+
+
 def can_pair(base: Endpoint, remote: Endpoint) -> bool:
     """One family, and link-local IPv6 with its like only (RFC 8445 6.1.2.2)."""
     return base.is_ipv6 == remote.is_ipv6 and (not base.is_ipv6 or _is_link_local(base) == _is_link_local(remote))
@@ -116,30 +199,63 @@ def _is_link_local(endpoint: Endpoint) -> bool:
 
 
 def gather(side: Side, scene: Scene, walk: Walk) -> None:
-    """Ask the STUN servers through each socket (RFC 8445 5.1.1.2)."""
-    urls = [url for server in side.spec.ice_servers for url in IceServer(server).urls]
-    asked, silent = 0, False
+    """Ask the servers through each socket (RFC 8445 5.1.1.2)."""
+    asked, silent, trips = 0, False, 1
     for index, socket in enumerate(side.sockets):
-        for number, url in enumerate(urls):
-            answers = [_ask(scene, walk, socket, server) for server in _servers(scene, url, socket.local.is_ipv6)]
+        relayed: list[Endpoint] = []
+        for number, url in enumerate(_urls(side.spec)):
+            uri, relay = ServerUri.parse(url), scene.turn_server_of(url)
+            transport = transport_of(uri)
+            servers = [] if uri.is_turn and relay is None else _servers(scene, uri, socket.local.is_ipv6)
+            if transport is Transport.UDP and uri.is_turn:  # from one socket a server gives one allocation (RFC 8656 2.2)
+                servers = [server for server in servers if server not in relayed]
+                relayed += servers[:1]
+            if uri.scheme == "stun" and side.spec.policy is CandidatePolicy.RELAY:
+                continue
+            answers = [_ask(scene, walk, socket, server, transport) for server in servers]
             asked += bool(answers)
             # The next address of a server is tried when one refuses, not when one is silent: that takes too long.
             answer = next((answer for answer in answers if answer is not REFUSED), REFUSED)
             silent = silent or answer is None
-            if isinstance(answer, Endpoint) and answer.is_ipv6 == socket.local.is_ipv6 and answer != socket.local:
-                preference = _HIGHEST_LOCAL_PREFERENCE - index * len(urls) - number
-                side.reflexive[socket].setdefault(answer, priority(CandidateType.SERVER_REFLEXIVE, preference))
+            if not isinstance(answer, Endpoint):
+                continue
+            if transport is Transport.UDP:
+                side.add_reflexive(index, number, answer)
+            if relay is not None:
+                trips = max(trips, _ROUND_TRIPS[transport])
+                side.add_relayed(index, number, transport, relay)
     if asked:
-        side.gathered_at += GATHERING_TIMEOUT if silent else PACE * (asked - 1) + 2 * scene.internet.latency
+        side.gathered_at += GATHERING_TIMEOUT if silent else PACE * (asked - 1) + 2 * scene.internet.latency * trips
 
 
-def _ask(scene: Scene, walk: Walk, socket: Socket, server: Endpoint) -> Endpoint | Fate | None:
+def _urls(spec: AgentSpec) -> list[str]:
+    """Each server once."""
+    return list(dict.fromkeys(url for server in spec.ice_servers for url in IceServer(server).urls))
+
+
+def transport_of(uri: ServerUri) -> Transport:
+    """How a server of this URI is reached."""
+    if uri.scheme == "turns":
+        return Transport.DTLS if uri.transport == "udp" else Transport.TLS
+    return Transport.TCP if uri.transport == "tcp" else Transport.UDP
+
+
+def _ask(scene: Scene, walk: Walk, socket: Socket, server: Endpoint, transport: Transport) -> Endpoint | Fate | None:
     """What a server says it sees, `REFUSED`, or nothing."""
+    if transport.is_stream:
+        return server if walk.reaches_by_stream(socket, server) else None
+    if transport is Transport.DTLS:  # through a socket of its own
+        socket = socket._replace(local=Endpoint(socket.local.host, (f"{socket.local.port} to {server.host}", 0)))
     out = walk.send(socket, server)
     if not isinstance(out, Arrival):
         return None
     servers: tuple[StunServerSpec | TurnServerSpec, ...] = (*scene.servers, *scene.turn_servers)
-    listening = {(spec.name, Endpoint(address, spec.port)): spec.behind for spec in servers for address in spec.addresses}
+    listening = {
+        (spec.name, Endpoint(address, port)): spec.behind
+        for spec in servers
+        for address in spec.addresses
+        for port in (spec.port, *((spec.tls_port,) if isinstance(spec, TurnServerSpec) else ()))
+    }
     place = listening.get((out.host, out.local))
     if place is None:
         return REFUSED
@@ -147,9 +263,9 @@ def _ask(scene: Scene, walk: Walk, socket: Socket, server: Endpoint) -> Endpoint
     return out.source if back == Arrival(socket.host, socket.local, server) else None
 
 
-def _servers(scene: Scene, url: str, is_ipv6: bool) -> list[Endpoint]:
+def _servers(scene: Scene, uri: ServerUri, is_ipv6: bool) -> list[Endpoint]:
     """The addresses of a server in one family, in the order in which they are tried (RFC 8489 8.1)."""
-    uri = ServerUri.parse(url)
     zone = {spec.name.rstrip(".").lower(): spec.addresses for spec in scene.names}
     hosts = zone.get(uri.host.rstrip(".").lower(), (uri.host,))
-    return [Endpoint(host, uri.port or _STUN_PORT) for host in hosts if (":" in host) == is_ipv6]
+    port = uri.port or (TURNS_PORT if uri.scheme == "turns" else TURN_PORT)
+    return [Endpoint(host, port) for host in hosts if (":" in host) == is_ipv6]

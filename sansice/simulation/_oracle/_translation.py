@@ -24,7 +24,19 @@ class Translation:
         chances: how everything falls that the scene leaves open.
     """
 
-    __slots__ = ("_by_inner", "_by_outer", "_chances", "_forwards", "_hosts", "_name", "_paired", "_permitted", "kind", "own")
+    __slots__ = (
+        "_by_inner",
+        "_by_outer",
+        "_chances",
+        "_forwards",
+        "_hosts",
+        "_name",
+        "_paired",
+        "_permitted",
+        "_stream_forwards",
+        "kind",
+        "own",
+    )
 
     def __init__(self, spec: NatSpec, own: tuple[str, ...], chances: Chances) -> None:
         self.kind: NatKind = spec.nat_kind
@@ -32,6 +44,7 @@ class Translation:
         self._chances = chances
         self._name = spec.name
         self._forwards = [forward for forward in spec.forwards if "udp" in forward.protocols]
+        self._stream_forwards = [forward for forward in spec.forwards if "tcp" in forward.protocols]
         whole = [forward.outer.host for forward in spec.forwards if not forward.outer.port]
         self._hosts = [host for host in own if host not in whole] or list(own)
         self._paired: dict[str, str] = {}
@@ -56,6 +69,12 @@ class Translation:
             self._by_outer[mapped] = source
         self._permitted[mapped, seen(self.kind.filtering, destination)] = None
         return mapped
+
+    def opens_stream(self, inner: str) -> str | None:
+        """A connection is opened from an inner address: as which address it goes on; ``None``: its answers go to another host."""
+        whole = {forward.outer.host: forward.inner.host for forward in self._stream_forwards if not forward.outer.port}
+        own = next((outer for outer, host in whole.items() if host == inner), None)
+        return own if own is not None else next((outer for outer in self.own if outer not in whole), None)
 
     def enter(self, source: Endpoint, destination: Endpoint) -> Endpoint | Fate:
         """A packet comes to an outer endpoint: whom it is for inside, or why it is for nobody."""

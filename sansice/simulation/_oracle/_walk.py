@@ -43,6 +43,29 @@ class Walk:
             return Arrival(socket.host, destination, socket.local)
         return self._cross(socket.place, socket.host, socket.local, destination)
 
+    def reaches_by_stream(self, socket: Socket, destination: Endpoint) -> bool:
+        """Whether a connection from a socket's address to a server comes about: outwards, for nobody lets strangers in."""
+        place, source = socket.place, socket.local
+        if self._geography.is_dead(place, socket.host, source.host):
+            return False
+        while True:
+            receiver = self._geography.owner(place, destination.host)
+            if receiver is not None:
+                return receiver not in self._geography.gates and receiver != socket.host
+            if place not in self._geography.gates:
+                return False
+            translation = self._translations.get((place, source.is_ipv6))
+            if translation is not None:
+                outer = translation.opens_stream(source.host)
+                if outer is None:
+                    return False
+                source = source._replace(host=outer)
+            elif place in self._guards and not self._guards[place].lets_streams_out(source, destination):
+                return False
+            if self._geography.is_dead(self._geography.outside[place], place, ""):
+                return False
+            place = self._geography.outside[place]
+
     def _cross(self, place: str, sender: str, source: Endpoint, destination: Endpoint) -> Outcome:
         """From ``sender`` to whoever has the destination at ``place``, or else to its way out."""
         receiver = self._geography.owner(place, destination.host)

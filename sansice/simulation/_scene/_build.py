@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sansice.ice import IceAgent, LiteAgent
+from sansice.ice import IceAgent, IceServer, LiteAgent
 from sansice.machine import Address, AddressRecord
 from sansice.simulation._nat._dns64 import Dns64
 from sansice.simulation._network import Network
@@ -139,7 +139,7 @@ def _add_traffic(world: SceneWorld, spec: TrafficSpec) -> None:
 def _add_agents(world: SceneWorld) -> None:
     for spec in world.scene.agents:
         host = world.hosts[spec.host]
-        agent = _agent(spec, host)
+        agent = _agent(spec, world.scene, host)
         program = Program(
             spec.name, agent, host, world.network, world.scene.signalling, world.scene.payload, trickles=spec.trickle
         )
@@ -150,17 +150,26 @@ def _add_agents(world: SceneWorld) -> None:
         world.network.at(spec.start, program.begin)
 
 
-def _agent(spec: AgentSpec, host: Host) -> IceAgent | LiteAgent:
+def _agent(spec: AgentSpec, scene: Scene, host: Host) -> IceAgent | LiteAgent:
     if spec.lite:
         return LiteAgent(controlling=spec.controlling, streams=spec.streams, components=spec.components, entropy=host.entropy)
     return IceAgent(
         controlling=spec.controlling,
         streams=spec.streams,
         components=spec.components,
-        servers=spec.ice_servers,
+        servers=[_server(url, scene) for url in spec.ice_servers],
+        policy=spec.policy,
         nomination=spec.nomination.policy,
         entropy=host.entropy,
     )
+
+
+def _server(url: str, scene: Scene) -> IceServer:
+    """With what an agent must know of the TURN server that it means."""
+    relay = scene.turn_server_of(url)
+    if relay is None:
+        return IceServer(url)
+    return IceServer(url, username=relay.username, credential=relay.password, verify_name=relay.domain)
 
 
 def _add_calls(world: SceneWorld) -> None:

@@ -120,7 +120,7 @@ def _check_addresses(scene: Scene) -> None:
                 other = taken[place, address]
                 raise ValueError(f"{where}: {address} at {place!r} is taken by {other}, and no NAT stands between them")
             taken[place, address] = where
-        if places[-1] == INTERNET and _is_private(address):
+        if places[-1] == INTERNET and is_private(address):
             raise ValueError(f"{where}: {address} is private, and no NAT stands between it and the Internet")
 
 
@@ -137,7 +137,8 @@ def _is_translated(address: str, spec: object) -> bool:
     return isinstance(spec, NatSpec) and any((":" in address) == (":" in outer) for outer in spec.outside)
 
 
-def _is_private(address: str) -> bool:
+def is_private(address: str) -> bool:
+    """Whether an address means nothing on the Internet."""
     parsed = ipaddress.ip_address(address)
     return any(parsed in network for network in _PRIVATE if network.version == parsed.version)
 
@@ -203,8 +204,8 @@ def _check_servers(where: str, agent: AgentSpec) -> None:
                 uri = ServerUri.parse(url)
             except ValueError as error:
                 raise ValueError(f"{where}: ICE server {error}") from None
-            if uri.scheme != "stun":
-                raise ValueError(f"{where}: ICE server {url!r}: agents can only use stun: so far")
+            if uri.scheme == "stuns":
+                raise ValueError(f"{where}: ICE server {url!r}: what it sees is a connection, and a candidate is a UDP socket")
 
 
 def _check_calls(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from sansice.ice import Nomination
+from sansice.ice import CandidatePolicy, Nomination
 from sansice.machine import Address
 from sansice.simulation._nat._firewall_kind import FirewallKind
 from sansice.simulation._nat._forwards import Forward
@@ -373,6 +373,10 @@ def _as_nomination(value: NominationKind | str) -> NominationKind:
     return NominationKind(value)
 
 
+def _as_policy(value: CandidatePolicy | str) -> CandidatePolicy:
+    return CandidatePolicy(value)
+
+
 def _a_count(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
     if not 1 <= value <= MAX_PLACES:
         raise ValueError(f"{attribute.name}: {value!r} is outside 1..{MAX_PLACES}")
@@ -385,13 +389,15 @@ class AgentSpec:
     Attributes:
         host: where it runs.
         controlling: the first guess of its role.
-        ice_servers: URIs of the servers it asks.
+        ice_servers: URIs of the servers it asks, ``stun:``, ``turn:`` and ``turns:``; of the TURN servers of the scene it knows
+            the user, the password and the name in the certificate.
         name: of the agent; that of its host if left out.
         peer: the name of the agent it connects with; may be left out where there are two.
         start: when it begins to gather, seconds.
         streams, components: how many streams it has, and how many components each of them.
         lite: whether it is a lite agent (RFC 8445 2.5), which has host candidates only.
         trickle: whether it tells its candidates as they come (RFC 8838), and not all at once.
+        policy: what of its addresses it lets anybody see: ``"all"``, ``"no-host"`` or ``"relay"``.
         nomination: how it nominates: ``"regular"``, ``"renominating"``, ``"by-rtt"`` or ``"standby"``.
 
     Raises:
@@ -408,12 +414,14 @@ class AgentSpec:
     components: int = attrs.field(default=1, validator=_a_count, kw_only=True)
     lite: bool = attrs.field(default=False, kw_only=True)
     trickle: bool = attrs.field(default=False, kw_only=True)
+    policy: CandidatePolicy = attrs.field(default=CandidatePolicy.ALL, converter=_as_policy, kw_only=True)
     nomination: NominationKind = attrs.field(default=NominationKind.REGULAR, converter=_as_nomination, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         does = {
             "ice_servers": self.ice_servers,
             "trickle": self.trickle,
+            "policy": self.policy is not CandidatePolicy.ALL,
             "nomination": self.nomination is not NominationKind.REGULAR,
         }
         for name, value in does.items():

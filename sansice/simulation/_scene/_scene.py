@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from sansice.simulation._world._link import Link
+from sansice.stun import ServerUri
 
 from ._befall import rehearse
 from ._build import build, build_network
@@ -130,6 +131,14 @@ class Scene:
         if agent.peer or len(self.agents) != 2:
             return agent.peer
         return next(other.name for other in self.agents if other is not agent)
+
+    def turn_server_of(self, url: str) -> TurnServerSpec | None:
+        """The TURN server that an agent means by an address or a name; ``None``: none of this scene's, or no ``turn:``."""
+        uri = ServerUri.parse(url)
+        zone = {spec.name.rstrip(".").lower(): spec.addresses for spec in self.names}
+        hosts = zone.get(uri.host.rstrip(".").lower(), (uri.host,))
+        meant = (spec for spec in self.turn_servers if any(host in spec.addresses for host in hosts))
+        return next(meant, None) if uri.is_turn else None
 
     def build(self, *, seed: int | str = 0, trace: int = 0) -> SceneWorld:
         """Make the network, with the agents on their hosts and everything that will happen on its clock.

@@ -41,7 +41,7 @@ def test_tables_have_a_row_and_a_column_for_each_kind(invoke):
     assert all(kind in head for head in heads for kind in MATRIX_KINDS)
     agents, *relayed = [line for line in lines if line.startswith("│ symmetric")]
     assert words_in(agents) == ["prflx-host", "prflx-srflx", "prflx-srflx", "no", "no"]
-    assert list(map(words_in, relayed)) == [["relay-host", *["relay-srflx"] * 3, "relay-prflx"]] * 3
+    assert list(map(words_in, relayed)) == [["prflx-host", "prflx-srflx", "prflx-srflx", "prflx-relay", "prflx-relay"]] * 3
     assert max(map(len, lines)) <= 100
 
 
@@ -76,13 +76,17 @@ def test_matrix_that_breaks_the_rules_is_1_and_names_the_cells(invoke, monkeypat
         MatrixCell("open", "open", "ipv4", "none", False, (), None, 1),
         MatrixCell("symmetric", "symmetric", "ipv4", "none", True, ("prflx-prflx",), 5.0, 1),
         MatrixCell("open", "symmetric", "ipv4", "tls", False, (), None, 1),
+        MatrixCell("open", "full-cone", "ipv4", "udp", True, ("host-relay", "host-srflx"), 9.0, 2),
+        MatrixCell("symmetric", "symmetric", "ipv4", "udp", True, ("prflx-relay",), 9.0, 1),
     ]
     monkeypatch.setattr(_matrix, "matrix", lambda turn, **options: iter([cell for cell in wrong if cell.turn == turn]))
     code, output, _ = invoke("simulate", "--matrix")
     assert code == 1
     assert "open with open: not always connected, and by the rules" in output
     assert "symmetric with symmetric: connected, and by the rules" in output
-    assert "open with symmetric through a relay over tls: not always connected, and by the rules" in output
+    assert "open with full-cone with relays over udp: not always direct, and by the rules" in output
+    assert output.count("by the rules of NATs") == 4
+    assert "open with symmetric with relays over tls: not always connected, and by the rules" in output
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
