@@ -6,6 +6,7 @@ from ice._wire import make_pair
 from sansice.ice import PairState
 from sansice.ice._agent._checklist import (
     CHECKLIST_TRANSITIONS,
+    MAX_TRIGGERED_ROW,
     Checklist,
     ChecklistEvent,
     ChecklistState,
@@ -13,6 +14,7 @@ from sansice.ice._agent._checklist import (
     unfreeze_foundation,
     unfreeze_initial,
 )
+from sansice.ice._pair import PairEvent
 from sansice.machine import LocalProtocolError
 
 FROZEN, WAITING, IN_PROGRESS = PairState.FROZEN, PairState.WAITING, PairState.IN_PROGRESS
@@ -238,3 +240,30 @@ def test_a_failed_pair_stays_whose_path_is_spent_or_whose_late_answer_counts():
 def test_pairs_are_counted_by_state():
     made = checklist(*(make_pair(n, state=state) for n, state in enumerate((WAITING, WAITING, FROZEN, FAILED))))
     assert (made.count(WAITING), made.count(WAITING, FAILED), made.count(SUCCEEDED)) == (2, 3, 0)
+
+
+def test_triggered_checks_without_end_leave_every_fifth_turn_to_the_others():
+    """Two NATs may show each agent ever new addresses of the other; each check of one triggers one of the next."""
+    ordinary = [make_pair(priority, priority=priority, state=WAITING, foundation=f"f{priority}") for priority in (7, 5)]
+    made = checklist(*ordinary)
+    turns = []
+    for turn in range(12):
+        chase = make_pair(100 + turn, priority=100 + turn, state=WAITING, foundation=f"new{turn}")
+        made.add(chase)
+        made.trigger(chase)
+        chosen = made.next([made])
+        chosen.move(PairEvent.CHECK)
+        turns.append(chosen if chosen in ordinary else None)
+    assert turns == ([None] * MAX_TRIGGERED_ROW + ordinary[:1]) + ([None] * MAX_TRIGGERED_ROW + ordinary[1:]) + [None] * 2
+
+
+def test_triggered_pair_is_not_checked_once_more_in_the_turn_of_the_others():
+    """It is Waiting as they are, and of a higher priority."""
+    pairs = [make_pair(index, priority=9 - index, state=WAITING, foundation=f"f{index}") for index in range(7)]
+    made = checklist(*pairs)
+    for pair in pairs[:6]:
+        made.trigger(pair)
+    for expected in (*pairs[:4], pairs[6], pairs[4]):
+        chosen = made.next([made])
+        assert chosen is expected
+        chosen.move(PairEvent.CHECK)

@@ -10,6 +10,10 @@ from types import MappingProxyType
 from sansice.ice._pair import Pair, PairEvent, PairState
 from sansice.machine import Address, LocalProtocolError, SocketId
 
+# RFC 8445 6.1.4.2 has triggered checks first. But two NATs that show each agent ever new addresses of the other, none of which
+# works, trigger one with every check, and what does work would never have its turn.
+MAX_TRIGGERED_ROW = 4
+
 
 class ChecklistState(enum.Enum):
     """RFC 8445 6.1.2.1."""
@@ -51,7 +55,7 @@ class Checklist:
         state: RFC 8445 6.1.2.1.
     """
 
-    __slots__ = ("_pairs", "_triggered", "components", "is_running", "state")
+    __slots__ = ("_pairs", "_row", "_triggered", "components", "is_running", "state")
 
     def __init__(self, components: int = 1) -> None:
         self.components = components
@@ -59,6 +63,7 @@ class Checklist:
         self.state = ChecklistState.RUNNING
         self._pairs: list[Pair] = []
         self._triggered: list[Pair] = []
+        self._row = 0  # triggered checks since the last ordinary one
 
     def __iter__(self) -> Iterator[Pair]:
         return iter(self._pairs)
@@ -132,14 +137,20 @@ class Checklist:
     def next(self, lists: Sequence[Checklist]) -> Pair | None:
         """The pair to check at this tick: triggered, else Waiting, else one that may thaw (RFC 8445 6.1.4.2).
 
+        After `MAX_TRIGGERED_ROW` triggered ones it is another one's turn.
+
         Args:
             lists: the whole checklist set, this list included.
         """
         if not self.is_running or self.state is _FAILED:  # a Completed list checks what the peer nominates later
             return None
-        if self._triggered:
+        pair = None
+        if self._row >= MAX_TRIGGERED_ROW or not self._triggered:
+            pair = self._ordinary(lists)
+            self._row = 0
+        if pair is None and self._triggered:
+            self._row += 1
             return self._triggered.pop(0)
-        pair = self._ordinary(lists)
         if pair is not None and pair.state is PairState.FROZEN:
             pair.move(PairEvent.UNFREEZE)
         return pair
@@ -148,7 +159,7 @@ class Checklist:
         thawable: Pair | None = None
         for pair in self._pairs:
             state = pair.state
-            if state is _WAITING:
+            if state is _WAITING and pair not in self._triggered:
                 return pair
             if thawable is None and state is _FROZEN and not _is_busy(lists, pair.foundation):
                 thawable = pair
