@@ -21,6 +21,7 @@ from _environment import enter_test_venv  # noqa: E402  the path comes first
 BENCHMARKS = {
     "codec": "bench._codec",
     "connect": "bench._connect",
+    "data": "bench._data",
     "imports": "bench._imports",
     "simulation": "bench._simulation",
     "recording": "bench._recording",
