@@ -13,20 +13,24 @@ import trio
 from interop._loopback import find_tool
 from interop._ours import Ours
 from interop._peer_process import LIMIT, PeerProcess, peer_process
-from sansice.ice import Candidate, Description, IceState
+from sansice.ice import Candidate, Description, IceState, Restarted, SessionDescription, SessionSdp
 
 PROGRAM = Path(__file__).with_name("_chromium_peer.py")
 FINGERPRINT = ":".join(["AB"] * 32)  # of a certificate that nobody ever asks for: media is not reached
 
-# A data channel's section as RFC 8841 has it.
-SESSION = ("v=0", "o=- 1 {version} IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0")
-SECTION = (
-    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-    "c=IN IP4 0.0.0.0",
-    "a=mid:0",
-    "a=sctp-port:5000",
-    f"a=fingerprint:sha-256 {FINGERPRINT}",
-)
+# One section with data channels (RFC 8841), without ICE.
+TEMPLATE = """v=0
+o=- 1 {version} IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=mid:0
+a=sctp-port:5000
+a=setup:{setup}
+a=fingerprint:sha-256 {fingerprint}
+"""
 
 
 class PeerPage:
@@ -74,38 +78,41 @@ def sdp_of(description: Description, *, setup: str, version: int = 1) -> str:
         setup: ``"actpass"`` in an offer, ``"passive"`` or ``"active"`` in an answer.
         version: counts the descriptions of one session.
     """
-    lines = description.to_sdp().splitlines()
-    session = [line.format(version=version) for line in SESSION] + [line for line in lines if line == "a=ice-lite"]
-    section = [*SECTION, f"a=setup:{setup}"] + [line for line in lines if line != "a=ice-lite"]
-    return "".join(f"{line}\r\n" for line in (*session, *section))
+    template = TEMPLATE.format(version=version, setup=setup, fingerprint=FINGERPRINT)
+    return SessionSdp.from_sdp(template).with_ice(SessionDescription([description], mids=["0"])).to_sdp()
+
+
+def description_of(sdp: str) -> Description:
+    """What the page said of its only section."""
+    return SessionSdp.from_sdp(sdp).description[0]
 
 
 async def offer_at_once(page: PeerPage, ours: Ours, **options: Any) -> None:
     """Offer our whole description, and take the page's, which it makes with such options."""
     await ours.gathered()
     await page.ask("answer", sdp_of(ours.description, setup="actpass"), options)
-    ours.call(ours.agent.set_remote, Description.from_sdp(await page.ask("gathered")))
+    ours.call(ours.agent.set_remote, description_of(await page.ask("gathered")))
 
 
 async def answer_at_once(page: PeerPage, ours: Ours, **options: Any) -> None:
     """Answer the page's whole description, which it makes with such options, with ours."""
     await ours.gathered()
     await page.ask("offer", options)
-    ours.call(ours.agent.set_remote, Description.from_sdp(await page.ask("gathered")))
+    ours.call(ours.agent.set_remote, description_of(await page.ask("gathered")))
     await page.ask("accept", sdp_of(ours.description, setup="passive"))
 
 
 async def offer_and_trickle(page: PeerPage, ours: Ours) -> None:
     """Offer a description without a candidate."""
     answer = await page.ask("answer", sdp_of(ours.description, setup="actpass"))
-    ours.call(ours.agent.set_remote, Description.from_sdp(answer))
+    ours.call(ours.agent.set_remote, description_of(answer))
     await _trickle(page, ours)
 
 
 async def answer_and_trickle(page: PeerPage, ours: Ours) -> None:
     """Answer with a description without a candidate."""
     offer = await page.ask("offer")
-    ours.call(ours.agent.set_remote, Description.from_sdp(offer))
+    ours.call(ours.agent.set_remote, description_of(offer))
     await page.ask("accept", sdp_of(ours.description, setup="passive"))
     await _trickle(page, ours)
 
@@ -119,6 +126,23 @@ async def _trickle(page: PeerPage, ours: Ours) -> None:
     async for told in page.candidates():
         ours.call(ours.agent.add_remote_candidate, Candidate.from_sdp(told["candidate"]))
     ours.call(ours.agent.end_of_candidates)
+
+
+async def restart_by_page(page: PeerPage, ours: Ours) -> None:
+    """The page offers new credentials, and we answer with new ones of ours."""
+    await page.ask("offer", {"restart": True})
+    ours.call(ours.agent.set_remote, description_of(await page.ask("gathered")))
+    await ours.until(lambda: any(event.by_peer for event in ours.told(Restarted)))
+    await ours.gathered()
+    await page.ask("accept", sdp_of(ours.description, setup="passive", version=2))
+
+
+async def restart_by_us(page: PeerPage, ours: Ours) -> None:
+    """We offer new credentials, and the page answers with new ones of its own."""
+    ours.call(ours.agent.restart)
+    await ours.gathered()
+    await page.ask("answer", sdp_of(ours.description, setup="actpass", version=2))
+    ours.call(ours.agent.set_remote, description_of(await page.ask("gathered")))
 
 
 async def connected(page: PeerPage, ours: Ours) -> dict[str, Any]:

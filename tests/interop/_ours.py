@@ -50,8 +50,9 @@ class Ours:
         self.call(self.agent.gather, self.addresses, include_loopback=True)
 
     async def gathered(self) -> None:
-        """Gather, and wait for the end of it."""
-        self.gather()
+        """Gather, and wait for the end of it; a lite agent's candidates outlive a restart."""
+        if self.agent.gathering_state is GatheringState.NEW:
+            self.gather()
         await self.until(lambda: self._is_gathered)
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -15,10 +15,12 @@ from interop._chromium import (
     offer_and_trickle,
     offer_at_once,
     page_of,
+    restart_by_page,
+    restart_by_us,
 )
 from interop._ours import another_valid_pair, open_lite, open_ours, running
 from interop._relay import open_relay
-from sansice.ice import CandidateType, IceAgent, IceRole, IceState, Nomination
+from sansice.ice import CandidateType, IceAgent, IceRole, IceState, Nomination, PairSelected
 from sansice.stun import decode_untrusted, is_stun
 
 DTLS_HANDSHAKE = 22
@@ -142,3 +144,27 @@ async def test_page_follows_us_to_another_pair_without_a_restart(browser):
             await ours.until(lambda: ours.pair.local == other.local)
             await connected(page, ours)
             assert await page.ask("history") == ["checking", "connected"]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "open_agent", "restart"),
+    [
+        (offer_at_once, open_ours, restart_by_page),
+        (offer_at_once, open_ours, restart_by_us),
+        (answer_at_once, open_ours, restart_by_page),
+        (answer_at_once, open_ours, restart_by_us),
+        (offer_at_once, open_lite, restart_by_us),
+    ],
+)
+async def test_restart_leads_to_a_new_pair_and_interrupts_nothing(browser, exchange, open_agent, restart):
+    controlling = exchange is offer_at_once and open_agent is open_ours
+    async with page_of(browser) as page, open_agent(controlling=controlling) as ours:
+        await exchange(page, ours)
+        before = await connected(page, ours)
+        selections = len(ours.told(PairSelected))
+        await restart(page, ours)
+        await ours.until(lambda: len(ours.told(PairSelected)) > selections)
+        after = await connected(page, ours)
+        assert after["transport"]["iceLocalUsernameFragment"] != before["transport"]["iceLocalUsernameFragment"]
+        assert after["remote"]["usernameFragment"] == ours.description.ufrag
+        assert not {"failed", "disconnected"} & set(await page.ask("history"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from interop._libnice import at_once, connected, exchange, libnice, trickled
-from interop._ours import open_lite, open_ours
+from interop._libnice import COUNT, Libnice, at_once, connected, exchange, libnice, trickled
+from interop._ours import Ours, open_lite, open_ours
 from interop._relay import open_coturn, open_relay
 from sansice.ice import CandidateType, Choice, IceRole, Nomination, PairSelected
 
@@ -107,3 +107,36 @@ async def test_libnice_follows_us_to_a_better_pair_without_a_restart():  # to a 
         await connected(peer, ours)
         await exchange(peer, ours)
         assert [event.pair.local.address.host for event in ours.told(PairSelected)] == HOSTS[::-1]
+
+
+async def restart_by_libnice(peer: Libnice, ours: Ours) -> None:
+    await peer.restart()
+    ours.call(ours.agent.set_remote, await peer.description())
+    await ours.gathered()
+    await peer.learn(ours.description)
+
+
+async def restart_by_us(peer: Libnice, ours: Ours) -> None:
+    ours.call(ours.agent.restart)
+    await ours.gathered()
+    await peer.restart()  # which it leaves to the application, on either side
+    await peer.learn(ours.description)
+    ours.call(ours.agent.set_remote, await peer.description())
+
+
+@NOMINATION
+@ROLES
+@pytest.mark.parametrize("restart", [restart_by_libnice, restart_by_us])
+async def test_restart_leads_to_a_new_pair_and_data_goes_on(restart, controlling, options):
+    async with libnice(controlling=not controlling, options=options) as peer, open_ours(controlling=controlling) as ours:
+        await at_once(peer, ours)
+        await connected(peer, ours)
+        await exchange(peer, ours)
+        selections = len(ours.told(PairSelected))
+        await restart(peer, ours)
+        ours.call(ours.agent.send, b"in the middle")
+        await ours.until(lambda: len(ours.told(PairSelected)) > selections)
+        await connected(peer, ours)
+        ours.call(ours.agent.send, b"afterwards")
+        received = await peer.ask(receive=COUNT + 2, component=1)
+        assert [bytes.fromhex(data) for data in received[COUNT:]] == [b"in the middle", b"afterwards"]
