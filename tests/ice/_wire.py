@@ -16,6 +16,7 @@ from sansice.ice import (
     IceAgent,
     IceConfig,
     IceRole,
+    Pacer,
     PairState,
     candidate_priority,
 )
@@ -89,7 +90,10 @@ class Entropy:
             return next(self._tiebreakers).to_bytes(8, "big")
         if n == 2:
             return bytes(2)
-        return next(self._count).to_bytes(n, "big")
+        number = next(self._count)
+        if n == 32:  # credentials: the ufrag counts, and so does the password
+            return number.to_bytes(8, "big") + number.to_bytes(24, "big")
+        return number.to_bytes(n, "big")
 
 
 class Sent(NamedTuple):
@@ -143,6 +147,7 @@ class Bench:
         tiebreakers: the agent's, in the order in which it draws them.
         nomination: the agent's policy.
         known: whether the agent gets the peer's description now.
+        streams, components, pacer: of the agent.
     """
 
     def __init__(
@@ -160,8 +165,12 @@ class Bench:
         config: IceConfig | None = None,
         nomination: Nomination = REGULAR,
         servers: tuple = (),
+        streams: int = 1,
+        components: int | tuple[int, ...] = 1,
+        pacer: Pacer | None = None,
+        start: float = 0.0,
     ) -> None:
-        self.now = 0.0
+        self.now = start
         self.sent: list[Sent] = []
         self.events: list[tuple[float, object]] = []
         self.closed: list[tuple[float, SocketId]] = []
@@ -174,6 +183,9 @@ class Bench:
             config=config or IceConfig(),
             nomination=nomination,
             servers=servers,
+            streams=streams,
+            components=components,
+            pacer=pacer,
         )
         self.agent.gather(hosts, now=self.now)
         self._drain()
@@ -244,6 +256,7 @@ class Bench:
         source: Address | None = None,
         socket: int | None = None,
         key: object = ANY,
+        theirs: Credentials = THEIRS,
         attributes: tuple = (),
     ) -> None:
         """Answer a check: success, or the error ``code``; from elsewhere, to elsewhere, or with another key if asked."""
@@ -255,7 +268,7 @@ class Bench:
             MessageClass.SUCCESS if code is None else MessageClass.ERROR,
             check.message.transaction_id,
             [*content, *attributes],
-            key=short_term_key(THEIRS.pwd) if key is ANY else key,
+            key=short_term_key(theirs.pwd) if key is ANY else key,
             fingerprint=True,
         )
         self.arrive(check.socket if socket is None else socket, source or check.destination, data)
@@ -271,6 +284,7 @@ class Bench:
         use_candidate: bool = False,
         nomination: int = 0,
         username: str | None = f"{OURS.ufrag}:{THEIRS.ufrag}",
+        own: Credentials = OURS,
         key: object = ANY,
         algorithm: IntegrityAlgorithm = IntegrityAlgorithm.SHA1,
         attributes: tuple = (),
@@ -294,7 +308,7 @@ class Bench:
             MessageClass.REQUEST,
             transaction_id,
             [*content, *attributes],
-            key=short_term_key(OURS.pwd) if key is ANY else key,
+            key=short_term_key(own.pwd) if key is ANY else key,
             algorithm=algorithm,
             fingerprint=fingerprint,
         )

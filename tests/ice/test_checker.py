@@ -845,6 +845,38 @@ def test_cancelled_checks_that_are_listened_for_are_bounded():
     assert bench.state(HIGH) == "succeeded"
 
 
+# ------------------------------------------------------------- who refuses a role
+
+
+def test_who_refuses_a_role_checks_back_for_the_refusal_may_never_arrive():
+    bench = Bench(remotes=(HIGH_C,), tiebreakers=(5,))
+    bench.answer(bench.check, code=400)
+    assert bench.state(HIGH) == "failed"
+    for _ in range(3):  # the peer hears nothing of it, and repeats its request
+        assert error_code(bench.request(HIGH, controlling=True, tiebreaker=4)) == 487
+    bench.run(1.0)
+    assert len(bench.checks) == 2 and (bench.check.destination, bench.check.role) == (HIGH, "controlling")
+    assert bench.agent.role is IceRole.CONTROLLING
+
+
+def test_a_check_that_is_on_its_way_shows_the_role_and_is_not_begun_anew():
+    bench = Bench(remotes=(HIGH_C,), tiebreakers=(5,))
+    bench.request(HIGH, controlling=True, tiebreaker=4)
+    bench.run(0.4)
+    assert len(bench.requests) == 1
+    bench.answer(bench.check)
+    bench.request(HIGH, controlling=True, tiebreaker=4)
+    bench.run(2.0)
+    assert [one.nominates for one in bench.checks] == [False, True]
+
+
+def test_a_refused_nomination_is_no_nomination():
+    bench = Bench(remotes=(), controlling=False, tiebreakers=(5,))
+    bench.request(NEW, controlling=False, tiebreaker=6, use_candidate=True)
+    bench.answer(bench.check)
+    assert bench.agent.selected_pair is None
+
+
 # ------------------------------------------------------------- the end of a socket
 
 

@@ -369,3 +369,59 @@ def test_a_discovered_candidate_on_which_nothing_lives_gives_way_and_a_pair_whos
     assert one.pairing.discover(other, 1000) is not None
     assert list(one.pairing.remotes) == [other]
     assert (pair in one.pairing.list) is spent
+
+
+# ------------------------------------------------------------- room for those that are discovered
+
+
+def discovered(made, *numbers):
+    """Have so many sources send a check each; their pairs, ``None`` for who found no room."""
+    pairs = []
+    for number in numbers:
+        source = at("203.0.113.5", 6000 + number)
+        learned = made.pairing.discover(source, 1)
+        pairs.append(None if learned is None else made.pairing.insert_triggered(made.locals[0], learned, source))
+    return pairs
+
+
+def test_discovered_candidates_whose_pairs_have_all_failed_make_room_for_others_the_oldest_first():
+    made = pairing(max_peer_reflexive=3)
+    first, second, third = discovered(made, 1, 2, 3)
+    assert discovered(made, 4) == [None]
+    for pair in (second, first):
+        pair.move(PairEvent.FAIL)
+    assert None not in discovered(made, 5, 6)
+    assert [address.port for address in made.pairing.remotes] == [6003, 6005, 6006]
+    assert first not in made.pairing.list and second not in made.pairing.list and third in made.pairing.list
+    assert discovered(made, 7) == [None]
+
+
+@pytest.mark.parametrize("keeps", ["cancelled", "nominate_on_success"])
+def test_what_may_still_be_answered_or_was_nominated_makes_no_room(keeps):
+    made = pairing(max_peer_reflexive=1)
+    (pair,) = discovered(made, 1)
+    pair.move(PairEvent.FAIL)
+    setattr(pair, keeps, 1)
+    assert discovered(made, 2) == [None]
+
+
+def test_a_nat_that_shows_a_new_address_with_every_check_does_not_keep_a_working_path_out():
+    bench = Bench(remotes=(), controlling=False, config=IceConfig(max_peer_reflexive=4))
+    for number in range(40):
+        bench.request(at("203.0.113.5", 6000 + number))
+        bench.run(bench.now + 10.0)  # none of them is ever answered
+    works = at("203.0.113.5", 7000)
+    assert bench.request(works) is not None
+    bench.run(bench.now + 0.1)
+    bench.answer(next(one for one in reversed(bench.checks) if one.destination == works))
+    assert bench.agent.writable
+
+
+@pytest.mark.req("RFC8838-009")
+def test_a_local_candidate_that_is_known_is_ignored_whatever_its_priority():
+    made = pairing()
+    made.pairing.add_remote(candidate("198.51.100.1"))
+    again = attrs.evolve(made.locals[0].candidate, priority=made.locals[0].candidate.priority + 1)
+    made.pairing.add_local(attrs.evolve(made.locals[0], candidate=again))
+    (pair,) = made.pairing.list
+    assert pair.local is made.locals[0] and made.pairing.bases() == made.locals

@@ -685,7 +685,7 @@ class IceAgent(AgentSockets):
             if not self._is_moving:
                 self._gatherer.stop(now=now)  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
                 self._pass_on(now)
-            in_use = sum([len(stream.components) for stream in self._streams])
+            in_use = sum([len(stream.wanted) for stream in self._streams])
             if len(self._sockets) > in_use or any(stream.has_former for stream in self._streams):
                 self._session.timers.set(FREE, now + self._session.config.free_delay)
 
