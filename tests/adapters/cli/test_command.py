@@ -266,6 +266,14 @@ def test_the_other_end_may_be_lite():
     assert (said["connected"], said["echoed"]) == (True, 10)
 
 
+def test_the_ends_may_connect_over_a_relay_of_the_demonstrations_own():
+    done = sansice("demo", "--relay", "--count", "10", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["connected"], said["echoed"]) == (True, 10)
+    assert said["pair"]["local"]["type"] == said["pair"]["remote"]["type"] == "relay"
+
+
 @pytest.mark.parametrize("arguments", [("--relay", "--lite"), ("--server", "http://a.example"), ("--user", "alice")])
 def test_settings_that_make_no_sense_are_usage_errors(arguments):
     done = sansice("demo", *arguments)

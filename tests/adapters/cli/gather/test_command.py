@@ -33,6 +33,22 @@ def test_json_has_candidates_servers_and_the_time(sansice, peers, honest, refusi
     assert "1 candidate, complete after" in done.stderr
 
 
+def test_a_relay_is_told_who_asks_and_its_candidate_is_shown(sansice, start):
+    options = ("--listen", "udp:127.0.0.1:0", "--user", "alice:secret", "--relay-address", "127.0.0.1")
+    with start("serve", *options) as process:
+        url = f"turn:{json.loads(process.stdout.readline())['listening'][0].removeprefix('udp:')}"
+        done = sansice("gather", *ONLY_IPV4, "--server", url, "--user", "alice:secret", "--json")
+        said = json.loads(done.stdout)
+        assert (done.returncode, said["servers"][0]["ok"]) == (0, True)
+        types = [Candidate.from_sdp(one).type for one in said["candidates"]]
+        assert types == [CandidateType.HOST, CandidateType.RELAYED]
+        assert f"{url}: sees 127.0.0.1:" in done.stderr
+        assert ", and relays at 127.0.0.1:" in done.stderr
+        refused = sansice("gather", *ONLY_IPV4, "--server", url, "--user", "alice:wrong", "--json")
+        assert refused.returncode == 1
+        assert json.loads(refused.stdout)["servers"][0]["error"]
+
+
 def test_without_servers_there_are_host_candidates(sansice):
     done = sansice("gather", *ONLY_IPV4)
     assert (done.returncode, done.stderr) == (0, "")
