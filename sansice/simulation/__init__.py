@@ -80,6 +80,7 @@ from ._records._changes import changes_in_words as changes_in_words
 from ._records._story import STORY_LIMIT as STORY_LIMIT, Story as Story
 from ._responder import BindingResponder as BindingResponder
 from ._scene._changes import (
+    AgentRestarted as AgentRestarted,
     At as At,
     HostSlept as HostSlept,
     InterfaceDown as InterfaceDown,

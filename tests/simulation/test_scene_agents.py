@@ -3,8 +3,21 @@
 import attrs
 import pytest
 
-from sansice.ice import CandidateGathered, CandidatesChosen, DataReceived, LiteAgent, Nomination
-from sansice.simulation import AgentSpec, HostSpec, NominationKind, Scene, disagreement, predict, simulate
+from sansice.ice import CandidateGathered, CandidatesChosen, DataReceived, LiteAgent, Nomination, PairSelected, Restarted
+from sansice.simulation import (
+    AgentRestarted,
+    AgentSpec,
+    At,
+    HostSpec,
+    InterfaceDown,
+    InterfaceSpec,
+    InterfaceUp,
+    NominationKind,
+    Scene,
+    disagreement,
+    predict,
+    simulate,
+)
 from simulation._scenes import two_homes
 
 
@@ -120,3 +133,55 @@ def test_kind_of_an_agent_is_kept_as_json():
     assert Scene.from_json(homes.to_json()) == homes
     assert '"nomination": "renominating"' in homes.to_json()
     assert Scene.from_json(lite_server().to_json()) == lite_server()
+
+
+# ------------------------------------------------------------- restarts, and other networks
+
+
+@pytest.mark.parametrize("fields", [{}, {"streams": 2, "components": 2}, {"trickle": True}, {"nomination": "renominating"}])
+def test_restart_finds_new_pairs_and_is_answered_by_the_peer(fields):
+    run = simulate(attrs.evolve(both(**fields), changes=(At(10.0, AgentRestarted("bob")),)))
+    restarted = [(name, event.by_peer) for _, name, event in run.events if type(event) is Restarted]
+    streams = fields.get("streams", 1)
+    assert restarted == [("bob", False)] * streams + [("alice", True)] * streams
+    assert (run.connected, run.lasted) == (True, True)
+    late = [time for time, _, event in run.events if type(event) is PairSelected and time > 10.0]
+    assert len(late) == 2 * streams * fields.get("components", 1)
+    assert [program.restarts for program in run.world.programs.values()] == [0, 1]
+
+
+def test_restarts_that_cross_become_one():
+    run = simulate(attrs.evolve(both(), changes=(At(10.0, AgentRestarted("alice")), At(10.02, AgentRestarted("bob")))))
+    assert (run.connected, run.lasted) == (True, True)
+    assert len([event for _, _, event in run.events if type(event) is Restarted]) == 2
+
+
+def test_lite_agent_is_restarted_by_its_peer_and_by_its_program():
+    for name in ("alice", "bob"):
+        run = simulate(attrs.evolve(lite_server(), changes=(At(10.0, AgentRestarted(name)),)))
+        assert (run.connected, run.lasted) == (True, True)
+        assert len([event for _, _, event in run.events if type(event) is Restarted]) == 2
+
+
+def test_restart_of_nobody_is_refused():
+    with pytest.raises(ValueError, match=r"^changes\[0\]: there is no agent 'carol'$"):
+        attrs.evolve(two_homes(), changes=(At(10.0, AgentRestarted("carol")),))
+
+
+@pytest.mark.parametrize("nomination", ["regular", "renominating"])
+def test_phone_that_roams_is_connected_again(nomination):
+    """Its address is another one from one second to the next, and its NAT is another one as well."""
+    homes = both(nomination=nomination, roams=True)
+    phone = HostSpec("alice", interfaces=(InterfaceSpec("192.168.1.2", "home A"), InterfaceSpec("203.0.113.77", up=False)))
+    away = (At(20.0, InterfaceDown("alice", "192.168.1.2")), At(20.5, InterfaceUp("alice", "203.0.113.77")))
+    run = simulate(attrs.evolve(homes, hosts=(phone, homes.hosts[1]), changes=away))
+    assert (run.connected, run.lasted) == (True, True)
+    assert {str(pair.local.address).partition(":")[0] for pair in run.world.callers[0].agreed_on.values()} == {"203.0.113.77"}
+
+
+def test_program_whose_agent_was_closed_looks_no_more():
+    world = both(roams=True).build()
+    world.network.run(until=5.0)
+    world.nodes["alice"].call(world.agents["alice"].close)
+    world.interfaces["alice", "192.168.1.2"].down()
+    assert not world.run(until=30.0).lasted

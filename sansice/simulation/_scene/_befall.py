@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from ._changes import (
+    AgentRestarted,
     Change,
     HostSlept,
     InterfaceDown,
@@ -55,6 +56,8 @@ def befall(world: SceneWorld, change: Change) -> None:
             world.network.at(world.network.now + change.seconds, lambda: world.serve(change.server))
         case HostSlept():
             world.hosts[change.host].sleep(change.seconds)
+        case AgentRestarted():
+            world.programs[change.agent].restart()
         case _:  # pragma: no cover  # the type checker proves that there is no other
             assert_never(change)
 

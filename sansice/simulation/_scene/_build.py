@@ -141,7 +141,14 @@ def _add_agents(world: SceneWorld) -> None:
         host = world.hosts[spec.host]
         agent = _agent(spec, world.scene, host)
         program = Program(
-            spec.name, agent, host, world.network, world.scene.signalling, world.scene.payload, trickles=spec.trickle
+            spec.name,
+            agent,
+            host,
+            world.network,
+            world.scene.signalling,
+            world.scene.payload,
+            trickles=spec.trickle,
+            roams=spec.roams,
         )
         world.programs[spec.name] = program
         peer = world.programs.get(world.scene.peer_of(spec))

@@ -93,7 +93,20 @@ class HostSlept:
     seconds: float = attrs.field(validator=check_seconds)
 
 
-Change: TypeAlias = InterfaceDown | InterfaceUp | InterfaceReaddressed | NatRebooted | LinkChanged | ServerRebooted | HostSlept
+@attrs.frozen
+class AgentRestarted:
+    """The program around an agent restarts it (RFC 8445 9).
+
+    Attributes:
+        agent: its name.
+    """
+
+    agent: str
+
+
+Change: TypeAlias = (
+    InterfaceDown | InterfaceUp | InterfaceReaddressed | NatRebooted | LinkChanged | ServerRebooted | HostSlept | AgentRestarted
+)
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sansice.ice import IceServer
 from sansice.stun import ServerUri
 
-from ._changes import At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp, LinkChanged, NatRebooted
+from ._changes import AgentRestarted, At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp, LinkChanged, NatRebooted
 from ._parts import INTERNET, AgentSpec, HostSpec, NatSpec, RouterSpec, traffic_addresses
 
 if TYPE_CHECKING:
@@ -234,6 +234,8 @@ def _check_change(scene: Scene, where: str, at: At) -> None:
     match at.change:
         case InterfaceDown() | InterfaceUp() | InterfaceReaddressed() as change:
             _check_interface(scene, where, change.host, change.address)
+        case AgentRestarted(agent=name):
+            _require(where, "agent", name, [spec.name for spec in scene.agents])
         case HostSlept(host=name):
             _require(where, "host", name, [spec.name for spec in scene.hosts])
         case NatRebooted(nat=name):

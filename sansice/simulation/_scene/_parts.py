@@ -396,6 +396,7 @@ class AgentSpec:
         start: when it begins to gather, seconds.
         streams, components: how many streams it has, and how many components each of them.
         lite: whether it is a lite agent (RFC 8445 2.5), which has host candidates only.
+        roams: whether its program tells it of new addresses of its host, and restarts it where it stays disconnected or fails.
         trickle: whether it tells its candidates as they come (RFC 8838), and not all at once.
         policy: what of its addresses it lets anybody see: ``"all"``, ``"no-host"`` or ``"relay"``.
         nomination: how it nominates: ``"regular"``, ``"renominating"``, ``"by-rtt"`` or ``"standby"``.
@@ -414,6 +415,7 @@ class AgentSpec:
     components: int = attrs.field(default=1, validator=_a_count, kw_only=True)
     lite: bool = attrs.field(default=False, kw_only=True)
     trickle: bool = attrs.field(default=False, kw_only=True)
+    roams: bool = attrs.field(default=False, kw_only=True)
     policy: CandidatePolicy = attrs.field(default=CandidatePolicy.ALL, converter=_as_policy, kw_only=True)
     nomination: NominationKind = attrs.field(default=NominationKind.REGULAR, converter=_as_nomination, kw_only=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -12,13 +13,16 @@ from sansice.ice import (
     CandidatesChosen,
     DataReceived,
     GatheringCompleted,
+    GatheringState,
     IceAgent,
     IceState,
+    IceStateChanged,
     LiteAgent,
     PairSelected,
+    Restarted,
     SessionDescription,
 )
-from sansice.machine import Address, Event
+from sansice.machine import Address, Event, LocalProtocolError
 from sansice.simulation._network import Network
 from sansice.simulation._world._host import Host
 from sansice.simulation._world._node import Node
@@ -29,7 +33,10 @@ ROUNDS, ROUND = 4, 1.0  # so often it asks for those that are still out, and s b
 
 PROBE = 0x80  # the first byte of RTP, RFC 7983 7: none of STUN's
 
-_OVER = (IceState.FAILED, IceState.CLOSED)
+LOOK = 1.0  # s from one look at the host's addresses to the next, of a program that roams
+PATIENCE = 5.0  # s that it leaves a disconnected agent alone before it restarts it: a pair may come back, or another take over
+
+_LOST = (IceState.DISCONNECTED, IceState.FAILED)
 
 Place: TypeAlias = tuple[int, int]
 """A stream and a component of it."""
@@ -40,7 +47,8 @@ class Program:
 
     It gathers, tells the peer's program what was gathered, all at once or bit by bit, and is told in turn. Once both have
     selected a pair for each component, the caller sends datagrams that the other echoes, until it has had `PROBES` echoes, or
-    one from each component if these are more, or has asked often enough.
+    one from each component if these are more, or has asked often enough. Where its agent is restarted it gathers again and tells
+    the peer; one that roams tells its agent of new addresses, and restarts it where it stays disconnected or has failed.
 
     Attributes:
         name: the agent's.
@@ -52,12 +60,16 @@ class Program:
         agreed_on: the pairs of the latest agreement, as seen from here, by stream and component.
         probed_at: when the probes began.
         sent, echoed: how many datagrams left, and how many came back.
+        restarts: how often it has restarted its agent.
     """
 
     __slots__ = (
+        "_addresses",
         "_begun",
         "_network",
         "_payload",
+        "_restarted",
+        "_roams",
         "_signalling",
         "_trickles",
         "_untold",
@@ -70,6 +82,7 @@ class Program:
         "node",
         "peer",
         "probed_at",
+        "restarts",
         "sent",
     )
 
@@ -83,6 +96,7 @@ class Program:
         payload: int,
         *,
         trickles: bool = False,
+        roams: bool = False,
     ) -> None:
         self.name: str = name
         self.agent: IceAgent | LiteAgent = agent
@@ -95,6 +109,10 @@ class Program:
         self.probed_at: float | None = None
         self.sent: int = 0
         self.echoed: int = 0
+        self.restarts: int = 0
+        self._addresses = host.addresses
+        self._restarted = False
+        self._roams = roams
         self._begun = False
         self._untold: list[Callable[[], None]] = []
         self._network = network
@@ -124,9 +142,12 @@ class Program:
 
     def _gather(self) -> None:
         self._begun = True
-        self.node.call(self.agent.gather, self.node.host.addresses)
+        self._addresses = self.node.host.addresses
+        self.node.call(self.agent.gather, self._addresses)
         if self._trickles:
             self._describe()
+        if self._roams:
+            self._network.at(self._network.now + LOOK, self._look)
         for told in self._untold:
             told()
 
@@ -145,6 +166,12 @@ class Program:
                 caller.compare()
             case DataReceived():
                 self._take(event)
+            case Restarted():
+                self._restarted = True
+                self._network.at(self._network.now, self._gather_again)
+            case IceStateChanged(new=new) if self._roams and new in _LOST:
+                wait = PATIENCE if new is IceState.DISCONNECTED else 0.0
+                self._network.at(self._network.now + wait, self._help)
 
     def _describe(self) -> None:
         """Tell the peer all that there is by now."""
@@ -152,7 +179,8 @@ class Program:
         self._signal(lambda peer: peer.be_described(described))
 
     def _trickle(self, stream: int, candidate: Candidate) -> None:
-        self._signal(lambda peer: peer.be_trickled(stream, candidate))
+        ufrag = self.agent.describe(stream).ufrag
+        self._signal(lambda peer: peer.be_trickled(stream, candidate, ufrag))
 
     def _signal(self, telling: Callable[[Program], None]) -> None:
         self._network.at(self._network.now + self._signalling, lambda: self.peer.be_told(telling))
@@ -164,12 +192,13 @@ class Program:
     def _be_told(self, telling: Callable[[Program], None]) -> None:
         if not self._begun:
             self._untold.append(lambda: self._be_told(telling))
-        elif self.agent.state not in _OVER:
+        elif self.agent.state is not IceState.CLOSED:
             telling(self)
 
     def be_described(self, described: SessionDescription) -> None:
-        """Know the peer's descriptions."""
-        self.node.call(self.agent.set_remote, described)
+        """Know the peer's descriptions; an agent that has failed is past help, unless they mean a restart."""
+        with contextlib.suppress(LocalProtocolError):
+            self.node.call(self.agent.set_remote, described)
 
     def be_updated(self, described: SessionDescription) -> None:
         """Know which candidates a lite peer has chosen, and answer with those that are left here (RFC 8445 8.2)."""
@@ -177,9 +206,10 @@ class Program:
         left = self.agent.local_descriptions
         self._signal(lambda peer: peer.be_described(left))
 
-    def be_trickled(self, stream: int, candidate: Candidate) -> None:
+    def be_trickled(self, stream: int, candidate: Candidate, ufrag: str) -> None:
         """Know one more candidate of the peer's."""
-        self.node.call(self.agent.add_remote_candidate, candidate, stream=stream)
+        with contextlib.suppress(LocalProtocolError):
+            self.node.call(self.agent.add_remote_candidate, candidate, stream=stream, ufrag=ufrag)
 
     def _when_awake(self, action: Callable[[], object]) -> None:
         wakes = self.node.host.wakes
@@ -187,6 +217,39 @@ class Program:
             self._network.at(wakes, action)
         else:
             action()
+
+    # ------------------------------------------------------------- restarts, and other networks
+
+    def restart(self) -> None:
+        """Begin anew with new credentials."""
+        self.restarts += 1
+        self.node.call(self.agent.restart)
+
+    def _gather_again(self) -> None:
+        """Once for all streams that were restarted."""
+        if not self._restarted or self.agent.state is IceState.CLOSED:
+            return
+        self._restarted = False
+        if isinstance(self.agent, IceAgent):
+            self.node.call(self.agent.gather, self.node.host.addresses)
+            if self._trickles:
+                self._describe()
+        elif self.agent.gathering_state is GatheringState.COMPLETE:
+            self._describe()
+
+    def _look(self) -> None:
+        """Programs that roam watch the addresses of their host."""
+        addresses = self.node.host.addresses
+        if self.agent.state is IceState.CLOSED:
+            return
+        if addresses != self._addresses:
+            self._addresses = addresses
+            self.node.call(self.agent.update_addresses, addresses)
+        self._network.at(self._network.now + LOOK, self._look)
+
+    def _help(self) -> None:
+        if self.agent.state in _LOST:
+            self.restart()
 
     # ------------------------------------------------------------- what both have selected
 
