@@ -277,3 +277,10 @@ def test_check_of_what_says_to_be_lite_is_answered_and_not_followed():
     answer = bench.request(OTHER, controlling=False, use_candidate=True)
     assert answer.message_class is MessageClass.SUCCESS
     assert bench.selected == PEER and bench.agent.role is IceRole.CONTROLLING
+
+
+def test_check_of_a_restart_that_is_not_known_yet_is_dropped_once_every_component_has_its_pair():
+    bench = connected()
+    assert bench.nominate(OTHER, username=f"{OURS.ufrag}:again") is None
+    assert bench.dropped() == {"BAD_USERNAME": 1}
+    assert bench.selected == PEER

@@ -153,6 +153,7 @@ async def test_page_follows_us_to_another_pair_without_a_restart(browser):
         (offer_at_once, open_ours, restart_by_us),
         (answer_at_once, open_ours, restart_by_page),
         (answer_at_once, open_ours, restart_by_us),
+        (offer_at_once, open_lite, restart_by_page),
         (offer_at_once, open_lite, restart_by_us),
     ],
 )

@@ -37,6 +37,11 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
         session.emit_send(host, source, encode_refusal(request, check.refusal, key, check.unknown), now=now)
         return
     remote = generation.remote
+    if remote is not None and check.remote_ufrag != remote.ufrag and generation.is_complete:
+        # A browser that offers a restart checks with its new ufrag at once, and addresses the old one of ours, for it knows no
+        # other yet. Were it answered, it would use the pair of that check, and stay there when it knows better.
+        session.stats.drop(DropReason.BAD_USERNAME)
+        return
     if remote is None or not remote.lite:
         # Whoever checks is full, and controls (RFC 8445 6.1.1). So no tiebreaker is compared: a full agent that believes
         # otherwise is told to switch, whatever its number (RFC 8445 7.3.1.1).
