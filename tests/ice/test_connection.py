@@ -153,6 +153,7 @@ def connected(alice, bob):
 def test_two_connections_connect_and_exchange_data(pair):
     alice, bob = pair
     assert alice.selected_pair.nominated
+    assert alice.data_mtu_of() > 1000
     assert alice._connected_pair() == alice.selected_pair
     assert (alice.state, bob.state) == (IceState.COMPLETED, IceState.COMPLETED)
     assert (alice.role, bob.role) == (IceRole.CONTROLLING, IceRole.CONTROLLED)

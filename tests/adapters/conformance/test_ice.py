@@ -524,6 +524,15 @@ def test_relays_alone_connect_and_nothing_is_left_at_the_server(rt, transport, t
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
 
 
+def test_candidates_of_servers_come_when_they_are_found(rt):
+    async def body(rt):
+        async with relaying(rt) as (_, server), on_loopback(rt, True, ice_servers=[server]) as ice:
+            found = [candidate.type async for candidate in rt.each(ice.candidates())]
+            assert found == [CandidateType.HOST, CandidateType.RELAYED]
+
+    rt.run(body)
+
+
 def test_a_dead_server_delays_nothing_but_the_complete_description(rt):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
