@@ -110,8 +110,13 @@ class FewTimers(Generic[K]):
 
     def cancel(self, key: K) -> None:
         """Disarm ``key``; an unknown key is a no-op."""
-        if self._live.pop(key, None) == self.earliest:
-            self.earliest = min(self._live.values(), default=math.inf)
+        live = self._live
+        if live.pop(key, None) == self.earliest:
+            if live:
+                self.earliest = min(live.values())
+            else:
+                live.clear()  # which gives its room back: most tables are empty most of the time
+                self.earliest = math.inf
 
     def clear(self) -> None:
         """Disarm everything."""

@@ -49,6 +49,7 @@ PAIR_TRANSITIONS = MappingProxyType(
 )
 
 UNFINISHED = frozenset({PairState.FROZEN, PairState.WAITING, PairState.IN_PROGRESS})
+_NEVER = -math.inf  # one for all of them
 
 
 @attrs.frozen
@@ -137,7 +138,7 @@ class Pair:
         """The application's policy refused that the peer nominates it, and that was told."""
         self.is_spent = False
         """Consent was lost: these credentials are never used on its path again (RFC 7675 5.1)."""
-        self.answered_at = -math.inf
+        self.answered_at = _NEVER
         self.valid_since = math.inf
         self.tally = tally or Tally(0)
         """What is counted: of a pair and of those that its checks make valid together."""

@@ -153,6 +153,8 @@ class Checks:
     def _end(self, running: Running) -> None:
         transaction_id = running.transaction.id
         del self.running[transaction_id]
+        if not self.running:
+            self.running.clear()  # which gives its room back: an agent that has selected has none
         running.pair.cancelled -= running.cancelled
         self._timers.cancel(transaction_id)
 
