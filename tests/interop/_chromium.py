@@ -155,7 +155,7 @@ async def connected(page: PeerPage, ours: Ours) -> dict[str, Any]:
 
 
 def _is_settled(shown: dict[str, Any] | None, ours: Ours) -> bool:
-    if shown is None or not shown["nominated"]:
+    if shown is None or not shown["nominated"] or shown["state"] != "succeeded":
         return False
     ends = [(shown[end]["address"], shown[end]["port"]) for end in ("local", "remote")]
     theirs, our_end = ours.pair.remote.address, ours.pair.local.address
