@@ -143,6 +143,7 @@ class Asking(Machine):
     def remove_host(self, socket: SocketId) -> None:
         """Ask nothing through it any more; what relays through it is left alone."""
         self._hosts.pop(socket, None)
+        self._asked = {key: None for key in self._asked if key[0] != socket}
         self._bindings.forget(socket)
         self._relay_queue = [question for question in self._relay_queue if question.host.socket != socket]
 
