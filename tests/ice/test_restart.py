@@ -400,7 +400,7 @@ def test_many_restarts_leave_nothing_behind():
         two.net.run(until=two.net.now + 5.0)
         for agent in (two.a, two.b):
             assert agent.state is IceState.COMPLETED
-            assert agent._streams[0].previous == () and agent._streams[0].components[0].former is None
+            assert agent._streams[0].previous == () and agent._streams[0].components[0].former == ()
     assert len(two.node_a.sockets) == len(two.node_b.sockets) == 1
 
 

@@ -101,8 +101,8 @@ PLANTS = (
     Plant(
         "data-from-strangers-accepted",
         AGENT,
-        "            elif is_trusted(source):",
-        "            elif is_trusted(source) or component.path is not None:",
+        "            elif component.is_trusted(source):",
+        "            elif component.is_trusted(source) or component.path is not None:",
     ),
     Plant(
         "priority-of-a-host-in-checks",

@@ -671,7 +671,7 @@ class IceAgent(AgentSockets):
             for stream in self._streams:
                 stream.checker.consider(now)
         while session.news:
-            news, session.news = session.news, []
+            news, session.news = session.news, ()
             for one in news:
                 self._streams[one.pair.local.stream].take(one, now)
                 if type(one) is PairNominated:

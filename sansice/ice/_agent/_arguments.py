@@ -9,6 +9,7 @@ from sansice.ice._description import Credentials
 from sansice.ice._policy import CandidatePolicy
 from sansice.machine import Entropy, LocalProtocolError
 
+_ONE = (1,)  # what most agents have, once for all of them
 MAX_STREAMS = 256  # an application's mistake rather than its wish: each has sockets of its own
 
 
@@ -22,7 +23,7 @@ def layout_of(streams: int, components: int | Sequence[int]) -> tuple[int, ...]:
     for count in layout:
         if type(count) is not int or not 1 <= count <= MAX_COMPONENT:
             raise LocalProtocolError(f"components: a number from 1 to {MAX_COMPONENT}, not {count!r}")
-    return layout
+    return _ONE if layout == _ONE else layout
 
 
 def credentials_of(given: Credentials | Sequence[Credentials] | None, streams: int, entropy: Entropy) -> Sequence[Credentials]:

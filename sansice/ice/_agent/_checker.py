@@ -140,7 +140,7 @@ class Checker:
     def take_up_early(self, *, now: float) -> None:
         """Follow the checks of this peer that came before its description."""
         for conclusion in self.conclusions:
-            conclusion.trusted.clear()
+            conclusion.pairing.trusted = ()
         if self._early is None or self.remote is None:
             return
         early, self._early = self._early.take(self.remote.ufrag), None
@@ -261,7 +261,7 @@ class Checker:
             self.check_failed(running, CheckFailure.BAD_ANSWER, now)
             return
         pair.tally.failure = None
-        conclusion.trusted.add(pair.remote_address)
+        conclusion.pairing.trust(pair.remote_address)
         valid = _valid_pair(conclusion.pairing, pair, local)
         before, pair.valid = pair.valid, valid
         pair.move(_SUCCEED)
@@ -442,7 +442,7 @@ class Checker:
         if not self._early.add(early):
             self._session.drop(DropReason.LIMIT)
         elif self.remote is None:
-            self._of(early.local).trusted.add(early.source)
+            self._of(early.local).pairing.trust(early.source)
 
     def _follow(self, local: LocalCandidate, source: Address, check: Check, request: TransactionId | None, now: float) -> None:
         """Learn a peer-reflexive candidate, check back, follow a nomination (RFC 8445 7.3.1.3 to 7.3.1.5)."""
@@ -451,7 +451,7 @@ class Checker:
         remote = pairing.remotes.get(source) or pairing.discover(source, check.priority)
         if remote is None or not can_pair(local.base, source):
             return
-        conclusion.trusted.add(source)
+        pairing.trust(source)
         number = check.nomination
         nominates = check.use_candidate and self._session.role is _CONTROLLED and not conclusion.is_stale(number)
         # RFC 8445 8.1.2, 11: else answered, without consequences. Where the peer may renominate, pairs are looked for on and on.

@@ -157,6 +157,8 @@ class Checks:
             self.running.clear()  # which gives its room back: an agent that has selected has none
         running.pair.cancelled -= running.cancelled
         self._timers.cancel(transaction_id)
+        if not self.running:
+            self.running.clear()  # which gives back the room that it took
 
     def is_current(self, running: Running) -> bool:
         """Whether it is the one check of an In-Progress pair that was not cancelled."""

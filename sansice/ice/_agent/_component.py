@@ -20,13 +20,17 @@ _CONTROLLING = IceRole.CONTROLLING  # looked up once: see stun/_transaction.py
 _BINDING, _INDICATION = Method.BINDING, MessageClass.INDICATION
 
 
+# Who restarts again and again before any of it has selected is known by so many addresses: more than a generation has.
+MAX_FORMER = 256
+
+
 class Component:
     """One component of a stream, over all its generations.
 
     Attributes:
         stream, number: which one it is.
         conclusion: of the present generation.
-        trusted: where data may come from, of the present generation; `former` of those before, while they live.
+        former: where data may come from still that did so before a restart; of the present generation `Pairing` knows it.
         path: the socket and the address to send data to; ``None``: no pair is valid.
         until: when consent to send there ends.
         carried: the data over the pairs in use; `ledger` says which of them carried what.
@@ -57,7 +61,6 @@ class Component:
         "selected",
         "selections",
         "stream",
-        "trusted",
         "until",
         "used",
     )
@@ -69,8 +72,7 @@ class Component:
         self._timer = timer
         self.checker = checker
         self.conclusion: Conclusion = checker.conclusions[number - 1]
-        self.trusted = self.conclusion.trusted
-        self.former: set[Address] | None = None
+        self.former: tuple[Address, ...] = ()
         self.used: Pair | None = None
         self.path: tuple[SocketId, Address] | None = None
         self.consent: Consent | None = None
@@ -85,7 +87,7 @@ class Component:
 
     def is_trusted(self, source: Address) -> bool:
         """Whether an authenticated check of this session came from ``source``, or was answered from there."""
-        return source in self.trusted or (self.former is not None and source in self.former)
+        return source in self.conclusion.pairing.trusted or source in self.former
 
     def source_on(self, socket: SocketId) -> Address | None:
         """Where data comes from on a socket, if the pair in use is one of it: an address that is trusted, too."""
@@ -108,9 +110,9 @@ class Component:
 
     def restart(self, checker: Checker) -> None:
         """Another generation has begun. What is in use stays in use until that one has selected (RFC 8445 9)."""
-        self.former = None if self.path is None else self.trusted | (self.former or set())
+        known = (*self.former, *self.conclusion.pairing.trusted)
+        self.former = () if self.path is None else tuple(dict.fromkeys(known))[-MAX_FORMER:]
         self.conclusion = checker.conclusions[self.number - 1]
-        self.trusted = self.conclusion.trusted
 
     # ------------------------------------------------------------- the pair in use
 

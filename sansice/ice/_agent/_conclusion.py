@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sansice.ice._candidate import CandidateType
 from sansice.ice._pair import UNFINISHED, CandidatePair, Pair, PairState
 from sansice.ice._role import IceRole
-from sansice.machine import Address, LocalProtocolError, SocketId
+from sansice.machine import LocalProtocolError, SocketId
 from sansice.stun import TransactionId
 
 from ._checks import Checks
@@ -39,7 +39,6 @@ class Conclusion:
         selected: the valid pair to use.
         has_failed: a nominating check failed, so that nothing can be selected any more (RFC 8445 7.2.5.3.4).
         first_valid_at: when the first pair became valid.
-        trusted: where authenticated checks came from, or were answered from.
     """
 
     __slots__ = (
@@ -57,7 +56,6 @@ class Conclusion:
         "mover",
         "pairing",
         "selected",
-        "trusted",
     )
 
     def __init__(self, session: Session, checks: Checks, pairing: Pairing, timer: int) -> None:
@@ -68,7 +66,6 @@ class Conclusion:
         self.selected: Pair | None = None
         self.has_failed = False
         self.first_valid_at = math.inf
-        self.trusted: set[Address] = set()
         self._session = session
         self._checks = checks
         self._timer = timer

@@ -24,10 +24,11 @@ class Pairing:
         list: the checklist.
         component: 1 to 256.
         remotes: remote candidates by address, peer-reflexive ones included.
+        trusted: where data may come from; each of them is, or was, a remote candidate.
         is_concluded: whether a pair is selected, so that no ordinary pair is added any more.
     """
 
-    __slots__ = ("_discovered", "_known", "_session", "component", "is_concluded", "list", "remotes")
+    __slots__ = ("_discovered", "_known", "_session", "component", "is_concluded", "list", "remotes", "trusted")
 
     def __init__(self, session: Session, checklist: Checklist, component: int = 1) -> None:
         self.component = component
@@ -37,6 +38,7 @@ class Pairing:
         self._session = session
         self._known: list[LocalCandidate] = []
         self._discovered: tuple[Address, ...] = ()
+        self.trusted: tuple[Address, ...] = ()  # few, and a set of one takes four times the room
 
     @property
     def pairs(self) -> Collection[Pair]:
@@ -73,6 +75,11 @@ class Pairing:
     def bases(self) -> list[LocalCandidate]:
         """The local candidates that checks are sent from."""
         return [local for local in self._known if _is_base(local)]
+
+    def trust(self, source: Address) -> None:
+        """An authenticated check came from there, or was answered from there: data may come from there as well."""
+        if source not in self.trusted:
+            self.trusted = (*self.trusted, source)
 
     def local_on(self, socket: SocketId) -> LocalCandidate | None:
         """What checks from a socket are sent from; ``None`` where it is not open yet."""
@@ -186,6 +193,7 @@ class Pairing:
             if all(map(_is_forgettable, pairs)):
                 self._discovered = tuple([other for other in self._discovered if other != address])
                 del self.remotes[address]
+                self.trusted = tuple([other for other in self.trusted if other != address])
                 for pair in pairs:
                     if not pair.is_spent:
                         self.list.remove(pair)

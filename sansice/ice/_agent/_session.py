@@ -156,7 +156,7 @@ class Session:
         self.states: list[IceState] = []
         self.state = _NEW
         self.outputs = outputs
-        self.news: list[News] = []
+        self.news: Sequence[News] = ()
         self.timers: FewTimers[int] = FewTimers()
         self._turn = 0
         self._pairs = 0
@@ -167,7 +167,7 @@ class Session:
 
     def tell(self, news: News) -> None:
         """Have a stream act on what became of a pair."""
-        self.news.append(news)
+        self.news = (*self.news, news)
 
     def draw_tiebreaker(self) -> None:
         """Draw another one: at the start, and after a 487 (RFC 8445 7.2.5.1)."""

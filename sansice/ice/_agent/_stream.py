@@ -98,7 +98,10 @@ class Stream:
     @property
     def is_selected(self) -> bool:
         """Whether every component has a selected pair."""
-        return None not in [conclusion.selected for conclusion in self.wanted]
+        conclusions = self.checker.conclusions
+        if len(conclusions) == 1:
+            return conclusions[0].selected is not None
+        return all(conclusion.selected is not None for conclusion in self.wanted)
 
     @property
     def is_complete_now(self) -> bool:
@@ -108,7 +111,7 @@ class Stream:
     @property
     def has_former(self) -> bool:
         """Whether something of earlier generations is kept."""
-        return bool(self.previous) or any(component.former is not None for component in self.components)
+        return bool(self.previous) or any(component.former for component in self.components)
 
     @property
     def awaits_answer(self) -> bool:
@@ -263,7 +266,7 @@ class Stream:
         self.previous = tuple([one for one in self.previous if any(other.uses(one) for other in self.components)])
         for component in self.components:
             if not component.is_of_former:
-                component.former = None
+                component.former = ()
 
     # ------------------------------------------------------------- datagrams
 

@@ -298,12 +298,11 @@ class Gatherer(Machine):
         places: list[Place] = []
         for host in hosts:
             if host not in numbers:
-                free = [
-                    number for number in range(_GENERATIONS * self._config.max_host_addresses) if number not in numbers.values()
-                ]
-                if not free:
+                bound = _GENERATIONS * self._config.max_host_addresses
+                free = next((number for number in range(bound) if number not in numbers.values()), None)
+                if free is None:
                     continue  # generation after generation with other addresses, and none of them was closed
-                numbers[host] = free[0]
+                numbers[host] = free
             for stream, components in enumerate(self._layout):
                 places += [Place(numbers[host], stream, component, host) for component in range(1, components + 1)]
         return [place for place in places if (place.host, place.stream, place.component) not in known]
