@@ -134,6 +134,11 @@ class AsyncioDriver:
         """
         self.call(lambda *, now: self._sockets.take_in(listener, sock, remote, data))
 
+    def look(self) -> None:
+        """Feed the machine what has arrived by now: who is about to wait for it need not have the loop find it first."""
+        if self._is_open:
+            self._read()
+
     @property
     def lost(self) -> Mapping[str, int]:
         """How many datagrams were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...)."""

@@ -33,6 +33,7 @@ from ._fallback import TrioSockets
 R = TypeVar("R")
 
 LINGER = 1.0  # seconds that leaving a block may take, for what must still go out
+FAR = 1.0  # seconds from which on a deadline is put off at once, and not when the earlier one has passed
 
 _FAMILIES = {RecordKind.A: socket.AF_INET, RecordKind.AAAA: socket.AF_INET6}
 
@@ -151,6 +152,14 @@ class TrioDriver:
             raise LocalProtocolError("sockets of trio's own cannot be handed over")
         return self._sockets
 
+    def look(self) -> None:
+        """Feed the machine what has arrived by now: who is about to wait for it need not have the driver's task woken first."""
+        if self._is_open and isinstance(self._sockets, Sockets):
+            try:
+                self._sockets.feed(self.driver)
+            except Exception as error:
+                self._nursery.start_soon(_fail, error)
+
     @property
     def lost(self) -> Mapping[str, int]:
         """How many datagrams were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...)."""
@@ -229,7 +238,7 @@ class TrioDriver:
     async def _run(self) -> None:
         driver, sockets = self.driver, self._sockets
         while True:
-            self._live = min(self._armed, sockets.deadline())
+            self._live = self._due()
             scope = self._scope = trio.CancelScope(deadline=self._on_trio_clock(self._live))
             with scope:
                 if isinstance(sockets, TrioSockets):
@@ -239,6 +248,7 @@ class TrioDriver:
                     await trio.lowlevel.wait_readable(fd)
                     sockets.feed(driver)
                     self._wake_by(sockets.deadline())
+                    self._put_off()
             self._scope = None
             if trio.current_time() < scope.deadline:
                 return  # no deadline passed: the block was never left, and trio has abandoned this task
@@ -271,12 +281,22 @@ class TrioDriver:
 
     def _wake_by(self, deadline: float) -> None:
         scope = self._scope
-        # A later deadline waits until the scope expires at the earlier one: machines put deadlines off far
+        # A later deadline waits until the scope expires at the earlier one, unless it is `FAR`: machines put deadlines off far
         # more often than they let them pass. A scope that has expired, but whose task has not run yet, is
         # left alone too: `_live` must stay the deadline that fired.
         if scope is not None and deadline < self._live and not scope.cancel_called:
             self._live = deadline
             scope.deadline = self._on_trio_clock(deadline)
+
+    def _put_off(self) -> None:
+        """Wake later, where that is far later: to be woken for nothing costs as much as many deadlines."""
+        due, scope = self._due(), self._scope
+        if due >= self._live + FAR and scope is not None and not scope.cancel_called:
+            self._live = due
+            scope.deadline = self._on_trio_clock(due)
+
+    def _due(self) -> float:
+        return min(self._armed, self._sockets.deadline())
 
     def open_socket(self, action: OpenSocket) -> None:
         """Open a socket."""
@@ -365,6 +385,10 @@ def _runs_in_real_time() -> bool:
     # Under a test's clock a second may be no wait at all, or never end: machines then live on that clock too.
     clock = trio.lowlevel.current_clock()
     return clock.deadline_to_sleep_time(clock.current_time() + 1) <= 1
+
+
+async def _fail(error: Exception) -> None:
+    raise error
 
 
 async def _look_up(action: Resolve) -> Answer:

@@ -6,7 +6,7 @@ What can be awaited here awaits only what the runtime supplies: a checkpoint, an
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from ._arguments import IceArguments
 from ._candidate import Candidate
@@ -20,7 +20,16 @@ from ._pair import CandidatePair
 from ._session_description import SessionDescription
 from ._state_log import IceStatesBase
 
-D = TypeVar("D", bound=ConnectionDriver)
+
+class AsyncConnectionDriver(ConnectionDriver, Protocol):
+    """What a connection of an asynchronous adapter needs of its driver."""
+
+    def look(self) -> None:
+        """Feed the agent what has arrived by now. Before and after its block this does nothing."""
+        ...
+
+
+D = TypeVar("D", bound=AsyncConnectionDriver)
 
 
 class AsyncIceConnection(IceConnectionBase[D]):
@@ -165,19 +174,33 @@ class AsyncIceConnection(IceConnectionBase[D]):
                 one.news = None
 
     async def _park(self, inbox: Inbox | None = None) -> None:
+        """Wait for data of one component, or for anything; raise where there is nothing to wait for any more.
+
+        What has arrived already is looked for first: that costs less than to have oneself woken.
+        """
+        if inbox is not None:
+            self._driver.look()
+            if inbox:
+                await self._checkpoint()
+                return
         self._raise_if_over()
         await self._until_news(inbox)
 
     async def _until_news(self, inbox: Inbox | None = None) -> None:
         """Wait for data of one component, or for anything; either way for changes of the agent."""
-        if inbox is None:
-            if self._news is None:
-                self._news = self._event()
-            await self._news.wait()
-        else:
+        if inbox is not None:
             if inbox.news is None:
                 inbox.news = self._event()
             await inbox.news.wait()
+            return
+        if self._news is None:
+            self._news = self._event()
+        news = self._news
+        self._driver.look()
+        if self._news is news:
+            await news.wait()
+        else:
+            await self._checkpoint()
 
 
 class AsyncIceChannel(IceChannelBase[AsyncIceConnection[Any]]):

@@ -234,6 +234,8 @@ class Sockets:
     def feed(self, driver: Driver) -> None:
         """Feed what has arrived on every readable socket: one batch each. Datagrams have one flush in common, at the end."""
         ready = self._hub.epoll.poll(0, _MAX_READY)
+        if not ready:
+            return
         sparing = len(ready) > _FEW_READY
         now = driver.now()
         self._hub.outbox = {}

@@ -147,6 +147,22 @@ def test_a_failure_does_not_count_as_a_cancellation_from_outside():
     run(body)
 
 
+def test_what_has_arrived_is_received_without_the_loops_reader():
+    async def body():
+        async with on_loopback(True) as alice, on_loopback(False) as bob:
+            of_alice, of_bob = await alice.gather(), await bob.gather()
+            await asyncio.gather(alice.connect(of_bob), bob.connect(of_alice))
+            asyncio.get_running_loop().remove_reader(bob._driver._sockets.fileno())
+            alice.send_nowait(b"there")
+            assert await bob.receive() == b"there"
+            alice.send_nowait(b"again")
+            await bob.changed()
+            assert bob.receive_nowait() == b"again"
+        bob._driver.look()  # after the block it is no use, and harmless
+
+    run(body)
+
+
 def test_leaving_is_finished_before_a_cancellation_is_obeyed(monkeypatch):
     monkeypatch.setattr("sansice_asyncio._driver.LINGER", HANG)  # a busy machine may need more than the second
     with socket.create_server(("127.0.0.1", 0)) as listener:

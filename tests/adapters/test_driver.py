@@ -496,6 +496,67 @@ async def test_a_deadline_moved_as_it_fires_never_gives_the_machine_a_future_tim
             assert machine.times[-1] == start + 3
 
 
+async def test_a_deadline_that_is_put_off_far_wakes_nobody_when_it_would_have_passed(autojump_clock, peer):
+    machine, steps = Toy(), []
+
+    class Steps(trio.abc.Instrument):
+        def before_task_step(self, task):
+            if task.name == "sansice driver":
+                steps.append(trio.current_time())
+
+    async with open_driver(machine) as (driver, events):
+        local = await opened(driver, events, machine)
+        start = trio.current_time()
+        driver.call(machine.set_deadline, start + 1)
+        driver.call(machine.set_deadline, start + 50)
+        await peer.sendto(b"x", local)
+        assert isinstance(await anext(events), Received)
+        trio.lowlevel.add_instrument(Steps())
+        await trio.sleep(100)
+    assert machine.times == [start + 50]
+    assert {time for time in steps if time < start + 100} == {start + 50}
+
+
+# ---------------------------------------------------------------- looking
+
+
+async def test_who_looks_finds_what_has_arrived_without_waiting(peer):
+    machine = Toy()
+    async with open_driver(machine) as (driver, events):
+        local = await opened(driver, events, machine)
+        await peer.sendto(b"x", local)
+        driver.look()
+        driver.look()  # and there is nothing more
+        assert (await anext(events)).data == b"x"
+
+
+async def test_looking_outside_of_the_block_or_at_sockets_of_trios_own_does_nothing(sockets):
+    machine, events = Toy(), EventQueue()
+    driver = TrioDriver(machine, events.put)
+    driver.look()
+    async with driver:
+        driver.look()
+    driver.look()
+
+
+async def test_a_machine_that_fails_while_somebody_looks_fails_the_block(peer, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("a defect")
+
+    async def run():
+        machine, events = Toy(), EventQueue()
+        async with TrioDriver(machine, events.put) as driver:
+            local = await opened(driver, events, machine)
+            monkeypatch.setattr(machine, "handle_datagrams", fail)
+            await peer.sendto(b"x", local)
+            driver.look()
+            await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await run()
+    assert caught.group_contains(RuntimeError, match="a defect")
+
+
 async def test_time_is_the_boot_clock_unless_trio_has_a_clock_of_a_test():
     async with open_driver(Toy()) as (driver, _):
         assert driver.now() != pytest.approx(trio.current_time(), abs=60)

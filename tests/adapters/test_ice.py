@@ -292,6 +292,24 @@ async def test_a_strangers_data_never_reaches_the_application(pair, peer):
     assert await bob.receive() == b"from alice"
 
 
+async def test_what_has_arrived_is_received_without_the_drivers_task(pair):
+    alice, bob = pair
+    steps = []
+
+    class Steps(trio.abc.Instrument):
+        def before_task_step(self, task):
+            steps.append(task.name)
+
+    alice.send_nowait(b"there")
+    trio.lowlevel.add_instrument(Steps())
+    assert await bob.receive() == b"there"
+    alice.send_nowait(b"again")
+    await bob.changed()
+    assert bob.receive_nowait() == b"again"
+    assert "sansice driver" not in steps
+    assert steps  # each was a checkpoint all the same
+
+
 async def test_a_cancelled_send_sends_nothing(pair):
     alice, _ = pair
     with trio.CancelScope() as scope:
