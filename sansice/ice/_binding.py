@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -119,8 +119,7 @@ class Check:
     nomination: int = 0
 
 
-@attrs.frozen
-class Refused:
+class Refused(NamedTuple):
     """A check that is not accepted, with what to count and what to answer."""
 
     reason: DropReason

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import attrs
-
 from sansice._timers import FewTimers
 from sansice.ice._binding import Refusal
 from sansice.ice._pair import Pair, PairState
@@ -34,18 +32,34 @@ MAX_CANCELLED = 4
 _IN_PROGRESS = PairState.IN_PROGRESS  # looked up once: see stun/_transaction.py
 
 
-@attrs.define(eq=False)
 class Running:
-    """A check on its way, with what must be remembered of it until it ends."""
+    """A check on its way, with what must be remembered of it until it ends.
 
-    transaction: StunTransaction
-    checker: Checker
-    pair: Pair
-    role: IceRole
-    priority: int
-    nominating: bool
-    number: int = 0  # of the nomination, where it has one
-    cancelled: bool = False
+    Attributes:
+        number: of the nomination, where it has one.
+        cancelled: it is listened for, and no more.
+    """
+
+    __slots__ = ("cancelled", "checker", "nominating", "number", "pair", "priority", "role", "transaction")
+
+    def __init__(
+        self,
+        transaction: StunTransaction,
+        checker: Checker,
+        pair: Pair,
+        role: IceRole,
+        priority: int,
+        nominating: bool,
+        number: int = 0,
+    ) -> None:
+        self.transaction = transaction
+        self.checker = checker
+        self.pair = pair
+        self.role = role
+        self.priority = priority
+        self.nominating = nominating
+        self.number = number
+        self.cancelled = False
 
 
 class Checks:

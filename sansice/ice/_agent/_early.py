@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import attrs
 
 from sansice.ice._binding import Check
@@ -9,8 +11,7 @@ from sansice.ice._pair import LocalCandidate
 from sansice.machine import Address
 
 
-@attrs.frozen
-class EarlyCheck:
+class EarlyCheck(NamedTuple):
     """A check that was answered, and waits for the description that says what to check back with."""
 
     local: LocalCandidate
@@ -47,7 +48,7 @@ class EarlyChecks:
                 check = attrs.evolve(early.check, use_candidate=nominates, nomination=number)
                 del self._waiting[index]
                 index = len(self._waiting) if early.check.use_candidate else index
-                self._waiting.insert(index, attrs.evolve(early, check=check))
+                self._waiting.insert(index, early._replace(check=check))
                 return True
         if len(self._waiting) >= self._limit:
             return False

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-
-import attrs
+from typing import NamedTuple
 
 from sansice.ice._candidate import CandidateType
 from sansice.ice._nomination import Choice, Nominee
@@ -15,8 +14,7 @@ from sansice.machine import LocalProtocolError
 from ._renomination import as_nominee
 
 
-@attrs.frozen
-class Nominable:
+class Nominable(NamedTuple):
     """The pair to nominate, and the earliest moment to do it."""
 
     pair: Pair

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ._rewrite import RewriteRule
 
 
+def _rules(value: Iterable[RewriteRule]) -> tuple[RewriteRule, ...]:
+    return tuple(value)
+
+
 def _ports(value: Iterable[int] | None) -> tuple[int, int] | None:
     if value is None:
         return None
@@ -50,7 +54,7 @@ class GatheringOptions:
     accept: Callable[[HostAddress], bool] | None = None
     cost: Callable[[HostAddress], int] | None = None
     link_local: bool | None = None
-    rewrite: tuple[RewriteRule, ...] = attrs.field(default=(), converter=tuple)
+    rewrite: tuple[RewriteRule, ...] = attrs.field(default=(), converter=_rules)
     dscp: int = 0
     port_range: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
     relayed_family: Family | None = "both"
