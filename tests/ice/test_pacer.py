@@ -85,8 +85,33 @@ def test_an_agent_that_missed_its_moment_asks_for_another():
     bench = Bench(pacer=pacer, remotes=(peer(1),))
     pacer.reserve(0.0)
     bench.now = 5.0  # it slept, and others have begun theirs
-    pacer.reserve(4.95)
+    pacer.started(4.95)
     bench.call(bench.agent.handle_timer)
     assert bench.checks == []
     bench.run(6.0)
     assert [one.at for one in bench.checks] == [5.05]
+
+
+@pytest.mark.parametrize("late", [0.001, 0.006, 0.02])
+def test_timers_that_are_all_late_delay_the_agents_and_starve_none(late):
+    pacer = Pacer()
+    benches = [Bench(pacer=pacer, remotes=tuple(map(peer, (1, 2, 3)))) for _ in range(8)]
+    while min(bench.agent.deadline() for bench in benches) + late <= 2.0:
+        first = min(benches, key=lambda bench: bench.agent.deadline())
+        first.now = first.agent.deadline() + late
+        first.call(first.agent.handle_timer)
+    assert [len(bench.checks) for bench in benches] == [3] * 8
+    times = [when for when, _ in started(*benches)]
+    assert len(times) / (times[-1] - times[0]) <= 1 / 0.005
+
+
+def test_agents_that_are_given_up_while_they_wait_hold_up_nobody_for_longer_than_their_moments():
+    pacer = Pacer()
+    benches = [Bench(pacer=pacer, remotes=tuple(map(peer, (1, 2, 3)))) for _ in range(40)]
+    for number, bench in enumerate(benches):
+        if number % 3:
+            bench.call(bench.agent.close)
+    left = benches[::3]
+    run(1.0, *left)
+    assert [len(bench.checks) for bench in left] == [3] * 14
+    assert max(when for when, _ in started(*left)) <= 40 * 0.005 + 2 * (0.05 + 14 * 0.005)

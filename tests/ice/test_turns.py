@@ -26,16 +26,28 @@ def test_with_a_pacer_a_moment_is_reserved_once_and_only_by_who_has_use_for_it()
     assert not turns.has_come(0.05, wanted)
     assert turns.has_come(0.1, wanted) and turns.has_come(0.15, wanted)
     turns.take(0.15, 0.05)
-    assert pacer.reserve(0.0) == 0.2
+    assert pacer.reserve(0.0) == 0.25
 
 
-def test_a_moment_that_was_missed_is_reserved_anew():
+def test_a_moment_that_was_missed_is_reserved_anew_where_somebody_else_has_just_started():
     pacer = Pacer(0.1)
     turns = Turns(pacer)
     pacer.reserve(0.0)
     assert not turns.has_come(0.0, wanted)
-    pacer.reserve(0.95)
+    pacer.started(0.95)
     assert not turns.has_come(1.0, wanted) and turns.at == 1.05
+
+
+def test_a_moment_that_was_missed_by_all_is_used_late():
+    pacer = Pacer(0.1)
+    turns = Turns(pacer)
+    pacer.started(0.0)
+    assert not turns.has_come(0.0, wanted) and turns.at == 0.1
+    pacer.reserve(0.9)
+    pacer.reserve(0.9)
+    assert turns.has_come(1.0, wanted)
+    turns.take(1.0, 0.05)
+    assert pacer.reserve(1.0) == 1.1
 
 
 def test_a_moment_that_became_needless_is_not_used_later():

@@ -31,12 +31,17 @@ class Turns:
         if not wants():
             self._reserved = False
             return False
-        if not self._reserved or now >= self.at + self._pacer.interval:  # it was missed: others have begun theirs
+        pacer = self._pacer
+        # A moment that was missed is given up where others have begun theirs. Where they have not, all are late: if each went to
+        # the end of the queue, nobody would ever start anything.
+        if not self._reserved or (now >= self.at + pacer.interval and not pacer.is_quiet(now)):
             self._reserved = True
-            self.at = self._pacer.reserve(now)
+            self.at = pacer.reserve(now)
         return now >= self.at
 
     def take(self, now: float, ta: float) -> None:
         """Something was started."""
         self.at = now + ta
         self._reserved = False
+        if self._pacer is not None:
+            self._pacer.started(now)
