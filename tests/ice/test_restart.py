@@ -258,6 +258,38 @@ def test_the_old_pair_goes_with_its_socket_and_the_restart_goes_on():
     assert bench.agent.path_of() == (2, PEER_2)
 
 
+def test_a_late_revocation_on_another_pair_of_the_old_generation_means_nothing():
+    low, high = candidate("198.51.100.2", preference=100, foundation="low"), candidate("198.51.100.3", foundation="high")
+    bench = Bench(remotes=(low, high), controlling=False)
+    bench.run(0.05)
+    first, second = bench.checks
+    bench.answer(second)
+    bench.run(4.1)
+    late = bench.check
+    assert late.destination == low.address
+    bench.answer(next(one for one in bench.checks if one.destination == first.destination))
+    assert bench.agent.path_of() == (1, high.address)
+    bench.call(bench.agent.restart)
+    bench.answer(late, code=403)
+    assert bench.agent.path_of() == (1, high.address) and bench.heard(ConsentExpired) == []
+
+
+def test_a_component_that_the_next_generation_has_not_ends_with_it():
+    remotes = (candidate("198.51.100.1", 5001, foundation="a"), candidate("198.51.100.1", 5002, component=2, foundation="b"))
+    bench = Bench(components=2, remotes=remotes, controlling=False)
+    bench.run(0.05)
+    for component, check in enumerate(list(bench.checks), 1):
+        bench.answer(check)
+        bench.request(check.destination, socket=component, use_candidate=True)
+    answered(bench)
+    assert bench.agent.is_writable(0, 2)
+    finish(bench)
+    assert bench.agent.state is IceState.COMPLETED and not bench.agent.is_writable(0, 2)
+    bench.run(bench.now + 3.1)
+    assert [socket for _, socket in bench.closed] == [2]
+    assert not is_success(bench.request(PEER))
+
+
 # ------------------------------------------------------------- roles
 
 

@@ -440,7 +440,8 @@ class IceAgent(AgentSockets):
     def take_outputs(self) -> list[Action | Event]:
         """What is to be done and known, in order."""
         outputs = self._outputs.copy()
-        self._outputs.clear()  # it stays the same list, for the parts write into it
+        if outputs:
+            self._outputs.clear()  # it stays the same list, for the parts write into it
         return outputs
 
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
@@ -633,8 +634,6 @@ class IceAgent(AgentSockets):
             if not (self._start_check(now) or self._start_question(now)):
                 break
             turns.take(now, session.ta)
-            if session.news:
-                self._act_on_news(now)
         if now < turns.at and session.state not in OVER and self._has_next():
             session.timers.set(_PACE, turns.at)
         else:
@@ -662,6 +661,7 @@ class IceAgent(AgentSockets):
         if not self._gatherer.start_next(now=now):
             return False
         self._pass_on(now)
+        self._act_on_news(now)
         return True
 
     def _act_on_news(self, now: float) -> None:

@@ -240,8 +240,7 @@ class Pairing:
         self.list.add(pair)
         if was_full:
             self._session.drop(DropReason.LIMIT)
-            if not self._session.evict(self.list):
-                self.list.remove(pair)
+            self._session.evict(self.list)  # the new pair itself, if there is no other
         return pair in self.list
 
     def new_pair(self, local: LocalCandidate, remote: Candidate, remote_address: Address) -> Pair:

@@ -254,6 +254,9 @@ class Session:
         """
         lists = self.lists
         count = len(lists)
+        if count == 1:
+            pair = lists[0].next(lists)
+            return None if pair is None else (0, pair)
         for offset in range(count):
             stream = (self._turn + offset) % count
             pair = lists[stream].next(lists)

@@ -171,7 +171,7 @@ class Stream:
 
     def add_remote(self, candidate: Candidate, ufrag: str | None) -> bool:
         """Know a candidate that the peer trickled; ``ufrag`` names its generation (RFC 8838 11)."""
-        if not self._is_present(ufrag):
+        if ufrag is not None and not self._is_present(ufrag):
             return self._keep(candidate, ufrag)
         if self.remote_complete:  # RFC 8838 14: ignored
             self._session.drop(DropReason.UNUSABLE_CANDIDATE)
@@ -180,19 +180,17 @@ class Stream:
 
     def end_of_candidates(self, ufrag: str | None) -> None:
         """The peer has no more candidates for a generation (RFC 8838 13)."""
-        if self._is_present(ufrag):
+        if ufrag is None or self._is_present(ufrag):
             self.remote_complete = True
         else:
             self._keep(None, ufrag)
 
-    def _is_present(self, ufrag: str | None) -> bool:
-        """Whether a ufrag names the present generation; none does."""
-        return ufrag is None or (self.checker.remote is not None and self.checker.remote.ufrag == ufrag)
+    def _is_present(self, ufrag: str) -> bool:
+        """Whether a ufrag names the present generation."""
+        return self.checker.remote is not None and self.checker.remote.ufrag == ufrag
 
-    def _keep(self, candidate: Candidate | None, ufrag: str | None) -> bool:
+    def _keep(self, candidate: Candidate | None, ufrag: str) -> bool:
         """Keep what belongs to a description to come, and ignore what belongs to one that is past."""
-        if ufrag is None:
-            return False
         if self._generations is None:
             self._generations = Generations(self._session.config.max_remote_candidates)
         if self._generations.is_past(ufrag):
@@ -263,10 +261,9 @@ class Stream:
 
     def forget_former(self) -> None:
         """Earlier generations have nothing in use any more, and what was on its way has come."""
-        self.previous = tuple([one for one in self.previous if any(other.uses(one) for other in self.components)])
+        self.previous = ()
         for component in self.components:
-            if not component.is_of_former:
-                component.former = ()
+            component.former = ()
 
     # ------------------------------------------------------------- datagrams
 
@@ -334,6 +331,8 @@ class Stream:
             return
         session = self._session
         self.checker.list.move(ChecklistEvent.NOMINATE)
+        for component in self.components[len(self.wanted) :]:  # the peer has no such one any more
+            component.stop()
         session.timers.cancel(timer_of(self.index))  # patience was for the first pairs
         self._answered()
 
