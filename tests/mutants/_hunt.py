@@ -9,9 +9,9 @@ import argparse
 import json
 import time
 
-from _worlds import WORLDS
+from _worlds import BEYOND, BEYOND_WORLDS, WORLDS
 
-from sansice.simulation import Exploration, explore
+from sansice.simulation import INVARIANTS, Exploration, explore
 
 ROUNDS = (1, 300, 1500, 6000, 25_000, 1_000_000)  # runs a world: what is easy is found before anything costs much
 
@@ -23,16 +23,18 @@ def hunt(seconds: float, seed: int) -> tuple[Exploration | None, dict[str, Explo
         The exploration that found something, if one did, and the last of each world.
     """
     ends_at = time.monotonic() + seconds
+    worlds = {**WORLDS, **BEYOND_WORLDS}
     last: dict[str, Exploration] = {}
     for number, budget in enumerate(ROUNDS):
-        for name, world in WORLDS.items():
+        for name, world in worlds.items():
             left = ends_at - time.monotonic()
             if left <= 0:
                 return None, last
-            worlds_to_come = len(WORLDS) - list(WORLDS).index(name)
+            worlds_to_come = len(worlds) - list(worlds).index(name)
             until = time.monotonic() + left / worlds_to_come if number == len(ROUNDS) - 1 else ends_at
             stop = _stop_at(until)
-            last[name] = explore(world, depth=3, budget=budget, seed=seed + number, stop=stop, world=name)
+            rules = BEYOND if name in BEYOND_WORLDS else INVARIANTS
+            last[name] = explore(world, invariants=rules, depth=3, budget=budget, seed=seed + number, stop=stop, world=name)
             if last[name].counterexample is not None:
                 return last[name], last
     return None, last

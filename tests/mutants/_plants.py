@@ -6,18 +6,24 @@ from typing import NamedTuple
 
 
 class Plant(NamedTuple):
-    """A bug: in ``file``, below ``sansice/``, the text ``old``, which occurs once, becomes ``new``."""
+    """A bug: in ``file``, below ``sansice/``, the text ``old``, which occurs once, becomes ``new``.
+
+    A counterexample may have so many ``events``: what shows only when all has settled has more.
+    """
 
     name: str
     file: str
     old: str
     new: str
+    events: int = 30
 
 
 CHECKER, CHECKS, SESSION = "ice/_agent/_checker.py", "ice/_agent/_checks.py", "ice/_agent/_session.py"
 AGENT, COMPONENT, CONCLUSION = "ice/_agent/_agent.py", "ice/_agent/_component.py", "ice/_agent/_conclusion.py"
 CHECKLIST, PAIRING = "ice/_agent/_checklist.py", "ice/_agent/_pairing.py"
-BINDING, ROLE = "ice/_binding.py", "ice/_role.py"
+STREAM, BINDING, ROLE = "ice/_agent/_stream.py", "ice/_binding.py", "ice/_role.py"
+
+LONG = 500  # of two minutes with several components, and the data of an application
 
 PLANTS = (
     Plant(
@@ -30,7 +36,7 @@ PLANTS = (
         "nomination-on-an-unchecked-pair",
         CHECKER,
         "        if nominates:\n            conclusion.count_nomination(pair, number, request, now)",
-        "        if nominates:\n            conclusion.nominate(pair, pair, 1, now) if conclusion.best_valid else conclusion.count_nomination(pair, 0, None, now)",
+        "        if nominates:\n            conclusion.nominate(pair, pair, 1, now) if conclusion.best_valid else conclusion.count_nomination(pair, 0, None, now)",  # noqa: E501  (source text)
     ),
     Plant(
         "tiebreaker-not-redrawn",
@@ -60,7 +66,7 @@ PLANTS = (
         "consent-renewed-by-requests",
         AGENT,
         "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n",
-        "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n                if (consent := component.consent): consent.pair.answered_at = now; component.renew()\n",
+        "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n                if (consent := component.consent): consent.pair.answered_at = now; component.renew()\n",  # noqa: E501  (source text)
     ),
     Plant(
         "consent-renewed-by-asking",
@@ -169,5 +175,61 @@ PLANTS = (
         CHECKER,
         "        nominates = check.use_candidate and self._session.role is _CONTROLLED and not",
         "        nominates = self._session.role is _CONTROLLED and not",
+    ),
+    Plant(
+        "restart-ends-what-is-in-use",
+        COMPONENT,
+        "        self.conclusion = checker.conclusions[self.number - 1]\n",
+        "        self.conclusion = checker.conclusions[self.number - 1]\n        self.stop()\n",
+        LONG,
+    ),
+    Plant(
+        "restart-by-the-peer-ignored",
+        STREAM,
+        "Told.OF_ANOTHER if self.checker.has_heard_of(description.ufrag) else Told.NEXT",
+        "Told.OF_ANOTHER if self.checker.has_heard_of(description.ufrag) else Told.PAST",
+        LONG,
+    ),
+    Plant(
+        "restart-goes-on-with-the-old-checklist",
+        STREAM,
+        "        self.checker, session.lists[self.index] = new, new.list\n",
+        "        self.checker = new\n",
+        LONG,
+    ),
+    Plant(
+        "trickled-candidates-forgotten",
+        STREAM,
+        "        return self.checker.add_remote(candidate)\n",
+        "        return True\n",
+        LONG,
+    ),
+    Plant(
+        "only-the-first-stream-is-checked",
+        SESSION,
+        "            stream = (self._turn + offset) % count\n",
+        "            stream = 0\n",
+        LONG,
+    ),
+    Plant(
+        "components-mixed-up",
+        STREAM,
+        "        component = self.components[pair.local.candidate.component - 1]\n        conclusion = component.conclusion\n        if conclusion.selected",  # noqa: E501  (source text)
+        "        component = self.components[0]\n        conclusion = component.conclusion\n        if conclusion.selected",
+        LONG,
+    ),
+    Plant(
+        "components-share-a-clock",
+        STREAM,
+        "number, timer_of(index, number)",
+        "number, timer_of(index, 1)",
+        LONG,
+    ),
+    Plant(
+        "every-renomination-is-stale",
+        CONCLUSION,
+        "        return number != 0 and number << _NUMBERED <= self._latest",
+        "        return number != 0",
+        LONG,
     ),
 )

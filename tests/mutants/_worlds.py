@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping as Table, Sequence
 
 import attrs
 
-from sansice.ice import Description, GatheringState, IceAgent, IceConfig, NotConnected
-from sansice.simulation import Arena, Filtering, Host, Mapping, Network, Node
+from sansice.ice import Closed, ConsentExpired, Description, GatheringState, IceAgent, IceConfig, NotConnected
+from sansice.simulation import (
+    AgentRestarted,
+    AgentSpec,
+    Arena,
+    At,
+    End,
+    Filtering,
+    Harm,
+    Host,
+    HostSpec,
+    Invariant,
+    Mapping,
+    Moment,
+    Network,
+    Node,
+    Scene,
+    scene_arena,
+)
+from sansice.simulation._exploration._evidence import OVER
+from sansice.simulation._exploration._life_rules import DeadlinesAreAhead, TheOverAreSilent
+from sansice.simulation._scene._program import is_same_pair
 from sansice.stun import Schedule
 
 STUN_SERVER = "198.51.100.9"
@@ -149,6 +169,97 @@ def two_homes() -> Arena:
         faults={"home A reboots": nat_a.forget, "home B reboots": nat_b.forget},
     )
 
+
+class Several(Invariant):
+    """See ``rule``."""
+
+    rule = "each component of each stream agrees, and data flows, however it was begun anew (RFC 8445 9, 12.1)"
+
+    def ended(self, harm: Harm) -> str | None:
+        """When all has settled on a tolerable network."""
+        live = [end.agent for end in self.ends if end.is_live]
+        if harm.broken or harm.lost > 2 or len(self.ends) != 2:
+            return None
+        if len(live) != 2:
+            return f"{[end.agent.state.value for end in self.ends]}, though only {harm.lost} exchanges were disturbed"
+        for stream, count in enumerate(live[0].components):
+            for number in range(1, count + 1):
+                one, two = (agent.selected_pair_of(stream, number) for agent in live)
+                if one is None or two is None or not is_same_pair(one, two):
+                    return f"component {number} of stream {stream}: {one} and {two}"
+                if not all(agent.is_writable(stream, number) for agent in live):
+                    return f"component {number} of stream {stream} cannot be sent on"
+        return None
+
+
+class PathLasts(Invariant):
+    """See ``rule``."""
+
+    rule = "from the first valid pair on a component can be sent on until consent ends, also during a restart (RFC 8445 9)"
+
+    def after(self, moment: Moment) -> str | None:
+        """A path goes only with consent, with its socket, or with the agent."""
+        agent, name = moment.end.agent, moment.end.name
+        now = {
+            (stream, number): agent.is_writable(stream, number)
+            for stream, count in enumerate(agent.components)
+            for number in range(1, count + 1)
+        }
+        before, self._before[name] = self._before.get(name, {}), now
+        over = any(isinstance(event, (ConsentExpired, Closed)) for event in moment.events)
+        # An answer from elsewhere fails a check, also the nominating one of a pair that works (RFC 8445 7.2.5.2.1).
+        over = over or (moment.asked is not None and moment.path != moment.asked.path)
+        gone = [place for place, could in before.items() if could and not now[place] and agent.states[place[0]] not in OVER]
+        return f"{name} can send no more on {gone[0]}" if gone and not over and moment.end.is_live else None
+
+    def __init__(self, ends: Table[str, End]) -> None:
+        super().__init__(ends)
+        self._before: dict[str, dict[tuple[int, int], bool]] = {}
+
+
+def scene_world(change: Sequence[At] = (), **fields: object) -> Arena:
+    """Two hosts on the Internet, with a program around each agent, which signals."""
+    hosts = (HostSpec("A", V4_A), HostSpec("B", V4_B[:1]))
+    agents = (AgentSpec("A", controlling=True, **fields), AgentSpec("B", **fields))  # type: ignore[arg-type]
+    scene = Scene(name="world", hosts=hosts, agents=agents, changes=tuple(change), signalling=0.03)
+    return attrs.evolve(scene_arena(scene, seed=1), sound=True, until=4.0, settle=110.0)
+
+
+def two_streams() -> Arena:
+    """Two streams of two components each."""
+    return scene_world(streams=2, components=2)
+
+
+def trickled() -> Arena:
+    """Candidates come one by one, the description before them."""
+    return scene_world(trickle=True)
+
+
+def restarted() -> Arena:
+    """One end begins anew when both have selected."""
+    return scene_world((At(1.5, AgentRestarted("A")),))
+
+
+def restarted_crosswise() -> Arena:
+    """Both begin anew, before either has heard of the other's restart, with two components."""
+    return scene_world((At(1.5, AgentRestarted("A")), At(1.51, AgentRestarted("B"))), components=2, trickle=True)
+
+
+def restarted_early() -> Arena:
+    """One end begins anew before anything is selected."""
+    return scene_world((At(0.06, AgentRestarted("B")),))
+
+
+def renominated() -> Arena:
+    """Both offer renomination."""
+    return scene_world(nomination="renominating")
+
+
+# The invariants of one generation of one component do not know others.
+BEYOND = (Several, PathLasts, DeadlinesAreAhead, TheOverAreSilent)
+BEYOND_WORLDS: dict[str, Callable[[], Arena]] = {
+    world.__name__: world for world in (two_streams, trickled, restarted, restarted_crosswise, restarted_early, renominated)
+}
 
 WORLDS: dict[str, Callable[[], Arena]] = {
     world.__name__: world

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mutants._plants import PLANTS
-from mutants._worlds import WORLDS
+from mutants._worlds import BEYOND, BEYOND_WORLDS, WORLDS
 from sansice.simulation import explore
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ def test_every_plant_fits_the_package_and_leaves_it_compilable(plant):
 
 
 def test_plants_have_names_of_their_own():
-    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 12
+    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 33
 
 
 def test_planted_bugs_are_found_with_short_counterexamples():
@@ -48,6 +48,12 @@ def test_with_nothing_planted_nothing_is_found():
 @pytest.mark.parametrize("world", WORLDS.values(), ids=list(WORLDS))
 def test_nothing_is_found_in_a_fair_sample_of_each_world(world):
     found = explore(world, depth=2, budget=60, seed=11)
+    assert found.counterexample is None, str(found)
+
+
+@pytest.mark.parametrize("world", BEYOND_WORLDS.values(), ids=list(BEYOND_WORLDS))
+def test_nothing_is_found_in_a_sample_of_restarts_streams_trickle_and_renomination(world):
+    found = explore(world, invariants=BEYOND, depth=2, budget=25, seed=11)
     assert found.counterexample is None, str(found)
 
 

@@ -15,6 +15,7 @@ from sansice.simulation._scene._scene import Scene
 from ._ignored import ignored
 from ._prediction import OracleRule, PredictedCouple, PredictedOutcome, PredictedPair, Prediction
 from ._reach import Path, Reach
+from ._sides import PACE
 from ._values import Chances
 
 Outcomes: TypeAlias = Mapping[Chances, tuple[PredictedPair, ...]]
@@ -81,6 +82,8 @@ class _Couple:
         if any(len(self._selectable(pairs)) > 1 for pairs in cases.values()):
             self._rules[OracleRule.ACCEPTANCE_WAIT] = None
         self._note_chances(cases)
+        if all("relay" in type for type in types) and self._pacing >= 2 * RELAY_PATIENCE:
+            types = self._widened(types, (pair.type for pairs in cases.values() for pair in pairs), OracleRule.MANY_PAIRS)
         if any(chances.crowded for chances in cases):
             types = self._widened(types, (pair.type for pairs in cases.values() for pair in pairs), OracleRule.CHASE)
         types = self._widened(types, self._as_checked_early(types), OracleRule.UNEVEN_GATHERING)
@@ -148,6 +151,12 @@ class _Couple:
         """How much later the first agent has asked all servers than the second, seconds."""
         first, second = (self._reach(Chances()).sides[name] for name in self._names)
         return first.gathered_at - second.gathered_at
+
+    @property
+    def _pacing(self) -> float:
+        """How long the longer checklist takes to be gone through, seconds."""
+        sides = (self._reach(Chances()).sides[name] for name in self._names)
+        return PACE * max(sum(map(len, side.targets.values())) for side in sides)
 
     def _selectable(self, pairs: Sequence[PredictedPair]) -> list[str]:
         """The types of the pairs that may be selected, the best first.

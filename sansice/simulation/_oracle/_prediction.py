@@ -29,6 +29,10 @@ class OracleRule(enum.Enum):
         "works: an agent takes note of a bounded number, and what it checks meanwhile comes late (RFC 8445 19.5.1)"
     )
     OPEN_INPUT = "of two packets that meet at a NAT with an open input, the first decides which outer port the flow has"
+    MANY_PAIRS = (
+        "checks leave one by one, Ta apart: where there are many pairs the best relay may have its turn when the wait for it, "
+        "2 s from the first pair that works, is over (RFC 8445 14.2)"
+    )
     LITE = "two lite agents choose a pair by what they have told each other, and check nothing (RFC 8445 8.2)"
     POOLING = "a NAT with arbitrary pooling gives a new mapping any of its outer addresses (RFC 4787 4.1)"
 

@@ -143,9 +143,9 @@ class Program:
     def _gather(self) -> None:
         self._begun = True
         self._addresses = self.node.host.addresses
-        self.node.call(self.agent.gather, self._addresses)
         if self._trickles:
             self._describe()
+        self.node.call(self.agent.gather, self._addresses)
         if self._roams:
             self._network.at(self._network.now + LOOK, self._look)
         for told in self._untold:
@@ -156,6 +156,9 @@ class Program:
             case CandidateGathered():
                 if self._trickles:
                     self._trickle(event.stream, event.candidate)
+            case GatheringCompleted() if self._trickles:
+                ufrags = [description.ufrag for description in self.agent.local_descriptions.streams]
+                self._signal(lambda peer: peer.be_told_all(ufrags))
             case GatheringCompleted():
                 self._describe()
             case CandidatesChosen():
@@ -211,6 +214,12 @@ class Program:
         with contextlib.suppress(LocalProtocolError):
             self.node.call(self.agent.add_remote_candidate, candidate, stream=stream, ufrag=ufrag)
 
+    def be_told_all(self, ufrags: list[str]) -> None:
+        """Know that the peer has no more candidates for these generations of its streams."""
+        with contextlib.suppress(LocalProtocolError):
+            for stream, ufrag in enumerate(ufrags):
+                self.node.call(self.agent.end_of_candidates, stream=stream, ufrag=ufrag)
+
     def _when_awake(self, action: Callable[[], object]) -> None:
         wakes = self.node.host.wakes
         if wakes > self._network.now:
@@ -231,9 +240,9 @@ class Program:
             return
         self._restarted = False
         if isinstance(self.agent, IceAgent):
-            self.node.call(self.agent.gather, self.node.host.addresses)
             if self._trickles:
                 self._describe()
+            self.node.call(self.agent.gather, self.node.host.addresses)
         elif self.agent.gathering_state is GatheringState.COMPLETE:
             self._describe()
 
