@@ -15,6 +15,11 @@ def is_reachable(address: Address) -> bool:
     return not 224 <= int(host.partition(".")[0]) <= 239
 
 
+def is_loopback(address: Address) -> bool:
+    """Whether only this machine can send there."""
+    return address.host == "::1" or address.host.startswith("127.")
+
+
 def can_pair(base: Address, remote: Address) -> bool:
     """One family; link-local IPv6 with link-local only (RFC 8445 6.1.2.2)."""
     is_ipv6 = ":" in base.host

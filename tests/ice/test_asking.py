@@ -162,6 +162,7 @@ def test_with_relays_alone_no_binding_is_asked_for():
     assert bench.asking.is_idle
 
 
+@pytest.mark.req("RFC8445-008")
 def test_server_that_is_found_later_is_asked_through_all_hosts():
     bench = Bench("stun:stun.example:3478", hosts=(ONE, TWO))
     assert not bench.asking.has_next() and not bench.asking.is_idle

@@ -7,7 +7,7 @@ import pytest
 from ice._relay_bench import Counting
 from ice._wire import at, make_local
 from sansice.ice import IceConfig
-from sansice.ice._gathering._bindings import Bindings, Mapped, Query, Unanswered
+from sansice.ice._gathering._bindings import Bindings, Mapped, Query, Unanswered, why_not_mapped
 from sansice.machine import SendDatagram, SocketError, SocketErrorKind
 from sansice.stun import ERROR_CODE, XOR_MAPPED_ADDRESS, ErrorCode, MessageClass, Method, decode_untrusted, encode
 
@@ -67,6 +67,31 @@ def test_other_address_of_a_server_is_asked_before_it_counts_as_failed():
     assert bench.sent[-1].destination == TWO
     bench.answer(code=500)
     assert bench.events == [Unanswered(Query(HOST, "stun:one", 0, TWO), "500 No", 500, 0.0)]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "127.0.0.1", "2001:db8::1"])
+def test_address_where_nobody_can_send_to_is_no_answer(host):
+    bench = Bench(FIRST)
+    bench.next()
+    assert bench.answer((XOR_MAPPED_ADDRESS, at(host)))
+    (unanswered,) = bench.events
+    assert isinstance(unanswered, Unanswered) and host in unanswered.text
+    bench.run(60.0)
+    assert bench.bindings.queue == []  # and is not kept alive
+
+
+def test_loopback_is_where_a_socket_on_loopback_can_be_sent_to():
+    assert why_not_mapped(at("127.0.0.1", 9), at("127.0.0.1")) is None
+    assert why_not_mapped(at("::1", 9), at("::1")) is None
+    assert why_not_mapped(at("127.0.0.1", 9), at("192.0.2.1")) is not None
+
+
+def test_keepalives_that_have_not_had_their_turn_are_not_queued_again():
+    bench = Bench(FIRST)
+    bench.next()
+    bench.answer((XOR_MAPPED_ADDRESS, MAPPED))
+    bench.run(200.0)
+    assert len(bench.bindings.queue) == 1
 
 
 @pytest.mark.req("RFC8445-016")

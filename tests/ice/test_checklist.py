@@ -230,6 +230,19 @@ def test_failed_pairs_make_room_first_then_the_lowest_on_which_nothing_was_spent
     assert order == [failed, better, waiting, frozen]
 
 
+def test_component_that_has_most_pairs_makes_room_so_that_each_keeps_one():
+    many = [make_pair(number, priority=100 + number, state=WAITING) for number in range(4)]
+    only = make_pair(9, component=2, priority=1)
+    made = Checklist(2)
+    for pair in (*many, only):
+        made.add(pair)
+    order = []
+    for _ in many:
+        order.append(made.evictable())
+        made.remove(order[-1])
+    assert order == [*many[:3], only]  # of as many the one of lower priority
+
+
 def test_a_failed_pair_stays_whose_path_is_spent_or_whose_late_answer_counts():
     spent, listened = make_pair(1, state=FAILED), make_pair(2, state=FAILED)
     spent.is_spent = True

@@ -52,6 +52,16 @@ def test_one_host_candidate_for_each_address_stream_and_component_and_no_other()
     assert bench.heard(GatheringCompleted) == [GatheringCompleted()]
 
 
+@pytest.mark.req("RFC8445-026")
+def test_restart_and_news_of_the_same_addresses_open_no_second_socket_for_any():
+    bench = LiteBench(hosts=("192.0.2.1", "192.0.2.2"))
+    before = bench.agent.local_candidates
+    bench.call(bench.agent.restart)
+    bench.call(bench.agent.update_addresses, ("192.0.2.1", "192.0.2.2"))
+    assert bench.agent.local_candidates == before
+    assert bench.agent.local_description.candidates == before
+
+
 @pytest.mark.req("RFC8445-027")
 def test_foundation_is_the_addresses_and_priorities_are_unique_in_a_stream():
     hosts = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "fd00::1")

@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 from sansice.ice._lite._precedence import affinity, assign_preferences, precedence
 
 
+@pytest.mark.req("RFC8445-028")
 @pytest.mark.parametrize(
     ("host", "expected"),
     [

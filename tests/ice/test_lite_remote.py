@@ -49,6 +49,22 @@ def test_one_pair_of_each_component_is_selected_without_any_check(controlling):
     assert [event.data for event in bench.heard(DataReceived)] == [b"\x80 back"]
 
 
+@pytest.mark.req("RFC8445-031")
+def test_two_lite_agents_keep_their_roles_whoever_has_checked_before_they_knew_each_other():
+    bench = LiteBench(controlling=True, known=False, hosts=("192.0.2.1", "2001:db8::2"))
+    assert bench.check(STRANGER).message_class is MessageClass.SUCCESS
+    assert bench.check(STRANGER, controlling=False).message_class is MessageClass.ERROR
+    bench.tell(candidate(V4), candidate(V6), lite=True)
+    assert bench.agent.role.value == "controlling"
+    assert bench.heard(CandidatesChosen) == [CandidatesChosen(0)]
+
+
+@pytest.mark.req("RFC8445-031")
+@pytest.mark.parametrize("controlling", [True, False])
+def test_full_peer_controls_as_soon_as_it_is_known(controlling):
+    assert LiteBench(controlling=controlling).agent.role.value == "controlled"
+
+
 @pytest.mark.req("RFC8445-104")
 def test_pairs_are_of_one_component_and_one_family():
     remotes = (candidate(V4, 1, component=1), candidate(V6, 2, component=2), candidate(V4, 3, component=2))
@@ -56,6 +72,7 @@ def test_pairs_are_of_one_component_and_one_family():
     assert [(one.local.component, one.remote.address.port) for one in bench.agent.pairs] == [(1, 1), (2, 3)]
 
 
+@pytest.mark.req("RFC8445-104")
 def test_two_lite_agents_without_a_common_family_fail_when_patience_ends():
     bench = lite_peer(remotes=(candidate(V6),))
     bench.run(until=39.4)
@@ -93,7 +110,7 @@ def test_controlled_agent_follows_what_the_controlling_one_chose():
 
 
 def test_choice_waits_for_all_candidates_of_a_peer_that_says_more_will_come():
-    bench = lite_peer(remotes=(candidate(V4),), complete=False, hosts=DUAL["hosts"])
+    bench = lite_peer(remotes=(candidate(V4),), complete=False, hosts=("192.0.2.1", "2001:db8::2"))
     assert bench.agent.pairs == ()
     assert bench.call(bench.agent.add_remote_candidate, candidate(V6))
     bench.call(bench.agent.end_of_candidates)

@@ -30,8 +30,8 @@ def told(made):
     return [(local.candidate.type, local.candidate.address) for local in made.told]
 
 
-def relay(made, host, *, socket=VIRTUAL, address=AT_RELAY, via=Transport.UDP, number=0):
-    made.add_relayed(host, socket, address, OUTSIDE, SERVER, via, number)
+def relay(made, host, *, socket=VIRTUAL, address=AT_RELAY, via=Transport.UDP, number=0, server=SERVER):
+    made.add_relayed(host, socket, address, OUTSIDE, server, via, number)
 
 
 # ------------------------------------------------------------- without rules
@@ -90,6 +90,19 @@ def test_relayed_candidate_is_its_own_base_and_relates_to_the_mapped_address():
     assert (one.base, one.socket, one.candidate.related_address) == (one.candidate.address, VIRTUAL, OUTSIDE)
     assert one.candidate.foundation != two.candidate.foundation
     assert one.candidate.priority > two.candidate.priority
+
+
+@pytest.mark.req("RFC8445-015")
+def test_foundation_of_relayed_candidates_is_the_relays_and_the_servers_addresses_whatever_the_ports():
+    made = make()
+    host = add(made)
+    relay(made, host)
+    relay(made, host, number=1, server=at(SERVER.host, SERVER.port + 1), address=at(AT_RELAY.host, AT_RELAY.port + 1))
+    relay(made, host, number=2, server=at("198.51.100.99", SERVER.port))
+    relay(made, host, number=3, address=at("198.51.100.98", AT_RELAY.port))
+    one, two, three, four = (local.candidate.foundation for local in made.told[1:])
+    assert one == two
+    assert len({one, three, four}) == 3
 
 
 # ------------------------------------------------------------- rules

@@ -46,6 +46,7 @@ from sansice.machine import (
     SocketId,
 )
 from sansice.stun import (
+    ALTERNATE_SERVER,
     DATA,
     ICMP,
     LIFETIME,
@@ -171,6 +172,57 @@ def test_one_permission_is_for_all_ports_of_a_host_and_is_asked_for_once():
     for port in (5000, 5001):
         assert bench.do("permit", socket, PEER._replace(port=port))
     assert len(bench.asked(Method.CREATE_PERMISSION)) == 1
+
+
+def test_permissions_of_hosts_that_are_kept_no_more_are_let_go():
+    bench = Bench(family="both")
+    relay, _ = bench.relay(RELAYED, RELAYED6)
+    four, six = relay.sockets[4], relay.sockets[6]
+    other = Address("192.0.2.10", 5000)
+    for socket, peer in ((four, PEER), (four, other), (six, PEER6)):
+        bench.permit(socket, peer)
+    bench.do("keep", four, {other.host})
+    bench.do("keep", SocketId(999), set())
+    assert bench.wrap(four, other, b"\x80data") is not None and bench.wrap(six, PEER6, b"\x80data") is not None
+    assert bench.wrap(four, PEER, b"\x80data") is None  # waits, and its permission is asked for anew
+    hosts = [request.get(XOR_PEER_ADDRESS).host for request in bench.asked(Method.CREATE_PERMISSION)]
+    assert hosts == [PEER.host, other.host, PEER6.host, PEER.host]
+
+
+def test_host_that_was_refused_is_asked_for_anew_when_it_comes_back():
+    bench = Bench()
+    _, socket = bench.relay()
+    bench.do("permit", socket, PEER)
+    bench.answer(method=Method.CREATE_PERMISSION, code=403)
+    assert not bench.do("permit", socket, PEER)
+    bench.do("keep", socket, set())
+    assert bench.do("permit", socket, PEER)
+
+
+def test_server_that_another_one_named_is_not_asked_on_its_own_account_until_it_is():
+    bench = Bench()
+    bench.do("ask", question())
+    bench.challenge()
+    bench.answer((ALTERNATE_SERVER, OTHER), code=300)
+    assert bench.sent[-1].destination == OTHER
+    assert not bench.relays.is_asked(HOST.socket, OTHER)
+    own = bench.do("ask", question(server=OTHER))
+    bench.challenge()
+    bench.grant()
+    assert own.granted is not None and bench.relays.is_asked(HOST.socket, OTHER)
+
+
+def test_data_from_where_another_server_was_named_is_the_agents():
+    bench = Bench()
+    relay = bench.do("ask", question())
+    bench.challenge()
+    bench.answer((ALTERNATE_SERVER, OTHER), code=300)
+    data = b"\x40\x00\x00\x04data"
+    assert bench.do("unwrap", HOST.socket, [(OTHER, data)]) == [(HOST.socket, [(OTHER, data)])]
+    bench.challenge()
+    bench.grant()
+    assert relay.granted.target.address == OTHER
+    assert bench.do("unwrap", HOST.socket, [(OTHER, data)]) == []
 
 
 def test_each_family_is_reached_from_the_relayed_address_of_its_own():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from types import MappingProxyType
@@ -44,6 +45,7 @@ _FROZEN, _WAITING = PairState.FROZEN, PairState.WAITING  # looked up once: see s
 _UNFROZEN = (PairState.WAITING, PairState.IN_PROGRESS, PairState.SUCCEEDED)
 _FAILED = ChecklistState.FAILED
 _descending = attrgetter("priority")
+_component_of = attrgetter("local.candidate.component")
 
 
 class Checklist:
@@ -114,15 +116,21 @@ class Checklist:
 
     def evictable(self) -> Pair | None:
         """The pair to give up for a new one: a failed one, else the one of lowest priority on which no check has been
-        spent (RFC 8445 6.1.2.5, RFC 8838 10). Not one whose path must not be used again, nor one still listened for.
+        spent (RFC 8445 6.1.2.5, RFC 8838 10), of the component that has most: each needs one. Not one whose path must not be
+        used again, nor one still listened for.
         """
         for pair in reversed(self._pairs):
             if pair.state is PairState.FAILED and not pair.is_spent and not pair.cancelled:
                 return pair
-        for pair in reversed(self._pairs):
-            if pair.state in (PairState.FROZEN, PairState.WAITING) and not pair.tally.requests_sent:
-                return pair
-        return None
+        untried = [
+            pair
+            for pair in reversed(self._pairs)
+            if pair.state in (PairState.FROZEN, PairState.WAITING) and not pair.tally.requests_sent
+        ]
+        if self.components == 1 or not untried:
+            return untried[0] if untried else None
+        counts = Counter(map(_component_of, self._pairs))
+        return max(untried, key=lambda pair: counts[_component_of(pair)])
 
     def count(self, *states: PairState) -> int:
         """How many pairs are in one of ``states``."""

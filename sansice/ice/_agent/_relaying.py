@@ -66,10 +66,16 @@ class Relaying:
         return True
 
     def permit(self, sockets: dict[SocketId, Component], now: float) -> None:
-        """Let all candidates of the peer's in at all relayed addresses of their component (RFC 8445 7.2.1)."""
+        """Let all candidates of the peer's in at all relayed addresses of their component (RFC 8445 7.2.1), and nobody else.
+
+        Who has sent data before a restart stays until its path is used no more.
+        """
         for socket, component in tuple(sockets.items()):
             if self._relays.is_virtual(socket):
-                for remote in tuple(component.conclusion.pairing.remotes):
+                remotes = tuple(component.conclusion.pairing.remotes)
+                in_use = component.former or () if component.path is None else (component.path[1], *(component.former or ()))
+                self._relays.keep(socket, {address.host for address in (*remotes, *in_use)}, now=now)
+                for remote in remotes:
                     self._relays.permit(socket, remote, now=now)
         self.take_news(now)
 

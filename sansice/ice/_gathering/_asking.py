@@ -34,7 +34,7 @@ from sansice.machine import (
 from sansice.stun import Message
 from sansice.turn import TurnClientConfig
 
-from ._bindings import Bindings, Mapped, Query, Unanswered
+from ._bindings import Bindings, Mapped, Query, Unanswered, why_not_mapped
 from ._options import GatheringOptions
 from ._relay import Relay, Relayed, RelayLost, RelayQuestion, RelayRefused
 from ._relays import Relays
@@ -326,7 +326,8 @@ class Asking(Machine):
     def _relayed(self, event: Relayed) -> None:
         question = event.relay.question
         host, server = question.host, event.target.address
-        if event.local == host.base:  # RFC 8445 5.1.1.2: it tells both
+        is_seen = event.local == host.base and why_not_mapped(event.mapped, host.base) is None
+        if is_seen:  # RFC 8445 5.1.1.2: it tells both
             self._outputs.append(ReflexiveFound(host, question.number, event.mapped, server))
         relayed = tuple(address for _, address in event.addresses)
         self._outputs.append(event)

@@ -10,6 +10,7 @@ import attrs
 from sansice._timers import FewTimers
 from sansice.ice._config import IceConfig
 from sansice.ice._pair import LocalCandidate
+from sansice.ice._reachability import is_loopback, is_reachable
 from sansice.machine import Address, Entropy, Event, IcmpError, Machine, SendDatagram, SocketError, SocketId
 from sansice.stun import (
     Message,
@@ -80,6 +81,15 @@ class _Running:
     transaction: StunTransaction
     query: Query
     asked: float
+
+
+def why_not_mapped(mapped: Address, base: Address) -> str | None:
+    """What is wrong with how a server says that it sees a socket; ``None``: nothing. Any server may lie, or be broken."""
+    if mapped.is_ipv6 != base.is_ipv6:
+        return f"it sees {mapped}, which is of another family"
+    if not is_reachable(mapped) or (is_loopback(mapped) and not is_loopback(base)):
+        return f"it sees {mapped}, where nobody can send to"
+    return None
 
 
 class Bindings(Machine):
@@ -160,7 +170,8 @@ class Bindings(Machine):
         while (key := self._timers.pop_due(now)) is not None:
             if key == _KEEPALIVE:
                 self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
-                self.queue.extend(attrs.evolve(query, keepalive=True) for query in self._found)
+                again = [attrs.evolve(query, keepalive=True) for query in self._found]
+                self.queue += [query for query in again if query not in self.queue]  # so many that they had no turn yet
             else:
                 running = self._running[key]
                 running.transaction.handle_timer(now=now)
@@ -209,8 +220,9 @@ class Bindings(Machine):
         self._running.pop(transaction.id, None)
 
     def _take(self, query: Query, mapped: Address, asked: float, now: float) -> None:
-        if mapped.is_ipv6 != query.host.base.is_ipv6:
-            self._outputs.append(Unanswered(query, f"it sees {mapped}, which is of another family", None, now - asked))
+        wrong = why_not_mapped(mapped, query.host.base)
+        if wrong is not None:
+            self._outputs.append(Unanswered(query, wrong, None, now - asked))
             return
         if not self._found:
             self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)

@@ -60,6 +60,10 @@ class RelayQuestion:
     number: int
     targets: tuple[ServerTarget, ...]
 
+    def names(self, server: Address) -> bool:
+        """Whether it is this server that was meant, and not one that another server named."""
+        return any(target.address == server for target in self.targets)
+
 
 class Relay:
     """What is known of one.

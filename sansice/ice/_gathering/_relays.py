@@ -6,7 +6,7 @@ servers are asked through the sockets of host candidates, all others through soc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sansice._timers import FewTimers
 from sansice.machine import (
@@ -148,9 +148,12 @@ class Relays(Machine):
         return socket in self._own or socket in self._shared
 
     def is_asked(self, socket: SocketId, server: Address) -> bool:
-        """Whether a relay asks this server through this host candidate's socket already: there can be one (RFC 8656 2.2)."""
+        """Whether a relay asks this server through this host candidate's socket already: there can be one (RFC 8656 2.2).
+
+        One that was only sent there by another server does not count, which may have meant to keep us from asking.
+        """
         relay = self._by_server.get((socket, server))
-        return relay is not None and relay.is_live
+        return relay is not None and relay.is_live and relay.question.names(server)
 
     # ------------------------------------------------------------- asking, and giving back
 
@@ -257,6 +260,22 @@ class Relays(Machine):
             self._absorb(relay, now)
         return peer.host in relay.permitted
 
+    def keep(self, socket: SocketId, hosts: Collection[str], *, now: float) -> None:
+        """Renew no permission of any other host: of peers that have moved, or of a generation that is over.
+
+        A relay may outlive hundreds of restarts, and what it may permit is bounded.
+        """
+        relay = self._by_socket.get(socket)
+        if relay is None:
+            return
+        gone = [host for host in relay.permitted if host not in hosts and relay.sockets.get(_family_of_host(host)) == socket]
+        for host in gone:
+            del relay.permitted[host]
+            relay.refused.pop(host, None)
+        if gone:
+            relay.client.forget(*(Address(host, 0) for host in gone), now=now)
+            self._absorb(relay, now)
+
     def select(self, socket: SocketId, peer: Address, *, now: float) -> None:
         """A pair was selected: its data goes by a channel from now on (RFC 8445 7.2.1: not before)."""
         relay = self._by_socket.get(socket)
@@ -284,9 +303,16 @@ class Relays(Machine):
         return found
 
     def _owner(self, socket: SocketId, source: Address, data: bytes) -> Relay | None:
-        """Whose a datagram on a host candidate's socket is; Binding messages are always the agent's."""
+        """Whose a datagram on a host candidate's socket is; Binding messages are always the agent's.
+
+        So is data, but from the server that relays: any other address may have been named as an alternate by a server that lies,
+        and be the peer's.
+        """
         relay = self._by_server.get((socket, source))
-        return None if relay is None or (data[:2] in _BINDING and is_stun(data)) else relay
+        if relay is None or (data[:2] in _BINDING and is_stun(data)):
+            return None
+        granted = relay.granted
+        return relay if (granted is not None and granted.target.address == source) or is_stun(data) else None
 
     def unwrap_stream(self, socket: SocketId, data: bytes, *, now: float) -> list[tuple[SocketId, Datagrams]]:
         """The same, of a stream towards a server."""
@@ -375,7 +401,9 @@ class Relays(Machine):
         """Know which sockets and servers are whose."""
         if isinstance(action, SendDatagram):
             if action.socket == relay.question.host.socket:
-                self._by_server.setdefault((action.socket, action.destination), relay)
+                key = action.socket, action.destination
+                if self._by_server.setdefault(key, relay) is not relay and not self._by_server[key].question.names(key[1]):
+                    self._by_server[key] = relay  # whoever was sent there by another server gives way
                 self._shared[action.socket] = None
         elif isinstance(action, OpenSocket):
             self._own[action.socket] = relay
@@ -420,7 +448,7 @@ class Relays(Machine):
                 relay.client.forget(Address(host, 0), now=now)
                 continue
             relay.refused[host] = failed.code, failed.reason
-            where = relay.sockets.get(6 if ":" in host else 4)
+            where = relay.sockets.get(_family_of_host(host))
             if where is not None:
                 self._outputs.append(PeerRefused(where, host, failed.code, failed.reason))
 
@@ -443,7 +471,11 @@ class Relays(Machine):
 
 
 def _family_of(address: Address) -> int:
-    return 6 if ":" in address.host else 4
+    return _family_of_host(address.host)
+
+
+def _family_of_host(host: str) -> int:
+    return 6 if ":" in host else 4
 
 
 def _extend(found: list[tuple[SocketId, Datagrams]], socket: SocketId, items: Iterable[tuple[Address, bytes]]) -> None:

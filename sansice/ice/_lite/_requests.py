@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sansice.ice._binding import Refusal, Refused, encode_refusal, encode_success, read_check
 from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
-from sansice.ice._role import IceRole
 from sansice.machine import Address, DecodeError, DropReason, Transport
 from sansice.stun import ICE_CONTROLLED, ICE_CONTROLLING, USERNAME, Message
 
@@ -42,13 +41,12 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
         # other yet. Were it answered, it would use the pair of that check, and stay there when it knows better.
         session.stats.drop(DropReason.BAD_USERNAME)
         return
-    if remote is None or not remote.lite:
+    if is_controlled and (remote is None or not remote.lite):
         # Whoever checks is full, and controls (RFC 8445 6.1.1). So no tiebreaker is compared: a full agent that believes
-        # otherwise is told to switch, whatever its number (RFC 8445 7.3.1.1).
-        session.role = IceRole.CONTROLLED
-        if is_controlled:
-            session.emit_send(host, source, encode_refusal(request, Refusal.ROLE_CONFLICT, generation.key), now=now)
-            return
+        # otherwise is told to switch, whatever its number (RFC 8445 7.3.1.1). Our own role is the description's to say: with
+        # a lite peer it is the one that this agent was made for, whoever has sent checks before.
+        session.emit_send(host, source, encode_refusal(request, Refusal.ROLE_CONFLICT, generation.key), now=now)
+        return
     nominates = check.use_candidate and generation is stream.current and (remote is None or not remote.lite)
     novelty = generation.remember(request.transaction_id, host, source) if nominates else Novelty.FIRST
     if novelty is Novelty.REPLAYED:
