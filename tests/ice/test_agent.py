@@ -67,6 +67,12 @@ from sansice.stun import (
 # What may be read of a new agent
 
 
+@pytest.mark.req("RFC8445-031")
+@pytest.mark.parametrize("controlling", [True, False])
+def test_who_initiates_controls(controlling):
+    assert IceAgent(controlling=controlling).role is (IceRole.CONTROLLING if controlling else IceRole.CONTROLLED)
+
+
 def test_new_agent_is_new_in_every_respect():
     agent = IceAgent(controlling=False)
     assert (agent.state, agent.gathering_state, agent.role) == (IceState.NEW, GatheringState.NEW, IceRole.CONTROLLED)

@@ -389,6 +389,7 @@ def test_failed_agent_is_silent_even_to_authentic_checks():
 # Before anything is selected
 
 
+@pytest.mark.req("RFC7675-003", "RFC7675-005")
 def test_consent_lost_before_nomination_falls_back_to_another_valid_pair():
     bench = checking(
         controlling=False,

@@ -93,6 +93,13 @@ def test_checks_leave_from_the_base_of_a_reflexive_candidate():
     assert [one.path for one in bench.checks[1:]] == [(1, HIGH)]
 
 
+@pytest.mark.req("RFC8445-051")
+def test_each_check_leaves_by_the_socket_of_its_own_local_candidate():
+    bench = Bench(hosts=("192.0.2.1", "192.0.2.2"), remotes=(HIGH_C, LOW_C))
+    bench.run(0.4)
+    assert sorted(one.path for one in bench.checks) == [(1, HIGH), (1, LOW), (2, HIGH), (2, LOW)]
+
+
 @pytest.mark.req("RFC8445-060")
 def test_a_response_belongs_to_the_pair_whose_transaction_it_answers():
     bench = Bench(remotes=(HIGH_C, LOW_C))
@@ -214,6 +221,19 @@ def test_other_icmp_errors_change_nothing():
     bench.unreachable(1, HIGH)  # worked: the nomination that is on its way goes on
     bench.answer(next(one for one in bench.checks if one.nominates))
     assert bench.agent.state is IceState.COMPLETED
+
+
+@pytest.mark.req("RFC8445-078")
+def test_a_list_does_not_fail_while_a_pair_is_still_tried_that_was_told_late():
+    bench = Bench(remotes=(HIGH_C,), complete=False)
+    bench.answer(bench.check, code=400)
+    bench.run(39.0)
+    bench.call(bench.agent.add_remote_candidate, LOW_C)
+    bench.call(bench.agent.end_of_candidates)
+    bench.run(78.4)
+    assert bench.agent.state is IceState.CHECKING
+    bench.run(78.5)
+    assert bench.agent.state is IceState.FAILED
 
 
 @pytest.mark.req("RFC8445-078", "RFC8863-003", "RFC8863-004", "RFC8863-006")
@@ -370,6 +390,34 @@ def test_tricky_22_after_487_the_check_is_repeated_in_the_other_role_with_a_new_
     assert (again.path, again.role, again.tiebreaker) == ((1, HIGH), bench.agent.role.value, 6)
     bench.answer(again)
     assert bench.state(HIGH) == "succeeded"
+
+
+@pytest.mark.req("RFC8445-061")
+def test_the_check_that_follows_487_is_triggered_and_does_not_wait_behind_better_pairs():
+    middle = candidate("198.51.100.3", preference=250, foundation="r3")
+    bench = Bench(remotes=(LOW_C,), complete=False)
+    bench.call(bench.agent.add_remote_candidate, HIGH_C)
+    bench.call(bench.agent.add_remote_candidate, middle)
+    bench.answer(bench.check, code=487)
+    bench.run(0.1)
+    assert [one.destination for one in bench.checks[:2]] == [LOW, LOW]
+
+
+@pytest.mark.req("RFC8445-063")
+@pytest.mark.parametrize("controlling", [True, False])
+def test_a_change_of_role_recomputes_the_priority_of_what_is_valid_too(controlling):
+    bench = Bench(controlling=controlling, remotes=(HIGH_C,), tiebreakers=(1,))
+    bench.answer(bench.check, mapped=NAT)
+    sent = bench.check.message.get(PRIORITY)
+    bench.request(HIGH, controlling=controlling, tiebreaker=2 if controlling else 0)
+    assert bench.agent.role.value == ("controlled" if controlling else "controlling")
+    if controlling:
+        bench.request(HIGH, use_candidate=True)
+    else:
+        bench.run(0.1)
+        bench.answer(bench.check, mapped=NAT)
+    ends = (HIGH_C.priority, sent) if controlling else (sent, HIGH_C.priority)
+    assert bench.agent.selected_pair.priority == pair_priority(*ends)
 
 
 @pytest.mark.req("RFC8445-063")
@@ -775,6 +823,10 @@ def test_a_request_on_an_unknown_pair_inserts_it_by_priority_and_checks_it_first
     bench.request(NEW, priority=between)
     assert [pair.remote.address for pair in bench.agent.pairs] == [HIGH, NEW, LOW]
     assert bench.state(NEW) == "waiting"
+    bench.run(0.1)
+    assert [one.destination for one in bench.checks] == [HIGH, NEW, LOW]
+    bench = Bench(remotes=(HIGH_C, LOW_C), controlling=False)
+    bench.request(NEW, priority=1)
     bench.run(0.1)
     assert [one.destination for one in bench.checks] == [HIGH, NEW, LOW]
 

@@ -98,6 +98,7 @@ def test_tricky_25_nomination_repeats_the_checked_pair_but_selects_the_valid_one
     assert (pair.local.address, pair.local.type, pair.remote.address) == (mapped, CandidateType.PEER_REFLEXIVE, HIGH)
 
 
+@pytest.mark.req("RFC8445-097")
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_better_pair_on_trial_is_waited_for_as_long_as_the_type_says(answered):
     bench = Bench(remotes=(HIGH_C, LOW_C))

@@ -113,6 +113,9 @@ def test_no_wait_is_below_half_a_second():
     bench = Bench(remotes=remotes(2), config=IceConfig(ta=0.005), pacing=5)
     bench.run(1.0)
     assert first_waits(bench) == [0.5, 0.5]
+    bench = Bench(remotes=remotes(4, foundation="same"))  # Ta x 4 x 1 is less, Ta x 4 x 4 is more
+    bench.run(1.0)
+    assert first_waits(bench)[0] == 0.5
     with pytest.raises(ValueError, match=r"RTO below 0\.5 s"):
         IceConfig(schedule=Schedule(0.4, minimum_rto=0.4))
 
