@@ -20,12 +20,13 @@ from sansice.ice import (
     CandidatePolicy,
     Credentials,
     GatheringOptions,
+    HostAddress,
     IceArguments,
     IceConfig,
     IceServer,
     Nomination,
 )
-from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, host_addresses, interfaces
+from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, local_hosts
 
 from ._driver import AsyncioDriver
 from ._recording import RecordTo, open_recorder
@@ -157,10 +158,8 @@ class IceConnection(AsyncIceConnection[AsyncioDriver]):
     async def _checkpoint() -> None:
         await asyncio.sleep(0)
 
-    def _host_addresses(self, *, refresh: bool) -> list[str]:
-        if refresh:
-            interfaces(refresh=True)
-        return host_addresses(self._interface_filter)
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+        return local_hosts(self._interface_filter, in_use=in_use, refresh=refresh)
 
     def _look_later(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

@@ -20,6 +20,7 @@ from sansice.ice import (
     Credentials,
     Description,
     GatheringOptions,
+    HostAddress,
     IceArguments,
     IceChannelBase,
     IceClosed,
@@ -33,7 +34,7 @@ from sansice.ice import (
     Nomination,
     SessionDescription,
 )
-from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, host_addresses, interfaces
+from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, local_hosts
 
 from ._driver import BlockingDriver
 from ._recording import RecordTo, open_recorder
@@ -297,10 +298,8 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         except IceClosed:
             raise StopIteration from None
 
-    def _host_addresses(self, *, refresh: bool) -> list[str]:
-        if refresh:
-            interfaces(refresh=True)
-        return host_addresses(self._interface_filter)
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+        return local_hosts(self._interface_filter, in_use=in_use, refresh=refresh)
 
     def _wake(self, inbox: Inbox | None = None) -> None:
         with self._driver.lock:

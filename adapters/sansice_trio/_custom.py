@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 
 import trio
 
-from sansice.sockets import Interface, InterfaceFilter, interfaces
+from sansice.ice import HostAddress
+from sansice.sockets import Interface, InterfaceFilter, local_hosts
 
 
 def socket_factory() -> trio.abc.SocketFactory | None:
@@ -28,9 +29,17 @@ def hostname_resolver() -> trio.abc.HostnameResolver | None:
     return resolver
 
 
-def host_addresses(interface_filter: InterfaceFilter | None) -> list[str]:
+def host_addresses(
+    interface_filter: InterfaceFilter | None = None, *, in_use: Iterable[HostAddress | str] = (), refresh: bool = False
+) -> list[HostAddress]:
     """The addresses that the filter lets through: those that the socket factory lists, where it has a method ``interfaces``,
-    and otherwise those of this machine.
+    and otherwise those of this machine, as `sansice.sockets.local_hosts` has them.
     """
-    listed: Callable[[], Iterable[Interface]] = getattr(socket_factory(), "interfaces", interfaces)
-    return [address for name, address in listed() if interface_filter is None or interface_filter(name, address)]
+    listed: Callable[[], Iterable[Interface]] | None = getattr(socket_factory(), "interfaces", None)
+    if listed is None:
+        return local_hosts(interface_filter, in_use=in_use, refresh=refresh)
+    return [
+        HostAddress(address, interface=name)
+        for name, address in listed()
+        if interface_filter is None or interface_filter(name, address)
+    ]

@@ -21,12 +21,13 @@ from sansice.ice import (
     CandidatePolicy,
     Credentials,
     GatheringOptions,
+    HostAddress,
     IceArguments,
     IceConfig,
     IceServer,
     Nomination,
 )
-from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, interfaces
+from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr
 
 from ._custom import host_addresses
 from ._driver import TrioDriver
@@ -155,10 +156,8 @@ class IceConnection(AsyncIceConnection[TrioDriver]):
         finally:
             self._leave()
 
-    def _host_addresses(self, *, refresh: bool) -> list[str]:
-        if refresh:
-            interfaces(refresh=True)
-        return host_addresses(self._interface_filter)
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+        return host_addresses(self._interface_filter, in_use=in_use, refresh=refresh)
 
     async def _watch(self, seconds: float) -> None:
         while True:

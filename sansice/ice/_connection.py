@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast
 
 import attrs
 
@@ -29,6 +29,9 @@ from ._role import IceRole
 from ._session_description import SessionDescription
 from ._state_log import StateLog
 from ._telling._stats import IceStats
+
+if TYPE_CHECKING:
+    from ._gathering._host_list import HostsGiven
 
 R = TypeVar("R")
 
@@ -104,7 +107,7 @@ class IceConnectionBase(Generic[D]):
         limits = arguments["max_queued"], arguments["max_queued_bytes"]
         self._inboxes = tuple(tuple(Inbox(*limits) for _ in range(count)) for count in self._agent.components)
         self._states: StateLog | None = None  # made for the first who wants to read them
-        self._addresses: list[str] = []  # that were gathered from
+        self._addresses: HostsGiven = ()  # that were gathered from
         self._remote: tuple[tuple[str, str], ...] = ()  # the peer's credentials, once they are known
         self._restarting: dict[int, int] | None = None  # of each stream that restarts, a bit for each component not selected yet
         self._left = False
@@ -118,8 +121,13 @@ class IceConnectionBase(Generic[D]):
         """
         raise NotImplementedError
 
-    def _host_addresses(self, *, refresh: bool) -> list[str]:
-        """The machine's own addresses that ``_interface_filter`` lets through; as they are at this moment, if ``refresh``."""
+    def _host_addresses(self, *, in_use: HostsGiven = (), refresh: bool = False) -> HostsGiven:
+        """The machine's own addresses that ``_interface_filter`` lets through.
+
+        Args:
+            in_use: those that the agent has; of them the ones that are there still belong to it, however old.
+            refresh: as they are at this moment.
+        """
         raise NotImplementedError
 
     @staticmethod
@@ -279,7 +287,7 @@ class IceConnectionBase(Generic[D]):
         Raises:
             LocalProtocolError: nothing was gathered yet, or the connection is closed.
         """
-        self._addresses = self._host_addresses(refresh=True)
+        self._addresses = self._host_addresses(in_use=self._addresses, refresh=True)
         self._driver.call(self._agent.update_addresses, self._addresses, include_loopback=self._include_loopback)
 
     def close(self) -> None:
@@ -355,7 +363,7 @@ class IceConnectionBase(Generic[D]):
     def _start_gathering(self) -> None:
         if self._agent.gathering_state is GatheringState.NEW:
             self._raise_if_over()
-            self._addresses = self._host_addresses(refresh=False)
+            self._addresses = self._host_addresses()
             self._driver.call(self._agent.gather, self._addresses, include_loopback=self._include_loopback)
 
     def _look_at_network(self) -> None:
@@ -363,7 +371,7 @@ class IceConnectionBase(Generic[D]):
         is_over = self._agent.state is IceState.CLOSED or self._left
         if is_over or self._agent.gathering_state is GatheringState.NEW:  # who gathers later looks then
             return
-        if self._host_addresses(refresh=True) != self._addresses:
+        if self._host_addresses(in_use=self._addresses, refresh=True) != self._addresses:
             self.update_addresses()
 
     def _is_gathered(self) -> bool:

@@ -13,6 +13,8 @@ waiting, and answers `sansice.Resolve`. It is a `sansice.driver.Runtime` over a 
 3. In the end it has the machine close, goes on with 2 for a second at most while `Sockets.unsent` is not 0, and calls
    `Sockets.close_all`.
 
+`local_hosts` lists the addresses of this machine for `sansice.ice.IceAgent.gather`.
+
 Nothing of this blocks or needs a lock, as long as it happens in one thread. `look_up`, which answers
 `sansice.Resolve`, does block: give it a thread.
 """
@@ -36,6 +38,7 @@ from ._interfaces import (
     InterfaceFilter as InterfaceFilter,
     host_addresses as host_addresses,
     interfaces as interfaces,
+    local_hosts as local_hosts,
 )
 from ._lookup import (
     Answer as Answer,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ._addresses import from_sockaddr, zone_name, zone_number
+
+if TYPE_CHECKING:
+    from sansice.ice import HostAddress
+
+    from ._host_facts import KnownHost
 
 InterfaceFilter: TypeAlias = Callable[[str, str], bool]
 """``filter(interface name, address)``: whether to use the address."""
@@ -24,6 +29,7 @@ class Interface(NamedTuple):
 class _Listing(NamedTuple):
     interfaces: tuple[Interface, ...] = ()
     expires: float = 0.0
+    hosts: tuple[KnownHost, ...] | None = None  # found out for the first who asks
 
 
 _listing = _Listing()
@@ -46,6 +52,32 @@ def interfaces(*, refresh: bool = False) -> tuple[Interface, ...]:
 def host_addresses(interface_filter: InterfaceFilter | None = None) -> list[str]:
     """The addresses of this machine that the filter lets through, in the system's order."""
     return [address for name, address in interfaces() if interface_filter is None or interface_filter(name, address)]
+
+
+def local_hosts(
+    interface_filter: InterfaceFilter | None = None, *, in_use: Iterable[HostAddress | str] = (), refresh: bool = False
+) -> list[HostAddress]:
+    """The same addresses, with what the system knows of them: what `sansice.ice.IceAgent.gather` is given.
+
+    On Linux that is the kind of interface, and which IPv6 addresses are temporary (RFC 8981). Of those, the ones that are not
+    to be used for anything new are left out: they are deprecated, or not known to be free yet (RFC 4862 5.4, 5.5.4).
+
+    Args:
+        interface_filter: which to use.
+        in_use: addresses with which something has begun; they stay as long as the machine has them.
+        refresh: see `interfaces`.
+    """
+    global _listing
+    interfaces(refresh=refresh)
+    from ._host_facts import known_hosts, usable_hosts  # they bring in sansice.ice, and not everybody uses that
+
+    listing = _listing
+    known = listing.hosts
+    if known is None:
+        known = known_hosts(listing.interfaces)
+        _listing = listing._replace(hosts=known)
+    chosen = [one for one in known if interface_filter is None or interface_filter(one.host.interface, one.host.host)]
+    return usable_hosts(chosen, in_use)
 
 
 def _list() -> tuple[Interface, ...]:

@@ -6,7 +6,8 @@ import warnings
 import pytest
 import trio
 
-from sansice import Address, AddressRecord
+from sansice import AddressRecord
+from sansice.ice import HostAddress
 from sansice.simulation import Network, SimulationError
 from sansice_trio.testing import LeftNetworkWarning, on_host, open_network
 
@@ -351,6 +352,6 @@ async def test_interfaces_that_are_listed_are_the_hosts(net, a, autojump_clock):
     down.down()
     async with open_network(net):
         with on_host(a):
-            assert host_addresses(None) == [A, "2001:db8::1"]
-            assert host_addresses(lambda name, address: name == "wlan0") == ["2001:db8::1"]
-    assert Address.of(A, 0).host not in host_addresses(None)
+            assert [one.host for one in host_addresses()] == [A, "2001:db8::1"]
+            assert host_addresses(lambda name, address: name == "wlan0") == [HostAddress("2001:db8::1", interface="wlan0")]
+    assert A not in [one.host for one in host_addresses(refresh=True)]

@@ -94,6 +94,7 @@ class Connection(IceConnectionBase[HandDriver]):
         }
         self.host = host
         self.others = []  # that the machine has had since
+        self.told_in_use = []
         self.woken = 0
         super().__init__(HandDriver, **{**defaults, **arguments})
 
@@ -104,7 +105,8 @@ class Connection(IceConnectionBase[HandDriver]):
     def _address_of(source):
         return Address(*source)
 
-    def _host_addresses(self, *, refresh):
+    def _host_addresses(self, *, in_use=(), refresh=False):
+        self.told_in_use.append(list(in_use))
         return [self.host, *self.others] if refresh else [self.host]
 
 
@@ -413,6 +415,7 @@ def test_addresses_that_the_machine_has_had_since_are_gathered_too():
     alice._look_at_network()
     alice._look_at_network()
     assert alice._driver.opened == ["192.0.2.1", "192.0.2.9"]
+    assert alice.told_in_use[1:] == [[], ["192.0.2.1"], ["192.0.2.1"], ["192.0.2.1"], ["192.0.2.1", "192.0.2.9"]]
     alice.close()
     alice._look_at_network()
     assert alice._driver.opened == ["192.0.2.1", "192.0.2.9"]
@@ -573,6 +576,6 @@ def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():
     with pytest.raises(NotImplementedError):
         bare._wake()
     with pytest.raises(NotImplementedError):
-        bare._host_addresses(refresh=False)
+        bare._host_addresses()
     with pytest.raises(NotImplementedError):
         bare._address_of(("192.0.2.1", 5000))

@@ -7,7 +7,9 @@ import pytest
 
 import sansice.sockets._interfaces as listing
 from sansice import Address
-from sansice.sockets import Interface, interfaces
+from sansice.ice import HostAddress
+from sansice.sockets import Interface, _host_facts, interfaces
+from sansice.sockets._host_facts import KnownHost
 
 
 @pytest.fixture
@@ -66,3 +68,39 @@ def test_without_ifaddr_the_error_says_how_to_install_it(scans, monkeypatch):
     monkeypatch.setitem(sys.modules, "ifaddr", None)
     with pytest.raises(ModuleNotFoundError, match="pip install ifaddr"):
         interfaces()
+
+
+def test_hosts_are_the_addresses_with_their_interfaces(scans):
+    hosts = listing.local_hosts(lambda name, address: name == "lo")
+    assert HostAddress("127.0.0.1", interface="lo") in hosts
+    assert {one.interface for one in hosts} == {"lo"}
+    assert {one.host for one in listing.local_hosts()} <= {address for _, address in interfaces()}
+
+
+@pytest.fixture
+def looks(scans, monkeypatch):
+    """Counts how often facts are looked for; what is found is planted."""
+    asked = []
+    planted = [KnownHost(HostAddress("2001:db8::1", interface="eth0"), 0x20), KnownHost(HostAddress("2001:db8::2", "eth0"), 0)]
+    monkeypatch.setattr(_host_facts, "known_hosts", lambda listed: asked.append(listed) or tuple(planted))
+    return asked
+
+
+def test_facts_are_looked_for_once_a_listing_and_only_for_those_who_ask(looks, scans):
+    interfaces()
+    assert looks == []
+    for _ in range(100):
+        listing.local_hosts()
+    assert (len(looks), len(scans)) == (1, 1)
+    listing.local_hosts(refresh=True)
+    assert (len(looks), len(scans)) == (2, 2)
+    assert looks == [interfaces()] * 2
+
+
+def test_hosts_that_are_deprecated_are_for_those_who_have_them(looks):
+    assert [one.host for one in listing.local_hosts()] == ["2001:db8::2"]
+    assert [one.host for one in listing.local_hosts(in_use=["2001:db8::1"])] == ["2001:db8::1", "2001:db8::2"]
+
+
+def test_a_host_is_deprecated_only_beside_one_that_the_filter_lets_through(looks):
+    assert [one.host for one in listing.local_hosts(lambda name, address: address == "2001:db8::1")] == ["2001:db8::1"]

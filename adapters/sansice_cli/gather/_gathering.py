@@ -9,8 +9,8 @@ import attrs
 import trio
 
 from sansice.driver import clock
-from sansice.ice import IceAgent, IceConfig, IceServer
-from sansice.sockets import Interface, TlsConfig, interfaces
+from sansice.ice import HostAddress, IceAgent, IceConfig, IceServer
+from sansice.sockets import TlsConfig, local_hosts
 from sansice_trio import open_driver
 
 from ._presenter import Presenter
@@ -48,22 +48,21 @@ class Wish:
         """A new agent."""
         return IceAgent(controlling=True, servers=self.servers, config=IceConfig(gathering_timeout=self.timeout))
 
-    def addresses(self) -> list[Interface]:
+    def addresses(self) -> list[HostAddress]:
         """What the machine has of what is wanted, at this moment."""
-        return [
-            one
-            for one in interfaces(refresh=True)
-            if (not self.names or one.name in self.names) and (6 if ":" in one.address else 4) in self.families
-        ]
+        return local_hosts(self._is_wanted, refresh=True)
+
+    def _is_wanted(self, name: str, address: str) -> bool:
+        return (not self.names or name in self.names) and (6 if ":" in address else 4) in self.families
 
 
-async def gather_once(wish: Wish, addresses: Sequence[Interface], presenter: Presenter) -> Round:
+async def gather_once(wish: Wish, addresses: Sequence[HostAddress], presenter: Presenter) -> Round:
     """Gather, and show it as it goes. Cancelling it closes everything."""
     agent = wish.agent()
     with presenter:
         async with open_driver(agent, tls=wish.tls) as (driver, events):
-            round = Round(wish.urls, began=clock())
-            driver.call(agent.gather, [one.address for one in addresses], include_loopback=wish.include_loopback)
+            round = Round(wish.urls, addresses, began=clock())
+            driver.call(agent.gather, addresses, include_loopback=wish.include_loopback)
             async for event in events:
                 found = round.take(event, now=clock())
                 presenter.show(round, found)
@@ -76,7 +75,7 @@ async def gather_again(
     wish: Wish, every: float, present: Callable[[], Presenter], say: Callable[[str], None], done: Callable[[Round], None]
 ) -> None:
     """Gather whenever the addresses have changed, and after ``every`` seconds; until it is cancelled."""
-    before: list[Interface] = []
+    before: list[HostAddress] = []
     while True:
         addresses = wish.addresses()
         say(f"{time.strftime('%H:%M:%S')} {_difference(before, addresses)}")
@@ -86,7 +85,7 @@ async def gather_again(
             await _change(wish, addresses)
 
 
-async def _change(wish: Wish, addresses: Sequence[Interface]) -> None:
+async def _change(wish: Wish, addresses: Sequence[HostAddress]) -> None:
     """Wait until the machine has other addresses. Not every system tells of that by itself, so it is asked."""
     while True:
         await trio.sleep(LOOK)
@@ -94,9 +93,9 @@ async def _change(wish: Wish, addresses: Sequence[Interface]) -> None:
             return
 
 
-def _difference(before: Sequence[Interface], after: Sequence[Interface]) -> str:
+def _difference(before: Sequence[HostAddress], after: Sequence[HostAddress]) -> str:
     if not before:
-        return " ".join(one.address for one in after)
-    went = [f"-{one.address}" for one in before if one not in after]
-    came = [f"+{one.address}" for one in after if one not in before]
+        return " ".join(one.host for one in after)
+    went = [f"-{one.host}" for one in before if one not in after]
+    came = [f"+{one.host}" for one in after if one not in before]
     return " ".join([*went, *came]) or "the same addresses"

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 import attrs
 
 from sansice import Address, Event
-from sansice.ice import Candidate, CandidateGathered, GatheringCompleted, ServerAnswered, ServerFailed
+from sansice.ice import (
+    Candidate,
+    CandidateGathered,
+    GatheringCompleted,
+    HostAddress,
+    InterfaceKind,
+    ServerAnswered,
+    ServerFailed,
+)
 from sansice_cli._text import printable
 
 
@@ -19,10 +27,12 @@ class Found:
     Attributes:
         candidate: it.
         seconds: since the gathering began.
+        host: the address of this machine that it stands for, as far as that is told.
     """
 
     candidate: Candidate
     seconds: float
+    host: HostAddress | None = None
 
     def cells(self) -> tuple[str, ...]:
         """The columns of `HEADINGS`, for a person."""
@@ -35,12 +45,13 @@ class Found:
             candidate.transport.value,
             str(candidate.address),
             "" if base is None or base == Address("0.0.0.0", 0) else f"from {base}",
+            "" if self.host is None else _described(self.host),
             # RFC 8445 5.1.2.1: preference of the type, of the address, and the component
             " | ".join(map(str, preference)),
         )
 
 
-HEADINGS = ("found after", "type", "over", "address", "base", "priority")
+HEADINGS = ("found after", "type", "over", "address", "base", "interface", "priority")
 
 
 @attrs.define(eq=False)
@@ -113,6 +124,7 @@ class Round:
 
     Args:
         urls: of the servers.
+        hosts: the addresses that were gathered from.
         began: the time at which it began.
 
     Attributes:
@@ -121,8 +133,9 @@ class Round:
         seconds: how long it took; infinite while it goes on.
     """
 
-    def __init__(self, urls: Sequence[str], *, began: float) -> None:
+    def __init__(self, urls: Sequence[str], hosts: Sequence[HostAddress] = (), *, began: float) -> None:
         self._began = began
+        self._hosts = {one.host: one for one in hosts}
         self.found: list[Found] = []
         self.servers: dict[str, ServerOutcome] = {url: ServerOutcome(url) for url in urls}
         self.seconds: float = math.inf
@@ -130,7 +143,8 @@ class Round:
     def take(self, event: Event, *, now: float) -> Found | None:
         """Note what the agent tells; a candidate that was not known before."""
         if isinstance(event, CandidateGathered):
-            self.found.append(Found(event.candidate, now - self._began))
+            base = event.candidate.related_address or event.candidate.address
+            self.found.append(Found(event.candidate, now - self._began, self._hosts.get(base[0])))
             return self.found[-1]
         if isinstance(event, (ServerAnswered, ServerFailed)):
             self.servers[event.url].take(event)
@@ -160,5 +174,16 @@ class Round:
         return {
             "candidates": [one.candidate.to_sdp() for one in self.found],
             "servers": [server.to_json() for server in self.servers.values()],
+            "addresses": [_to_json(host) for host in self._hosts.values()],
             "complete_ms": round(self.seconds * 1000, 3),
         }
+
+
+def _described(host: HostAddress) -> str:
+    known = [host.kind.value] if host.kind is not InterfaceKind.UNKNOWN else []
+    known += ["temporary"] if host.is_temporary else []
+    return f"on {host.interface}" + (f" ({', '.join(known)})" if known else "")
+
+
+def _to_json(host: HostAddress) -> dict[str, object]:
+    return {"address": host.host, "interface": host.interface, "kind": host.kind.value, "temporary": host.is_temporary}

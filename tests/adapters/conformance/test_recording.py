@@ -53,10 +53,10 @@ def test_a_file_can_be_read_by_its_user_alone(rt, tmp_path):
 
 
 def test_limits_of_ones_own(rt, tmp_path):
-    run(rt, lambda rt: talk(rt, RecordingFile(tmp_path / "alice", max_bytes=2000), None))
+    run(rt, lambda rt: talk(rt, RecordingFile(tmp_path / "alice", max_bytes=4000), None))
     report = replay_file(tmp_path / "alice")
     assert report.same
-    assert report.recording.ending == "the limit of 2000 bytes is reached"
+    assert report.recording.ending == "the limit of 4000 bytes is reached"
 
 
 def test_a_server_and_who_asked_it_replay_from_their_files(rt, tmp_path):

@@ -5,8 +5,7 @@ import signal
 
 import pytest
 
-from sansice.ice import Candidate, CandidateType
-from sansice.sockets import Interface
+from sansice.ice import Candidate, CandidateType, HostAddress
 from sansice_cli.gather import _gathering
 
 HANG = 60  # seconds
@@ -19,9 +18,10 @@ def test_json_has_candidates_servers_and_the_time(sansice, peers, honest, refusi
     assert done.returncode == 1
     [line] = done.stdout.splitlines()
     said = json.loads(line)
-    assert set(said) == {"candidates", "servers", "complete_ms"}
+    assert set(said) == {"candidates", "servers", "addresses", "complete_ms"}
     [host] = map(Candidate.from_sdp, said["candidates"])  # the server sees nothing else
     assert (host.type, host.address.host) == (CandidateType.HOST, "127.0.0.1")
+    assert said["addresses"] == [{"address": "127.0.0.1", "interface": "lo", "kind": "unknown", "temporary": False}]
     of_good, of_refusing = said["servers"]
     assert (of_good["url"], of_good["ok"], of_good["error"]) == (good, True, None)
     assert of_good["ms"] > 0
@@ -53,6 +53,7 @@ def test_without_servers_there_are_host_candidates(sansice):
     done = sansice("gather", *ONLY_IPV4)
     assert (done.returncode, done.stderr) == (0, "")
     assert "host  udp  127.0.0.1:" in done.stdout
+    assert "  on lo  " in done.stdout
 
 
 def test_an_interface_that_is_not_there_has_no_candidates(invoke):
@@ -73,17 +74,14 @@ def test_watching_goes_on_until_it_is_interrupted(start):
 
 
 async def test_watching_gathers_again_when_the_addresses_change(monkeypatch, autojump_clock):
-    lists = iter(
-        [
-            [Interface("lo", "127.0.0.1")],
-            [Interface("lo", "127.0.0.1")],
-            [Interface("lo", "127.0.0.1"), Interface("lo", "::1")],
-            [Interface("lo", "127.0.0.1"), Interface("lo", "::1")],
-            [Interface("lo", "::1")],
-            [Interface("lo", "::1")],
-        ]
-    )
-    monkeypatch.setattr(_gathering, "interfaces", lambda refresh: next(lists, [Interface("eth0", "fd00::2")]))
+    ipv4, ipv6 = HostAddress("127.0.0.1", interface="lo"), HostAddress("::1", interface="lo")
+    lists = iter([[ipv4], [ipv4], [ipv4, ipv6], [ipv4, ipv6], [ipv6], [ipv6]])
+
+    def listed(is_wanted, refresh):
+        assert [is_wanted("lo", "::1"), is_wanted("eth0", "::1")] == [True, False]
+        return next(lists, [])
+
+    monkeypatch.setattr(_gathering, "local_hosts", listed)
     said, rounds = [], []
 
     class Enough(Exception):

@@ -2,10 +2,19 @@
 
 import math
 
+import attrs
 import pytest
 
 from sansice import Address
-from sansice.ice import Candidate, CandidateGathered, GatheringCompleted, ServerAnswered, ServerFailed
+from sansice.ice import (
+    Candidate,
+    CandidateGathered,
+    GatheringCompleted,
+    HostAddress,
+    InterfaceKind,
+    ServerAnswered,
+    ServerFailed,
+)
 from sansice_cli.gather._round import Round
 
 STUN, TURN = "stun:192.0.2.9", "turn:192.0.2.9"
@@ -23,9 +32,30 @@ def test_a_candidate_has_its_time_its_base_and_the_parts_of_its_priority(round):
     found = [round.take(CandidateGathered(0, 1, one), now=100.0125) for one in (HOST, OUTER, HIDDEN)]
     assert found == round.found
     assert [one.cells() for one in found] == [
-        ("12.5 ms", "host", "udp", "10.0.0.2:5000", "", "126 | 65535 | 1"),
-        ("12.5 ms", "srflx", "udp", "203.0.113.1:6000", "from 10.0.0.2:5000", "100 | 65535 | 1"),
-        ("12.5 ms", "relay", "udp", "192.0.2.9:7000", "", "0 | 65535 | 1"),
+        ("12.5 ms", "host", "udp", "10.0.0.2:5000", "", "", "126 | 65535 | 1"),
+        ("12.5 ms", "srflx", "udp", "203.0.113.1:6000", "from 10.0.0.2:5000", "", "100 | 65535 | 1"),
+        ("12.5 ms", "relay", "udp", "192.0.2.9:7000", "", "", "0 | 65535 | 1"),
+    ]
+
+
+def test_a_candidate_is_told_with_the_interface_of_its_base_where_that_is_known():
+    wired = HostAddress("10.0.0.2", interface="eth0", kind=InterfaceKind.WIRED)
+    hosts = [wired, HostAddress("fd00::2", interface="wlan0", kind=InterfaceKind.WIRELESS, is_temporary=True)]
+    hosts += [HostAddress("127.0.0.1", interface="lo"), HostAddress("fd00::3", interface="ppp0", is_temporary=True)]
+    round = Round([], hosts, began=0.0)
+    locals = [
+        HOST,
+        OUTER,
+        HIDDEN,
+        *(attrs.evolve(HOST, address=Address(host, 5000)) for host in ("fd00::2", "127.0.0.1", "fd00::3")),
+    ]
+    found = [round.take(CandidateGathered(0, 1, one), now=0.0) for one in locals]
+    assert found[0].host == wired
+    told = ["on eth0 (wired)", "on eth0 (wired)", "", "on wlan0 (wireless, temporary)", "on lo", "on ppp0 (temporary)"]
+    assert [one.cells()[5] for one in found] == told
+    assert round.to_json()["addresses"][:2] == [
+        {"address": "10.0.0.2", "interface": "eth0", "kind": "wired", "temporary": False},
+        {"address": "fd00::2", "interface": "wlan0", "kind": "wireless", "temporary": True},
     ]
 
 

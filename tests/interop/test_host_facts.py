@@ -1,0 +1,62 @@
+"""What Linux itself says of addresses and interfaces, in network namespaces."""
+
+import json
+import sys
+
+import pytest
+
+from interop._netns import required_namespaces
+from sansice.ice import HostAddress
+from sansice.sockets import interfaces, local_hosts
+
+PREFIX = "2001:db8:0:1:"
+TELL = """
+import json, sys
+from sansice.sockets import local_hosts
+told = [(one.interface, one.host, one.kind.value, one.is_temporary) for one in local_hosts() if one.interface != "lo"]
+json.dump(told, sys.stdout)
+"""
+
+
+@pytest.fixture
+def home():
+    """A network of its own, with a permanent address, a temporary one made of it, a deprecated and a tentative one."""
+    with required_namespaces() as spaces:
+        spaces.add("home")
+        spaces.add("isp")
+        spaces.join("home", "eth0", "isp", "eth0")
+        for key, value in {"use_tempaddr": "2", "accept_dad": "0", "dad_transmits": "0"}.items():
+            spaces.sysctl("home", f"net.ipv6.conf.eth0.{key}", value)
+        spaces.ip("home", ["link add br0 type bridge", "link set br0 up", "tuntap add vpn0 mode tun", "link set vpn0 up"])
+        spaces.ip(
+            "home",
+            [
+                "addr add 192.0.2.1/24 dev br0",
+                "addr add 198.51.100.1/24 dev vpn0",
+                f"addr add {PREFIX}:1/64 dev eth0 preferred_lft 3600 valid_lft 7200 mngtmpaddr nodad",
+                f"addr add {PREFIX}:2/64 dev eth0 preferred_lft 0 nodad",
+            ],
+        )
+        # Nobody answers who might have this one, and by a link that is down nobody is asked.
+        spaces.ip("home", ["link add eth1 type veth peer name eth2", f"addr add {PREFIX}:3/64 dev eth1"])
+        yield spaces
+    interfaces(refresh=True)  # what is remembered is not of this machine
+
+
+def test_linux_tells_kinds_of_interfaces_and_of_addresses(home):
+    told, errors = home.start("home", [sys.executable, "-c", TELL]).communicate(timeout=30)
+    assert errors == ""
+    by_address = {host: (interface, kind, temporary) for interface, host, kind, temporary in json.loads(told)}
+    assert by_address.pop("192.0.2.1") == ("br0", "virtual", False)
+    assert by_address.pop("198.51.100.1") == ("vpn0", "vpn", False)
+    assert by_address.pop(f"{PREFIX}:1") == ("eth0", "virtual", False)
+    [temporary] = [host for host in by_address if host.startswith(PREFIX)]
+    assert by_address[temporary] == ("eth0", "virtual", True)
+
+
+def test_an_address_in_use_that_is_deprecated_is_still_told(home):
+    with home.inside("home"):
+        new = local_hosts(refresh=True)
+        kept = local_hosts(in_use=[f"{PREFIX}:2"])
+    assert [one.host for one in kept if one not in new] == [f"{PREFIX}:2"]
+    assert HostAddress("127.0.0.1", interface="lo") in new
