@@ -528,6 +528,38 @@ def test_a_nomination_that_does_not_go_up_is_answered_and_not_followed(number):
     assert selected(bench) == HIGH
 
 
+def answered_in_another_role(*meanwhile):
+    """An agent whose first nomination, of the pair to `HIGH`, is answered after it has lost the role and was nominated these."""
+    bench = bench_of(HIGH_C, LOW_C, tiebreakers=(1,))
+    bench.run(0.05)
+    bench.agent._streams[0].checker.conclusions[0].mover.number = 6  # it has nominated before
+    for check in list(bench.checks):
+        bench.answer(check)
+    bench.run(0.1)
+    (nomination,) = [one for one in bench.checks if one.nominates]
+    assert (nomination.destination, nomination.number) == (HIGH, 7)
+    bench.request(LOW, controlling=True, tiebreaker=2)
+    assert bench.agent.role.value == "controlled"
+    for number in meanwhile:
+        bench.request(LOW, use_candidate=True, nomination=number)
+    bench.answer(nomination)
+    return bench
+
+
+def test_a_number_of_ours_that_is_answered_after_the_roles_have_changed_does_not_bind_the_peers():
+    bench = answered_in_another_role()
+    assert selected(bench) == HIGH
+    bench.request(LOW, use_candidate=True, nomination=1)
+    assert selected(bench) == LOW
+    bench.request(HIGH, use_candidate=True, nomination=1)
+    assert selected(bench) == LOW
+
+
+def test_what_the_peer_nominates_after_the_roles_have_changed_is_not_undone_by_an_answer_to_ours():
+    bench = answered_in_another_role(1)
+    assert selected(bench) == LOW
+
+
 def test_a_plain_nomination_does_not_undo_a_numbered_one():
     bench = controlled(HIGH_C, LOW_C, options=("renomination",))
     bench.request(LOW, nomination=5)

@@ -180,6 +180,27 @@ def test_the_old_pair_is_left_when_its_consent_ends_and_the_agent_goes_on_checki
     assert bench.agent.state is IceState.COMPLETED
 
 
+@pytest.mark.req("RFC7675-011", "RFC7675-016")
+@pytest.mark.parametrize("revoked", [False, True])
+def test_what_was_asked_on_the_old_pair_counts_for_nothing_once_its_consent_has_ended(revoked):
+    bench = restarted()
+    bench.run(10.0)
+    earlier, latest = bench.checks[-2:]
+    if revoked:
+        bench.answer(latest, code=403)
+    else:
+        bench.run(28.0)
+        earlier = bench.check
+        bench.run(31.0)
+    assert bench.heard(ConsentExpired) == [ConsentExpired(0, 1, revoked)]
+    bench.answer(earlier)
+    assert bench.dropped() == {"UNKNOWN_TRANSACTION": 1}
+    assert not bench.agent.writable and bench.agent.state is IceState.CHECKING
+    seen = len(bench.requests)
+    bench.run(bench.now + 20.0)
+    assert len(bench.requests) == seen
+
+
 def test_when_the_old_pair_dies_the_best_new_valid_one_is_used():
     bench = answered()
     bench.run(bench.now + 0.05)

@@ -279,7 +279,7 @@ class Checker:
                 conclusion.remap(valid)
         elif valid is conclusion.selected:  # as renomination has it checked: consent is renewed
             self._session.tell(PairAnswered(valid))
-        conclusion.take_answer(pair, valid, running.number if running.nominating else None, now)
+        conclusion.take_answer(pair, valid, running.number if running.nominating else None, running.role, now)
 
     def check_failed(self, running: Running, why: CheckFailure, now: float) -> None:
         """Fail the pair (RFC 8445 7.2.5.2).

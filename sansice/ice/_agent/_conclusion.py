@@ -233,7 +233,10 @@ class Conclusion:
     @property
     def _latest(self) -> int:
         """The nomination that was followed last. What was numbered in another role counts no more."""
-        return self._followed if self._followed_in is self._session.role else 0
+        return self._latest_in(self._session.role)
+
+    def _latest_in(self, role: IceRole) -> int:
+        return self._followed if self._followed_in is role else 0
 
     # ------------------------------------------------------------- the end of both
 
@@ -256,23 +259,29 @@ class Conclusion:
             self.has_failed = self.has_failed or all(other.state is _FAILED for other in others)
         self.consider(now)
 
-    def take_answer(self, pair: Pair, valid: Pair, number: int | None, now: float) -> None:
-        """A check was answered; ``number`` is that of our nomination in it, ``None`` if it was none."""
+    def take_answer(self, pair: Pair, valid: Pair, number: int | None, role: IceRole, now: float) -> None:
+        """A check was answered; ``number`` is that of our nomination in it, ``None`` if it was none; ``role`` ours, as it was sent."""
         if pair.nominate_on_success:
             self.nominate(pair, valid, pair.nominate_on_success, now)
         elif number is not None and (number or self.selected is None):
-            # Also where our role has changed since: the answer says that the peer has taken the nomination.
-            self.nominate(pair, valid, number << _NUMBERED, now)
+            # Also where our role has changed since: the answer says that the peer has taken the nomination. Not if the peer
+            # has nominated in its new role, for that is later.
+            if role is self._session.role or self._followed_in is not self._session.role:
+                self.nominate(pair, valid, number << _NUMBERED, now, role=role)
         self.consider(now)
 
-    def nominate(self, pair: Pair, valid: Pair, order: int, now: float) -> None:
-        """Conclude the component with a valid pair (RFC 8445 8.1.2), unless a later nomination was followed before."""
+    def nominate(self, pair: Pair, valid: Pair, order: int, now: float, *, role: IceRole | None = None) -> None:
+        """Conclude the component with a valid pair (RFC 8445 8.1.2), unless a later nomination was followed before.
+
+        ``role`` is ours, in which it was nominated, where that may be another one than now.
+        """
         pair.nominating, pair.nominate_on_success = False, 0
-        chosen = self.selected
-        if chosen is not None and chosen is not valid and not self._may_replace(chosen, pair, valid, order):
+        chosen, role = self.selected, role or self._session.role
+        latest = self._latest_in(role)
+        if chosen is not None and chosen is not valid and not self._may_replace(chosen, pair, valid, order, latest):
             return
         self._contender = None
-        self._followed, self._followed_in = max(self._latest, order), self._session.role
+        self._followed, self._followed_in = max(latest, order), role
         if self.mover is not None:
             self.mover.selected(order >> _NUMBERED, is_new=chosen is not valid, now=now)
         if chosen is valid:
@@ -296,14 +305,15 @@ class Conclusion:
         else:
             self.pairing.list.remove(pair)
 
-    def _may_replace(self, chosen: Pair, pair: Pair, valid: Pair, order: int) -> bool:
+    def _may_replace(self, chosen: Pair, pair: Pair, valid: Pair, order: int, latest: int) -> bool:
         """Whether a nomination of ``valid``, which the checks of ``pair`` have made, may replace the selected pair.
+
+        ``latest`` is that of the one that was followed last.
 
         A partner before RFC 8445 nominates every pair that works, in any order, and both ends use the one of
         highest priority (RFC 8445 8.1.1), unless it insists on another. Any other nominates once, so a later one is
         deliberate; and of numbered ones the highest counts.
         """
-        latest = self._latest
         if self.is_ice2 or order >> _NUMBERED or latest >> _NUMBERED:
             return order > latest
         contender = self._contender
