@@ -2,6 +2,7 @@ import attrs
 import pytest
 
 from sansice.simulation import (
+    AgentRestarted,
     At,
     HostSlept,
     InterfaceDown,
@@ -27,6 +28,7 @@ from sansice.simulation import (
         (LinkChanged("internet", Link(loss=1.0)), "the link of internet changes"),
         (ServerRebooted("stun", 2.5), "stun does not answer for 2.5 s"),
         (HostSlept("alice", 60.0), "alice sleeps for 60 s"),
+        (AgentRestarted("alice"), "alice is restarted by its program"),
     ],
 )
 def test_change_in_words_with_its_time(change, words):

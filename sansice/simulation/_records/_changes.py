@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from sansice.simulation._scene._changes import (
+    AgentRestarted,
     Change,
     HostSlept,
     InterfaceDown,
@@ -39,5 +40,7 @@ def _words(change: Change) -> str:
             return f"{change.server} does not answer for {change.seconds:g} s"
         case HostSlept():
             return f"{change.host} sleeps for {change.seconds:g} s"
+        case AgentRestarted():
+            return f"{change.agent} is restarted by its program"
         case _:  # pragma: no cover  # the type checker proves that there is no other
             assert_never(change)
