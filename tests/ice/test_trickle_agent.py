@@ -62,7 +62,7 @@ def test_who_told_all_at_once_takes_what_the_other_trickles():
 AGAIN = Description("again", "r" * 22, options=["ice2"], end_of_candidates=False)  # which does not say again that it trickles
 
 
-@pytest.mark.req("RFC8838-023")
+@pytest.mark.req("RFC8838-005", "RFC8838-023")
 def test_after_a_restart_candidates_may_be_trickled_as_before():
     bench = selected()
     bench.call(bench.agent.restart)

@@ -260,15 +260,20 @@ class Conclusion:
         self.consider(now)
 
     def take_answer(self, pair: Pair, valid: Pair, number: int | None, role: IceRole, now: float) -> None:
-        """A check was answered; ``number`` is that of our nomination in it, ``None`` if it was none; ``role`` ours, as it was sent."""
+        """A check was answered that was sent in ``role``; ``number`` is that of our nomination in it, ``None`` if it was none.
+
+        The nomination counts also where our role has changed since: the answer says that the peer has taken it. Not if the
+        peer has nominated in its new role, for that is later.
+        """
         if pair.nominate_on_success:
             self.nominate(pair, valid, pair.nominate_on_success, now)
-        elif number is not None and (number or self.selected is None):
-            # Also where our role has changed since: the answer says that the peer has taken the nomination. Not if the peer
-            # has nominated in its new role, for that is later.
-            if role is self._session.role or self._followed_in is not self._session.role:
-                self.nominate(pair, valid, number << _NUMBERED, now, role=role)
+        elif number is not None and (number or self.selected is None) and not self._is_overtaken(role):
+            self.nominate(pair, valid, number << _NUMBERED, now, role=role)
         self.consider(now)
+
+    def _is_overtaken(self, role: IceRole) -> bool:
+        present = self._session.role
+        return role is not present and self._followed_in is present
 
     def nominate(self, pair: Pair, valid: Pair, order: int, now: float, *, role: IceRole | None = None) -> None:
         """Conclude the component with a valid pair (RFC 8445 8.1.2), unless a later nomination was followed before.
