@@ -214,7 +214,7 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         """Wait until a pair is selected for every component; that of the first one.
 
         Raises:
-            IceFailed: nothing connected.
+            IceFailed: nothing connected; of several streams, one did not, and the others go on.
             TimeoutError: not yet.
         """
         with self._driver.lock:
@@ -252,8 +252,14 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
             TimeoutError: nothing has arrived.
         """
         inbox = self._inbox(stream, component)
+
+        def look() -> Inbox:
+            if not inbox:
+                self._raise_if_over_of(stream)
+            return inbox
+
         with self._driver.lock:
-            self._wait(lambda: inbox, timeout, "receive")
+            self._wait(look, timeout, "receive")
             return inbox.take()
 
     def receive_nowait(self, *, stream: int = 0, component: int = 1) -> bytes:

@@ -97,7 +97,7 @@ class AsyncIceConnection(IceConnectionBase[D]):
         """Wait until a pair is selected for every component; that of the first one. Cancelling is safe.
 
         Raises:
-            IceFailed: nothing connected.
+            IceFailed: nothing connected; of several streams, one did not, and the others go on.
         """
         if self._connected_pair() is not None:
             await self._checkpoint()
@@ -129,6 +129,7 @@ class AsyncIceConnection(IceConnectionBase[D]):
         if inbox:
             await self._checkpoint()
         while not inbox:
+            self._raise_if_over_of(stream)
             await self._park(inbox)
         return inbox.take()
 

@@ -325,6 +325,7 @@ class IceConnectionBase(Generic[D]):
         inbox = self._inbox(stream, component)
         if not inbox:
             self._raise_if_over()
+            self._raise_if_over_of(stream)
             raise WouldBlock("receive_nowait(): nothing has arrived")
         return inbox.take()
 
@@ -399,6 +400,8 @@ class IceConnectionBase(Generic[D]):
     def _connected_pair(self) -> CandidatePair | None:
         """The selected pair of the first component; ``None`` while there may still be one of any component."""
         self._raise_if_over()
+        if self._agent.state is IceState.COMPLETED:  # perhaps without components that the peer has not
+            return self._agent.selected_pair
         if self._restarting:
             return None
         selected = [
@@ -406,7 +409,11 @@ class IceConnectionBase(Generic[D]):
             for stream, components in enumerate(self._agent.components)
             for component in range(components)
         ]
-        return None if None in selected else selected[0]
+        if None not in selected:
+            return selected[0]
+        for stream in range(len(self._inboxes)):
+            self._raise_if_over_of(stream)
+        return None
 
     def _inbox(self, stream: int, component: int) -> Inbox:
         if not (0 <= stream < len(self._inboxes) and 1 <= component <= len(self._inboxes[stream])):
@@ -456,6 +463,11 @@ class IceConnectionBase(Generic[D]):
         self._left = True
         self._recorder.close()
         self._wake()
+
+    def _raise_if_over_of(self, stream: int) -> None:
+        """There is nothing to wait for of this stream, though others may go on."""
+        if len(self._inboxes) > 1 and (error := self._agent.failure_of(stream)) is not None:
+            raise error
 
     def _raise_if_over(self) -> None:
         error = self._agent.failure

@@ -14,11 +14,13 @@ class IceFailed(IceError):
 
     Attributes:
         explanation: what was tried and how far it got, for a person (`IceAgent.explain`).
+        stream: which stream it is about.
     """
 
-    def __init__(self, explanation: str) -> None:
+    def __init__(self, explanation: str, stream: int = 0) -> None:
         super().__init__(explanation)
-        self.explanation = explanation
+        self.explanation: str = explanation
+        self.stream: int = stream
 
 
 class NotConnected(IceError, LocalProtocolError):
@@ -30,7 +32,15 @@ class IceClosed(IceError):
 
 
 class ConsentLost(IceClosed):
-    """The peer stopped consenting to receive (RFC 7675). Only new credentials can connect again."""
+    """The peer stopped consenting to receive (RFC 7675). Only new credentials can connect again.
+
+    Attributes:
+        stream: which stream it is about.
+    """
+
+    def __init__(self, text: str = "", stream: int = 0) -> None:
+        super().__init__(text)
+        self.stream: int = stream
 
 
 class WouldBlock(IceError):

@@ -15,6 +15,7 @@ from sansice.ice import (
     IceClosed,
     IceConfig,
     IceConnectionBase,
+    IceFailed,
     IceRole,
     IceState,
     LiteAgent,
@@ -346,6 +347,43 @@ def test_it_is_connected_once_every_component_is():
     turn(alice, bob, until=1)
     assert alice.selected_pair_of(component=1) is not None
     assert alice._connected_pair() is None
+
+
+def test_components_that_the_peer_has_not_are_not_waited_for():
+    alice, bob = Connection("192.0.2.1", components=2), Connection("192.0.2.2", controlling=False)
+    for one in (alice, bob):
+        one._start_gathering()
+    alice._start_connecting(bob._complete_description())
+    bob._start_connecting(alice._complete_description())
+    turn(alice, bob, until=1)
+    assert alice._connected_pair() is not None
+    assert alice._connected_pair() == alice.selected_pair
+    assert alice.selected_pair_of(component=2) is None
+
+
+def test_a_stream_that_fails_alone_ends_waiting_for_all_of_them_and_for_its_data():
+    alice, bob = (Connection(f"192.0.2.{number}", controlling=number == 1, streams=2) for number in (1, 2))
+    for one in (alice, bob):
+        one._start_gathering()
+    alice._start_connecting(bob._complete_description())
+    bob._start_connecting(alice._complete_description())
+    # The driver by hand takes every datagram to the first socket, so that the second stream never connects.
+    turn(alice, bob, until=30)
+    assert alice._connected_pair() is None
+    with pytest.raises(WouldBlock):
+        alice.receive_nowait(stream=1)
+    turn(alice, bob, until=60)
+    assert alice.state is IceState.CONNECTED
+    with pytest.raises(IceFailed) as caught:
+        alice._connected_pair()
+    assert caught.value.stream == 1
+    with pytest.raises(IceFailed):
+        alice.receive_nowait(stream=1)
+    with pytest.raises(WouldBlock):
+        alice.receive_nowait()
+    bob.send_nowait(b"the first stream goes on")
+    turn(alice, bob, until=60.1)
+    assert alice.receive_nowait() == b"the first stream goes on"
 
 
 # ---------------------------------------------------------------- restarts, and other addresses

@@ -12,6 +12,7 @@ from sansice.ice import (
     ConsentLost,
     DataReceived,
     Description,
+    IceClosed,
     IceConfig,
     IceFailed,
     IceState,
@@ -20,7 +21,7 @@ from sansice.ice import (
     PairValidated,
     SessionDescription,
 )
-from sansice.machine import SocketId
+from sansice.machine import LocalProtocolError, SocketId
 from sansice.stun import FINGERPRINT, MessageClass, Method, is_stun, short_term_key
 
 
@@ -194,6 +195,24 @@ def test_stream_that_has_failed_leaves_the_others_alone_and_answers_nothing():
     bench.call(bench.agent.send, b"\x80", stream=1)
     with pytest.raises(NotConnected):
         bench.call(bench.agent.send, b"\x80", stream=0)
+    assert bench.agent.failure is None and bench.agent.failure_of(1) is None
+    silent = bench.agent.failure_of(0)
+    assert isinstance(silent, ConsentLost) and silent.stream == 0
+    assert str(silent).startswith("the peer of stream 0 has sent no check")
+    bench.call(bench.agent.close)
+    assert [type(bench.agent.failure_of(stream)) for stream in range(2)] == [IceClosed] * 2
+
+
+def test_of_several_streams_the_one_that_never_connected_is_told():
+    bench = LiteBench(streams=2, known=False)
+    tell_both(bench)
+    bench.nominate(socket=1)
+    bench.run(until=100.0)
+    assert bench.agent.states == (IceState.FAILED, IceState.FAILED)
+    assert isinstance(bench.agent.failure_of(0), ConsentLost)
+    assert isinstance(bench.agent.failure, IceFailed) and bench.agent.failure.stream == 1
+    with pytest.raises(LocalProtocolError):
+        bench.agent.failure_of(2)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ from ice._session import Two, refuses, states
 from ice._wire import OURS, Bench, at, candidate
 from sansice.ice import (
     CandidateGathered,
+    ConsentLost,
     Credentials,
     DataReceived,
     Description,
     IceAgent,
+    IceClosed,
     IceConfig,
+    IceFailed,
     IceState,
     NotConnected,
     PairSelected,
@@ -285,6 +288,38 @@ def two_streams() -> Bench:
         bench.request(source, socket=stream + 1, username=f"{OURS.ufrag}:peer{stream}", use_candidate=True)
     assert bench.agent.state is IceState.COMPLETED
     return bench
+
+
+def test_a_failure_says_which_stream_it_is_about():
+    bench = two_streams()
+    bench.call(bench.agent.handle_socket_failed, SocketId(2), GONE)
+    assert bench.agent.failure_of(0) is None
+    lost = bench.agent.failure_of(1)
+    assert type(lost) is IceFailed and lost.stream == 1
+    assert lost.explanation.startswith("the socket in use of stream 1 was lost: ")
+    bench.run(60.0)
+    assert type(bench.agent.failure_of(0)) is ConsentLost
+    silent = bench.agent.failure
+    assert type(silent) is ConsentLost and silent.stream == 0
+    assert str(silent).startswith("the peer of stream 0 no longer consents")
+    with pytest.raises(LocalProtocolError, match="there is no stream 2"):
+        bench.agent.failure_of(2)
+    bench.call(bench.agent.close)
+    assert [type(bench.agent.failure_of(stream)) for stream in range(2)] == [IceClosed] * 2
+
+
+def test_of_several_streams_the_one_that_never_connected_is_told():
+    bench = bench_of([remote(0, 1, 0, "a")], [remote(1, 1, 0, "b")])
+    bench.run(0.05)
+    answer(bench, bench.checks[0])
+    bench.run(0.2)
+    for check in list(bench.checks):
+        if check.destination.port == 5010:
+            answer(bench, check)
+    bench.run(100.0)
+    assert bench.agent.states == (IceState.FAILED, IceState.FAILED)
+    assert type(bench.agent.failure_of(0)) is ConsentLost
+    assert type(bench.agent.failure) is IceFailed and bench.agent.failure.stream == 1
 
 
 @pytest.mark.req("RFC8445-045")

@@ -172,23 +172,37 @@ class AgentView(Machine):
 
     @property
     def failure(self) -> IceError | None:
-        """What waiting for this agent must raise, the same in every adapter; ``None`` while it lives.
+        """What waiting for this agent must raise, the same in every adapter; ``None`` while it lives, or one of its streams.
 
         `IceFailed` if nothing connected or the socket in use died, `ConsentLost` if the peer fell silent or said so,
-        `IceClosed` after `close`.
+        `IceClosed` after `close`. Of several streams, that of the first that never connected, or of the first.
         """
+        state = self.state
+        if state is IceState.CLOSED:
+            return IceClosed("the connection is closed")
+        if state is not IceState.FAILED:
+            return None
+        never = (stream.index for stream in self._streams if not stream.is_selected)
+        return self.failure_of(next(never, 0))
+
+    def failure_of(self, stream: int = 0) -> IceError | None:
+        """What waiting for a stream must raise; ``None`` while it lives. See `failure`.
+
+        Raises:
+            LocalProtocolError: no such stream.
+        """
+        failed = self._stream(stream)
         if self.state is IceState.CLOSED:
             return IceClosed("the connection is closed")
-        if self.state is not IceState.FAILED:
+        if self._session.states[stream] is not IceState.FAILED:
             return None
-        stream = self._streams[0]
-        if not stream.is_selected:
-            return IceFailed(self.explain())
-        if stream.lost_socket is not None:
-            return IceFailed(
-                f"the socket in use was lost: {stream.lost_socket.text or stream.lost_socket.kind.value}\n{self.explain()}"
-            )
-        return ConsentLost("the peer no longer consents to receive; only a new connection can reach it")
+        if not failed.is_selected:
+            return IceFailed(self.explain(), stream)
+        of_stream = f" of stream {stream}" if len(self._streams) > 1 else ""
+        lost = failed.lost_socket
+        if lost is not None:
+            return IceFailed(f"the socket in use{of_stream} was lost: {lost.text or lost.kind.value}\n{self.explain()}", stream)
+        return ConsentLost(f"the peer{of_stream} no longer consents to receive; only a new connection can reach it", stream)
 
     def explain(self) -> str:
         """What was tried and how far it got, for a person."""

@@ -280,22 +280,37 @@ class LiteAgent(Machine):
 
     @property
     def failure(self) -> IceError | None:
-        """What waiting for this agent must raise, the same in every adapter; ``None`` while it lives.
+        """What waiting for this agent must raise, the same in every adapter; ``None`` while it lives, or one of its streams.
 
         `IceFailed` if nothing connected or a socket in use died, `ConsentLost` if the peer fell silent, `IceClosed` after
-        `close`.
+        `close`. Of several streams, that of the first that never connected, or of the first.
         """
         if self._session.state is IceState.CLOSED:
             return IceClosed("the connection is closed")
         if self._session.state is not IceState.FAILED:
             return None
-        for stream in self._session.streams:
-            if stream.lost_socket is not None:
-                lost = stream.lost_socket
-                return IceFailed(f"the socket in use was lost: {lost.text or lost.kind.value}\n{self.explain()}")
-        if any(stream.is_lost for stream in self._session.streams):
-            return ConsentLost("the peer has sent no check for too long; only new credentials can connect again")
-        return IceFailed(self.explain())
+        never = (index for index, one in enumerate(self._session.streams) if one.lost_socket is None and not one.is_lost)
+        return self.failure_of(next(never, 0))
+
+    def failure_of(self, stream: int = 0) -> IceError | None:
+        """What waiting for a stream must raise; ``None`` while it lives. See `failure`.
+
+        Raises:
+            LocalProtocolError: no such stream.
+        """
+        failed = self._find(stream, 1, "failure_of")
+        if self._session.state is IceState.CLOSED:
+            return IceClosed("the connection is closed")
+        if failed.state is not IceState.FAILED:
+            return None
+        of_stream = f" of stream {stream}" if len(self._session.streams) > 1 else ""
+        lost = failed.lost_socket
+        if lost is not None:
+            return IceFailed(f"the socket in use{of_stream} was lost: {lost.text or lost.kind.value}\n{self.explain()}", stream)
+        if failed.is_lost:
+            silent = f"the peer{of_stream} has sent no check for too long; only new credentials can connect again"
+            return ConsentLost(silent, stream)
+        return IceFailed(self.explain(), stream)
 
     def explain(self) -> str:
         """What came and how far it got, for a person."""

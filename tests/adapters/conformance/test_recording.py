@@ -113,7 +113,7 @@ def test_what_is_neither_a_name_nor_a_recorder_is_refused(rt):
 def test_arguments_that_are_refused_leave_no_file_open(rt, tmp_path):
     async def body(rt):
         with pytest.raises(LocalProtocolError):
-            rt.adapter.open_ice(controlling=True, streams=2, record=tmp_path / "x")
+            rt.adapter.open_ice(controlling=True, streams=0, record=tmp_path / "x")
         with pytest.raises(LocalProtocolError):
             rt.adapter.open_ice(controlling="yes", record=tmp_path / "x")
 
