@@ -31,6 +31,9 @@ class AsyncConnectionDriver(ConnectionDriver, Protocol):
 
 D = TypeVar("D", bound=AsyncConnectionDriver)
 
+# In these a component of a stream has no selected pair yet: nobody need look who waits for all of them.
+_UNDER_WAY = frozenset({IceState.NEW, IceState.CHECKING, IceState.CONNECTED})
+
 
 class AsyncIceConnection(IceConnectionBase[D]):
     """A running ICE agent; ``open_ice`` makes it.
@@ -39,11 +42,12 @@ class AsyncIceConnection(IceConnectionBase[D]):
     peer's consent is lost, and `IceFailed` once connecting has failed.
     """
 
-    __slots__ = ("_news",)
+    __slots__ = ("_concluded", "_news")
 
     def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
         super().__init__(make_driver, **arguments)
         self._news: AsyncEvent | None = None  # made when somebody waits: an idle connection has none
+        self._concluded: AsyncEvent | None = None  # for those who wait for nothing but the end of connecting
 
     # ------------------------------------------------------------- what a runtime supplies
 
@@ -102,7 +106,7 @@ class AsyncIceConnection(IceConnectionBase[D]):
         if self._connected_pair() is not None:
             await self._checkpoint()
         while (pair := self._connected_pair()) is None:
-            await self._park()
+            await self._until_concluded()
         return pair
 
     async def changed(self) -> None:
@@ -169,10 +173,17 @@ class AsyncIceConnection(IceConnectionBase[D]):
         if self._news is not None:
             self._news.set()
             self._news = None
+        if self._concluded is not None and (self._left or not self._is_under_way()):
+            self._concluded.set()
+            self._concluded = None
         for one in self._all_inboxes() if inbox is None else (inbox,):
             if one.news is not None:
                 one.news.set()
                 one.news = None
+
+    def _is_under_way(self) -> bool:
+        """Whether some component has certainly no selected pair. Of several streams one may have failed after it had."""
+        return len(self._inboxes) == 1 and self._agent.state in _UNDER_WAY
 
     async def _park(self, inbox: Inbox | None = None) -> None:
         """Wait for data of one component, or for anything; raise where there is nothing to wait for any more.
@@ -200,6 +211,17 @@ class AsyncIceConnection(IceConnectionBase[D]):
         self._driver.look()
         if self._news is news:
             await news.wait()
+        else:
+            await self._checkpoint()
+
+    async def _until_concluded(self) -> None:
+        """Wait until every component may have its pair, or there is nothing to wait for: what comes before is no news."""
+        if self._concluded is None:
+            self._concluded = self._event()
+        concluded = self._concluded
+        self._driver.look()
+        if self._concluded is concluded:
+            await concluded.wait()
         else:
             await self._checkpoint()
 

@@ -310,6 +310,27 @@ async def test_what_has_arrived_is_received_without_the_drivers_task(pair):
     assert steps  # each was a checkpoint all the same
 
 
+async def test_who_waits_for_the_selected_pair_is_woken_by_nothing_less():
+    steps = []
+
+    class Steps(trio.abc.Instrument):
+        def before_task_step(self, task):
+            if task.name == "waits":
+                steps.append(alice.state)
+
+    with trio.fail_after(HANG):
+        async with on_loopback(True) as alice, on_loopback(False) as bob, trio.open_nursery() as nursery:
+            of_alice, of_bob = await alice.gather(), await bob.gather()
+            trio.lowlevel.add_instrument(Steps())
+            nursery.start_soon(alice.connected, name="waits")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(alice.connect, of_bob)
+            await bob.connect(of_alice)
+            await alice.connected()
+            await trio.testing.wait_all_tasks_blocked()
+    assert steps == [IceState.NEW, IceState.COMPLETED]
+
+
 async def test_a_cancelled_send_sends_nothing(pair):
     alice, _ = pair
     with trio.CancelScope() as scope:
