@@ -428,7 +428,6 @@ def test_path_whose_consent_was_lost_is_never_checked_again():
 
 
 @pytest.mark.req("RFC7675-016")
-@pytest.mark.req("RFC7675-016")
 def test_late_answer_to_the_nominating_check_does_not_revive_what_lost_consent():
     bench = validated()
     bench.run(until=0.05)

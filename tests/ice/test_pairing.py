@@ -116,6 +116,15 @@ def test_one_base_and_one_remote_address_make_one_pair_of_the_higher_priority():
     assert made.dropped == []
 
 
+@pytest.mark.req("RFC8445-038")
+def test_a_candidate_that_is_told_again_with_another_priority_moves_its_pair_to_its_place():
+    made = pairing()
+    for number, priority in ((1, 300), (2, 200), (3, 100)):
+        made.pairing.add_remote(candidate(f"198.51.100.{number}", priority=priority, foundation=f"r{number}"))
+    made.pairing.add_remote(candidate("198.51.100.3", priority=250, foundation="r3"))
+    assert [pair.remote.priority for pair in made.pairing.list] == [300, 250, 200]
+
+
 @pytest.mark.req("RFC8445-037", "RFC8445-038")
 @given(st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=5), st.integers(0, 65535))
 def test_both_agents_give_a_pair_the_same_priority_and_hence_the_same_order(priorities, preference):

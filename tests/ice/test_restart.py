@@ -486,6 +486,17 @@ def test_candidates_before_their_description_wait_for_it():
     assert not bench.call(bench.agent.add_remote_candidate, candidate("198.51.100.7"))  # that was the end
 
 
+@pytest.mark.req("RFC8838-011")
+def test_candidates_that_wait_for_one_generation_are_not_taken_for_anothers():
+    bench = selected(complete=False)
+    assert bench.call(bench.agent.add_remote_candidate, candidate("198.51.100.7", foundation="r7"), ufrag="other")
+    bench.call(bench.agent.end_of_candidates, ufrag="other")
+    assert bench.call(bench.agent.add_remote_candidate, PEER_2_C, ufrag=THEIRS_2.ufrag)
+    bench.call(bench.agent.set_remote, description(THEIRS_2, end_of_candidates=False))
+    assert bench.agent.remote_candidates == (PEER_2_C,)
+    assert bench.call(bench.agent.add_remote_candidate, candidate("198.51.100.8", foundation="r8"))  # nothing has ended
+
+
 def test_candidates_of_a_first_description_may_name_it_before_it_comes():
     bench = Bench(known=False, config=IceConfig(max_remote_candidates=2))
     assert bench.call(bench.agent.add_remote_candidate, candidate("198.51.100.1"), ufrag=THEIRS.ufrag)
