@@ -86,6 +86,15 @@ def test_loopback_is_where_a_socket_on_loopback_can_be_sent_to():
     assert why_not_mapped(at("127.0.0.1", 9), at("192.0.2.1")) is not None
 
 
+def test_what_was_found_through_a_socket_that_is_forgotten_is_kept_alive_no_more():
+    bench = Bench(FIRST)
+    bench.next()
+    bench.answer((XOR_MAPPED_ADDRESS, MAPPED))
+    bench.bindings.forget(HOST.socket)
+    bench.run(100.0)
+    assert bench.bindings.queue == []
+
+
 def test_keepalives_that_have_not_had_their_turn_are_not_queued_again():
     bench = Bench(FIRST)
     bench.next()

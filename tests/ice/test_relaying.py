@@ -93,3 +93,34 @@ def test_relay_towards_which_a_socket_dies_after_the_agent_was_closed_lingers_no
     assert agent.lingers
     world.run(6.0)
     assert not agent.lingers
+
+
+def test_address_whose_socket_was_closed_after_the_selection_gets_another_one_in_a_restart():
+    world = World()
+    world.add("10.0.0.2", "10.0.0.3", servers=[relay()], gathering=FOUR)
+    world.add(servers=[relay()], gathering=FOUR)
+    assert world.connect()
+    agent, node = world.agents[0], world.nodes[0]
+    world.run(10.0)
+    before = {one.address for one in agent.local_candidates if one.type.value == "host"}
+    node.call(agent.restart)
+    node.call(agent.gather, world.hosts[0].addresses)
+    world.gather()
+    after = {one.address for one in agent.local_candidates if one.type.value == "host"}
+    assert len(before) == len(after) == 2
+    assert len(before & after) == 1  # that of the pair in use
+
+
+def test_peer_that_restarts_elsewhere_is_let_in_from_the_path_in_use_until_it_is_replaced():
+    world = World()
+    for _ in range(2):
+        world.add(servers=[relay()], policy="relay", gathering=FOUR)
+    assert world.connect()
+    agent, node = world.agents[0], world.nodes[0]
+    used = agent.selected_pair.remote.address.host
+    elsewhere = Candidate.from_sdp("9 1 udp 5 192.0.2.99 4000 typ host")
+    anew = attrs.evolve(world.agents[1].local_description, ufrag="anew", pwd="anewPasswordIsLongEnough", candidates=[elsewhere])
+    node.call(agent.set_remote, anew)
+    (one,) = agent._gatherer.relays.live
+    assert set(one.permitted) == {used, "192.0.2.99"}
+    assert world.echo()

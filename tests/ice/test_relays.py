@@ -261,6 +261,46 @@ def test_permission_that_the_server_could_not_give_is_asked_for_with_the_next_da
     assert len({message.transaction_id for message in bench.asked(Method.CREATE_PERMISSION)}) == asked + 1
 
 
+@pytest.mark.parametrize(("code", "refused"), [(403, True), (499, True), (500, False), (508, False)])
+def test_refusals_of_a_server_in_trouble_may_pass_and_the_others_do_not(code, refused):
+    bench = Bench()
+    relay, socket = bench.relay()
+    bench.do("permit", socket, PEER)
+    bench.answer(method=Method.CREATE_PERMISSION, code=code)
+    bench.run(60.0)
+    assert (PEER.host in relay.refused) == refused == bool(bench.told(PeerRefused))
+    assert bench.do("permit", socket, PEER) != refused
+
+
+def test_pair_that_is_selected_again_needs_no_second_channel():
+    bench = Bench()
+    _, socket = bench.relay()
+    bench.permit(socket)
+    for _ in range(3):
+        bench.do("select", socket, PEER)
+        bench.answer(method=Method.CHANNEL_BIND)
+    assert len(bench.asked(Method.CHANNEL_BIND)) == 1
+
+
+def test_server_whose_stream_has_opened_has_begun_to_answer():
+    bench = Bench()
+    relay = bench.do("ask", question(transport=TCP))
+    assert not relay.heard
+    bench.open()
+    assert relay.heard
+
+
+def test_socket_that_dies_while_it_waits_to_be_closed_is_not_closed():
+    bench = Bench()
+    relay, _ = bench.relay()
+    bench.relays.close_socket(HOST.socket, CloseMode.FLUSH)
+    bench.do("leave", relay)
+    bench.do("handle_socket_failed", HOST.socket, SocketError(SocketErrorKind.OTHER, "gone"))
+    bench.run(100.0)
+    assert len(bench.relays) == 0
+    assert HOST.socket not in bench.closed()
+
+
 def test_more_hosts_than_a_relay_may_permit_are_left_out():
     bench = Bench(config=TurnClientConfig(max_permissions=1))
     _, socket = bench.relay()
@@ -286,7 +326,7 @@ def test_what_the_server_does_not_read_is_dropped_beyond_a_bound():
     path = bench.sent[-1].socket
     bench.do("handle_stream_sent", path, 1001)
     assert bench.wrap(socket, PEER, b"\x80data") is None
-    assert bench.dropped[DropReason.QUEUE_FULL] == 1
+    assert bench.dropped[DropReason.QUEUE_FULL] == bench.relays.discarded == 1
     bench.do("handle_stream_sent", path, 1000)
     assert bench.wrap(socket, PEER, b"\x80data") is not None
 
