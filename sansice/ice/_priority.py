@@ -12,6 +12,9 @@ TYPE_PREFERENCES = {
     CandidateType.RELAYED: 0,
 }
 MAX_LOCAL_PREFERENCE = 65535  # RFC 8445 5.1.2.1
+# Foundations that are remembered: more than an agent has at a time. One that roams for ever meets ever new addresses, and an
+# address that comes back after so many others may well have a new foundation.
+MAX_FOUNDATIONS = 1024
 
 
 def candidate_priority(type: CandidateType, local_preference: int, component: int) -> int:
@@ -28,14 +31,19 @@ def pair_priority(controlling: int, controlled: int) -> int:
 class Foundations:
     """Numbers the foundations of one agent: equal exactly when type, base, server and transport are (5.1.1.3)."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_forgotten", "_known")
 
     def __init__(self) -> None:
         self._known: list[tuple[CandidateType, str, str]] = []
+        self._forgotten = 0  # how many of the oldest: no number is given twice
 
     def of(self, type: CandidateType, base: str, server: str = "") -> str:
         """The foundation for a type, base IP address and server IP address; all are UDP here."""
         key = (type, base, server)
-        if key not in self._known:
-            self._known.append(key)
-        return str(self._known.index(key) + 1)
+        known = self._known
+        if key not in known:
+            known.append(key)
+            if len(known) > MAX_FOUNDATIONS:
+                del known[0]
+                self._forgotten += 1
+        return str(self._forgotten + known.index(key) + 1)

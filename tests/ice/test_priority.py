@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from sansice.ice import CandidateType, candidate_priority, pair_priority
 from sansice.ice._candidate import MAX_PRIORITY
-from sansice.ice._priority import MAX_LOCAL_PREFERENCE, TYPE_PREFERENCES, Foundations
+from sansice.ice._priority import MAX_FOUNDATIONS, MAX_LOCAL_PREFERENCE, TYPE_PREFERENCES, Foundations
 
 PRIORITIES = st.integers(1, MAX_PRIORITY)
 
@@ -66,3 +66,14 @@ def test_foundations_are_equal_exactly_when_type_base_and_server_are():
     assert len(set(first.values())) == len(keys)
     assert {key: foundations.of(*key) for key in reversed(keys)} == first
     assert all(text.isalnum() and 1 <= len(text) <= 32 for text in first.values())
+
+
+def test_who_roams_for_ever_is_given_ever_new_foundations_and_the_old_ones_are_forgotten():
+    foundations = Foundations()
+    bases = [f"10.0.{number // 256}.{number % 256}" for number in range(3 * MAX_FOUNDATIONS)]
+    numbers = [foundations.of(CandidateType.HOST, base) for base in bases]
+    assert numbers == [str(number + 1) for number in range(3 * MAX_FOUNDATIONS)]
+    latest = bases[-MAX_FOUNDATIONS:]
+    assert [foundations.of(CandidateType.HOST, base) for base in latest] == numbers[-MAX_FOUNDATIONS:]
+    assert len(foundations._known) == MAX_FOUNDATIONS
+    assert foundations.of(CandidateType.HOST, bases[0]) == str(3 * MAX_FOUNDATIONS + 1)
