@@ -71,6 +71,7 @@ from ._server import IceServer as IceServer
 from ._session_description import SessionDescription as SessionDescription
 from ._state_log import MAX_STATES as MAX_STATES, IceStatesBase as IceStatesBase
 from ._telling._stats import IceStats as IceStats
+from ._telling._tally import CheckFailure as CheckFailure
 
 if TYPE_CHECKING:
     from ._gathering._hosts import (
@@ -123,6 +124,20 @@ if TYPE_CHECKING:
     from ._sdp._writing import (
         CredentialLevel as CredentialLevel,
     )
+    from ._telling._causes import (
+        Cause as Cause,
+        Finding as Finding,
+    )
+    from ._telling._explanation import (
+        Explanation as Explanation,
+        Progress as Progress,
+    )
+    from ._telling._report import (
+        CandidatePairStats as CandidatePairStats,
+        CandidateStats as CandidateStats,
+        IceReport as IceReport,
+        TransportStats as TransportStats,
+    )
 
 # What a program with an ordinary agent does without is imported when it is first asked for.
 _LAZY: dict[str, tuple[str, ...]] = {
@@ -166,6 +181,20 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "RemoteCandidate",
     ),
     "_lite._agent": ("LiteAgent",),
+    "_telling._causes": (
+        "Cause",
+        "Finding",
+    ),
+    "_telling._explanation": (
+        "Explanation",
+        "Progress",
+    ),
+    "_telling._report": (
+        "CandidatePairStats",
+        "CandidateStats",
+        "IceReport",
+        "TransportStats",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 

@@ -7,7 +7,6 @@ An adapter adds the waiting.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast
 
@@ -28,10 +27,11 @@ from ._pair import CandidatePair
 from ._role import IceRole
 from ._session_description import SessionDescription
 from ._state_log import StateLog
-from ._telling._stats import IceStats
 
 if TYPE_CHECKING:
     from ._gathering._host_list import HostsGiven
+    from ._telling._explanation import Explanation
+    from ._telling._report import IceReport
 
 R = TypeVar("R")
 
@@ -229,12 +229,12 @@ class IceConnectionBase(Generic[D]):
         """How many datagrams the system refused to send, by reason."""
         return self._driver.lost
 
-    def stats(self) -> IceStats:
-        """A copy of the counters."""
-        return self._look(lambda: attrs.evolve(self._agent.stats, dropped=Counter(self._agent.stats.dropped)))
+    def stats(self) -> IceReport:
+        """What was counted until now, also of each pair, candidate and component, as W3C's ``getStats()`` has it."""
+        return self._look(self._agent.report)
 
-    def explain(self) -> str:
-        """What was tried and how far it got, for a person."""
+    def explain(self) -> Explanation:
+        """What was tried, how far it got, and why nothing is connected: a text for a person, with ``to_json()`` for a program."""
         return self._look(self._agent.explain)
 
     # ------------------------------------------------------------- commands that never wait

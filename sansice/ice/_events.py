@@ -9,7 +9,7 @@ from typing import NamedTuple
 import attrs
 
 from sansice._enums import IdentityEnum
-from sansice.machine import Address, Event
+from sansice.machine import Address, Event, Transport
 
 from ._candidate import Candidate
 from ._description import Credentials
@@ -131,6 +131,7 @@ class ServerAnswered(Event):
         seconds: since it was asked.
         mapped: how it sees the socket through which it was asked.
         relayed: the addresses at which it relays.
+        transport: by which it was reached.
     """
 
     url: str
@@ -138,6 +139,7 @@ class ServerAnswered(Event):
     seconds: float
     mapped: Address
     relayed: tuple[Address, ...] = ()
+    transport: Transport = Transport.UDP
 
 
 @attrs.frozen
@@ -150,6 +152,7 @@ class ServerFailed(Event):
         text: the reason, for a person.
         code: what it answered; ``None`` where it said nothing, or nothing of the kind.
         seconds: since it was asked; 0 where it was not.
+        is_silent: whether it was asked, and nothing came back.
     """
 
     url: str
@@ -157,6 +160,7 @@ class ServerFailed(Event):
     text: str
     code: int | None = None
     seconds: float = 0.0
+    is_silent: bool = False
 
 
 @attrs.frozen

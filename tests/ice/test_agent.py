@@ -180,7 +180,8 @@ def test_servers_are_asked_one_at_a_time_ta_apart():
 def test_silent_server_is_reported_and_delays_nothing_else():
     bench = Bench(servers=STUN, remotes=(peer(1),))
     bench.run(until=3.0)
-    assert bench.heard(ServerFailed) == [ServerFailed("stun:198.51.100.53", "192.0.2.1", "no answer within 3 s", seconds=3.0)]
+    expected = ServerFailed("stun:198.51.100.53", "192.0.2.1", "no answer within 3 s", seconds=3.0, is_silent=True)
+    assert bench.heard(ServerFailed) == [expected]
     assert any(one.destination == PEER for one in bench.checks)
 
 

@@ -254,7 +254,7 @@ def test_silent_server_is_asked_again_and_delays_completion_by_three_seconds_onl
     bench.run(until=100.0)
     assert bench.when(SendDatagram) == [0.0, 0.5, 1.5]
     assert bench.seen[-2:] == [
-        (3.0, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer within 3 s", seconds=3.0)),
+        (3.0, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer within 3 s", seconds=3.0, is_silent=True)),
         (3.0, GatheringCompleted()),
     ]
     assert bench.machine.deadline() == math.inf
@@ -273,7 +273,7 @@ def test_transaction_that_ends_before_gathering_does_is_reported():
     bench.run(until=60.0)
     assert bench.when(SendDatagram) == [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
     assert bench.seen[-2:] == [
-        (39.5, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer", seconds=39.5)),
+        (39.5, ServerFailed(URLS[SERVER], "192.0.2.1", "no answer", seconds=39.5, is_silent=True)),
         (39.5, GatheringCompleted()),
     ]
 

@@ -4,6 +4,7 @@ import pytest
 
 from ice._lite import PEER, LiteBench, connected
 from ice._wire import OURS, STRANGER, candidate
+from sansice.ice import Cause
 
 
 def verdict(bench):
@@ -25,10 +26,10 @@ def test_each_way_of_not_connecting_has_its_words():
         (unknown_peer, "the peer's description is not known"),
         (lite, "the peer is lite too, and not every component has a candidate of one family on both sides"),
         (silent, "no check has arrived"),
-        (strange, "another password or ufrag"),
         (undecided, "it has nominated no pair of component 2"),
     ):
         assert words in verdict(bench)
+    assert [one.cause for one in strange.agent.explain().findings] == [Cause.WRONG_PASSWORD]
 
 
 def test_pair_in_use_and_its_loss_are_told():
@@ -37,12 +38,13 @@ def test_pair_in_use_and_its_loss_are_told():
         "ICE (lite) is completed: every component has its pair",
         "  local  host  192.0.2.1:4001",
         "  remote host  198.51.100.1:5000",
-        "  pair   192.0.2.1:4001 <- 198.51.100.1:5000, component 1",
+        "  pair   192.0.2.1:4001 <- 198.51.100.1:5000: checks received 1",
     ]
     bench.run(until=12.0)
     assert "silent" in verdict(bench)
     bench.run(until=30.0)
     assert "came no more" in verdict(bench)
+    assert [one.cause for one in bench.agent.explain().findings] == [Cause.PATH_DIED]
 
 
 def test_streams_are_told_apart_and_drops_are_counted():

@@ -170,6 +170,7 @@ class IceAgent(AgentSockets):
         if self._gatherer.state is not GatheringState.NEW and not self._ungathered:
             raise LocalProtocolError("gather() was called before")
         hosts = self._gatherer.choose(addresses, include_loopback)
+        self._forget_servers(hosts.names, asked_again=len(self._ungathered) in (0, len(self._streams)))
         self._gatherer.start(hosts, streams=self._ungathered or None, now=now)
         self._ungathered = ()
         self._know_sockets()
@@ -194,6 +195,7 @@ class IceAgent(AgentSockets):
         if self._gatherer.state is GatheringState.NEW:
             raise LocalProtocolError("update_addresses(): gather() comes first")
         hosts = self._gatherer.choose(addresses, include_loopback)
+        self._forget_servers(hosts.names, asked_again=False)
         for socket in self._gatherer.update(hosts, now=now):
             component = self._sockets[socket]
             self._close_socket(socket, CloseMode.RESET, now)

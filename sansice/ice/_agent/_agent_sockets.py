@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sansice.ice._events import CandidateGathered
+from collections.abc import Collection
+
+from sansice.ice._events import CandidateGathered, ServerAnswered, ServerFailed
 from sansice.ice._gathering._gatherer import LocalLost, PeerUnreachable
 from sansice.ice._gathering._local_candidates import LocalFound
+from sansice.ice._telling._tally import CheckFailure
 from sansice.machine import CloseMode, CloseSocket, SocketError, SocketErrorKind, SocketId
 
 from ._checks import Checks
@@ -44,7 +47,20 @@ class AgentSockets(AgentView):
             elif isinstance(output, PeerUnreachable):
                 self._lose_peer(output, now)
             else:
+                if isinstance(output, (ServerAnswered, ServerFailed)):
+                    self._session.note_server(output)
                 self._outputs.append(output)
+
+    def _forget_servers(self, hosts: Collection[str], *, asked_again: bool) -> None:
+        """Other addresses, or another generation: what servers said before is of no interest, unless they relay still."""
+        known, relays = self._session.servers, self._gatherer.relays
+        if known is None or relays is None:
+            return
+        live = {address for relay in relays.live if relay.granted is not None for _, address in relay.granted.addresses}
+        for key, outcome in tuple(known.items()):
+            is_used = isinstance(outcome, ServerAnswered) and any(address in live for address in outcome.relayed)
+            if not is_used and (asked_again or outcome.local not in hosts):
+                del known[key]
 
     def _lose_peer(self, lost: PeerUnreachable, now: float) -> None:
         component = self._sockets.get(lost.socket)
@@ -52,7 +68,8 @@ class AgentSockets(AgentView):
             return
         for remote in tuple(component.conclusion.pairing.remotes):
             if remote.host == lost.host and lost.port in (None, remote.port):
-                self._checks.handle_unreachable(lost.socket, remote, now=now)
+                why = CheckFailure.FORBIDDEN if lost.is_refused else CheckFailure.UNREACHABLE
+                self._checks.handle_unreachable(lost.socket, remote, why, now=now)
 
     def _add_local(self, found: LocalFound, now: float) -> None:
         local, candidate = found.local, found.local.candidate

@@ -61,6 +61,7 @@ class Checker:
 
     Attributes:
         credentials: ours.
+        generation: its number among those of the stream, from 0.
         remote: the peer's description; ``None`` until it is known.
         list: the checklist.
         conclusions: of each component, in order.
@@ -76,6 +77,7 @@ class Checker:
         "_username",
         "conclusions",
         "credentials",
+        "generation",
         "is_retired",
         "list",
         "remote",
@@ -83,6 +85,7 @@ class Checker:
 
     def __init__(self, session: Session, checks: Checks, credentials: Credentials, stream: int, components: int) -> None:
         self.credentials = credentials
+        self.generation = 0
         self.remote: Description | None = None
         self.list = Checklist(components)
         self.conclusions = tuple(

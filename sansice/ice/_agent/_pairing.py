@@ -72,6 +72,11 @@ class Pairing:
         """Forget the candidates of a socket that died (RFC 8445 5.1.1.4)."""
         self._known = [local for local in self._known if local.socket != socket]
 
+    @property
+    def locals(self) -> Collection[LocalCandidate]:
+        """All local candidates, those included that only explain mapped addresses."""
+        return self._known
+
     def bases(self) -> list[LocalCandidate]:
         """The local candidates that checks are sent from."""
         return [local for local in self._known if _is_base(local)]

@@ -10,13 +10,13 @@ import attrs
 from sansice._timers import FewTimers
 from sansice.ice._candidate import Candidate, HostName
 from sansice.ice._config import IceConfig
-from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged
+from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged, ServerAnswered, ServerFailed
 from sansice.ice._nomination import REGULAR, Nomination
 from sansice.ice._pair import Pair, PairState
 from sansice.ice._priority import Foundations, pair_priority
 from sansice.ice._role import IceRole
 from sansice.ice._telling._stats import IceStats
-from sansice.machine import Action, DropReason, Entropy, Event, Ids
+from sansice.machine import Action, Address, DropReason, Entropy, Event, Ids
 from sansice.stun import Schedule
 
 from ._checklist import Checklist
@@ -31,6 +31,7 @@ _WAITING, _IN_PROGRESS = PairState.WAITING, PairState.IN_PROGRESS
 OVER = frozenset({_FAILED, _CLOSED})
 # The numbers of timers: of a stream its index in steps of this, of a component (1 to 256) two more each.
 _STEP = 1024
+MAX_OUTCOMES = 64  # of servers that are remembered: there may be as many addresses, streams and components as one likes
 NAMES = -3  # a timer beside those of streams: a name is given up
 
 
@@ -106,6 +107,7 @@ class Session:
         state: of the agent.
         outputs: what the agent wants done and known, in order.
         news: what became of pairs, for the streams to act on.
+        servers: what each server said to each local address, the latest last; ``None``: nothing yet.
         timers: of the agent, its streams and its components, by number: see `timer_of`.
     """
 
@@ -123,6 +125,7 @@ class Session:
         "outputs",
         "role",
         "role_taken",
+        "servers",
         "state",
         "states",
         "stats",
@@ -149,6 +152,7 @@ class Session:
         self.ids = ids or Ids()
         self.names: NameSearch | None = None
         self.stats = IceStats()
+        self.servers: dict[tuple[str, str, Address | None], ServerAnswered | ServerFailed] | None = None
         self.foundations = Foundations()
         self.tiebreaker = 0
         self.ta = config.ta
@@ -164,6 +168,17 @@ class Session:
     def drop(self, reason: DropReason, count: int = 1) -> None:
         """Count what arrived and was dropped."""
         self.stats.dropped[reason] += count
+
+    def note_server(self, outcome: ServerAnswered | ServerFailed) -> None:
+        """Keep what a server said, for who asks why nothing connects."""
+        if self.servers is None:
+            self.servers = {}
+        mapped = outcome.mapped if isinstance(outcome, ServerAnswered) else None  # another one for each component
+        self.servers.pop((outcome.url, outcome.local, None), None)
+        self.servers.pop((outcome.url, outcome.local, mapped), None)
+        self.servers[outcome.url, outcome.local, mapped] = outcome
+        if len(self.servers) > MAX_OUTCOMES:
+            del self.servers[next(iter(self.servers))]
 
     def tell(self, news: News) -> None:
         """Have a stream act on what became of a pair."""

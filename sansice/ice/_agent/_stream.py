@@ -10,6 +10,7 @@ from sansice.ice._candidate import Candidate
 from sansice.ice._description import Credentials, Description
 from sansice.ice._events import ConsentExpired, IceCause, PairSelected, PairValidated
 from sansice.ice._pair import LocalCandidate, Pair
+from sansice.ice._telling._tally import Ending
 from sansice.machine import Address, DecodeError, DropReason, LocalProtocolError, SocketError, SocketId
 from sansice.stun import USERNAME, Message
 
@@ -23,7 +24,6 @@ from ._generations import Generations
 from ._session import OVER, News, PairAnswered, PairBecameValid, PairNominated, Session, timer_of
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
-STANDSTILL = 3.0  # seconds by which a timer is late only where the computer slept, or the program did something else for long
 
 
 class Told(IdentityEnum):
@@ -34,14 +34,6 @@ class Told(IdentityEnum):
     NEXT = "the peer has restarted"
     OF_ANOTHER = "somebody else answers our present description, and has proven it"
     PAST = "of a generation that is over"
-
-
-class Ending(IdentityEnum):
-    """How the consent to use a pair ended."""
-
-    SILENCE = "the peer did not answer"
-    REVOKED = "the peer said so"
-    LATE = "this program stood still meanwhile"
 
 
 class Stream:
@@ -231,6 +223,7 @@ class Stream:
                 self._generations = Generations(session.config.max_remote_candidates)
             self._generations.end(old.remote.ufrag)
         new = Checker(session, self._checks, credentials, self.index, len(self.components))
+        new.generation = old.generation + 1
         if credentials == old.credentials:
             new.inherit_early(old)
         old.retire()
@@ -348,10 +341,7 @@ class Stream:
         answered_by = -math.inf if revoked else now - self._session.config.consent_timeout
         conclusion = component.conclusion
         is_selected = pair is conclusion.selected
-        if revoked:
-            self.ending = Ending.REVOKED
-        else:
-            self.ending = Ending.LATE if now > component.until + STANDSTILL else Ending.SILENCE
+        self.ending = Ending.REVOKED if revoked else Ending.of(due=component.until, now=now)
         if is_selected and (revoked or conclusion.mover is None):
             self.fail()
             return

@@ -14,7 +14,6 @@ from sansice.ice._nomination import RENOMINATION
 from sansice.ice._pair import CandidatePair
 from sansice.ice._role import IceRole
 from sansice.ice._session_description import SessionDescription
-from sansice.ice._telling._explain import explain
 from sansice.ice._telling._stats import IceStats
 from sansice.machine import Address, LocalProtocolError, Machine, SocketId
 
@@ -23,6 +22,9 @@ from ._session import Session
 from ._stream import Stream
 
 if TYPE_CHECKING:
+    from sansice.ice._telling._explanation import Explanation
+    from sansice.ice._telling._report import IceReport
+
     from ._relaying import Relaying
 
 
@@ -204,17 +206,17 @@ class AgentView(Machine):
             return IceFailed(f"the socket in use{of_stream} was lost: {lost.text or lost.kind.value}\n{self.explain()}", stream)
         return ConsentLost(f"the peer{of_stream} no longer consents to receive; only a new connection can reach it", stream)
 
-    def explain(self) -> str:
-        """What was tried and how far it got, for a person."""
-        return explain(
-            state=self.state,
-            gathering=self.gathering_state,
-            local=self.local_candidates,
-            remote=self.remote_candidates,
-            pairs=[pair for checklist in self._session.lists for pair in checklist],
-            selected=self._streams[0].checker.conclusions[0].selected,
-            dropped=self.stats.dropped,
-        )
+    def explain(self) -> Explanation:
+        """What was tried, how far it got, and why nothing is connected: a text for a person, and what it was made of."""
+        from ._explaining import explain  # for those who ask
+
+        return explain(self._session, self._gatherer, self._streams)
+
+    def report(self) -> IceReport:
+        """What is counted, of pairs, candidates and components, as W3C's statistics have it: as it is now."""
+        from ._reporting import report  # for those who ask
+
+        return report(self._session, self._streams)
 
     @property
     def lingers(self) -> bool:

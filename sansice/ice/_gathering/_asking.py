@@ -209,13 +209,13 @@ class Asking(Machine):
         self._search.stop()
         text = f"no answer within {self._config.gathering_timeout:g} s"
         for query in self._bindings.give_up():
-            self._end(query, text, None, self._config.gathering_timeout)
+            self._end(Unanswered(query, text, None, self._config.gathering_timeout, is_silent=True))
         for question in self._relay_queue:
             self._fail(question.server.url, question.host, text)
             self._outputs.append(QuestionEnded(question.host, question.number))
         self._relay_queue.clear()
         silent = [relay for relay in self.relays.pending if not relay.heard]
-        self._leave(silent, text, now)
+        self._leave(silent, text, now, is_silent=True)
         self._absorb(now)
         return bool(self.relays.pending)
 
@@ -224,9 +224,9 @@ class Asking(Machine):
         self._leave(self.relays.pending, "it began to answer, and did not come to an end", now)
         self._absorb(now)
 
-    def _leave(self, relays: tuple[Relay, ...] | list[Relay], text: str, now: float) -> None:
+    def _leave(self, relays: tuple[Relay, ...] | list[Relay], text: str, now: float, *, is_silent: bool = False) -> None:
         for relay in relays:
-            self._fail(relay.question.server.url, relay.question.host, text, None, now - relay.asked)
+            self._fail(relay.question.server.url, relay.question.host, text, None, now - relay.asked, is_silent=is_silent)
             self._outputs.append(QuestionEnded(relay.question.host, relay.question.number))
             self.relays.leave(relay, now=now)
 
@@ -311,7 +311,7 @@ class Asking(Machine):
                 self._outputs.append(ServerAnswered(query.url, query.host.base.host, event.seconds, event.address))
             self._outputs.append(QuestionEnded(query.host, query.number))
         elif isinstance(event, Unanswered):
-            self._end(event.query, event.text, event.code, event.seconds)
+            self._end(event)
         elif isinstance(event, Relayed):
             self._relayed(event)
         elif isinstance(event, RelayRefused):
@@ -331,13 +331,15 @@ class Asking(Machine):
             self._outputs.append(ReflexiveFound(host, question.number, event.mapped, server))
         relayed = tuple(address for _, address in event.addresses)
         self._outputs.append(event)
-        self._outputs.append(ServerAnswered(question.server.url, host.base.host, event.seconds, event.mapped, relayed))
+        answer = (question.server.url, host.base.host, event.seconds, event.mapped, relayed, event.target.transport)
+        self._outputs.append(ServerAnswered(*answer))
         self._outputs.append(QuestionEnded(host, question.number))
 
     def _refused(self, event: RelayRefused) -> None:
         """A server that relays nothing can still tell how it sees the socket (RFC 8445 5.1.1.2)."""
         question = event.relay.question
-        self._fail(question.server.url, question.host, event.reason, event.code, event.seconds)
+        is_silent = event.code is None and all(one.code is None for one in event.attempts)
+        self._fail(question.server.url, question.host, event.reason, event.code, event.seconds, is_silent=is_silent)
         answered = [one.target for one in event.attempts if one.code is not None and one.target.transport is Transport.UDP]
         if answered and self._policy is not CandidatePolicy.RELAY and question.host.socket in self._hosts:
             query = Query(question.host, question.server.url, question.number, answered[0].address, after_refusal=True)
@@ -345,10 +347,20 @@ class Asking(Machine):
         else:
             self._outputs.append(QuestionEnded(question.host, question.number))
 
-    def _end(self, query: Query, text: str, code: int | None, seconds: float) -> None:
+    def _end(self, told: Unanswered) -> None:
+        query = told.query
         if not query.after_refusal:
-            self._fail(query.url, query.host, text, code, seconds)
+            self._fail(query.url, query.host, told.text, told.code, told.seconds, is_silent=told.is_silent)
         self._outputs.append(QuestionEnded(query.host, query.number))
 
-    def _fail(self, url: str, host: LocalCandidate, text: str, code: int | None = None, seconds: float = 0.0) -> None:
-        self._outputs.append(ServerFailed(url, host.base.host, text, code, seconds))
+    def _fail(
+        self,
+        url: str,
+        host: LocalCandidate,
+        text: str,
+        code: int | None = None,
+        seconds: float = 0.0,
+        *,
+        is_silent: bool = False,
+    ) -> None:
+        self._outputs.append(ServerFailed(url, host.base.host, text, code, seconds, is_silent))

@@ -68,12 +68,14 @@ class Unanswered(Event):
         text: why, for a person.
         code: of its answer, if any.
         seconds: since it was asked.
+        is_silent: whether nothing came back.
     """
 
     query: Query
     text: str
     code: int | None
     seconds: float
+    is_silent: bool = False
 
 
 @attrs.frozen
@@ -211,7 +213,7 @@ class Bindings(Machine):
                 text = output.reason if output.code is None else f"{output.code} {output.reason}".rstrip()
                 self._try_other(query, text, output.code, running.asked, now)
             else:  # TransactionTimedOut
-                self._try_other(query, "no answer", None, running.asked, now)
+                self._try_other(query, "no answer", None, running.asked, now, is_silent=True)
         deadline = transaction.deadline()
         if deadline != math.inf:
             self._timers.set(transaction.id, deadline)
@@ -229,9 +231,9 @@ class Bindings(Machine):
         self._found.append(query)
         self._outputs.append(Mapped(query, mapped, now - asked))
 
-    def _try_other(self, query: Query, text: str, code: int | None, asked: float, now: float) -> None:
+    def _try_other(self, query: Query, text: str, code: int | None, asked: float, now: float, *, is_silent: bool = False) -> None:
         """A server's name may stand for several addresses (RFC 8489 8.1)."""
         if query.others:
             self.queue.append(attrs.evolve(query, server=query.others[0], others=query.others[1:]))
         else:
-            self._outputs.append(Unanswered(query, text, code, now - asked))
+            self._outputs.append(Unanswered(query, text, code, now - asked, is_silent))

@@ -73,11 +73,13 @@ class PeerUnreachable(Event):
         socket: what the relayed address is to the agent.
         host: of the peer.
         port: of the peer; ``None`` for all.
+        is_refused: whether the relay's server forbids it.
     """
 
     socket: SocketId
     host: str
     port: int | None
+    is_refused: bool = False
 
 
 class Place(NamedTuple):
@@ -118,6 +120,8 @@ class Gatherer(Machine):
 
     Attributes:
         state: how far it is.
+        policy: what is hidden.
+        socket_error: why the last socket that did not open did not; "" where all did.
 
     Raises:
         LocalProtocolError: a server that cannot be asked; more servers than local preferences have room for.
@@ -137,6 +141,8 @@ class Gatherer(Machine):
         "_options",
         "_streams",
         "_timers",
+        "policy",
+        "socket_error",
         "state",
     )
 
@@ -155,6 +161,8 @@ class Gatherer(Machine):
     ) -> None:
         super().__init__()
         self.state = GatheringState.NEW
+        self.policy = policy
+        self.socket_error = ""
         self._config = config
         self._entropy = entropy
         self._ids = ids
@@ -195,6 +203,11 @@ class Gatherer(Machine):
     def opening(self) -> Mapping[SocketId, Place]:
         """Sockets that were asked for and have not opened yet."""
         return self._opening
+
+    @property
+    def has_servers(self) -> bool:
+        """Whether there are any to ask."""
+        return self._asking is not None
 
     @property
     def relays(self) -> Relays | None:
@@ -374,6 +387,8 @@ class Gatherer(Machine):
         return place.tries < min(last - first + 1, _PORT_TRIES)
 
     def _lose(self, socket: SocketId, error: SocketError, now: float) -> None:
+        if socket in self._opening:
+            self.socket_error = error.text or error.kind.value
         place = self._take_opening(socket) or self._take_open(socket)
         if place is not None:
             self._locals.lose(socket)
@@ -480,7 +495,7 @@ class Gatherer(Machine):
                         self._locals.lose(socket)
                         self._outputs.append(LocalLost(socket, output.reason))
                 elif isinstance(output, PeerRefused):
-                    self._outputs.append(PeerUnreachable(output.socket, output.host, None))
+                    self._outputs.append(PeerUnreachable(output.socket, output.host, None, is_refused=True))
                 elif isinstance(output, RelayedIcmp):
                     if output.error.is_hard:
                         self._outputs.append(PeerUnreachable(output.socket, output.peer.host, output.peer.port))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sansice.ice._candidate import MAX_COMPONENT, Candidate, CandidateType
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
@@ -41,12 +42,15 @@ from sansice.machine import (
 from sansice.stun import MessageClass, Method, decode_untrusted, is_stun
 
 from ._component import Component
-from ._explain import explain
 from ._hosts import Host
 from ._remote import check_remote, choose, take_remote, trickle
 from ._requests import handle_request
 from ._session import OVER, LiteSession, Timer
 from ._stream import Stream
+
+if TYPE_CHECKING:
+    from sansice.ice._telling._explanation import Explanation
+    from sansice.ice._telling._report import IceReport
 
 _BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
 _NEW_GATHERING, _GATHERED = GatheringState.NEW, GatheringState.COMPLETE
@@ -312,15 +316,17 @@ class LiteAgent(Machine):
             return ConsentLost(silent, stream)
         return IceFailed(self.explain(), stream)
 
-    def explain(self) -> str:
-        """What came and how far it got, for a person."""
-        return explain(
-            state=self._session.state,
-            streams=self._session.streams,
-            local=self.local_candidates,
-            remote=self.remote_candidates,
-            dropped=self.stats.dropped,
-        )
+    def explain(self) -> Explanation:
+        """What came, how far it got, and why nothing is connected: a text for a person, and what it was made of."""
+        from ._explain import explain  # for those who ask
+
+        return explain(self._session)
+
+    def report(self) -> IceReport:
+        """What is counted, of pairs, candidates and components, as W3C's statistics have it: as it is now."""
+        from ._reporting import report  # for those who ask
+
+        return report(self._session)
 
     # ------------------------------------------------------------- commands
 
@@ -536,6 +542,8 @@ class LiteAgent(Machine):
         host = session.hosts.open.get(socket)
         if not session.hosts.forget(socket):
             return
+        if host is None:
+            session.hosts.error = error.text or error.kind.value
         stream = None if host is None else session.streams[host.stream]
         if host is not None and stream is not None and stream.forget(host):
             stream.lost_socket = error

@@ -36,7 +36,7 @@ class LitePair:
         address: of ``remote``.
         heard_at: when the last authenticated check came over it.
         sent_at: when anything last went out on it; the answer that made it valid does.
-        tally: what is counted, once it is valid.
+        tally: what is counted; it has a number once the pair is valid.
     """
 
     __slots__ = ("address", "heard_at", "host", "priority", "remote", "sent_at", "tally")
@@ -48,14 +48,13 @@ class LitePair:
         self.priority = priority
         self.heard_at = now
         self.sent_at = now
-        self.tally: Tally | None = None
+        self.tally = Tally(0)
 
     def hear(self, *, now: float) -> None:
         """An authenticated check came over it, and was answered."""
         self.heard_at = now
-        if self.tally is not None:
-            self.tally.requests_received += 1
-            self.tally.responses_sent += 1
+        self.tally.requests_received += 1
+        self.tally.responses_sent += 1
 
     def is_on(self, socket: SocketId, source: Address) -> bool:
         """Whether it is this path."""
@@ -84,15 +83,17 @@ class Component:
 
     Attributes:
         number: 1..256.
+        checks: how many authenticated ones came.
         remotes: the peer's candidates by address, as signalled.
         sources: addresses of which an authenticated check has come, the latest last; data is taken from them.
         pair: the nominated pair, which is valid too.
     """
 
-    __slots__ = ("_contender", "_first_at", "_moves", "_numbered", "number", "pair", "remotes", "sources")
+    __slots__ = ("_contender", "_first_at", "_moves", "_numbered", "checks", "number", "pair", "remotes", "sources")
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.checks = 0
         self.remotes: dict[Address, Candidate] = {}
         self.sources: dict[Address, None] = {}
         self.pair: LitePair | None = None
@@ -108,6 +109,7 @@ class Component:
         password and floods displaces only its own.
         """
         pair = self.pair
+        self.checks += 1
         if pair is not None and pair.is_on(socket, source):
             pair.hear(now=now)
         self.sources.pop(source, None)

@@ -1,64 +1,82 @@
-"""Telling a person what came to a lite agent, and why nothing connected."""
+"""What a lite agent knows of how it came to where it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-from sansice.ice._candidate import Candidate
+from sansice.ice._candidate import CandidateType
 from sansice.ice._events import IceState
+from sansice.ice._pair import PairState
+from sansice.ice._policy import CandidatePolicy
+from sansice.ice._telling._explanation import Explanation
+from sansice.ice._telling._facts import ComponentFacts, Facts, PairFact, StreamFacts
 from sansice.machine import DropReason
 
-from ._component import LitePair
-from ._stream import Generation, Stream
-
-_STRANGE = (DropReason.BAD_INTEGRITY, DropReason.BAD_USERNAME)
-
-
-def explain(
-    *,
-    state: IceState,
-    streams: Iterable[Stream],
-    local: Iterable[Candidate],
-    remote: Iterable[Candidate],
-    dropped: Mapping[DropReason, int],
-) -> str:
-    """Several lines: the verdict of each stream, the candidates, the pairs, what was dropped."""
-    streams, local = tuple(streams), tuple(local)
-    lines = []
-    for stream in streams:
-        prefix = f"stream {stream.index}: " if len(streams) > 1 else ""
-        lines.append(f"ICE (lite) is {state.value}: {prefix}{_verdict(state, stream, local, dropped)}")
-    lines.extend(f"  local  {candidate.type.value:5} {candidate.address}" for candidate in local)
-    lines.extend(f"  remote {candidate.type.value:5} {candidate.address}" for candidate in remote)
-    lines.extend(f"  pair   {_show(pair)}" for stream in streams for pair in (stream.carrier or stream.current).pairs)
-    lines.extend(f"  dropped {count} x {reason.value}" for reason, count in dropped.items())
-    return "\n".join(lines)
+from ._component import Component, LitePair
+from ._session import LiteSession
+from ._stream import Stream
 
 
-def _show(pair: LitePair) -> str:
-    return f"{pair.host.candidate.address} <- {pair.address}, component {pair.host.component}"
+def explain(session: LiteSession) -> Explanation:
+    """Of all streams."""
+    return Explanation(
+        Facts(
+            state=session.state,
+            role=session.role,
+            gathering=session.gathering,
+            is_lite=True,
+            policy=CandidatePolicy.ALL,
+            streams=tuple(_stream(session, stream) for stream in session.streams),
+            servers=(),
+            has_servers=False,
+            socket_error=session.hosts.error,
+            dropped=dict[DropReason, int](session.stats.dropped),
+        )
+    )
 
 
-def _verdict(state: IceState, stream: Stream, local: tuple[Candidate, ...], dropped: Mapping[DropReason, int]) -> str:
-    current = stream.current
-    if stream.carrier is not None:
-        quiet = state in (IceState.DISCONNECTED, IceState.FAILED)
-        return "the selected pair is silent: the peer's checks come no more" if quiet else "every component has its pair"
-    if stream.is_lost:
-        return "the peer's checks came no more, or the socket in use was lost"
-    if not local:
-        return "no local candidate: no usable network address, or none gathered yet"
-    if current.remote is None:
-        return "the peer's description is not known"
-    if current.remote.lite:
-        return "the peer is lite too, and not every component has a candidate of one family on both sides"
-    return _of_checks(current, dropped)
+def _stream(session: LiteSession, stream: Stream) -> StreamFacts:
+    current, lost = stream.current, stream.lost_socket
+    generation = stream.carrier or current
+    return StreamFacts(
+        index=stream.index,
+        state=stream.state,
+        components=tuple(_component(session, stream, component) for component in generation.components),
+        is_known=current.remote is not None,
+        peer_is_lite=current.remote is not None and current.remote.lite,
+        is_complete=current.remote_complete,
+        is_patient=stream.state is not IceState.FAILED,
+        is_restarting=stream.previous is not None and current.remote is None,
+        ending=stream.ending if stream.is_lost else None,
+        lost_socket="" if lost is None else lost.text or lost.kind.value,
+    )
 
 
-def _of_checks(current: Generation, dropped: Mapping[DropReason, int]) -> str:
-    if current.checks:
-        missing = [str(one.number) for one in current.components if one.pair is None]
-        return f"the peer's checks arrive and are answered, but it has nominated no pair of component {', '.join(missing)}"
-    if any(reason in dropped for reason in _STRANGE):
-        return "checks arrive with another password or ufrag: the two descriptions are not of the same session"
-    return "no check has arrived: the peer cannot reach these addresses, or does not know them"
+def _component(session: LiteSession, stream: Stream, component: Component) -> ComponentFacts:
+    pair = component.pair
+    fact = None if pair is None else _pair(pair)
+    hosts = [host for host in session.hosts.of(stream.index) if host.component == component.number]
+    remotes = list(component.remotes.values())
+    if pair is not None and pair.remote.type is CandidateType.PEER_REFLEXIVE:
+        remotes.append(pair.remote)
+    return ComponentFacts(
+        number=component.number,
+        local=tuple(host.candidate for host in hosts),
+        remote=tuple(remotes),
+        pairs=() if fact is None else (fact,),
+        checks=component.checks,
+        selected=fact if stream.carrier is not None else None,
+    )
+
+
+def _pair(pair: LitePair) -> PairFact:
+    return PairFact(
+        local=pair.host.candidate.type,
+        remote=pair.remote.type,
+        source=pair.host.base,
+        destination=pair.address,
+        state=PairState.SUCCEEDED,
+        sent=0,
+        answered=0,
+        heard=pair.tally.requests_received,
+        nominated=True,
+        failure=None,
+    )

@@ -66,6 +66,7 @@ class Hosts:
     Attributes:
         options: how they are gathered.
         addresses: that are used.
+        error: why the last socket that did not open did not; "" where all did.
         open: the candidates by socket, in the order of opening.
     """
 
@@ -78,6 +79,7 @@ class Hosts:
         "_port",
         "_preferences",
         "addresses",
+        "error",
         "open",
         "options",
     )
@@ -92,6 +94,7 @@ class Hosts:
         self._preferences: dict[str, int] = {}
         self._opening: dict[SocketId, _Opening] = {}
         self.addresses: Sequence[str] = ()
+        self.error = ""
         self.open: dict[SocketId, Host] = {}
 
     @property

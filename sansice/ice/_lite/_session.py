@@ -25,7 +25,7 @@ from sansice.ice._gathering._options import GatheringOptions
 from sansice.ice._joint_state import joint_state
 from sansice.ice._role import IceRole
 from sansice.ice._telling._stats import IceStats
-from sansice.ice._telling._tally import Tally
+from sansice.ice._telling._tally import Ending
 from sansice.machine import Action, Address, CloseSocket, Entropy, Event, Ids, SendDatagram, SocketId
 from sansice.stun import MessageClass, Method, encode, new_transaction_id
 
@@ -159,7 +159,7 @@ class LiteSession:
         """Use ``pair`` from now on, or once every component has one."""
         current = stream.current
         self._pairs += 1
-        pair.tally = Tally(self._pairs)
+        pair.tally.number = self._pairs
         if current.remote is not None and not current.remote.lite:
             pair.hear(now=now)  # the nomination; a lite peer checks nothing
         component.select(pair, now=now)
@@ -190,7 +190,6 @@ class LiteSession:
 
     def hear(self, generation: Generation, host: Host, source: Address, *, now: float) -> None:
         """An authenticated check of the peer's came."""
-        generation.checks += 1
         generation.heard_at = now
         component = generation.components[host.component - 1]
         component.hear(host.socket, source, self.config.max_peer_reflexive, now=now)
@@ -241,6 +240,7 @@ class LiteSession:
                 self.outputs.append(ConsentExpired(stream.index, pair.host.component, False))
         if carrier is stream.current:
             stream.is_lost = True
+            stream.ending = Ending.of(due=carrier.silent_since + carrier.lifetime, now=now)
             self.fail(stream)
         else:
             self.lose(stream)

@@ -14,7 +14,7 @@ from sansice.ice._config import IceConfig
 from sansice.ice._description import Credentials, Description
 from sansice.ice._events import IceState
 from sansice.ice._reachability import is_reachable
-from sansice.ice._telling._tally import Ledger
+from sansice.ice._telling._tally import Ending, Ledger
 from sansice.machine import Address, DropReason, SocketError, SocketId, Transport
 from sansice.stun import TransactionId, short_term_key
 
@@ -48,10 +48,10 @@ class Generation:
     """What a lite agent and its peer have told each other about one stream, between two restarts.
 
     Attributes:
+        number: among the generations of the stream, from 0.
         remote: the peer's description, once known.
         remote_complete: whether no more of the peer's candidates follow.
         heard_at: when the last authenticated check came, or the description.
-        checks: how many authenticated checks came.
         waiting: candidates, and ends of candidates (``None``), that came before the description, each with the ufrag it is for.
         early: checks that came before the description.
         lifetime: a pair lasts so long after its last check, seconds.
@@ -61,7 +61,6 @@ class Generation:
     """
 
     __slots__ = (
-        "checks",
         "components",
         "credentials",
         "early",
@@ -71,19 +70,20 @@ class Generation:
         "key",
         "lifetime",
         "nominations",
+        "number",
         "remote",
         "remote_complete",
         "waiting",
     )
 
-    def __init__(self, credentials: Credentials, components: int) -> None:
+    def __init__(self, credentials: Credentials, components: int, number: int = 0) -> None:
+        self.number = number
         self.credentials = credentials
         self.key = short_term_key(credentials.pwd)
         self.components = tuple(Component(number + 1) for number in range(components))
         self.remote: Description | None = None
         self.remote_complete = False
         self.heard_at = -math.inf
-        self.checks = 0
         self.waiting: list[tuple[str | None, Candidate | None]] = []
         self.early: list[EarlyCheck] = []
         self.lifetime = math.inf
@@ -174,10 +174,11 @@ class Stream:
         ledgers: of each component: the data that it has carried.
         selections: of each component: how often another pair was selected, or none any more.
         is_lost: its pairs fell silent, and that was its end.
+        ending: how, in that case.
         lost_socket: or the socket of one died.
     """
 
-    __slots__ = ("carrier", "current", "index", "is_lost", "ledgers", "lost_socket", "previous", "selections", "state")
+    __slots__ = ("carrier", "current", "ending", "index", "is_lost", "ledgers", "lost_socket", "previous", "selections", "state")
 
     def __init__(self, index: int, credentials: Credentials, ledgers: Sequence[Ledger]) -> None:
         self.index = index
@@ -188,6 +189,7 @@ class Stream:
         self.carrier: Generation | None = None
         self.state = IceState.NEW
         self.is_lost = False
+        self.ending: Ending | None = None
         self.lost_socket: SocketError | None = None
 
     @property
@@ -208,7 +210,7 @@ class Stream:
     def renew(self, credentials: Credentials) -> None:
         """Begin a generation. What carries data goes on doing so."""
         self.previous = self.carrier or self.previous or self.current
-        self.current = Generation(credentials, len(self.current.components))
+        self.current = Generation(credentials, len(self.current.components), self.current.number + 1)
         self.is_lost, self.lost_socket = False, None
 
     def conclude(self) -> None:

@@ -7,6 +7,8 @@ import math
 from sansice._enums import IdentityEnum
 from sansice.ice._rtt import PairRtt
 
+STANDSTILL = 3.0  # seconds by which a timer is late only where the computer slept, or the program did something else for long
+
 
 class CheckFailure(IdentityEnum):
     """Why the last check of a pair failed."""
@@ -18,6 +20,19 @@ class CheckFailure(IdentityEnum):
     WRONG_SOURCE = "answered from another address"
     BAD_ANSWER = "answered with an address that cannot be"
     CONFLICT = "the peer goes on about the role"
+
+
+class Ending(IdentityEnum):
+    """How the consent to use a pair ended."""
+
+    SILENCE = "the peer did not answer"
+    REVOKED = "the peer said so"
+    LATE = "this program stood still meanwhile"
+
+    @classmethod
+    def of(cls, *, due: float, now: float) -> Ending:
+        """It ran out at ``due``, which is seen ``now``."""
+        return cls.LATE if now > due + STANDSTILL else cls.SILENCE
 
 
 class Carried:
