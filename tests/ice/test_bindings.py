@@ -103,6 +103,16 @@ def test_keepalives_that_have_not_had_their_turn_are_not_queued_again():
     assert len(bench.bindings.queue) == 1
 
 
+def test_what_is_found_again_in_each_generation_is_kept_alive_once():
+    bench = Bench()
+    for seen in (FIRST, Query(HOST, "stun:two", 1, TWO), FIRST, FIRST):
+        bench.bindings.queue.append(seen)
+        bench.next()
+        bench.answer((XOR_MAPPED_ADDRESS, MAPPED))
+    bench.run(15.0)
+    assert sorted(query.server.host for query in bench.bindings.queue) == [ONE.host, TWO.host]
+
+
 @pytest.mark.req("RFC8445-016")
 def test_what_was_found_is_asked_for_again_and_says_nothing_more():
     bench = Bench(FIRST)

@@ -228,7 +228,9 @@ class Bindings(Machine):
             return
         if not self._found:
             self._timers.set(_KEEPALIVE, now + self._config.keepalive_interval)
-        self._found.append(query)
+        # A socket lives on in the next generation, where the server is asked again: one keepalive is enough.
+        place = (query.host.socket, query.server)
+        self._found = [*(one for one in self._found if (one.host.socket, one.server) != place), query]
         self._outputs.append(Mapped(query, mapped, now - asked))
 
     def _try_other(self, query: Query, text: str, code: int | None, asked: float, now: float, *, is_silent: bool = False) -> None:
