@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from sansice import Address, DropReason, Event, LocalProtocolError, OpenSocket, SendDatagram, SocketId
+from ice._connections import HandDriver, Lent, arguments_at, turn
+from sansice import Address, DropReason, LocalProtocolError, SocketId
 from sansice.ice import (
     Credentials,
     DataReceived,
@@ -27,77 +28,15 @@ from sansice.ice import (
 )
 
 
-class HandDriver:
-    """Performs what an agent wants at once, and keeps what it sends."""
-
-    def __init__(self, agent, deliver, ports):
-        self.agent, self.deliver, self.ports = agent, deliver, ports
-        self.now = 0.0
-        self.sent = []
-        self.lost = {"EMSGSIZE": 3}
-        self.lent = []
-        self.opened = []
-
-    def call(self, command, *args, **kwargs):
-        result = command(*args, now=self.now, **kwargs)
-        self.flush()
-        return result
-
-    def lend(self, id):
-        if id in self.lent:
-            return None
-        self.lent.append(id)
-        return Lent(self.agent.selected_pair.local.address)
-
-    def flush(self):
-        while outputs := self.agent.take_outputs():
-            for output in outputs:
-                match output:
-                    case OpenSocket(socket=socket, bind=bind):
-                        self.opened.append(bind.host)
-                        self.agent.handle_socket_opened(socket, Address(bind.host, 5000), now=self.now)
-                    case SendDatagram(socket=socket, destination=destination, data=data):
-                        self.sent.append((socket, destination, data))
-                    case Event():
-                        self.deliver(output)
-
-
-class Lent:
-    """A socket that is not read here any more."""
-
-    def __init__(self, local):
-        self.getsockname = lambda: tuple(local)
-
-
 class Connection(IceConnectionBase[HandDriver]):
     """A connection whose waiting is counting."""
 
     def __init__(self, host, **arguments):
-        defaults = {
-            "controlling": True,
-            "lite": False,
-            "ice_servers": (),
-            "credentials": None,
-            "streams": 1,
-            "components": 1,
-            "trickle": False,
-            "policy": "all",
-            "include_loopback": None,
-            "interface_filter": None,
-            "port_range": None,
-            "watch_network": None,
-            "nomination": None,
-            "gathering": None,
-            "entropy": lambda n: bytes([int(host[-1])] * n),
-            "config": IceConfig(ta=0.005),
-            "max_queued": 1024,
-            "max_queued_bytes": 2**20,
-        }
         self.host = host
         self.others = []  # that the machine has had since
         self.told_in_use = []
         self.woken = 0
-        super().__init__(HandDriver, **{**defaults, **arguments})
+        super().__init__(HandDriver, **arguments_at(host, **arguments))
 
     def _wake(self, inbox=None):
         self.woken += 1
@@ -109,30 +48,6 @@ class Connection(IceConnectionBase[HandDriver]):
     def _host_addresses(self, *, in_use=(), refresh=False):
         self.told_in_use.append(list(in_use))
         return [self.host, *self.others] if refresh else [self.host]
-
-
-def turn(*connections, until):
-    """Carry datagrams between the connections, and fire their timers, up to that time; nothing is ever late."""
-    while True:
-        for one in connections:
-            driver = one._driver
-            while driver.sent:
-                _, destination, data = driver.sent.pop(0)
-                for other in connections:
-                    if other is not one and other.host == destination.host:
-                        other._driver.call(feed, other._agent, Address(one.host, 5000), data)
-        if any(one._driver.sent for one in connections):
-            continue
-        now = min(one._agent.deadline() for one in connections)
-        if now > until:
-            return
-        for one in connections:
-            one._driver.now = now
-            one._driver.call(one._agent.handle_timer)
-
-
-def feed(agent, source, data, *, now):
-    agent.handle_datagrams(1, [(source, data)], now=now)
 
 
 @pytest.fixture
