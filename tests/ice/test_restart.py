@@ -311,6 +311,25 @@ def test_a_component_that_the_next_generation_has_not_ends_with_it():
     assert not is_success(bench.request(PEER))
 
 
+def test_a_socket_that_dies_after_the_stream_has_failed_is_not_used_after_a_restart():
+    bench = selected(hosts=("192.0.2.1", "192.0.2.2"), config=IceConfig(free_delay=1000.0))
+    bench.run(31.0)
+    assert bench.agent.state is IceState.FAILED
+    bench.call(bench.agent.handle_socket_failed, SocketId(1), LOST)
+    answered(bench)
+    bench.run(bench.now + 1.0)
+    assert {one.socket for one in checks_of(bench, THEIRS_2)} == {2}
+
+
+def test_sockets_that_are_lost_together_with_the_one_in_use_are_not_used_after_a_restart():
+    bench = selected(hosts=("192.0.2.1", "192.0.2.2", "192.0.2.3"))
+    bench.call(bench.agent.update_addresses, ["192.0.2.3"])
+    assert bench.agent.state is IceState.FAILED and [socket for _, socket in bench.closed] == [1, 2]
+    answered(bench)
+    bench.run(bench.now + 1.0)
+    assert {one.socket for one in checks_of(bench, THEIRS_2)} == {3}
+
+
 # ------------------------------------------------------------- roles
 
 

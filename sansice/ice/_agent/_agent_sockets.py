@@ -12,7 +12,6 @@ from sansice.machine import CloseMode, CloseSocket, SocketError, SocketErrorKind
 
 from ._checks import Checks
 from ._component import Component
-from ._session import OVER
 from ._view import AgentView
 
 FREE = -2  # a timer beside those of streams: unselected candidates are released
@@ -31,8 +30,7 @@ class AgentSockets(AgentView):
             self._sockets.setdefault(socket, self._streams[place.stream].components[place.component - 1])
 
     def _lose_socket(self, component: Component, socket: SocketId, error: SocketError, now: float) -> None:
-        if self._session.states[component.stream] not in OVER:
-            self._streams[component.stream].lose_socket(socket, error, now=now)
+        self._streams[component.stream].lose_socket(socket, error, now=now)
 
     def _pass_on(self, now: float) -> None:
         """Do what the gatherer wants."""

@@ -110,13 +110,17 @@ class Checker:
 
     def remove_local(self, socket: SocketId, *, now: float) -> None:
         """A socket died: fail its pairs and forget its candidates (RFC 8445 5.1.1.4)."""
-        for conclusion in self.conclusions:
-            conclusion.pairing.remove_local(socket)
+        self.forget_local(socket)
         for pair in self.list:
             if pair.local.socket == socket:
                 self._checks.forget(pair)
                 self._fail(pair)
         self.consider(now)
+
+    def forget_local(self, socket: SocketId) -> None:
+        """Know the candidates of a socket no more."""
+        for conclusion in self.conclusions:
+            conclusion.pairing.remove_local(socket)
 
     def set_remote(self, description: Description) -> None:
         """Know the peer, and pair what is known. `take_up_early` comes next, once all streams know theirs."""

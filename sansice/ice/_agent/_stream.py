@@ -199,6 +199,9 @@ class Stream:
 
     def lose_socket(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """A socket died, and with it the stream if a selected pair used it."""
+        if self.is_over:  # a restart must not begin with it
+            self.checker.forget_local(socket)
+            return
         self.checker.remove_local(socket, now=now)
         for component in self.components:
             if component.is_of_former and component.used is not None and component.used.local.socket == socket:
