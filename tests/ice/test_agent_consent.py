@@ -414,6 +414,15 @@ def test_consent_lost_before_nomination_falls_back_to_another_valid_pair():
     assert not bench.agent.writable
 
 
+def test_consent_on_pairs_that_were_answered_last_at_one_time_ends_at_one_time():
+    bench = checking(controlling=False, remotes=(candidate(PEER.host), candidate("198.51.100.2", preference=1, foundation="r2")))
+    bench.run(until=0.05)
+    for check in list(bench.checks):
+        bench.answer(check)
+    bench.run(until=40.0)
+    assert expiries(bench) == [(30.05, False)]
+
+
 @pytest.mark.req("RFC7675-016")
 def test_path_whose_consent_was_lost_is_never_checked_again():
     bench = validated(controlling=False)

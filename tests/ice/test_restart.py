@@ -22,6 +22,7 @@ from sansice.ice import (
     Restarted,
     SessionDescription,
 )
+from sansice.ice._agent._session import nomination_timer
 from sansice.machine import SocketId
 from sansice.stun import ICE_CONTROLLED, ICE_CONTROLLING, USERNAME, MessageClass, short_term_key
 
@@ -223,6 +224,45 @@ def test_checks_with_the_old_credentials_are_answered_and_trigger_nothing():
     finish(bench)
     bench.run(bench.now + 3.1)
     assert not is_success(bench.request(PEER))  # that generation is over
+
+
+def test_nominations_and_roles_of_the_old_generation_say_nothing_about_the_new_one():
+    bench = Bench(remotes=(candidate(PEER.host), candidate("198.51.100.2", foundation="r2", preference=1)), controlling=False)
+    bench.run(0.05)
+    for check in list(bench.checks):
+        bench.answer(check)
+    bench.request(PEER, use_candidate=True)
+    answered(bench)
+    events, pairs = len(bench.events), bench.agent.pairs
+    other = at("198.51.100.2")
+    for options in ({"use_candidate": True}, {"use_candidate": True, "nomination": 9}, {"controlling": False, "tiebreaker": 0}):
+        assert is_success(bench.request(other, **options))
+    assert bench.agent.role is IceRole.CONTROLLED and bench.agent.path_of() == (1, PEER)
+    assert bench.agent.selected_pair is None and len(bench.events) == events and bench.agent.pairs == pairs
+    finish(bench)
+    assert bench.agent.path_of() == (1, PEER_2)
+
+
+def test_a_nomination_that_waits_ends_with_its_generation():
+    bench = Bench(remotes=(candidate(PEER.host), candidate("198.51.100.2", foundation="r2", preference=1)))
+    bench.run(0.05)
+    bench.answer(bench.check)  # the worse one, while the better is tried
+    assert nomination_timer(0, 1) in bench.agent._session.timers
+    bench.call(bench.agent.restart)
+    assert nomination_timer(0, 1) not in bench.agent._session.timers
+
+
+def test_an_answer_to_a_nomination_of_the_old_generation_selects_nothing():
+    bench = validated()
+    bench.run(0.05)
+    nomination = bench.check
+    assert nomination.nominates
+    bench.call(bench.agent.restart, credentials=OURS_2)
+    bench.answer(nomination)
+    assert bench.heard(PairSelected) == [] and bench.dropped() == {"UNKNOWN_TRANSACTION": 1}
+    bench.call(bench.agent.set_remote, description(THEIRS_2, PEER_2_C))
+    finish(bench)
+    assert bench.agent.path_of() == (1, PEER_2)
 
 
 def test_checks_with_the_new_credentials_before_the_peers_description_are_followed_once_it_comes():
