@@ -264,6 +264,28 @@ def test_it_is_connected_once_every_component_is():
     assert alice._connected_pair() is None
 
 
+def test_a_connection_that_is_disconnected_is_connected_still():
+    ends = [Connection(f"192.0.2.{n}", controlling=n == 1, entropy=random.Random(n).randbytes) for n in (1, 2)]
+    alice, _ = connected(*ends)
+    turn(alice, until=20.0)  # nobody answers her
+    assert alice.state is IceState.DISCONNECTED
+    assert alice._connected_pair() is not None
+    assert alice._connected_pair() == alice.selected_pair
+
+
+@pytest.mark.parametrize("limits", [(0, None), (None, 0), (-1, 5)])
+def test_a_channel_without_room_is_refused_and_changes_none(limits):
+    alice = Connection("192.0.2.1", max_queued=7)
+    with pytest.raises(LocalProtocolError, match="less than one datagram"):
+        alice._resize(0, 1, *limits)
+    assert alice._inbox(0, 1).max_queued == 7
+
+
+def test_who_reads_the_states_later_reads_the_same_log():
+    alice = Connection("192.0.2.1")
+    assert alice._log() is alice._log()
+
+
 def test_components_that_the_peer_has_not_are_not_waited_for():
     alice, bob = Connection("192.0.2.1", components=2), Connection("192.0.2.2", controlling=False)
     for one in (alice, bob):

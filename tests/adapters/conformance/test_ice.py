@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 
+import attrs
 import pytest
 
 from _certificates import Authority
@@ -475,6 +476,25 @@ def test_a_filter_that_fails_while_the_network_is_watched_comes_out_of_the_block
         with pytest.raises(BaseExceptionGroup) as caught:
             await wait(rt)
         assert caught.group_contains(RuntimeError, match="a defect of the filter")
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_a_stream_that_fails_alone_is_told_to_who_waits_for_it(rt):
+    async def body(rt):
+        trickling = attrs.evolve(NOBODY, options=["trickle"], end_of_candidates=False)
+        session = SessionDescription([trickling, trickling])
+        async with on_loopback(rt, True, streams=2, config=attrs.evolve(HASTY, assume_end_of_candidates=False)) as alice:
+            await rt.call(alice.gather())
+            alice.set_remote(session)
+            alice.end_of_candidates(stream=0)
+            with pytest.raises(IceFailed) as caught:
+                await rt.call(alice.receive())
+            assert caught.value.stream == 0
+            with pytest.raises(IceFailed):
+                await rt.call(alice.connected())
+            with pytest.raises(WouldBlock):
+                alice.receive_nowait(stream=1)  # which may still be told a candidate
 
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
 
