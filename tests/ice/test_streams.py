@@ -15,6 +15,7 @@ from sansice.ice import (
     IceConfig,
     IceFailed,
     IceState,
+    Nomination,
     NotConnected,
     PairSelected,
     PairState,
@@ -346,6 +347,25 @@ def test_a_stream_that_has_failed_is_silent_while_others_go_on():
     assert bench.request(at("198.51.100.1", 5010), username=f"{OURS.ufrag}:peer0") is None
     assert bench.dropped()["CLOSED"] == 1
     assert bench.request(at("198.51.100.1", 5110), socket=2, username=f"{OURS.ufrag}:peer1") is not None
+
+
+def test_a_stream_that_fails_after_it_has_completed_checks_nothing_more():
+    bench = Bench(known=False, streams=2, controlling=False, nomination=Nomination(renominate=True))
+    told = [remote(0, 1, 0, "a")], [remote(1, 1, 0, "b")]
+    bench.call(bench.agent.set_remote, described(*told, complete=False, options=("ice2", "renomination")))
+    bench.run(0.05)
+    for check in list(bench.checks):
+        answer(bench, check)
+    bench.request(at("198.51.100.1", 5010), username=f"{OURS.ufrag}:peer0", use_candidate=True)
+    bench.call(bench.agent.add_remote_candidate, remote(0, 1, 1, "c"))
+    bench.run(4.05)
+    consent = [one for one in bench.checks if one.at > 3.0 and one.destination.port == 5010]
+    bench.answer(consent[-1], code=403, theirs=PEERS[0])
+    assert bench.agent.states == (IceState.FAILED, IceState.CONNECTED)
+    sent = len(bench.requests)
+    bench.call(bench.agent.add_remote_candidate, remote(0, 1, 2, "d"))
+    bench.run(20.0)
+    assert {one.destination.port for one in bench.requests[sent:]} == {5110}
 
 
 def test_a_stream_that_fails_before_the_others_have_selected_does_not_hold_them_up():

@@ -353,6 +353,7 @@ class Checker:
             pair.move(_FAIL)
         for conclusion in self.conclusions:
             conclusion.stop()
+        self.list.is_running = False  # one that was completed, too, which would go on where renomination was agreed
         if self.list.state is not ChecklistState.COMPLETED:
             self.list.move(ChecklistEvent.FAIL)
 

@@ -53,7 +53,7 @@ class Checklist:
 
     Attributes:
         components: how many the stream has.
-        is_running: whether the remote description is known, so that checks are made and new pairs thaw by themselves.
+        is_running: whether checks are made and new pairs thaw by themselves: from the remote description to the stream's end.
         state: RFC 8445 6.1.2.1.
     """
 
