@@ -15,12 +15,16 @@ from sansice.ice import (
     CandidateType,
     CheckFailure,
     IceAgent,
+    IceConfig,
     IceRole,
     IceState,
     Nomination,
     PairState,
+    ServerAnswered,
+    ServerFailed,
     TransportStats,
 )
+from sansice.ice._agent._session import MAX_OUTCOMES
 from sansice.machine import Transport
 from sansice.stun import XOR_MAPPED_ADDRESS
 
@@ -274,3 +278,74 @@ def test_agent_that_has_done_nothing_has_transports_and_nothing_else():
     report = bench_of(IceAgent(controlling=True, streams=2, components=(1, 2))).agent.report()
     assert [(one.stream, one.component) for one in report.transports] == [(0, 1), (1, 1), (1, 2)]
     assert report.pairs == report.candidates == report.selected_pairs == ()
+
+
+def answered(url, number=1, relayed=()):
+    return ServerAnswered(url, "192.0.2.1", 0.1, at("203.0.113.9", number), relayed)
+
+
+def test_what_servers_said_is_kept_for_each_and_the_latest_counts():
+    session = bench_of(IceAgent(controlling=True)).agent._session
+    failure = ServerFailed("stun:a", "192.0.2.1", "no answer")
+    for outcome in (failure, answered("stun:b", 1), answered("stun:b", 2), answered("stun:a"), answered("stun:b", 1)):
+        session.note_server(outcome)
+    assert list(session.servers.values()) == [answered("stun:b", 2), answered("stun:a"), answered("stun:b", 1)]
+    for number in range(2 * MAX_OUTCOMES):
+        session.note_server(answered("stun:c", number))
+    assert len(session.servers) == MAX_OUTCOMES
+    assert next(iter(session.servers.values())) == answered("stun:c", MAX_OUTCOMES)
+
+
+def test_what_servers_said_of_addresses_that_are_gone_is_forgotten():
+    bench = Bench(servers=STUN, hosts=("192.0.2.1", "192.0.2.2"), config=IceConfig(gathering_timeout=1.0))
+    bench.run(until=2.0)
+    assert [one.local for one in bench.agent.explain().facts.servers] == ["192.0.2.1", "192.0.2.2"]
+    bench.call(bench.agent.update_addresses, ["192.0.2.2"])
+    assert [one.local for one in bench.agent.explain().facts.servers] == ["192.0.2.2"]
+    bench.call(bench.agent.restart)
+    bench.call(bench.agent.gather, ["192.0.2.2"])
+    assert bench.agent.explain().facts.servers == ()
+
+
+def test_relay_that_goes_on_is_known_by_its_server_after_a_restart():
+    world = World()
+    agent, node = world.add(servers=[relay()])
+    world.gather()
+    before = [one.url for one in agent.report().candidates if one.candidate_type is CandidateType.RELAYED]
+    assert before
+    node.call(agent.restart)
+    node.call(agent.gather, world.hosts[0].addresses)
+    world.gather()
+    after = [one.url for one in agent.report().candidates if one.candidate_type is CandidateType.RELAYED]
+    assert after == before
+
+
+def test_candidate_that_no_server_told_has_no_url():
+    bench = Bench(servers=STUN, remotes=(candidate(PEER.host),))
+    bench.run(until=0.2)
+    asked = next(one for one in bench.requests if one.destination == SERVER)
+    bench.arrive(ONE, SERVER, server_answer(asked, (XOR_MAPPED_ADDRESS, at("203.0.113.9", 999))))
+    check = next(one for one in bench.requests if one.destination == PEER)
+    bench.answer(check, mapped=at("203.0.113.9", 1000))
+    bench.agent._session.note_server(ServerFailed("stun:198.51.100.54", "192.0.2.1", "no answer"))
+    urls = {(one.candidate_type.value, one.port): one.url for one in bench.agent.report().candidates if not one.is_remote}
+    assert urls == {("host", 4001): None, ("srflx", 999): "stun:198.51.100.53", ("prflx", 1000): None}
+
+
+def test_lite_agent_tells_of_peer_reflexive_candidates_and_of_the_generation_before():
+    bench = lite_connected()
+    first = bench.agent.report()
+    assert [one.candidate_type.value for one in first.candidates] == ["host", "prflx"]
+    bench.call(bench.agent.restart)
+    report = bench.agent.report()
+    assert report.pairs == first.pairs and {one.id for one in first.candidates} < {one.id for one in report.candidates}
+    assert report.transports[0].ice_local_username_fragment != first.transports[0].ice_local_username_fragment
+
+
+def test_check_that_the_generation_before_answers_is_counted_for_its_pair():
+    bench = selected()
+    bench.call(bench.agent.restart)
+    bench.request(PEER)
+    bench.request(at("198.51.100.77"))
+    (pair,) = bench.agent.report().pairs
+    assert (pair.requests_received, pair.responses_sent) == (1, 1)

@@ -24,6 +24,7 @@ from sansice.stun import ServerUri
 from ._facts import Facts, is_public
 from ._tally import CheckFailure, Ending
 
+_MANY = 20  # checks: a peer that nominates has done so by then, unless it tries as many pairs
 _HOST, _REFLEXIVE, _RELAYED = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE, CandidateType.RELAYED
 
 
@@ -418,10 +419,11 @@ def _unanswered(facts: Facts) -> bool:
 
 
 def _wrong_password(facts: Facts) -> str | None:
+    """A refusal of a password has no integrity itself (RFC 8489 9.1.3), so both ends see messages that they cannot verify."""
     count = facts.count(DropReason.BAD_INTEGRITY, DropReason.BAD_USERNAME)
-    nothing_right = not _heard(facts) and not any(pair.answered for pair in facts.pairs)
+    is_answered = facts.is_lite or any(pair.answered for pair in facts.pairs)
     is_told = any(stream.is_known for stream in facts.troubled)
-    return f"{count} messages" if count and nothing_right and is_told and _is_new(facts) and not _works(facts) else None
+    return f"{count} messages" if count and is_told and _is_new(facts) and not (_heard(facts) and is_answered) else None
 
 
 def _role_conflict(facts: Facts) -> str | None:
@@ -431,11 +433,9 @@ def _role_conflict(facts: Facts) -> str | None:
 
 def _not_nominated(facts: Facts) -> str | None:
     if facts.is_lite:
-        is_heard = _heard(facts) > 0
-        waits = [stream for stream in facts.troubled if stream.is_known and not stream.peer_is_lite]
-        return _if(bool(waits) and is_heard and facts.is_over and _is_new(facts))
-    is_over = any(stream.state is IceState.FAILED for stream in facts.troubled)
-    return _if(is_over and facts.role is IceRole.CONTROLLED and _works(facts) and _nomination_failed(facts) is None)
+        waits = any(stream.is_known and not stream.peer_is_lite for stream in facts.troubled)
+        return _if(waits and _heard(facts) >= _MANY and _is_new(facts))
+    return _if(facts.role is IceRole.CONTROLLED and _is_new(facts) and _works(facts) and _nomination_failed(facts) is None)
 
 
 def _nomination_failed(facts: Facts) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import attrs
@@ -119,6 +119,11 @@ class StreamFacts:
         return next((one.selected for one in self.components if one.selected is not None), None)
 
     @property
+    def is_unnominated(self) -> bool:
+        """Whether there was time enough to select a pair for every component, and one has none."""
+        return bool(self.missing) and not self.is_patient
+
+    @property
     def missing(self) -> tuple[ComponentFacts, ...]:
         """The components that have no pair in use."""
         return tuple(component for component in self.components if component.selected is None)
@@ -152,8 +157,8 @@ class Facts:
 
     @property
     def troubled(self) -> tuple[StreamFacts, ...]:
-        """The streams that are not connected."""
-        return tuple(stream for stream in self.streams if stream.state not in _LIVING)
+        """The streams that are not connected, or that nobody nominates a pair of though there was time enough."""
+        return tuple(stream for stream in self.streams if stream.state not in _LIVING or stream.is_unnominated)
 
     @property
     def missing(self) -> tuple[ComponentFacts, ...]:
@@ -199,11 +204,6 @@ class Facts:
     def count(self, *reasons: DropReason) -> int:
         """How often something was dropped for one of these reasons."""
         return sum(self.dropped.get(reason, 0) for reason in reasons)
-
-
-def types_of(candidates: tuple[Candidate, ...]) -> Iterator[CandidateType]:
-    """Each type once, the most direct first."""
-    return (type for type in _TYPES if any(candidate.type is type for candidate in candidates))
 
 
 def is_public(address: object) -> bool:
