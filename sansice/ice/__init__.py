@@ -57,6 +57,7 @@ from ._events import (
     Restarted as Restarted,
     ServerAnswered as ServerAnswered,
     ServerFailed as ServerFailed,
+    StreamFailed as StreamFailed,
 )
 from ._gathering._addresses import usable_addresses as usable_addresses
 from ._gathering._options import GatheringOptions as GatheringOptions

@@ -172,6 +172,13 @@ class IceStateChanged(Event):
 
 
 @attrs.frozen
+class StreamFailed(Event):
+    """One of several streams has failed; the others go on, unless the agent has failed with it (`IceAgent.failure_of`)."""
+
+    stream: int
+
+
+@attrs.frozen
 class PairValidated(Event):
     """A pair became valid: from the first one on data may be sent, before any is selected (RFC 8445 12.1)."""
 

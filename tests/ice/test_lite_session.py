@@ -20,6 +20,7 @@ from sansice.ice import (
     PairSelected,
     PairValidated,
     SessionDescription,
+    StreamFailed,
 )
 from sansice.machine import LocalProtocolError, SocketId
 from sansice.stun import FINGERPRINT, MessageClass, Method, is_stun, short_term_key
@@ -195,6 +196,7 @@ def test_stream_that_has_failed_leaves_the_others_alone_and_answers_nothing():
     bench.call(bench.agent.send, b"\x80", stream=1)
     with pytest.raises(NotConnected):
         bench.call(bench.agent.send, b"\x80", stream=0)
+    assert bench.heard(StreamFailed) == [StreamFailed(0)]
     assert bench.agent.failure is None and bench.agent.failure_of(1) is None
     silent = bench.agent.failure_of(0)
     assert isinstance(silent, ConsentLost) and silent.stream == 0

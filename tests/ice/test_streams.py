@@ -21,6 +21,7 @@ from sansice.ice import (
     PairState,
     PairValidated,
     SessionDescription,
+    StreamFailed,
 )
 from sansice.ice._agent._checklist import ChecklistState
 from sansice.machine import LocalProtocolError, SendDatagram, SocketError, SocketErrorKind, SocketId
@@ -294,6 +295,7 @@ def two_streams() -> Bench:
 def test_a_failure_says_which_stream_it_is_about():
     bench = two_streams()
     bench.call(bench.agent.handle_socket_failed, SocketId(2), GONE)
+    assert bench.heard(StreamFailed) == [StreamFailed(1)]
     assert bench.agent.failure_of(0) is None
     lost = bench.agent.failure_of(1)
     assert type(lost) is IceFailed and lost.stream == 1
@@ -302,6 +304,7 @@ def test_a_failure_says_which_stream_it_is_about():
     assert type(bench.agent.failure_of(0)) is ConsentLost
     silent = bench.agent.failure
     assert type(silent) is ConsentLost and silent.stream == 0
+    assert bench.heard(StreamFailed) == [StreamFailed(1), StreamFailed(0)]
     assert str(silent).startswith("the peer of stream 0 no longer consents")
     with pytest.raises(LocalProtocolError, match="there is no stream 2"):
         bench.agent.failure_of(2)

@@ -10,7 +10,7 @@ import attrs
 from sansice._timers import FewTimers
 from sansice.ice._candidate import Candidate, HostName
 from sansice.ice._config import IceConfig
-from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged, ServerAnswered, ServerFailed
+from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged, ServerAnswered, ServerFailed, StreamFailed
 from sansice.ice._nomination import REGULAR, Nomination
 from sansice.ice._pair import Pair, PairState
 from sansice.ice._priority import Foundations, pair_priority
@@ -220,7 +220,10 @@ class Session:
     def move(self, stream: int, cause: IceCause) -> None:
         """Take a stream's transition, which is in the table, and tell when the agent's state is another one."""
         states = self.states
-        states[stream] = ICE_TRANSITIONS[states[stream]][cause]
+        before = states[stream]
+        states[stream] = ICE_TRANSITIONS[before][cause]
+        if len(states) > 1 and states[stream] is IceState.FAILED is not before:
+            self.outputs.append(StreamFailed(stream))
         old, new = self.state, states[0] if len(states) == 1 else joint_state(states)
         if new is not old:
             self.state = new

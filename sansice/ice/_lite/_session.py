@@ -20,6 +20,7 @@ from sansice.ice._events import (
     PairSelected,
     PairValidated,
     Restarted,
+    StreamFailed,
 )
 from sansice.ice._gathering._options import GatheringOptions
 from sansice.ice._joint_state import joint_state
@@ -94,7 +95,9 @@ class LiteSession:
 
     def move(self, stream: Stream, cause: IceCause) -> None:
         """Take a stream's transition, which is in the table, and tell when the agent's state is another one."""
-        stream.state = ICE_TRANSITIONS[stream.state][cause]
+        before, stream.state = stream.state, ICE_TRANSITIONS[stream.state][cause]
+        if len(self.streams) > 1 and stream.state is IceState.FAILED is not before:
+            self.outputs.append(StreamFailed(stream.index))
         old, new = self.state, joint_state([one.state for one in self.streams])
         if new is not old:
             self.state = new
