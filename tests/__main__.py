@@ -28,6 +28,7 @@ RECORD = VENVS / "requirements.json"
 OLDEST = (3, 11)
 OTHERS = ("3.11", "3.12", "3.13", "3.14")
 STEP_SECONDS = 1800  # a step that takes longer hangs
+WORKERS = 1 + (os.cpu_count() or 1)  # of pytest: much of the suite waits for peers in other processes, and for real time
 SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
 
 # Debian packages, each with what it is needed for and whether this machine already has it.
@@ -221,7 +222,7 @@ def checks(python: Path, empty: Path) -> Iterator[tuple[str, list[str | Path], P
 
 def pytest(python: Path, arguments: Sequence[str], *, gates: bool = False) -> list[str | Path]:
     """The command of the suite; with gates, the branch coverage must be whole and the requirements are recorded."""
-    command = [python, "-P", "-m", "pytest", "-c", ROOT / "pyproject.toml", f"--rootdir={ROOT}", "-n", "2"]
+    command = [python, "-P", "-m", "pytest", "-c", ROOT / "pyproject.toml", f"--rootdir={ROOT}", "-n", str(WORKERS)]
     if gates:
         config = f"--cov-config={ROOT / 'pyproject.toml'}"
         command += ["--cov", "--cov-branch", "--cov-report=term-missing:skip-covered", "--cov-fail-under=100", config]

@@ -11,13 +11,6 @@ from typing import TYPE_CHECKING
 
 from ._agent._agent import IceAgent as IceAgent
 from ._agent._pacer import Pacer as Pacer
-from ._arguments import IceArguments as IceArguments
-from ._async_connection import (
-    AsyncCandidates as AsyncCandidates,
-    AsyncIceChannel as AsyncIceChannel,
-    AsyncIceConnection as AsyncIceConnection,
-    AsyncIceStates as AsyncIceStates,
-)
 from ._candidate import (
     Candidate as Candidate,
     CandidateType as CandidateType,
@@ -25,13 +18,7 @@ from ._candidate import (
     TcpType as TcpType,
     UnsupportedCandidate as UnsupportedCandidate,
 )
-from ._channel import IceChannelBase as IceChannelBase
 from ._config import IceConfig as IceConfig
-from ._connection import (
-    ConnectionDriver as ConnectionDriver,
-    IceConnectionBase as IceConnectionBase,
-    MakeDriver as MakeDriver,
-)
 from ._description import Credentials as Credentials, Description as Description
 from ._errors import (
     ConsentLost as ConsentLost,
@@ -61,8 +48,6 @@ from ._events import (
 )
 from ._gathering._addresses import usable_addresses as usable_addresses
 from ._gathering._options import GatheringOptions as GatheringOptions
-from ._handover import Handover as Handover
-from ._inbox import MAX_QUEUED as MAX_QUEUED, MAX_QUEUED_BYTES as MAX_QUEUED_BYTES, Inbox as Inbox
 from ._nomination import Choice as Choice, Nomination as Nomination, Nominee as Nominee
 from ._pair import CandidatePair as CandidatePair, PairState as PairState
 from ._policy import CandidatePolicy as CandidatePolicy
@@ -70,11 +55,27 @@ from ._priority import candidate_priority as candidate_priority, pair_priority a
 from ._role import IceRole as IceRole
 from ._server import IceServer as IceServer
 from ._session_description import SessionDescription as SessionDescription
-from ._state_log import MAX_STATES as MAX_STATES, IceStatesBase as IceStatesBase
 from ._telling._stats import IceStats as IceStats
 from ._telling._tally import CheckFailure as CheckFailure
 
 if TYPE_CHECKING:
+    from ._arguments import (
+        IceArguments as IceArguments,
+    )
+    from ._async_connection import (
+        AsyncCandidates as AsyncCandidates,
+        AsyncIceChannel as AsyncIceChannel,
+        AsyncIceConnection as AsyncIceConnection,
+        AsyncIceStates as AsyncIceStates,
+    )
+    from ._channel import (
+        IceChannelBase as IceChannelBase,
+    )
+    from ._connection import (
+        ConnectionDriver as ConnectionDriver,
+        IceConnectionBase as IceConnectionBase,
+        MakeDriver as MakeDriver,
+    )
     from ._gathering._hosts import (
         HostAddress as HostAddress,
         InterfaceKind as InterfaceKind,
@@ -82,6 +83,14 @@ if TYPE_CHECKING:
     from ._gathering._rewrite import (
         RewriteMode as RewriteMode,
         RewriteRule as RewriteRule,
+    )
+    from ._handover import (
+        Handover as Handover,
+    )
+    from ._inbox import (
+        MAX_QUEUED as MAX_QUEUED,
+        MAX_QUEUED_BYTES as MAX_QUEUED_BYTES,
+        Inbox as Inbox,
     )
     from ._lite._agent import LiteAgent as LiteAgent
     from ._sdp._attributes import (
@@ -125,6 +134,10 @@ if TYPE_CHECKING:
     from ._sdp._writing import (
         CredentialLevel as CredentialLevel,
     )
+    from ._state_log import (
+        MAX_STATES as MAX_STATES,
+        IceStatesBase as IceStatesBase,
+    )
     from ._telling._causes import (
         Cause as Cause,
         Finding as Finding,
@@ -142,6 +155,31 @@ if TYPE_CHECKING:
 
 # What a program with an ordinary agent does without is imported when it is first asked for.
 _LAZY: dict[str, tuple[str, ...]] = {
+    # what adapters are made of
+    "_arguments": ("IceArguments",),
+    "_async_connection": (
+        "AsyncCandidates",
+        "AsyncIceChannel",
+        "AsyncIceConnection",
+        "AsyncIceStates",
+    ),
+    "_channel": ("IceChannelBase",),
+    "_connection": (
+        "ConnectionDriver",
+        "IceConnectionBase",
+        "MakeDriver",
+    ),
+    "_handover": ("Handover",),
+    "_inbox": (
+        "MAX_QUEUED",
+        "MAX_QUEUED_BYTES",
+        "Inbox",
+    ),
+    "_state_log": (
+        "MAX_STATES",
+        "IceStatesBase",
+    ),
+    # what few programs need
     "_gathering._hosts": (
         "HostAddress",
         "InterfaceKind",
