@@ -106,6 +106,9 @@ def _summarize(run: SceneRun, stream: TextIO) -> None:
     click.echo(f"{head} {click.style(words, fg='green' if run.connected else 'yellow')}", file=stream)
     for surprise in run.surprises:
         click.secho(f"not as the scene says: {surprise}", fg="red", file=stream)
+    for name, agent in run.agents.items():
+        for finding in agent.explain().findings[:1]:
+            click.echo(f"{name}: {finding}", file=stream)
 
 
 def _report(run: SceneRun) -> dict[str, object]:
@@ -121,4 +124,5 @@ def _report(run: SceneRun) -> dict[str, object]:
         "sent": run.sent,
         "echoed": run.echoed,
         "surprises": list(run.surprises),
+        "causes": {name: [one.cause.value for one in agent.explain().findings] for name, agent in run.agents.items()},
     }

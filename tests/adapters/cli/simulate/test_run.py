@@ -30,6 +30,7 @@ def test_json_is_one_object_with_the_promised_keys_and_the_rest_goes_to_stderr(i
     result = json.loads(output)
     assert list(result)[:7] == ["scene", "seed", "connected", "setup_ms", "pair_types", "packets", "events"]
     assert (result["scene"], result["seed"], result["connected"], result["pair_types"]) == ("two-homes", 7, True, ["srflx-srflx"])
+    assert result["causes"] == {"alice": [], "bob": []}
     assert result["packets"] > 0 and result["events"] > 0 and result["setup_ms"] > 0
     assert "alice:host asks stun for its address" in errors
     assert "o-------------+------------>|" in errors
@@ -38,7 +39,9 @@ def test_json_is_one_object_with_the_promised_keys_and_the_rest_goes_to_stderr(i
 def test_scene_that_ends_badly_as_it_says_is_0(invoke):
     code, output, _ = invoke("simulate", "symmetric-to-symmetric")
     assert code == 0
-    assert "not connected" in output
+    first, alice, bob = output.splitlines()
+    assert "not connected" in first
+    assert alice.startswith("alice: both ends reach servers and not each other") and bob.startswith("bob: both ends reach")
 
 
 def test_scene_that_does_not_end_as_it_says_is_1(invoke, hopeless):
@@ -50,12 +53,14 @@ def test_scene_that_does_not_end_as_it_says_is_1(invoke, hopeless):
     result = json.loads(output)
     assert (result["connected"], result["setup_ms"], result["pair_types"]) == (False, None, [])
     assert result["surprises"] == ["not connected, and connected was expected"]
+    assert result["causes"]["alice"][0] == "nats-need-relay"
 
 
 def test_connection_that_does_not_last_is_said(invoke):
     code, output, _ = invoke("simulate", "nat-reboots")
     assert code == 0
-    assert output.rstrip().endswith("no longer connected at the end")
+    first, alice, _ = output.splitlines()
+    assert first.endswith("no longer connected at the end") and alice.startswith("alice: the path worked, and the peer is silent")
 
 
 def test_timeline_tells_the_changes_of_the_scene(invoke):
