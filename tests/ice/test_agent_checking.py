@@ -13,6 +13,7 @@ from ice._session import (
     checking,
     peer,
     refuses,
+    selected,
     states,
 )
 from ice._wire import OURS, THEIRS, Bench, at, candidate
@@ -86,6 +87,15 @@ def test_agent_that_knows_no_candidate_waits_39_5_s_before_it_fails(hosts):
     bench = Bench(hosts=hosts)
     bench.run(until=1000.0)
     assert states(bench) == [(0.0, "checking"), (39.5, "failed")]
+
+
+@pytest.mark.req("RFC8445-100")
+def test_candidate_that_is_trickled_after_the_selection_makes_no_pair():
+    bench = selected(complete=False)
+    pairs, checks = bench.agent.pairs, len(bench.checks)
+    bench.call(bench.agent.add_remote_candidate, peer(9))
+    bench.run(until=3.0)
+    assert bench.agent.pairs == pairs and len(bench.checks) == checks
 
 
 @pytest.mark.req("RFC8863-001")

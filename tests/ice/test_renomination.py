@@ -474,6 +474,18 @@ def test_the_application_nominates_a_pair_that_is_valid():
     assert selected(bench) == LOW
 
 
+def test_the_application_may_change_its_mind_before_the_nomination_leaves():
+    bench = bench_of(HIGH_C, LOW_C, nomination=Nomination(renominate=True, choose=lambda nominees, now: None))
+    bench.run(0.05)
+    for check in bench.checks:
+        bench.answer(check)
+    checks = len(bench.checks)
+    for where in (HIGH, LOW):
+        bench.call(bench.agent.nominate, next(pair for pair in bench.agent.pairs if pair.remote.address == where))
+    bench.run(1.0)
+    assert [(one.destination, one.nominates) for one in bench.checks[checks:]] == [(LOW, True)]
+
+
 @pytest.mark.req("RFC8445-098")
 def test_a_second_nomination_by_command_is_refused_without_renomination():
     bench = bench_of(HIGH_C, LOW_C, nomination=Nomination(choose=lambda nominees, now: None), options=("ice2",))
@@ -601,6 +613,16 @@ def test_a_replayed_nomination_from_elsewhere_makes_no_pair_and_no_check():
         assert check.destination == STRANGER
         bench.answer(check)
     assert selected(bench) == HIGH
+
+
+def test_a_replayed_number_makes_no_pair_at_all_where_renomination_was_not_agreed_on():
+    bench = controlled(HIGH_C, LOW_C, options=("ice2",))
+    bench.request(HIGH, nomination=3)
+    pairs, checks = bench.agent.pairs, len(bench.checks)
+    for number in (2, 3):
+        bench.request(STRANGER, nomination=number)
+    bench.run(1.0)
+    assert bench.agent.pairs == pairs and len(bench.checks) == checks
 
 
 def test_a_peer_that_renominates_a_thousand_times_is_followed_and_grows_nothing():

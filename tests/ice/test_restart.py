@@ -486,6 +486,23 @@ def test_a_generation_that_cannot_connect_fails_when_its_own_patience_is_over():
     assert bench.agent.state is IceState.CONNECTED and bench.agent.writable
     bench.run(50.0)
     assert bench.agent.state is IceState.FAILED and not bench.agent.writable
+    assert bench.agent._streams[0].previous == ()
+
+
+@pytest.mark.req("RFC8863-003")
+@pytest.mark.parametrize("when", [39.0, 45.0])
+def test_the_patience_of_one_generation_is_not_that_of_the_next(when):
+    bench = checking()
+    bench.run(when)
+    bench.call(bench.agent.restart, credentials=OURS_2)
+    bench.run(when + 0.2)
+    bench.call(bench.agent.set_remote, description(THEIRS_2, PEER_2_C, end_of_candidates=True))
+    bench.run(bench.now + 0.05)
+    bench.answer(checks_of(bench, THEIRS_2)[0], theirs=THEIRS_2, code=400)
+    bench.run(when + 39.6)
+    assert bench.agent.state is IceState.CHECKING
+    bench.run(when + 39.7)
+    assert bench.agent.state is IceState.FAILED
 
 
 def test_a_quiet_old_pair_that_answers_again_is_connected():

@@ -102,17 +102,19 @@ class Conclusion:
 
     def consider(self, now: float) -> None:
         """Nominate, wait, or do nothing (RFC 8445 8.1.1); the policy is in `_nomination`."""
+        if self.is_over:
+            return
         at = math.inf
         if self.selected is None:
             at = self._consider_first(now)
         elif self.mover is not None:
             at = self.mover.act(self.selected, now)
-        self._session.timers.set(self._timer, math.inf if self.is_over else at)
+        self._session.timers.set(self._timer, at)
 
     def _consider_first(self, now: float) -> float:
         """Nominate the first pair, or the first after the selected one was lost; or say until when to wait."""
         session, mover = self._session, self.mover
-        if session.role is not _CONTROLLING or self.has_failed or self.is_over:
+        if session.role is not _CONTROLLING or self.has_failed:
             return math.inf
         pairs: Collection[Pair] = self.pairs
         if mover is not None:
