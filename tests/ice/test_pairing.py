@@ -414,6 +414,22 @@ def test_what_may_still_be_answered_or_was_nominated_makes_no_room(keeps):
     assert discovered(made, 2) == [None]
 
 
+@pytest.mark.parametrize("keeps", ["cancelled", "nominate_on_success", "is_spent"])
+def test_a_silent_pair_is_forgotten_unless_it_may_still_be_answered_or_was_nominated_or_must_not_be_made_anew(keeps):
+    made = pairing()
+    silent, kept, tried = discovered(made, 1, 2, 3)
+    for pair in (silent, kept):
+        pair.move(PairEvent.FAIL)
+    setattr(kept, keeps, 1)
+    made.pairing.add_remote(candidate("198.51.100.1"))
+    signalled = next(pair for pair in made.pairing.list if pair not in (silent, kept, tried))
+    signalled.move(PairEvent.FAIL)
+    for pair in tuple(made.pairing.list):
+        made.pairing.forget_silent(pair)
+    assert sorted(made.pairing.list, key=lambda pair: pair.tally.number) == [kept, tried, signalled]
+    assert silent.remote_address not in made.pairing.remotes and kept.remote_address in made.pairing.remotes
+
+
 def test_a_nat_that_shows_a_new_address_with_every_check_does_not_keep_a_working_path_out():
     bench = Bench(remotes=(), controlling=False, config=IceConfig(max_peer_reflexive=4))
     for number in range(40):

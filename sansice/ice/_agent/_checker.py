@@ -111,10 +111,12 @@ class Checker:
     def remove_local(self, socket: SocketId, *, now: float) -> None:
         """A socket died: fail its pairs and forget its candidates (RFC 8445 5.1.1.4)."""
         self.forget_local(socket)
-        for pair in self.list:
+        for pair in tuple(self.list):
             if pair.local.socket == socket:
                 self._checks.forget(pair)
                 self._fail(pair)
+                if self._of(pair.local).mover is not None:  # it will have other sockets, and never this one again
+                    self._of(pair.local).pairing.forget(pair)
         self.consider(now)
 
     def forget_local(self, socket: SocketId) -> None:

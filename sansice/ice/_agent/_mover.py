@@ -211,11 +211,14 @@ class Mover:
         Those that worked once come first, then those that were tried the longest time ago. Where consent was lost, no
         pair is used again (RFC 7675 5.1).
         """
+        if self._dug_up is None or self._dug_up.state not in UNFINISHED:
+            self._forget_left()
+            self._dug_up = None
         failed = [pair for pair in self._conclusion.pairs if pair.state is _FAILED and self._may_live(pair)]
         if not failed:
             return math.inf
         due = self._dug_up_at + self._session.config.keepalive_interval
-        if self._dug_up is not None and self._dug_up.state in UNFINISHED:
+        if self._dug_up is not None:
             return math.inf  # its end calls again
         if now < due:
             return due
@@ -224,6 +227,12 @@ class Mover:
         self._dug_up.move(PairEvent.REPEAT)
         self._conclusion.pairing.list.trigger(self._dug_up)
         return math.inf
+
+    def _forget_left(self) -> None:
+        """Give up peer-reflexive addresses that never answered, or were silent the second time: a peer that roams leaves many."""
+        for pair in tuple(self._conclusion.pairs):
+            if pair is self._dug_up or not pair.tally.responses_received:
+                self._conclusion.pairing.forget_silent(pair)
 
     def _may_live(self, pair: Pair) -> bool:
         return not pair.is_spent and self._conclusion.pairing.local_on(pair.local.socket) is not None

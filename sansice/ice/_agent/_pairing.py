@@ -196,14 +196,33 @@ class Pairing:
         for address in self._discovered:
             pairs = [pair for pair in self.pairs if pair.remote_address == address]
             if all(map(_is_forgettable, pairs)):
-                self._discovered = tuple([other for other in self._discovered if other != address])
-                del self.remotes[address]
-                self.trusted = tuple([other for other in self.trusted if other != address])
+                self._undiscover(address)
                 for pair in pairs:
                     if not pair.is_spent:
                         self.list.remove(pair)
                 return True
         return False
+
+    def _undiscover(self, address: Address) -> None:
+        self._discovered = tuple([other for other in self._discovered if other != address])
+        del self.remotes[address]
+        self.trusted = tuple([other for other in self.trusted if other != address])
+
+    def forget(self, pair: Pair) -> None:
+        """Forget a failed pair, and with the last of its pairs a peer-reflexive candidate, which another check may show again."""
+        self.list.remove(pair)
+        address = pair.remote_address
+        if address in self._discovered and all(other.remote_address != address for other in self.pairs):
+            self._undiscover(address)
+
+    def forget_silent(self, pair: Pair) -> None:
+        """Forget a failed pair that is not worth another check, if its candidate is peer-reflexive.
+
+        Who is there still will check from there, and is discovered again; one that was signalled may never do so first. Where
+        consent was lost the pair stays, so that it is not made anew (RFC 7675 5.1).
+        """
+        if pair.remote_address in self._discovered and _is_forgettable(pair) and not pair.is_spent:
+            self.forget(pair)
 
     def _fresh_foundation(self) -> str:
         taken = {remote.foundation for remote in self.remotes.values()}
