@@ -220,11 +220,11 @@ def test_one_component_that_falls_silent_disconnects_the_stream_and_an_answer_br
     began = two.net.now
     silent = ports(two.a, 2)
     two.net.drop = lambda packet: {packet.source.port, packet.destination.port} == silent
-    two.net.run(until=began + 15.0)
+    two.net.run(until=began + 22.0)  # the other is answered meanwhile
     assert [new for _, new in changes(two.node_a, began)] == ["disconnected"]
     assert two.a.is_writable(0, 1) and two.a.is_writable(0, 2)
     two.net.drop = None
-    two.net.run(until=began + 25.0)
+    two.net.run(until=began + 32.0)
     assert [new for _, new in changes(two.node_a, began)] == ["disconnected", "completed"]
 
 

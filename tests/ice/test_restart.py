@@ -495,13 +495,13 @@ def test_the_patience_of_one_generation_is_not_that_of_the_next(when):
     bench = checking()
     bench.run(when)
     bench.call(bench.agent.restart, credentials=OURS_2)
-    bench.run(when + 0.2)
+    bench.run(when + 1.0)  # when the patience of before would have ended
     bench.call(bench.agent.set_remote, description(THEIRS_2, PEER_2_C, end_of_candidates=True))
     bench.run(bench.now + 0.05)
     bench.answer(checks_of(bench, THEIRS_2)[0], theirs=THEIRS_2, code=400)
-    bench.run(when + 39.6)
+    bench.run(when + 40.4)
     assert bench.agent.state is IceState.CHECKING
-    bench.run(when + 39.7)
+    bench.run(when + 40.5)
     assert bench.agent.state is IceState.FAILED
 
 
