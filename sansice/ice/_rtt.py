@@ -28,8 +28,8 @@ class PairRtt:
     def __init__(self) -> None:
         self.current: float | None = None
         self.smoothed: float | None = None
-        self.total = 0.0
-        self.measurements = 0
+        self.total: float = 0.0
+        self.measurements: int = 0
         self._variation = 0.0
 
     def measure(self, rtt: float) -> None:

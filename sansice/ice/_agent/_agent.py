@@ -27,6 +27,7 @@ from sansice.ice._policy import CandidatePolicy
 from sansice.ice._role import IceRole
 from sansice.ice._server import IceServer, read_servers
 from sansice.ice._session_description import SessionDescription
+from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
     Address,
@@ -123,7 +124,7 @@ class IceAgent(AgentSockets):
             ids=ids,
             outputs=self._outputs,
         )
-        self.stats = self._session.stats
+        self.stats: IceStats = self._session.stats
         self._gatherer = Gatherer(
             servers=read_servers(servers),
             ids=ids,

@@ -27,7 +27,7 @@ class Pacer:
     def __init__(self, interval: float = MIN_INTERVAL) -> None:
         if not MIN_INTERVAL <= interval < math.inf:
             raise LocalProtocolError(f"interval: {interval!r} is not at least {MIN_INTERVAL} s (RFC 8445 14.2)")
-        self.interval = interval
+        self.interval: float = interval
         self._free_at = self._started_at = -math.inf
 
     def reserve(self, now: float) -> float:

@@ -168,8 +168,8 @@ class TrickleReceiver:
     def __init__(self) -> None:
         self._held: list[TrickleFragment] = []
         self._known: dict[str, _Known] | None = None
-        self.stale = 0
-        self.limited = 0
+        self.stale: int = 0
+        self.limited: int = 0
 
     def set_remote(self, remote: SessionDescription) -> tuple[Trickled, ...]:
         """Know the peer's offer or answer, at first and after each later one: with other credentials a generation begins.

@@ -57,13 +57,13 @@ class Carried:
     )
 
     def __init__(self) -> None:
-        self.packets_sent = 0
-        self.bytes_sent = 0
-        self.discarded = 0
-        self.packets_received = 0
-        self.bytes_received = 0
-        self.last_sent = -math.inf
-        self.last_received = -math.inf
+        self.packets_sent: int = 0
+        self.bytes_sent: int = 0
+        self.discarded: int = 0
+        self.packets_received: int = 0
+        self.bytes_received: int = 0
+        self.last_sent: float = -math.inf
+        self.last_received: float = -math.inf
 
     def add(self, later: Carried, earlier: Carried) -> None:
         """Add what ``later`` has and ``earlier`` had not yet."""
@@ -110,12 +110,12 @@ class Tally:
     )
 
     def __init__(self, number: int) -> None:
-        self.number = number
-        self.requests_sent = 0
-        self.consent_requests_sent = 0
-        self.responses_received = 0
-        self.requests_received = 0
-        self.responses_sent = 0
+        self.number: int = number
+        self.requests_sent: int = 0
+        self.consent_requests_sent: int = 0
+        self.responses_received: int = 0
+        self.requests_received: int = 0
+        self.responses_sent: int = 0
         self.rtt: PairRtt | None = None
         self.failure: CheckFailure | None = None
         self.carried: Carried | None = None
@@ -141,7 +141,7 @@ class Ledger:
     __slots__ = ("_settled", "_tally", "strays", "total")
 
     def __init__(self) -> None:
-        self.total = Carried()
+        self.total: Carried = Carried()
         self.strays: Carried | None = None
         self._tally: Tally | None = None
         self._settled: Carried | None = None
