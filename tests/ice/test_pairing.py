@@ -375,8 +375,9 @@ def test_a_discovered_candidate_on_which_nothing_lives_gives_way_and_a_pair_whos
     pair.move(PairEvent.FAIL)
     one.pairing.list.untrigger(pair)
     pair.is_spent = spent
+    one.pairing.trust(NEW)
     assert one.pairing.discover(other, 1000) is not None
-    assert list(one.pairing.remotes) == [other]
+    assert list(one.pairing.remotes) == [other] and one.pairing.trusted == ()
     assert (pair in one.pairing.list) is spent
 
 

@@ -22,6 +22,7 @@ from sansice.ice import (
     Restarted,
     SessionDescription,
 )
+from sansice.ice._agent._component import MAX_FORMER
 from sansice.ice._agent._session import nomination_timer
 from sansice.machine import SocketId
 from sansice.stun import ICE_CONTROLLED, ICE_CONTROLLING, USERNAME, MessageClass, short_term_key
@@ -163,6 +164,33 @@ def test_consent_is_asked_for_on_the_old_pair_with_the_old_credentials():
     bench.answer(consent[-1])
     bench.run(bench.now + 25.0)
     assert bench.agent.writable and bench.heard(ConsentExpired) == []
+
+
+@pytest.mark.req("RFC7675-011")
+@pytest.mark.parametrize("code", [None, 403])
+def test_answers_on_the_old_pair_count_for_nothing_once_the_new_one_is_selected(code):
+    bench = selected()
+    bench.run(4.1)
+    consent = bench.check
+    answered(bench)
+    finish(bench)
+    bench.answer(consent, code=code)
+    assert bench.agent.state is IceState.COMPLETED and bench.agent.path_of() == (1, PEER_2)
+    assert bench.dropped() == {"UNKNOWN_TRANSACTION": 1}
+
+
+def test_a_peer_that_restarts_for_ever_is_remembered_no_longer_than_that_and_data_on_the_path_in_use_goes_on():
+    bench = selected(controlling=False)
+    for number in range(1000):
+        theirs = Credentials(f"peer{number}", f"{number:022}")
+        bench.call(bench.agent.set_remote, description(theirs))
+        own, source = bench.agent.credentials, at("203.0.113.7", 10000 + number)
+        assert is_success(bench.request(source, own=own, username=f"{own.ufrag}:{theirs.ufrag}"))
+    (component,) = bench.agent._streams[0].components
+    assert len(component.former) == MAX_FORMER and len(bench.agent._streams[0].previous) == 1
+    bench.arrive(1, PEER, b"goes on")
+    assert [event.data for event in bench.heard(DataReceived)] == [b"goes on"]
+    assert bench.agent._streams[0]._generations.is_past("peer998") and not bench.agent._streams[0]._generations.is_past("peer9")
 
 
 @pytest.mark.req("RFC7675-013")
