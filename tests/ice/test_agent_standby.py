@@ -31,6 +31,7 @@ def is_relayed(agent):
     return RELAYED in (agent.selected_pair.local.type, agent.selected_pair.remote.type)
 
 
+@pytest.mark.req("RFC8445-105", "RFC8445-106")
 def test_a_relay_that_nobody_wants_warm_is_given_back():
     one = world(MOVING)
     one.run(30.0)
