@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from sansice.ice._candidate import Candidate
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
@@ -59,9 +58,6 @@ from ._pacer import Pacer
 from ._session import NAMES, OVER, PairNominated, Session, owner_of
 from ._stream import Stream, Told
 from ._turns import Turns
-
-if TYPE_CHECKING:
-    pass
 
 _BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
 _ADDRESS_GONE = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has lost the address")

@@ -11,6 +11,7 @@ from sansice.ice import (
     IceStateChanged,
     PairSelected,
     PairValidated,
+    ServerAnswered,
     ServerFailed,
 )
 from sansice.machine import Event
@@ -19,7 +20,7 @@ from sansice.machine import Event
 def in_words(name: str, event: Event) -> str | None:
     """One event of the machine of this name; ``None`` for those that are no news to who sees the packets."""
     match event:
-        case DataReceived() | PairValidated():
+        case DataReceived() | PairValidated() | ServerAnswered():
             return None
         case CandidateGathered():
             return f"{name} has the candidate {event.candidate}"
