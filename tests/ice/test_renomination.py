@@ -1,5 +1,7 @@
 """Renomination: what two agents make of it once both offer it (draft-thatcher-ice-renomination)."""
 
+import itertools
+
 import pytest
 
 from ice._session import LOST, ONE, STRANGER, Two, states
@@ -231,6 +233,35 @@ def test_a_pair_that_failed_is_tried_once_in_a_while_and_may_be_gone_back_to():
     assert tries[0] == pytest.approx(8.6 + 39.5, abs=0.1)  # when the check of the judgement has failed
     answering(bench, 120.0, LOW, HIGH)
     assert selected(bench) == HIGH
+
+
+def test_pairs_that_failed_are_tried_one_at_a_time():
+    bench = controlling(HIGH_C, LOW_C, THIRD_C)
+    answering(bench, 200.0, HIGH)
+    tried = [one.at for one in bench.checks if one.destination != HIGH and one.at > 100.0]
+    assert len(tried) >= 2
+    assert all(later - earlier >= 39.5 for earlier, later in itertools.pairwise(tried))
+
+
+def test_a_path_that_dies_is_left_though_it_was_slow():
+    bench = controlling(HIGH_C, LOW_C)
+    answered = set()
+    while bench.now < 50.0:
+        for check in bench.checks:
+            is_time = check.destination == LOW or check.at + 2.0 <= bench.now < 20.0
+            if is_time and check.data not in answered:
+                answered.add(check.data)
+                bench.answer(check)
+        bench.run(bench.now + 0.25)
+    assert selected(bench) == LOW
+    assert bench.agent.state is IceState.COMPLETED
+
+
+def test_what_was_in_doubt_is_forgotten_when_it_has_failed():
+    bench = controlling(HIGH_C, LOW_C)
+    answering(bench, 100.0, LOW)
+    assert selected(bench) == LOW
+    assert bench.agent._streams[0].checker.conclusions[0].mover._doubted == {}
 
 
 def test_the_way_back_is_taken_when_the_better_pair_lives_again():

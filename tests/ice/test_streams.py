@@ -14,6 +14,7 @@ from sansice.ice import (
     IceClosed,
     IceConfig,
     IceFailed,
+    IceServer,
     IceState,
     Nomination,
     NotConnected,
@@ -376,6 +377,27 @@ def test_a_stream_that_fails_before_the_others_have_selected_does_not_hold_them_
     answer_all(bench, 45.0)
     assert bench.agent.states == (IceState.FAILED, IceState.COMPLETED)
     assert bench.agent.state is IceState.CONNECTED
+
+
+@pytest.mark.req("RFC8445-105", "RFC8445-106")
+@pytest.mark.parametrize("selects_at", [1.0, 45.0])
+def test_what_nobody_needs_is_given_up_once_a_stream_has_failed_and_the_others_have_selected(selects_at):
+    servers, hosts = (IceServer("stun:203.0.113.53"),), ("192.0.2.1", "192.0.2.2")
+    bench = Bench(known=False, streams=2, hosts=hosts, servers=servers, controlling=False)
+    bench.call(bench.agent.set_remote, described([], [remote(1, 1)], complete=False))
+    bench.call(bench.agent.end_of_candidates, stream=0)  # it fails at 39.5
+    bench.run(selects_at)
+    source = at("198.51.100.1", 5110)
+    while bench.now < 60.0:
+        bench.request(source, socket=4, username=f"{OURS.ufrag}:peer1", use_candidate=True)
+        for check in bench.checks:
+            if check.path == (4, source) and check.at + 1.0 > bench.now:
+                answer(bench, check)
+        bench.run(bench.now + 0.5)
+    assert bench.agent.states == (IceState.FAILED, IceState.COMPLETED)
+    assert sorted(socket for _, socket in bench.closed) == [1, 2, 3]
+    assert bench.closed[0][0] == pytest.approx(max(39.5, selects_at) + 3.0, abs=1.0)
+    assert all(one.at < max(39.5, selects_at) + 1.0 for one in bench.sent if one.destination.host == "203.0.113.53")
 
 
 def test_silence_of_one_stream_is_silence_of_the_agent_and_so_is_its_end():

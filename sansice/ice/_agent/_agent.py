@@ -642,6 +642,9 @@ class IceAgent(AgentSockets):
                 stream.fail_if_hopeless(self._gatherer.state is GatheringState.GATHERING)
         if session.state is IceState.FAILED:
             self._wind_up(now)
+        elif session.has_failed:
+            session.has_failed = False
+            self._conclude(now)  # the others may have waited for that one only
         if self._relaying is not None:
             self._relaying.wrap_outputs(now)
 

@@ -99,6 +99,7 @@ class Session:
     Attributes:
         role: of this moment; change it with `take_role`.
         role_taken: it has changed, and the nominations of every stream are to be considered anew.
+        has_failed: one of several streams has, and the others may be all that was waited for.
         tiebreaker: for conflicts about the role (RFC 8445 7.3.1.1).
         nomination: the application's policy.
         ta: the pacing on which both agents agreed.
@@ -117,6 +118,7 @@ class Session:
         "config",
         "entropy",
         "foundations",
+        "has_failed",
         "ids",
         "lists",
         "names",
@@ -146,7 +148,7 @@ class Session:
     ) -> None:
         self.role = role
         self.nomination = nomination
-        self.role_taken = False
+        self.role_taken = self.has_failed = False
         self.config = config
         self.entropy = entropy
         self.ids = ids or Ids()
@@ -224,6 +226,7 @@ class Session:
         states[stream] = ICE_TRANSITIONS[before][cause]
         if len(states) > 1 and states[stream] is IceState.FAILED is not before:
             self.outputs.append(StreamFailed(stream))
+            self.has_failed = True
         old, new = self.state, states[0] if len(states) == 1 else joint_state(states)
         if new is not old:
             self.state = new
