@@ -254,7 +254,7 @@ def test_a_path_that_dies_is_left_though_it_was_slow():
                 bench.answer(check)
         bench.run(bench.now + 0.25)
     assert selected(bench) == LOW
-    assert bench.agent.state is IceState.COMPLETED
+    assert bench.agent.state is IceState.COMPLETED and bench.heard(ConsentExpired) == []
 
 
 def test_what_was_in_doubt_is_forgotten_when_it_has_failed():

@@ -379,6 +379,15 @@ def test_a_component_that_the_next_generation_has_not_ends_with_it():
     assert not is_success(bench.request(PEER))
 
 
+def test_sockets_that_were_given_up_before_are_not_used_after_a_restart():
+    bench = selected(hosts=("192.0.2.1", "192.0.2.2"))
+    bench.run(3.1)
+    assert [socket for _, socket in bench.closed] == [2]
+    answered(bench)
+    bench.run(bench.now + 1.0)
+    assert {one.socket for one in checks_of(bench, THEIRS_2)} == {1}
+
+
 def test_a_socket_that_dies_after_the_stream_has_failed_is_not_used_after_a_restart():
     bench = selected(hosts=("192.0.2.1", "192.0.2.2"), config=IceConfig(free_delay=1000.0))
     bench.run(31.0)
