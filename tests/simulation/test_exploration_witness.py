@@ -54,7 +54,13 @@ def test_every_input_is_passed_on_and_is_a_moment():
     node.driver.machine.handle_wall_clock(1e9, now=net.now)
     told = [describe(moment) for moment in judge.moments]
     assert [moment.kind for moment in judge.moments[:2]] == [InputKind.COMMAND, InputKind.OTHER]
-    words = ("command", f"socket {socket} opened at 192.0.2.1:", "a name was resolved", "request", "ICMP 3/3 about 198.51.100.1:2000")
+    words = (
+        "command",
+        f"socket {socket} opened at 192.0.2.1:",
+        "a name was resolved",
+        "request",
+        "ICMP 3/3 about 198.51.100.1:2000",
+    )
     for word in (*words, "data (4 bytes) from 198.51.100.1:2000", f"socket {socket} failed: other", "GatheringCompleted"):
         assert any(word in line for line in told), word
     assert node.machine.state is IceState.NEW
