@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import trio
 
+from interop._aioice import aioice_peer
 from interop._loopback import HOSTS, LIMIT, find_tool, free_ports, output_of
 from sansice import Address, DropReason
 from sansice.stun import (
@@ -154,22 +154,9 @@ async def test_pystun3_repeats_for_ever_what_is_refused_and_the_rate_limit_bears
 
 
 async def test_aioice_gathers_a_server_reflexive_candidate(own_address):
-    async with alone() as (server, address):
-        process = await trio.lowlevel.open_process([sys.executable, AIOICE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
-            with trio.fail_after(LIMIT):
-                start = {"controlling": True, "address": own_address, "stun_server": [address.host, address.port]}
-                await process.stdin.send_all(json.dumps(start).encode() + b"\n")
-                await process.stdin.aclose()
-                told = json.loads(b"".join([chunk async for chunk in process.stdout]))
-                await process.wait()
-        finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
-                await process.stdin.aclose()
-                await process.stdout.aclose()
-    candidates = [line.split() for line in told["candidates"]]
+    async with alone() as (server, address), aioice_peer(address=own_address) as peer:
+        told = await peer.start(controlling=True, stun=(address.host, address.port))
+    candidates = [candidate.to_sdp().split() for candidate in told.candidates]
     hosts = [one[4:6] for one in candidates if one[7] == "host" and ":" not in one[4]]
     # Nothing is between it and us, so each of its IPv4 sockets is told of itself.
     assert [one[4:6] for one in candidates if one[7] == "srflx"] == hosts != []

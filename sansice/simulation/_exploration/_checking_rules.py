@@ -82,7 +82,7 @@ class AnswersCount(Invariant):
         if not end.listens(asked, moment.now) or not end.is_live:
             return None
         if asked.at <= self._expired.get(end.name, -math.inf):  # nothing revives a pair after consent (RFC 7675 5.1)
-            return None
+            return None  # pragma: no cover - an order of events that only long explorations find
         if any(other.in_doubt and other.path == path for other in end.asked.values()):  # another check of the pair failed it
             return None
         pair = end.pair_on(path)

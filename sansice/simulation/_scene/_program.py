@@ -243,7 +243,7 @@ class Program:
             if self._trickles:
                 self._describe()
             self.node.call(self.agent.gather, self.node.host.addresses)
-        elif self.agent.gathering_state is GatheringState.COMPLETE:
+        elif self.agent.gathering_state is GatheringState.COMPLETE:  # pragma: no branch - else its end is yet to come
             self._describe()
 
     def _look(self) -> None:
