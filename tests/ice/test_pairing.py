@@ -5,8 +5,9 @@ from hypothesis import given, strategies as st
 from ice._wire import Bench, at, candidate, make_local, make_session
 from sansice.ice import CandidateType, HostName, IceConfig, IceRole, IceState, PairState, candidate_priority
 from sansice.ice._agent._checklist import unfreeze_initial
-from sansice.ice._agent._pairing import Pairing, can_pair, is_reachable
+from sansice.ice._agent._pairing import Pairing
 from sansice.ice._pair import PairEvent
+from sansice.ice._reachability import can_pair, is_reachable
 from sansice.machine import Address, DropReason, SocketId, Transport
 
 HOST, SRFLX, PRFLX = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE, CandidateType.PEER_REFLEXIVE

@@ -26,6 +26,7 @@ from sansice.ice._events import NominationRefused
 from sansice.ice._nomination import RENOMINATION
 from sansice.ice._pair import UNFINISHED, LocalCandidate, Pair, PairEvent, PairState
 from sansice.ice._priority import candidate_priority
+from sansice.ice._reachability import can_pair
 from sansice.ice._role import Conflict, IceRole, find_conflict
 from sansice.ice._telling._tally import CheckFailure
 from sansice.machine import Address, DecodeError, DropReason, SendDatagram, SocketId, Transport
@@ -42,7 +43,7 @@ from ._checklist import Checklist, ChecklistEvent, ChecklistState, unfreeze_foun
 from ._checks import Checks, Running
 from ._conclusion import Conclusion
 from ._early import EarlyCheck, EarlyChecks
-from ._pairing import Pairing, can_pair
+from ._pairing import Pairing
 from ._renomination import as_nominee
 from ._session import PairAnswered, PairBecameValid, PairDied, Session, nomination_timer
 

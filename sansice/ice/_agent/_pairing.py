@@ -8,6 +8,7 @@ import attrs
 
 from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
 from sansice.ice._pair import LocalCandidate, Pair, PairEvent, PairState
+from sansice.ice._reachability import can_pair, is_reachable
 from sansice.ice._telling._tally import Tally
 from sansice.machine import Address, DropReason, SocketId, Transport
 
@@ -286,25 +287,3 @@ def _is_forgettable(pair: Pair) -> bool:
 def _is_base(local: LocalCandidate) -> bool:
     """Whether checks are sent from it: host candidates, whatever address a rule tells of them, and relayed ones."""
     return local.candidate.type in _BASES
-
-
-def is_reachable(address: Address) -> bool:
-    """Whether a datagram can be sent there: a port, and neither the wildcard nor a group."""
-    host = address.host
-    if not address.port or host in ("0.0.0.0", "::", "255.255.255.255"):
-        return False
-    if ":" in host:
-        return not host.startswith("ff")
-    return not 224 <= int(host.partition(".")[0]) <= 239
-
-
-def can_pair(base: Address, remote: Address) -> bool:
-    """One family; link-local IPv6 with link-local only (RFC 8445 6.1.2.2)."""
-    is_ipv6 = ":" in base.host
-    if is_ipv6 != (":" in remote.host):
-        return False
-    return not is_ipv6 or _is_link_local(base) == _is_link_local(remote)
-
-
-def _is_link_local(address: Address) -> bool:
-    return address.host.startswith(("fe8", "fe9", "fea", "feb"))

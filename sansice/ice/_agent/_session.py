@@ -11,6 +11,7 @@ from sansice._timers import FewTimers
 from sansice.ice._candidate import Candidate, HostName
 from sansice.ice._config import IceConfig
 from sansice.ice._events import ICE_TRANSITIONS, IceCause, IceState, IceStateChanged, ServerAnswered, ServerFailed, StreamFailed
+from sansice.ice._joint_state import joint_state
 from sansice.ice._nomination import REGULAR, Nomination
 from sansice.ice._pair import Pair, PairState
 from sansice.ice._priority import Foundations, pair_priority
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ._names import NameSearch
 
 _CONTROLLING = IceRole.CONTROLLING
-_NEW, _CHECKING, _CONNECTED, _COMPLETED, _DISCONNECTED, _FAILED, _CLOSED = IceState
+_NEW, _FAILED, _CLOSED = IceState.NEW, IceState.FAILED, IceState.CLOSED
 _WAITING, _IN_PROGRESS = PairState.WAITING, PairState.IN_PROGRESS
 OVER = frozenset({_FAILED, _CLOSED})
 # The numbers of timers: of a stream its index in steps of this, of a component (1 to 256) two more each.
@@ -76,21 +77,6 @@ class PairDied(NamedTuple):
 
 
 News: TypeAlias = PairBecameValid | PairAnswered | PairNominated | PairDied
-
-
-def joint_state(states: Sequence[IceState]) -> IceState:
-    """The state of an agent from those of its streams, as W3C has it of ``RTCIceConnectionState``.
-
-    A failed stream is left out while others go on (RFC 8445 6.1.3, 8.1.2), but the agent does not complete without it.
-    """
-    going_on = [state for state in states if state not in OVER]
-    if not going_on:
-        return states[0]
-    if _DISCONNECTED in going_on:
-        return _DISCONNECTED
-    if _NEW in going_on or _CHECKING in going_on:
-        return _CHECKING if any(state is not _NEW for state in states) else _NEW
-    return _COMPLETED if all(state is _COMPLETED for state in states) else _CONNECTED
 
 
 class Session:
@@ -227,7 +213,7 @@ class Session:
         if len(states) > 1 and states[stream] is IceState.FAILED is not before:
             self.outputs.append(StreamFailed(stream))
             self.has_failed = True
-        old, new = self.state, states[0] if len(states) == 1 else joint_state(states)
+        old, new = self.state, joint_state(states)
         if new is not old:
             self.state = new
             self.outputs.append(IceStateChanged(old, new))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from sansice.ice._candidate import Candidate, CandidateType
 from sansice.ice._pair import LocalCandidate
 from sansice.ice._policy import CandidatePolicy
 from sansice.ice._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
+from sansice.ice._reachability import is_private
 from sansice.machine import ANY_IPV4, ANY_IPV6, Address, Event, LocalProtocolError, SocketId, Transport
 
 if TYPE_CHECKING:
@@ -23,21 +23,6 @@ _HIDDEN_PORT = 9  # RFC 8839 5.1
 # A relay costs its server the least over UDP, and what is lost on a stream delays what comes after it.
 _RANKS = {Transport.UDP: 0, Transport.DTLS: 1, Transport.TCP: 2, Transport.TLS: 3}
 _RANK_WIDTH = (MAX_LOCAL_PREFERENCE + 1) // len(_RANKS)
-# What names a host only within some network: where the outside of a socket is such an address of its own, nothing is outside.
-_PRIVATE = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "10.0.0.0/8",  # RFC 1918
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",  # RFC 6598
-        "169.254.0.0/16",  # RFC 3927
-        "127.0.0.0/8",
-        "fc00::/7",  # RFC 4193
-        "fe80::/10",
-        "::1/128",
-    )
-)
 
 
 @attrs.frozen
@@ -162,7 +147,7 @@ class LocalCandidates:
     def add_reflexive(self, host: LocalCandidate, mapped: Address, server: Address, number: int) -> None:
         """How a server sees a host candidate's socket (RFC 8445 5.1.1.2); redundant ones are left out (5.1.3)."""
         if self._policy is CandidatePolicy.RELAY or (
-            self._policy is CandidatePolicy.NO_HOST and mapped == host.base and _is_private(mapped)
+            self._policy is CandidatePolicy.NO_HOST and mapped == host.base and is_private(mapped)
         ):
             return
         preference = self._reflexive_preference(_index_of(host), self._outside + number)
@@ -281,8 +266,3 @@ class LocalCandidates:
 def _index_of(host: LocalCandidate) -> int:
     """The number of its address, which its local preference was made of."""
     return MAX_LOCAL_PREFERENCE - host.local_preference
-
-
-def _is_private(address: Address) -> bool:
-    host = ipaddress.ip_address(address.host)
-    return any(host in network for network in _PRIVATE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from sansice.ice._candidate import Candidate, CandidateType
 from sansice.ice._events import GatheringState, IceState, ServerAnswered, ServerFailed
 from sansice.ice._pair import UNFINISHED, PairState
 from sansice.ice._policy import CandidatePolicy
+from sansice.ice._reachability import is_private
 from sansice.ice._role import IceRole
 from sansice.machine import Address, DropReason
 
@@ -208,24 +208,4 @@ class Facts:
 
 def is_public(address: object) -> bool:
     """Whether an address means the same everywhere. Networks for documents count: they stand for real ones."""
-    if not isinstance(address, Address):
-        return False
-    host = ipaddress.ip_address(address.host)
-    return not any(host.version == network.version and host in network for network in _PRIVATE)
-
-
-# What names a host only within some network.
-_PRIVATE = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "10.0.0.0/8",  # RFC 1918
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",  # RFC 6598
-        "169.254.0.0/16",  # RFC 3927
-        "127.0.0.0/8",
-        "fc00::/7",  # RFC 4193
-        "fe80::/10",
-        "::1/128",
-    )
-)
+    return isinstance(address, Address) and not is_private(address)
