@@ -295,7 +295,7 @@ class AllocateRace:
     def _ask_again(self, before: Attempt, wish: AllocateWish, now: float) -> bool:
         attempt = self._ask(before.target, before.path, wish, before.addresses, before.local, now)
         if attempt is None:
-            return False  # pragma: no cover - what a challenge adds made it too long: only with a realm of hundreds of bytes
+            return False  # pragma: no cover - a relaxed wish is shorter than the last: only a nonce that grew makes it too long
         attempt.challenged = before.challenged
         if self._decided is before:
             self._decided = attempt
