@@ -35,7 +35,8 @@ def test_json_has_what_was_tried_of_each_depth(invoke):
     result = json.loads(output)
     (one,) = result["explorations"]
     assert (result["found"], result["interrupted"], one["scene"], one["counterexample"]) == (False, False, "two-homes", None)
-    assert [list(depth) for depth in one["depths"]] == [["depth", "possible", "tried", "same", "exact", "share"]] * 2
+    assert 1 <= len(one["depths"]) <= 2  # how far a slow machine gets in that time is its own affair
+    assert {tuple(depth) for depth in one["depths"]} == {("depth", "possible", "tried", "same", "exact", "share")}
     assert one["depths"][0]["share"] == 1.0
     assert sum(depth["tried"] for depth in one["depths"]) + one["walks"] == one["runs"]
 
