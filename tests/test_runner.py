@@ -1,6 +1,7 @@
 """`python3 tests`: the decisions it takes; what it runs is seen by running it."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -26,14 +27,20 @@ def stage(runner, monkeypatch, tmp_path):
     """The runner with every command written down instead of run; `stage.fail` holds names of steps that fail."""
 
     class Stage:
-        fail: tuple[str, ...] = ()
+        fail: tuple[str, ...] = ()  # `NAME #2` is only its second run
+        failures: tuple[str, ...] = ()  # the tests that pytest notes as failed
 
         def __init__(self):
             self.steps = []
 
         def run(self, name, command, where, python=None):
             self.steps.append((name, [str(part) for part in command]))
-            return not name.startswith(self.fail) if self.fail else True
+            noted = [Path(part.removeprefix("cache_dir=")) for part in map(str, command) if part.startswith("cache_dir=")]
+            for cache in noted if self.failures else ():
+                (cache / "v" / "cache").mkdir(parents=True, exist_ok=True)
+                (cache / "v" / "cache" / "lastfailed").write_text(json.dumps(dict.fromkeys(self.failures, True)))
+            times = sum(one == name for one, _ in self.steps)
+            return name not in self.fail and f"{name} #{times}" not in self.fail
 
         def names(self):
             return [name for name, _ in self.steps if not name.startswith(("install", "build", "virtual"))]
@@ -53,11 +60,13 @@ def stage(runner, monkeypatch, tmp_path):
 PACKAGES = ["sansice", "sansice_trio", "sansice_asyncio", "sansice_blocking"]
 CHECKS = ["ruff check", "ruff format", "mypy", "pyright", *(f"pyright --verifytypes {package}" for package in PACKAGES)]
 
+SUITES = ["captures on 3.11.7", "pytest on 3.11.7", "coverage", "captures on 3.12.1", "pytest on 3.12.1"]
+AGAIN = "pytest on 3.11.7, what failed, alone"
+
 
 def test_everything_runs_and_the_suite_comes_last(runner, stage):
     assert runner.main([]) == 0
-    own, other = (["captures on " + version, "pytest on " + version] for version in ("3.11.7", "3.12.1"))
-    assert stage.names() == [*CHECKS, *own, *other]
+    assert stage.names() == [*CHECKS, *SUITES]
 
 
 def test_every_python_that_is_not_there_is_named(runner, stage, capsys):
@@ -90,18 +99,61 @@ def test_other_arguments_go_to_pytest_and_paths_are_seen_from_the_root(runner, s
 def test_whole_run_has_the_coverage_gate_and_records_the_requirements(runner, stage):
     runner.main([])
     first, second = [command for name, command in stage.steps if name.startswith("pytest")]
-    assert {"--cov-branch", "--cov-fail-under=100", f"--req-record={runner.RECORD}"} <= set(first)
+    assert {"--cov-branch", f"--req-record={runner.RECORD}"} <= set(first)
+    (gate,) = [command for name, command in stage.steps if name == "coverage"]
+    assert "--fail-under=100" in gate
     assert not any(part.startswith("--cov") for part in second)
     assert first[-1] == second[-1] == str(ROOT / "tests")
 
 
-@pytest.mark.parametrize("step", [*CHECKS, "pytest on 3.11.7", "pytest on 3.12.1"])
+@pytest.mark.parametrize("step", [*CHECKS, *SUITES])
 def test_failed_step_fails_the_whole_but_stops_nothing(runner, stage, step, capsys):
     stage.fail = (step,)
     assert runner.main([]) == 1
-    own, other = (["captures on " + version, "pytest on " + version] for version in ("3.11.7", "3.12.1"))
-    assert stage.names() == [*CHECKS, *own, *other]
+    assert stage.names() == [*CHECKS, *SUITES]
     assert f"FAILED: {step}" in capsys.readouterr().err
+
+
+def test_what_fails_in_the_real_world_is_tried_again_alone_and_named(runner, stage, capsys):
+    stage.fail = ("pytest on 3.11.7",)
+    stage.failures = ("tests/interop/test_aioice.py::test_x[a b]", "tests/test_leaks.py::test_y")
+    assert runner.main([]) == 0
+    again = [command for name, command in stage.steps if name == AGAIN]
+    assert len(again) == runner.TIMES_AGAIN
+    assert all(command[-2:] == [str(ROOT / one) for one in stage.failures] and "-n" not in command for command in again)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("UNSTABLE")]
+    assert [line.rpartition("pytest on 3.11.7: ")[2] for line in lines] == list(stage.failures)
+
+
+@pytest.mark.parametrize("time", range(1, 4))
+def test_what_fails_alone_too_fails_the_whole(runner, stage, capsys, time):
+    stage.fail = ("pytest on 3.11.7", f"{AGAIN} #{time}")
+    stage.failures = ("tests/test_leaks.py::test_y",)
+    assert runner.main([]) == 1
+    assert [name for name in stage.names() if name == AGAIN] == [AGAIN] * time
+    err = capsys.readouterr().err
+    assert "FAILED: pytest on 3.11.7" in err
+    assert "UNSTABLE" not in err
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        ["tests/ice/test_candidate.py::test_x"],
+        ["tests/test_leaks.py::test_y", "tests/stun/test_message.py::test_x"],
+        ["tests/interop/test_aioice.py"] * 4,
+        [],
+    ],
+)
+def test_what_is_ours_alone_or_too_much_for_an_accident_is_not_tried_again(runner, stage, failures):
+    stage.fail = ("pytest on 3.11.7",)
+    stage.failures = tuple(f"{one}[{number}]" for number, one in enumerate(failures))
+    assert runner.main([]) == 1
+    assert AGAIN not in stage.names()
+
+
+def test_real_tests_are_where_the_runner_says(runner):
+    assert all((ROOT / name).exists() for name in runner.REAL)
 
 
 def test_suite_is_not_tried_where_it_could_not_be_installed(runner, stage):
@@ -118,7 +170,7 @@ def test_interpreter_that_cannot_be_set_up_is_a_failure_of_its_own(runner, stage
 
     monkeypatch.setattr(runner, "make_venv", no_312)
     assert runner.main([]) == 1
-    assert stage.names()[-1] == "pytest on 3.11.7"
+    assert stage.names()[-2:] == ["pytest on 3.11.7", "coverage"]
     assert "FAILED: pytest on 3.12.1: no virtual environment" in capsys.readouterr().err
 
 
