@@ -31,13 +31,9 @@ class RelayPorts:
         self._low = low
         self._high = high
         self._entropy = entropy
-        even, odd, pairs = _Bag(low, high), _Bag(low, high), _Bag(low, high)
-        for port in range(low, high + 1):
-            (odd if port % 2 else even).add(port)
-            if not port % 2 and port < high:
-                pairs.add(port)
-        self._bags = even, odd
-        self._pairs = pairs  # even ports that are free together with the one above
+        even = low + low % 2
+        self._bags = _Bag(low, high, range(even, high + 1, 2)), _Bag(low, high, range(low + 1 - low % 2, high + 1, 2))
+        self._pairs = _Bag(low, high, range(even, high, 2))  # even ports that are free together with the one above
         self._refused: deque[tuple[float, int]] = deque()
 
     def __len__(self) -> int:
@@ -100,14 +96,19 @@ class RelayPorts:
 
 
 class _Bag:
-    """Ports of a range, any of which is found by its place: what is taken out is replaced by the last."""
+    """Ports of a range, any of which is found by its place: what is taken out is replaced by the last.
+
+    It holds every other port from the first of ``ports`` on: all at once, because one by one they are what a server that
+    serves one simulated session spends most of its time with.
+    """
 
     __slots__ = ("_low", "_place", "_ports")
 
-    def __init__(self, low: int, high: int) -> None:
+    def __init__(self, low: int, high: int, ports: range) -> None:
         self._low = low
-        self._ports = array("H")
+        self._ports = array("H", ports)
         self._place = array("i", [-1]) * (high - low + 1)
+        self._place[ports.start - low : ports.stop - low : ports.step] = array("i", range(len(ports)))
 
     def __len__(self) -> int:
         return len(self._ports)
