@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import math
+from functools import lru_cache
 
 import attrs
 
@@ -435,7 +436,7 @@ class StunTransaction(Machine):
             if mapped is None:  # RFC 8489 6.3.3
                 self._fail(FailureCause.MALFORMED, reason="no XOR-MAPPED-ADDRESS", response=message)
                 return
-            if not _may_send(mapped):
+            if not mapped.port or not _may_send(mapped.host):
                 self._fail(FailureCause.MALFORMED, reason=f"nobody sends from {mapped}, the address it names", response=message)
                 return
         self._finish()
@@ -472,10 +473,11 @@ class StunTransaction(Machine):
         self._outputs.append(TransactionFailed(self.id, code, words, cause, unknown, response, authenticated))
 
 
-def _may_send(mapped: Address) -> bool:
+@lru_cache(64)  # the same few addresses again and again; ipaddress takes as long as authenticating a response
+def _may_send(mapped: str) -> bool:
     """Whether a datagram can have come from there (RFC 1122 3.2.1.3, RFC 4291 2.7): otherwise the server lies, or is broken."""
-    host = ipaddress.ip_address(mapped.host.partition("%")[0])
-    return bool(mapped.port) and not (host.is_unspecified or host.is_multicast or host == _BROADCAST)
+    host = ipaddress.ip_address(mapped.partition("%")[0])
+    return not (host.is_unspecified or host.is_multicast or host == _BROADCAST)
 
 
 def _printable(text: str) -> str:
