@@ -137,20 +137,19 @@ class Driver:
         send = runtime.send_datagram
         self._flushing = True
         try:
-            while outputs := [*self._pending, *machine.take_outputs()]:
+            while outputs := self._pending or machine.take_outputs():
                 self._pending = ()
-                outputs.reverse()
+                rest = iter(outputs)
                 try:
-                    while outputs:
-                        output = outputs.pop()
+                    for output in rest:
                         if type(output) is SendDatagram:  # as most are
                             socket, destination, data = output  # a call with *output takes twice as long
                             send(socket, destination, data)
                         else:
                             self._perform(output)
-                finally:
-                    if outputs:
-                        self._pending = outputs[::-1]
+                except BaseException:
+                    self._pending = tuple(rest)
+                    raise
         finally:
             self._flushing = False
         runtime.arm(machine.deadline())
