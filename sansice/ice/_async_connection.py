@@ -31,9 +31,6 @@ class AsyncConnectionDriver(ConnectionDriver, Protocol):
 
 D = TypeVar("D", bound=AsyncConnectionDriver)
 
-# In these a component of a stream has no selected pair yet: nobody need look who waits for all of them.
-_UNDER_WAY = frozenset({IceState.NEW, IceState.CHECKING, IceState.CONNECTED})
-
 
 class AsyncIceConnection(IceConnectionBase[D]):
     """A running ICE agent; ``open_ice`` makes it.
@@ -103,10 +100,13 @@ class AsyncIceConnection(IceConnectionBase[D]):
         Raises:
             IceFailed: nothing connected; of several streams, one did not, and the others go on.
         """
-        if self._connected_pair() is not None:
+        pair = self._connected_pair()
+        if pair is not None:
             await self._checkpoint()
-        while (pair := self._connected_pair()) is None:
+            pair = self._connected_pair()
+        while pair is None:
             await self._until_concluded()
+            pair = self._connected_pair()
         return pair
 
     async def changed(self) -> None:
@@ -180,10 +180,6 @@ class AsyncIceConnection(IceConnectionBase[D]):
             if one.news is not None:
                 one.news.set()
                 one.news = None
-
-    def _is_under_way(self) -> bool:
-        """Whether some component has certainly no selected pair. Of several streams one may have failed after it had."""
-        return len(self._inboxes) == 1 and self._agent.state in _UNDER_WAY
 
     async def _park(self, inbox: Inbox | None = None) -> None:
         """Wait for data of one component, or for anything; raise where there is nothing to wait for any more.

@@ -8,6 +8,7 @@ An adapter adds the waiting.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast
 
 import attrs
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _NOBODY = NoRecorder()
+# In these a component of a stream has no selected pair yet: nobody need look who waits for all of them.
+_UNDER_WAY = frozenset({IceState.NEW, IceState.CHECKING, IceState.CONNECTED})
 
 
 class ConnectionDriver(Protocol):
@@ -402,7 +405,7 @@ class IceConnectionBase(Generic[D]):
         self._raise_if_over()
         if self._agent.state is IceState.COMPLETED:  # perhaps without components that the peer has not
             return self._agent.selected_pair
-        if self._restarting:
+        if self._restarting or self._is_under_way():
             return None
         selected = [
             self._agent.selected_pair_of(stream, component + 1)
@@ -415,14 +418,17 @@ class IceConnectionBase(Generic[D]):
             self._raise_if_over_of(stream)
         return None
 
+    def _is_under_way(self) -> bool:
+        """Whether some component has certainly no selected pair. Of several streams one may have failed after it had."""
+        return len(self._inboxes) == 1 and self._agent.state in _UNDER_WAY
+
     def _inbox(self, stream: int, component: int) -> Inbox:
         if not (0 <= stream < len(self._inboxes) and 1 <= component <= len(self._inboxes[stream])):
             raise LocalProtocolError(f"there is no stream {stream} with a component {component}")
         return self._inboxes[stream][component - 1]
 
     def _all_inboxes(self) -> Iterator[Inbox]:
-        for inboxes in self._inboxes:
-            yield from inboxes
+        return chain.from_iterable(self._inboxes)
 
     def _resize(self, stream: int, component: int, max_queued: int | None, max_queued_bytes: int | None) -> None:
         """Bound what may wait of a component otherwise than was said when the connection was opened."""
