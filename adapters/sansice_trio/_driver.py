@@ -157,6 +157,7 @@ class TrioDriver:
         if self._is_open and isinstance(self._sockets, Sockets):
             try:
                 self._sockets.feed(self.driver)
+                self._put_off()
             except Exception as error:
                 self._nursery.start_soon(_fail, error)
 
