@@ -78,7 +78,8 @@ class Nomination:
 
     Attributes:
         acceptance_waits: by candidate type, seconds: how long after the first valid pair a pair of higher priority is
-            waited for, before one with a candidate of this type is nominated. What is left out is as in `IceConfig`.
+            waited for, before one with a candidate of this type is nominated. What is left out is as in `IceConfig`. While we
+            gather, it is counted from the peer's first check at the earliest: before, the peer may not know us.
         choose: ``choose(nominees, now)``, with the valid pairs of one component by decreasing priority, says what to
             nominate, or ``None``: nothing now. In place of the waits, and of all that is said below of moving.
         accept: ``accept(nominee)`` says whether the peer may nominate this pair; one that it may not is answered

@@ -614,3 +614,45 @@ def test_without_consent_nothing_expires():
     bench.run(until=3600.0)
     assert bench.agent.state is IceState.COMPLETED and bench.agent.writable
     assert bench.agent.deadline() < math.inf
+
+
+# A NAT that forgets
+
+
+def mapped_anew(bench):
+    """A connected bench whose consent check is answered as from another mapping."""
+    bench.run(4.0)
+    bench.answer(bench.check, mapped=ANEW)
+    bench.run(4.1)
+
+
+ANEW = at("203.0.113.9", 61000)
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+def test_a_mapping_that_consent_shows_to_be_another_is_checked_and_told(controlling):
+    bench = selected(controlling=controlling)
+    asked = len(bench.checks)
+    mapped_anew(bench)
+    [*_, again] = bench.checks
+    assert len(bench.checks) == asked + 2 and not again.nominates
+    bench.answer(again, mapped=ANEW)
+    pair = bench.agent.selected_pair
+    assert (pair.local.address, pair.nominated) == (ANEW, True)
+    bench.run(8.0)
+    bench.answer(bench.check, mapped=ANEW)  # known by now
+    bench.run(8.2)
+    assert len(bench.checks) == asked + 3
+    assert [when for when, event in bench.events if isinstance(event, PairSelected)][-1] == pytest.approx(4.1)
+
+
+def test_mappings_without_end_do_not_end_a_pair_that_works():
+    bench = selected(config=IceConfig(max_pairs=1))  # one mapping more than the base is remembered
+    answered = len(bench.checks)
+    while bench.now < 20.0:
+        bench.run(bench.now + 0.1)
+        while answered < len(bench.checks):
+            bench.answer(bench.checks[answered], mapped=at("203.0.113.9", 61000 + answered))
+            answered += 1
+    assert bench.agent.selected_pair.local.address.host == "203.0.113.9"
+    assert (bench.agent.state, bench.state(PEER)) == (IceState.COMPLETED, "succeeded")

@@ -1,9 +1,21 @@
 import itertools
+import math
 
 import pytest
 
 from ice._wire import Bench, at, candidate, make_local, make_pair
-from sansice.ice import CandidateType, IceConfig, IceState, PairSelected, PairState, candidate_priority
+from sansice.ice import (
+    CandidateType,
+    Credentials,
+    Description,
+    GatheringCompleted,
+    GatheringState,
+    IceConfig,
+    IceState,
+    PairSelected,
+    PairState,
+    candidate_priority,
+)
 from sansice.ice._agent._nomination import Nominable, best_valid, choose
 from sansice.machine import SocketError, SocketErrorKind, SocketId
 
@@ -51,7 +63,7 @@ def test_the_best_valid_pair_is_the_first_in_order():
 
 def test_a_valid_pair_with_nothing_better_on_trial_is_chosen_at_once():
     pair = valid_pair(type=CandidateType.RELAYED)
-    assert choose([make_pair(state=PairState.FAILED), pair, make_pair(2)], 1.0, WAITS) == Nominable(pair, 1.0)
+    assert choose([make_pair(state=PairState.FAILED), pair, make_pair(2)], 1.0, WAITS) == Nominable(pair, -math.inf)
 
 
 @pytest.mark.parametrize("state", [PairState.FROZEN, PairState.WAITING, PairState.IN_PROGRESS])
@@ -112,6 +124,62 @@ def test_a_better_pair_on_trial_is_waited_for_as_long_as_the_type_says(answered)
     else:
         bench.run(0.2)
         assert nominations(bench) == [(0.15, LOW)]  # 0.1 s for host candidates, from the first valid pair on
+
+
+SILENT = ("stun:198.51.100.53",)
+
+
+def check_of(bench, remote):
+    return next(one for one in reversed(bench.checks) if one.destination == remote)
+
+
+def test_while_servers_are_asked_the_wait_begins_when_the_peer_shows_that_it_knows_us():
+    bench = Bench(remotes=(HIGH_C, LOW_C), servers=SILENT)
+    bench.run(0.1)
+    bench.answer(check_of(bench, LOW))
+    bench.run(2.0)
+    assert nominations(bench) == []  # the peer may not even have our description: what it can open is not tried
+    bench.request(LOW)
+    bench.run(2.2)
+    assert nominations(bench) == [(2.1, LOW)]
+
+
+def test_while_servers_are_asked_of_a_peer_that_is_silent_the_wait_begins_when_gathering_ends():
+    bench = Bench(remotes=(HIGH_C, LOW_C), servers=SILENT)
+    bench.run(0.1)
+    bench.answer(check_of(bench, LOW))
+    bench.run(4.0)
+    [ended] = [when for when, event in bench.events if isinstance(event, GatheringCompleted)]
+    assert nominations(bench) == [(pytest.approx(ended + 0.1), LOW)] and ended > 2.9
+
+
+def test_while_servers_are_asked_the_best_pair_is_nominated_at_once_as_ever():
+    bench = Bench(remotes=(HIGH_C, LOW_C), servers=SILENT)
+    bench.run(0.05)
+    bench.answer(check_of(bench, HIGH))
+    bench.run(0.2)
+    assert nominations(bench) == [(0.1, HIGH)]
+
+
+def test_a_lite_peer_checks_nothing_so_the_wait_begins_with_the_first_valid_pair():
+    bench = Bench(remotes=(HIGH_C, LOW_C), servers=SILENT, lite=True)
+    bench.run(0.1)
+    bench.answer(check_of(bench, LOW))
+    bench.run(0.3)
+    assert nominations(bench) == [(0.2, LOW)]
+
+
+def test_after_a_restart_the_wait_begins_anew_with_what_is_gathered():
+    bench = Bench(remotes=(HIGH_C,), servers=SILENT)
+    bench.run(5.0)
+    bench.call(bench.agent.restart)
+    bench.call(bench.agent.gather, ("192.0.2.1",))
+    again = Credentials("next", "n" * 22)
+    bench.call(bench.agent.set_remote, Description(again.ufrag, again.pwd, candidates=(HIGH_C, LOW_C), options=ICE2))
+    bench.run(5.3)
+    bench.answer(check_of(bench, LOW), theirs=again)
+    bench.run(6.5)
+    assert bench.agent.gathering_state is GatheringState.GATHERING and nominations(bench) == []
 
 
 def test_the_failure_of_the_better_pair_ends_the_wait():

@@ -89,13 +89,13 @@ def test_a_role_is_taken_over_all_lists():
     second.nominating = True
     made.lists[1].trigger(second)
     made.take_role(IceRole.CONTROLLED)
-    assert made.role_taken and not second.nominating and first.priority == second.priority > 1
+    assert made.is_to_consider and not second.nominating and first.priority == second.priority > 1
     second.state = IN_PROGRESS
     first.state = IN_PROGRESS
     assert made.next_pair() is None  # the nomination is not on its way any more
-    made.role_taken = False
+    made.is_to_consider = False
     made.take_role(IceRole.CONTROLLED)
-    assert not made.role_taken
+    assert not made.is_to_consider
 
 
 def test_a_state_is_told_when_that_of_the_agent_changes():

@@ -167,10 +167,7 @@ class IceAgent(AgentSockets):
         if self._gatherer.state is not GatheringState.NEW and not self._ungathered:
             raise LocalProtocolError("gather() was called before")
         hosts = self._gatherer.choose(addresses, include_loopback)
-        self._forget_servers(hosts.names, asked_again=len(self._ungathered) in (0, len(self._streams)))
-        self._gatherer.start(hosts, streams=self._ungathered or None, now=now)
-        self._ungathered = ()
-        self._know_sockets()
+        self._begin_gathering(hosts, now)
         self._settle(now)
 
     def update_addresses(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
@@ -426,14 +423,6 @@ class IceAgent(AgentSockets):
             self._session.move(stream.index, IceCause.CLOSE)
         self._outputs.append(Closed())
 
-    def _require_open(self) -> None:
-        if self.state is IceState.CLOSED:
-            raise LocalProtocolError("the agent is closed")
-
-    def _require_live(self) -> None:
-        if self.state in OVER:
-            raise LocalProtocolError(f"the agent is {self.state.value}; only new credentials can connect")
-
     # ------------------------------------------------------------- inputs
 
     def take_outputs(self) -> list[Action | Event]:
@@ -626,7 +615,7 @@ class IceAgent(AgentSockets):
         self._pass_on(now)
         if session.names is not None:
             session.follow(session.names, now)
-        if session.news or session.role_taken:
+        if session.news or session.is_to_consider:
             self._act_on_news(now)
         while session.state not in OVER and turns.has_come(now, self._has_next):
             # A check before a question to a server: somebody waits for it.
@@ -668,8 +657,8 @@ class IceAgent(AgentSockets):
 
     def _act_on_news(self, now: float) -> None:
         session = self._session
-        if session.role_taken:
-            session.role_taken = False
+        if session.is_to_consider:
+            session.is_to_consider = False
             for stream in self._streams:
                 stream.checker.consider(now)
         while session.news:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
-from sansice.ice._events import CandidateGathered, ServerAnswered, ServerFailed
+from sansice.ice._events import CandidateGathered, GatheringCompleted, ServerAnswered, ServerFailed
 from sansice.ice._gathering._gatherer import LocalLost, PeerUnreachable
+from sansice.ice._gathering._host_list import HostList
 from sansice.ice._gathering._local_candidates import LocalFound
 from sansice.ice._telling._tally import CheckFailure
 from sansice.machine import CloseMode, CloseSocket, SocketError, SocketErrorKind, SocketId
@@ -24,6 +26,14 @@ class AgentSockets(AgentView):
 
     _checks: Checks
     _sockets: dict[SocketId, Component]  # in the order of opening
+
+    def _begin_gathering(self, hosts: HostList, now: float) -> None:
+        """For the first time, or for what has restarted since."""
+        self._forget_servers(hosts.names, asked_again=len(self._ungathered) in (0, len(self._streams)))
+        self._session.gathered_at = math.inf
+        self._gatherer.start(hosts, streams=self._ungathered or None, now=now)
+        self._ungathered = ()
+        self._know_sockets()
 
     def _know_sockets(self) -> None:
         for socket, place in self._gatherer.opening.items():
@@ -47,6 +57,8 @@ class AgentSockets(AgentView):
             else:
                 if isinstance(output, (ServerAnswered, ServerFailed)):
                     self._session.note_server(output)
+                elif isinstance(output, GatheringCompleted):
+                    self._session.gathered_at, self._session.is_to_consider = now, True
                 self._outputs.append(output)
 
     def _forget_servers(self, hosts: Collection[str], *, asked_again: bool) -> None:

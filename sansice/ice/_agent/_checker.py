@@ -133,6 +133,7 @@ class Checker:
         is_ice2 = "ice2" in description.options
         for conclusion in self.conclusions:
             conclusion.is_ice2 = is_ice2
+            conclusion.peer_checks = not description.lite
         if self._session.nomination.renominate and RENOMINATION in description.options:
             self._have_movers()
         if description.lite:
@@ -336,6 +337,18 @@ class Checker:
                 pair.is_spent = True
         conclusion.consider(now)
 
+    def see_mapping(self, valid: Pair | None, mapped: Address | None) -> None:
+        """Check the selected pair again where a consent check shows that a NAT maps it anew (RFC 8445 7.2.5.3.1).
+
+        Else an agent whose NAT has forgotten would tell of an address for ever at which it is no more.
+        """
+        if valid is None or mapped is None or mapped == valid.local.candidate.address:
+            return
+        conclusion = self._of(valid.local)
+        pair = conclusion.source_of(valid)
+        if pair is not None and valid is conclusion.selected and conclusion.pairing.has_room_for_mapping:
+            self.list.trigger(pair)
+
     def check_conflicted(self, running: Running, now: float) -> None:
         """The peer answered 487 (RFC 8445 7.2.5.1)."""
         pair = running.pair
@@ -458,6 +471,7 @@ class Checker:
     def _follow(self, local: LocalCandidate, source: Address, check: Check, request: TransactionId | None, now: float) -> None:
         """Learn a peer-reflexive candidate, check back, follow a nomination (RFC 8445 7.3.1.3 to 7.3.1.5)."""
         conclusion = self._of(local)
+        conclusion.hear(now)
         pairing = conclusion.pairing
         remote = pairing.remotes.get(source) or pairing.discover(source, check.priority)
         if remote is None or not can_pair(local.base, source):

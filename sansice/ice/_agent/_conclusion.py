@@ -39,6 +39,8 @@ class Conclusion:
         selected: the valid pair to use.
         has_failed: a nominating check failed, so that nothing can be selected any more (RFC 8445 7.2.5.3.4).
         first_valid_at: when the first pair became valid.
+        heard_at: when the peer's first check came: it knows our description, and begins to open what only it can.
+        peer_checks: whether the peer checks at all; a lite one never does.
     """
 
     __slots__ = (
@@ -51,10 +53,12 @@ class Conclusion:
         "_timer",
         "first_valid_at",
         "has_failed",
+        "heard_at",
         "is_ice2",
         "is_over",
         "mover",
         "pairing",
+        "peer_checks",
         "selected",
     )
 
@@ -65,7 +69,8 @@ class Conclusion:
         self.mover: Mover | None = None
         self.selected: Pair | None = None
         self.has_failed = False
-        self.first_valid_at = math.inf
+        self.first_valid_at = self.heard_at = math.inf
+        self.peer_checks = True
         self._session = session
         self._checks = checks
         self._timer = timer
@@ -128,12 +133,28 @@ class Conclusion:
             chosen, at = ask(policy.choose, [pair.valid for pair in pairs if pair.valid is not None], None, now)
             pair = None if chosen is None else self.source_of(chosen)
         else:
-            choice = choose(pairs, self.first_valid_at, policy.waits(session.config.acceptance_waits))
+            choice = choose(pairs, self._waits_from, policy.waits(session.config.acceptance_waits))
             pair, at = (None, math.inf) if choice is None else (choice.pair, choice.at)
         if pair is None or at > now:
             return at
         self.start(pair, now)
         return math.inf if mover is None else mover.tried_until
+
+    @property
+    def _waits_from(self) -> float:
+        """From when on a better pair is waited for: both agents must have been able to try theirs.
+
+        While we gather, a peer that is told everything at once does not know us yet, and what its NAT lets in only after it has
+        sent cannot work. Its first check shows that it knows us, and the end of gathering, which is bounded, that it will soon.
+        """
+        known_at = min(self.heard_at, self._session.gathered_at) if self.peer_checks else -math.inf
+        return max(self.first_valid_at, known_at)
+
+    def hear(self, now: float) -> None:
+        """The peer has sent a check."""
+        if self.heard_at == math.inf:
+            self.heard_at = now
+            self._session.is_to_consider = True
 
     def start(self, pair: Pair, now: float) -> None:
         """Nominate a pair: repeat its check with USE-CANDIDATE (RFC 8445 8.1.1)."""

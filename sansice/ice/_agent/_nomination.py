@@ -29,19 +29,19 @@ def best_valid(pairs: Iterable[Pair]) -> Pair | None:
     return None
 
 
-def choose(pairs: Iterable[Pair], first_valid_at: float, waits: Mapping[CandidateType, float]) -> Nominable | None:
+def choose(pairs: Iterable[Pair], since: float, waits: Mapping[CandidateType, float]) -> Nominable | None:
     """Choose among the pairs of a checklist, in descending order.
 
     The best valid pair is nominated at once where no pair of higher priority is still being tried, else
-    when its acceptance wait has passed since the first pair became valid. Data flows meanwhile.
+    when its acceptance wait has passed ``since`` better ones could be found. Data flows meanwhile.
     """
     unfinished = False
     for pair in pairs:
         if pair.state is PairState.SUCCEEDED and pair.valid is not None:
             if not unfinished:
-                return Nominable(pair, first_valid_at)
+                return Nominable(pair, -math.inf)
             types = (pair.valid.local.candidate.type, pair.valid.remote.type)
-            return Nominable(pair, first_valid_at + max(waits.get(type, 0.0) for type in types))
+            return Nominable(pair, since + max(waits.get(type, 0.0) for type in types))
         unfinished = unfinished or pair.state in UNFINISHED
     return None
 

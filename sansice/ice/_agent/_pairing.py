@@ -106,7 +106,7 @@ class Pairing:
         for known in self._known:
             if known.socket == pair.local.socket and known.candidate.address == mapped:
                 return known
-        if len(self._known) >= 2 * self._session.config.max_pairs:  # a base has one mapping for each destination at most
+        if not self.has_room_for_mapping:
             self._session.drop(DropReason.LIMIT)
             return None
         base = pair.local.base
@@ -122,6 +122,11 @@ class Pairing:
         local = LocalCandidate(candidate, pair.local.socket, base, pair.local.local_preference, pair.local.stream)
         self._known.append(local)
         return local
+
+    @property
+    def has_room_for_mapping(self) -> bool:
+        """Whether one more local peer-reflexive candidate may be learned."""
+        return len(self._known) < 2 * self._session.config.max_pairs  # a base has one mapping for each destination at most
 
     # ------------------------------------------------------------- remote candidates
 

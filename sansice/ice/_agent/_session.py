@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -84,7 +85,8 @@ class Session:
 
     Attributes:
         role: of this moment; change it with `take_role`.
-        role_taken: it has changed, and the nominations of every stream are to be considered anew.
+        is_to_consider: what nominations wait for has changed, so that those of every stream are to be considered anew.
+        gathered_at: when the local candidates were complete that the peer was told; infinite while they are not.
         has_failed: one of several streams has, and the others may be all that was waited for.
         tiebreaker: for conflicts about the role (RFC 8445 7.3.1.1).
         nomination: the application's policy.
@@ -104,15 +106,16 @@ class Session:
         "config",
         "entropy",
         "foundations",
+        "gathered_at",
         "has_failed",
         "ids",
+        "is_to_consider",
         "lists",
         "names",
         "news",
         "nomination",
         "outputs",
         "role",
-        "role_taken",
         "servers",
         "state",
         "states",
@@ -134,7 +137,8 @@ class Session:
     ) -> None:
         self.role = role
         self.nomination = nomination
-        self.role_taken = self.has_failed = False
+        self.is_to_consider = self.has_failed = False
+        self.gathered_at = math.inf
         self.config = config
         self.entropy = entropy
         self.ids = ids or Ids()
@@ -228,7 +232,7 @@ class Session:
         if role is self.role:
             return
         self.role = role
-        self.role_taken = True
+        self.is_to_consider = True
         for checklist in self.lists:
             for pair in checklist:
                 if pair.nominating:

@@ -12,7 +12,7 @@ from sansice.ice._events import ConsentExpired, IceCause, PairSelected, PairVali
 from sansice.ice._pair import LocalCandidate, Pair
 from sansice.ice._telling._tally import Ending
 from sansice.machine import Address, DecodeError, DropReason, LocalProtocolError, SocketError, SocketId
-from sansice.stun import USERNAME, Message
+from sansice.stun import USERNAME, XOR_MAPPED_ADDRESS, Message
 
 from ._checker import Checker
 from ._checklist import ChecklistEvent, ChecklistState
@@ -289,6 +289,7 @@ class Stream:
             self.expire(component, revoked=True, now=now)
         elif answer is ConsentAnswer.RENEWED:
             self._answered()
+            self.checker.see_mapping(component.used, message.get(XOR_MAPPED_ADDRESS))
 
     def _answered(self) -> None:
         """Consent is renewed on a component."""

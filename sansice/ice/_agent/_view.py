@@ -18,7 +18,7 @@ from sansice.ice._telling._stats import IceStats
 from sansice.machine import Address, LocalProtocolError, Machine, SocketId
 
 from ._component import Component
-from ._session import Session
+from ._session import OVER, Session
 from ._stream import Stream
 
 if TYPE_CHECKING:
@@ -222,6 +222,14 @@ class AgentView(Machine):
     def lingers(self) -> bool:
         """Whether it is closed and TURN servers are still to confirm that they have given up what they gave."""
         return self.state is IceState.CLOSED and self._relaying is not None and self._relaying.lingers
+
+    def _require_open(self) -> None:
+        if self.state is IceState.CLOSED:
+            raise LocalProtocolError("the agent is closed")
+
+    def _require_live(self) -> None:
+        if self.state in OVER:
+            raise LocalProtocolError(f"the agent is {self.state.value}; only new credentials can connect")
 
     def _stream(self, index: int) -> Stream:
         if type(index) is not int or not 0 <= index < len(self._streams):
