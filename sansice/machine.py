@@ -62,6 +62,7 @@ class DropReason(enum.Enum):
     NO_ALLOCATION = "data without an allocation"
     NO_CHANNEL = "channel that is not bound"
     NO_PERMISSION = "from or to a peer without a permission"
+    NOT_MDNS = "not a message of multicast DNS"
     BAD_ICMP = "ICMP error of a type that is not relayed"
     REFUSED_NOMINATION = "nomination that the application's policy refuses"
     UNUSABLE_CANDIDATE = "remote candidate that cannot be used"

@@ -93,6 +93,24 @@ if TYPE_CHECKING:
         Inbox as Inbox,
     )
     from ._lite._agent import LiteAgent as LiteAgent
+    from ._mdns._agent import (
+        MdnsAgent as MdnsAgent,
+    )
+    from ._mdns._config import (
+        MdnsConfig as MdnsConfig,
+    )
+    from ._mdns._events import (
+        NameFailed as NameFailed,
+        NameFailure as NameFailure,
+        NameResolved as NameResolved,
+    )
+    from ._mdns._names import (
+        is_mdns_name as is_mdns_name,
+        mdns_name as mdns_name,
+    )
+    from ._mdns._stats import (
+        MdnsStats as MdnsStats,
+    )
     from ._sdp._attributes import (
         IceAttributes as IceAttributes,
         RemoteCandidate as RemoteCandidate,
@@ -220,6 +238,18 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "RemoteCandidate",
     ),
     "_lite._agent": ("LiteAgent",),
+    "_mdns._agent": ("MdnsAgent",),
+    "_mdns._config": ("MdnsConfig",),
+    "_mdns._events": (
+        "NameFailed",
+        "NameFailure",
+        "NameResolved",
+    ),
+    "_mdns._names": (
+        "is_mdns_name",
+        "mdns_name",
+    ),
+    "_mdns._stats": ("MdnsStats",),
     "_telling._causes": (
         "Cause",
         "Finding",
