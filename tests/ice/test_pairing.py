@@ -295,6 +295,21 @@ def test_tricky_28_a_signalled_candidate_replaces_the_early_one_but_keeps_its_pr
     assert {one.type for one in bench.agent.remote_candidates} == {HOST, SRFLX}
 
 
+def test_a_relayed_candidate_that_is_signalled_after_its_check_takes_its_own_priority_and_keeps_its_pairs():
+    bench = Bench(remotes=(), complete=False, controlling=False)
+    bench.request(REMOTE, priority=candidate_priority(PRFLX, 500, 1))
+    bench.answer(bench.check)
+    reflexive = candidate("203.0.113.5", 6000, type=SRFLX, foundation="s")
+    bench.call(bench.agent.add_remote_candidate, reflexive)
+    assert [pair.remote.address for pair in bench.agent.pairs] == [REMOTE, reflexive.address]
+    signalled = candidate("198.51.100.1", type=CandidateType.RELAYED, foundation="told")
+    assert bench.call(bench.agent.add_remote_candidate, signalled)
+    better, worse = bench.agent.pairs
+    assert (better.remote, worse.remote, worse.state) == (reflexive, signalled, PairState.SUCCEEDED)
+    bench.request(REMOTE, use_candidate=True)
+    assert bench.agent.selected_pair.remote == signalled
+
+
 def test_a_signalled_candidate_that_was_seen_early_is_paired_with_the_other_sockets_too():
     made = pairing("192.0.2.1", "192.0.2.2")
     learned = made.pairing.discover(REMOTE, 77)

@@ -3,11 +3,20 @@
 import attrs
 
 from ice._relay_scene import DTLS, SERVER, TCP, UDP, World, relay, relayed
-from sansice.ice import Candidate, GatheringOptions, IceServer, IceState
+from sansice.ice import Candidate, GatheringOptions, IceRole, IceServer, IceState
+from sansice.ice._binding import encode_check
 from sansice.machine import Address, IcmpError, SocketId
 from sansice.simulation import Fate
-from sansice.stun import Method, decode_untrusted, is_stun
+from sansice.stun import Method, TransactionId, decode_untrusted, is_stun, short_term_key
 from sansice.turn import TurnClientConfig
+
+
+def check_of(username, pwd):
+    """A check that a controlled peer sends."""
+    transaction_id = TransactionId(b"12345678abcd")
+    key, role = short_term_key(pwd), IceRole.CONTROLLED
+    return transaction_id, encode_check(transaction_id, username=username, key=key, priority=99, role=role, tiebreaker=1)
+
 
 FOUR = GatheringOptions(relayed_family=4)
 
@@ -30,6 +39,23 @@ def test_peers_are_let_in_before_their_pairs_have_their_turn():
     trickled = Candidate.from_sdp("9 1 udp 5 192.0.2.99 4000 typ host")
     world.nodes[0].call(world.agents[0].add_remote_candidate, trickled)
     assert [method for time, method in asked if time == start] == [Method.CREATE_PERMISSION] * 2
+
+
+def test_peer_that_is_seen_at_an_address_nobody_told_is_let_in_at_the_relay_too():
+    world = World()
+    for _ in range(2):
+        world.add(servers=[relay()], gathering=FOUR)
+    world.gather()
+    agent, peer = world.agents
+    told = attrs.evolve(peer.local_description, candidates=())
+    world.nodes[0].call(agent.set_remote, told)
+    seen = Address("203.0.113.77", 5000)
+    own = agent.credentials
+    _, check = check_of(f"{own.ufrag}:{told.ufrag}", own.pwd)
+    (one,) = agent._gatherer.relays.live
+    assert not one.permitted
+    world.nodes[0].call(agent.handle_datagrams, one.question.host.socket, [(seen, check)])
+    assert list(one.permitted) == [seen.host]
 
 
 def test_agent_without_servers_has_no_relays_and_ignores_their_inputs():

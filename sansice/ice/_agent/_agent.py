@@ -613,6 +613,9 @@ class IceAgent(AgentSockets):
         """Act on what became of pairs, start what the pacing allows, and plan the next deadline."""
         session, turns = self._session, self._turns
         self._pass_on(now)
+        if session.has_discovered:
+            session.has_discovered = False
+            self._permit(now)
         if session.names is not None:
             session.follow(session.names, now)
         if session.news or session.is_to_consider:

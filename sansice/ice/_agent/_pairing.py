@@ -151,9 +151,9 @@ class Pairing:
         if len(self.remotes) - len(self._discovered) >= self._session.config.max_remote_candidates:
             self._session.drop(DropReason.LIMIT)
             return False
-        if known is not None:  # its checks came before it was signalled: its priority stays (RFC 8838 11)
+        if known is not None:
             self._discovered = tuple([other for other in self._discovered if other != address])
-            self._replace(address, attrs.evolve(candidate, priority=known.priority))
+            self._replace(address, _signalled_late(candidate, known))
         self.remotes.setdefault(address, candidate)
         for local in tuple(self._known):
             if _is_base(local):
@@ -178,6 +178,7 @@ class Pairing:
             self._session.drop(DropReason.LIMIT)
             return None
         self._discovered += (source,)
+        self._session.has_discovered = True
         candidate = self.remotes[source] = self.peer_reflexive(source, priority)
         return candidate
 
@@ -283,6 +284,15 @@ class Pairing:
 
     def _pair_of(self, local: LocalCandidate, remote: Candidate, remote_address: Address, tally: Tally) -> Pair:
         return Pair(local, remote, remote_address, self._session.priority(local.candidate, remote), tally)
+
+
+def _signalled_late(candidate: Candidate, seen: Candidate) -> Candidate:
+    """A candidate whose checks came before it was signalled: the priority of those stays (RFC 8838 11).
+
+    So that both ends order pairs alike, says the RFC. A relayed candidate is its own base, and to the peer has the priority that
+    it signals; with that of a peer-reflexive one a relay would be preferred to all reflexive candidates.
+    """
+    return candidate if candidate.type is CandidateType.RELAYED else attrs.evolve(candidate, priority=seen.priority)
 
 
 def _is_forgettable(pair: Pair) -> bool:

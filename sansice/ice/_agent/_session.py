@@ -87,6 +87,7 @@ class Session:
         role: of this moment; change it with `take_role`.
         is_to_consider: what nominations wait for has changed, so that those of every stream are to be considered anew.
         gathered_at: when the local candidates were complete that the peer was told; infinite while they are not.
+        has_discovered: a remote candidate was learned by its checks, and relays are to let it in.
         has_failed: one of several streams has, and the others may be all that was waited for.
         tiebreaker: for conflicts about the role (RFC 8445 7.3.1.1).
         nomination: the application's policy.
@@ -107,6 +108,7 @@ class Session:
         "entropy",
         "foundations",
         "gathered_at",
+        "has_discovered",
         "has_failed",
         "ids",
         "is_to_consider",
@@ -137,7 +139,7 @@ class Session:
     ) -> None:
         self.role = role
         self.nomination = nomination
-        self.is_to_consider = self.has_failed = False
+        self.is_to_consider = self.has_failed = self.has_discovered = False
         self.gathered_at = math.inf
         self.config = config
         self.entropy = entropy
