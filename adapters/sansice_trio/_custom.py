@@ -18,14 +18,16 @@ def socket_factory() -> trio.abc.SocketFactory | None:
     """The factory that `trio.socket.set_custom_socket_factory` was given."""
     # There is no other way to ask trio which one is set.
     factory = trio.socket.set_custom_socket_factory(None)
-    trio.socket.set_custom_socket_factory(factory)
+    if factory is not None:
+        trio.socket.set_custom_socket_factory(factory)
     return factory
 
 
 def hostname_resolver() -> trio.abc.HostnameResolver | None:
     """The resolver that `trio.socket.set_custom_hostname_resolver` was given."""
     resolver = trio.socket.set_custom_hostname_resolver(None)
-    trio.socket.set_custom_hostname_resolver(resolver)
+    if resolver is not None:
+        trio.socket.set_custom_hostname_resolver(resolver)
     return resolver
 
 
