@@ -17,6 +17,8 @@ from typing import NamedTuple, NewType, TypeAlias
 
 import attrs
 
+from ._enums import IdentityEnum
+
 Entropy: TypeAlias = Callable[[int], bytes]
 """``entropy(n)`` returns ``n`` unpredictable bytes; `os.urandom` unless a test or a replay says otherwise."""
 
@@ -162,7 +164,7 @@ ANY_IPV6 = "::"
 """The same for IPv6."""
 
 
-class Transport(enum.Enum):
+class Transport(IdentityEnum):
     """How bytes travel; the values are the words of URIs and of the command line."""
 
     UDP = "udp"

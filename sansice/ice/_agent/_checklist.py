@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 
+from sansice._enums import IdentityEnum
 from sansice.ice._pair import Pair, PairEvent, PairState
 from sansice.machine import Address, LocalProtocolError, SocketId
 
@@ -16,7 +16,7 @@ from sansice.machine import Address, LocalProtocolError, SocketId
 MAX_TRIGGERED_ROW = 4
 
 
-class ChecklistState(enum.Enum):
+class ChecklistState(IdentityEnum):
     """RFC 8445 6.1.2.1."""
 
     RUNNING = "running"
@@ -24,7 +24,7 @@ class ChecklistState(enum.Enum):
     FAILED = "failed"
 
 
-class ChecklistEvent(enum.Enum):
+class ChecklistEvent(IdentityEnum):
     """What moves a checklist from state to state."""
 
     NOMINATE = "every component has a nominated pair"

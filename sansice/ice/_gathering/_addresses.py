@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 
+from sansice._enums import IdentityEnum
 from sansice.machine import Address
 
 _SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")  # RFC 3879
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")  # RFC 4291 2.5.5.1
 
 
-class AddressKind(enum.Enum):
+class AddressKind(IdentityEnum):
     """What an address may be used for."""
 
     ORDINARY = "ordinary"

@@ -7,6 +7,7 @@ A machine inside the agent. It opens the sockets and makes candidates of what is
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
@@ -341,7 +342,7 @@ class Gatherer(Machine):
         self._opening[socket] = place
         self._locals.expect(place.stream, place.number, place.component)
         # What goes out through one socket has one code point: checks fare as data does (RFC 7675 6).
-        options = SocketOptions(dscp=self._options.dscp)
+        options = _marked(self._options.dscp)
         self._outputs.append(OpenSocket(socket, Transport.UDP, Address(place.host, place.port), options=options))
 
     def _next_port(self, first: int, last: int) -> int:
@@ -523,3 +524,8 @@ class Gatherer(Machine):
             return []
         live = (relay for relay in self._asking.relays.live if relay.question.host.stream in self._streams)
         return [relay.granted for relay in live if relay.granted is not None]
+
+
+@lru_cache(64)  # there are no more code points, and all sockets of an agent have the same one
+def _marked(dscp: int) -> SocketOptions:
+    return SocketOptions(dscp=dscp)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
@@ -10,12 +9,14 @@ from typing import TypeVar
 
 import attrs
 
+from sansice._enums import IdentityEnum
+
 from ._addresses import AddressKind, look_at
 
 T = TypeVar("T")
 
 
-class InterfaceKind(enum.Enum):
+class InterfaceKind(IdentityEnum):
     """What an address is reached through, as far as the program knows."""
 
     UNKNOWN = "unknown"
