@@ -59,18 +59,19 @@ def test_sdp_lines_are_one_attribute_each():
     )
 
 
-@pytest.mark.req("RFC8840-014")
 def test_description_to_be_continued_says_so_in_sdp_by_itself():
     unfinished = described(options=("ice2",), end_of_candidates=False)
     assert "a=ice-options:ice2 trickle\r\n" in unfinished.to_sdp()
     assert Description.from_sdp(unfinished.to_sdp()).end_of_candidates is False
 
 
+@pytest.mark.req("RFC8840-014")
 def test_end_of_candidates_is_a_line_without_a_value_of_those_who_trickle():
     more = described(options=("trickle",), end_of_candidates=False)
     assert "end-of-candidates" not in more.to_sdp()
     assert Description.from_sdp(more.to_sdp()).end_of_candidates is False
     assert Description.from_sdp(more.to_sdp() + "a=end-of-candidates\r\n").end_of_candidates is True
+    assert described(options=("trickle",)).to_sdp().endswith("\r\na=end-of-candidates\r\n")
 
 
 @pytest.mark.req("RFC8838-004")

@@ -77,7 +77,10 @@ def test_unreliable_addresses_come_last_and_are_not_intermingled_with_the_others
 
 @pytest.mark.req("RFC8421-001")
 def test_interfaces_of_which_nothing_is_known_are_equal():
-    assert len({HostAddress("192.0.2.1", interface=name).price for name in ("", "eth0", "ppp0")}) == 1
+    names_of = ("wlan0", "", "ppp0", "eth0", "tun0")
+    hosts = [HostAddress(f"192.0.2.{number}", interface=name) for number, name in enumerate(names_of)]
+    assert len({one.price for one in hosts}) == 1
+    assert choose_hosts(hosts) == hosts
 
 
 def test_cost_of_an_address_overrides_that_of_its_interface():

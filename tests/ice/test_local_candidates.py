@@ -55,6 +55,16 @@ def test_address_that_is_told_already_is_redundant_on_the_same_socket_only():
     assert told(made) == [(HOST, OUTSIDE), (HOST, at("10.0.0.3")), (REFLEXIVE, OUTSIDE)]
 
 
+@pytest.mark.req("RFC8838-009")
+def test_mapping_that_is_told_already_is_redundant_even_from_a_server_with_a_better_preference():
+    made = make()
+    host = add(made)
+    made.add_reflexive(host, OUTSIDE, SERVER, 1)
+    [_, first] = made.told
+    made.add_reflexive(host, OUTSIDE, at("198.51.100.54", 3478), 0)
+    assert made.told == [host, first]
+
+
 @pytest.mark.req("RFC8445-018", "RFC8445-021", "RFC8421-004")
 def test_priorities_of_everything_that_can_be_found_are_unique():
     rules = [RewriteRule(("203.0.113.1", "203.0.113.2"), mode=RewriteMode.APPEND)]

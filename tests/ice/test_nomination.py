@@ -110,7 +110,7 @@ def test_tricky_25_nomination_repeats_the_checked_pair_but_selects_the_valid_one
     assert (pair.local.address, pair.local.type, pair.remote.address) == (mapped, CandidateType.PEER_REFLEXIVE, HIGH)
 
 
-@pytest.mark.req("RFC8445-097")
+@pytest.mark.req("RFC8445-097", "RFC8863-005")
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_better_pair_on_trial_is_waited_for_as_long_as_the_type_says(answered):
     bench = Bench(remotes=(HIGH_C, LOW_C))
@@ -349,7 +349,7 @@ def test_use_candidate_from_a_peer_that_is_controlled_means_nothing():
     assert selections(bench) == []
 
 
-@pytest.mark.req("RFC8445-099")
+@pytest.mark.req("RFC8445-099", "RFC8839-003")
 @pytest.mark.parametrize("order", list(itertools.permutations((HIGH, LOW, LOWEST))))
 @pytest.mark.parametrize("tried", ["before", "after"])
 def test_of_several_nominations_by_a_peer_before_rfc_8445_the_best_wins_in_any_order(order, tried):

@@ -140,6 +140,7 @@ def test_answer_without_ice_ends_it_for_the_session(answer):
     dialog.offer(TEMPLATE, ours("a"))
     received = dialog.receive_answer(answer)
     assert received.description is None
+    assert IceUse.ICE not in received.uses.values()
     assert dialog.must_restart is False  # there was none before
 
 
@@ -244,7 +245,7 @@ def test_each_answer_to_a_forked_offer_has_a_dialog_of_its_own():
 # Later offers
 
 
-@pytest.mark.req("RFC8839-020")
+@pytest.mark.req("RFC8839-019", "RFC8839-020")
 def test_before_nomination_all_is_told_again_in_order_with_what_is_new():
     dialog = agreed("a", candidates=(OURS,), options=("ice2", "trickle"), end_of_candidates=False)
     later = dialog.offer(TEMPLATE, ours("a", candidates=(MORE,), pacing=20))

@@ -326,6 +326,14 @@ def test_lite_agent_says_so_and_has_no_pace():
     assert "a=ice-lite" not in written(ours("0"), *audio())
 
 
+@pytest.mark.req("RFC8838-002")
+def test_who_trickles_in_one_stream_says_so_for_the_session():
+    session = SessionDescription([described(0), described(1, end_of_candidates=False)], mids=["0", "v"])
+    lines = written(session, *AUDIO, *VIDEO)
+    assert [line for line in lines if "trickle" in line] == ["a=ice-options:ice2 trickle"]
+    assert lines.index("a=ice-options:ice2 trickle") < min(lines.index(line) for line in lines if line.startswith("m="))
+
+
 @pytest.mark.req("RFC8839-004", "RFC8839-018")
 def test_stream_on_hold_keeps_ice_and_its_address():
     lines = written(ours("0"), *audio("a=inactive", host="0.0.0.0"), "b=AS:0")
