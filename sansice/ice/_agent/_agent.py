@@ -620,12 +620,12 @@ class IceAgent(AgentSockets):
             session.follow(session.names, now)
         if session.news or session.is_to_consider:
             self._act_on_news(now)
-        while session.state not in OVER and turns.has_come(now, self._has_next):
+        while turns.has_come(now, wanted := self._has_next()):
             # A check before a question to a server: somebody waits for it.
             if not (self._start_check(now) or self._start_question(now)):
                 break
             turns.take(now, session.ta)
-        if now < turns.at and session.state not in OVER and self._has_next():
+        if wanted and now < turns.at:
             session.timers.set(_PACE, turns.at)
         else:
             session.timers.cancel(_PACE)  # what waited may have become needless
@@ -641,7 +641,7 @@ class IceAgent(AgentSockets):
             self._relaying.wrap_outputs(now)
 
     def _has_next(self) -> bool:
-        return self._session.has_next() or self._gatherer.has_next()
+        return self._session.state not in OVER and (self._session.has_next() or self._gatherer.has_next())
 
     def _start_check(self, now: float) -> bool:
         chosen = self._session.next_pair()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from ._pacer import Pacer
 
@@ -22,16 +21,16 @@ class Turns:
         self._pacer = pacer
         self._reserved = False
 
-    def has_come(self, now: float, wants: Callable[[], bool]) -> bool:
-        """Whether it is the agent's turn; ``wants`` says whether it has use for one, as a moment is not asked for in vain."""
+    def has_come(self, now: float, wanted: bool) -> bool:
+        """Whether it is the agent's turn, and ``wanted``: a moment is not asked for in vain."""
         if now < self.at:
             return False
-        if self._pacer is None:
-            return True
-        if not wants():
+        if not wanted:
             self._reserved = False
             return False
         pacer = self._pacer
+        if pacer is None:
+            return True
         # A moment that was missed is given up where others have begun theirs. Where they have not, all are late: if each went to
         # the end of the queue, nobody would ever start anything.
         if not self._reserved or (now >= self.at + pacer.interval and not pacer.is_quiet(now)):
