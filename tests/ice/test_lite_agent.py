@@ -9,7 +9,7 @@ import pytest
 import sansice.ice._lite as lite
 from ice._lite import BEFORE_ICE2, NEW, OTHER, PEER, LiteBench, check_bytes, connected
 from ice._session import LOST, refuses
-from ice._wire import OURS, THEIRS, at, candidate
+from ice._wire import OURS, THEIRS, Bench, at, candidate
 from sansice.ice import (
     CandidateGathered,
     CandidateType,
@@ -395,6 +395,25 @@ def test_restart_during_gathering_completes_once():
     agent.restart(credentials=NEW, now=0.0)
     agent.handle_socket_opened(first.socket, at("192.0.2.1", 4001), now=0.0)
     assert agent.take_outputs().count(GatheringCompleted()) == 1
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_gather_is_called_once_and_once_more_after_each_restart_by_agents_of_both_kinds(lite):
+    bench = LiteBench(known=False) if lite else Bench(known=False)
+    refuses(bench, bench.agent.gather, ["192.0.2.1"], match="called before")
+    bench.call(bench.agent.restart)
+    bench.call(bench.agent.gather, ["192.0.2.1", "192.0.2.2"])
+    assert {one.address.host for one in bench.agent.local_candidates} == {"192.0.2.1", "192.0.2.2"}
+    assert bench.agent.gathering_state is GatheringState.COMPLETE
+    refuses(bench, bench.agent.gather, ["192.0.2.1"], match="called before")
+
+
+def test_gathering_again_closes_the_sockets_of_addresses_that_are_gone():
+    bench = LiteBench(hosts=("192.0.2.1", "192.0.2.2"))
+    bench.call(bench.agent.restart)
+    bench.call(bench.agent.gather, ["192.0.2.2"])
+    assert [one.address.host for one in bench.agent.local_candidates] == ["192.0.2.2"]
+    assert len(bench.closed) == 1
 
 
 # The module

@@ -6,6 +6,7 @@ from ice._lite import BEFORE_ICE2, OTHER, PEER, STRANGER, LiteBench, check_bytes
 from ice._session import LOST
 from ice._wire import OURS, at, candidate
 from sansice.ice import CandidateType, DataReceived, IceConfig, IceRole, IceState, PairSelected, PairValidated
+from sansice.ice._lite._stream import MAX_REMEMBERED
 from sansice.machine import DropReason, SocketId
 from sansice.stun import (
     ERROR_CODE,
@@ -285,3 +286,50 @@ def test_check_of_a_restart_that_is_not_known_yet_is_dropped_once_every_componen
     assert bench.nominate(OTHER, username=f"{OURS.ufrag}:again") is None
     assert bench.dropped() == {"BAD_USERNAME": 1}
     assert bench.selected == PEER
+
+
+# Replays
+
+
+def test_a_recorded_check_is_answered_but_is_no_new_consent():
+    bench = connected()
+    recorded = [check_bytes(number) for number in range(100, 103)]
+    for data in recorded:
+        bench.run(until=bench.now + 5.0)
+        bench.arrive(1, PEER, data)
+    answered = len(bench.sent)
+    while bench.agent.state is not IceState.FAILED and bench.now < 100.0:
+        bench.run(until=bench.now + 1.0)
+        bench.arrive(1, PEER, recorded[int(bench.now) % 3])
+    assert bench.now == 45.0  # 30 s after the last that was new
+    assert len(bench.sent) > answered + 20
+
+
+def test_a_check_of_before_the_description_counts_once():
+    bench = LiteBench(known=False)
+    early = check_bytes(100, use_candidate=True)
+    bench.arrive(1, PEER, early)
+    bench.run(until=1.0)
+    bench.tell()
+    assert bench.selected == PEER
+    while bench.agent.state is not IceState.FAILED and bench.now < 100.0:
+        bench.run(until=bench.now + 1.0)
+        bench.arrive(1, PEER, early)
+    assert bench.now == 31.0
+
+
+def test_how_many_checks_are_remembered_is_bounded():
+    bench = connected()
+    for number in range(100, 100 + 3 * MAX_REMEMBERED):
+        bench.arrive(1, PEER, check_bytes(number))
+    (stream,) = bench.agent._session.streams
+    assert len(stream.current.heard) == MAX_REMEMBERED
+
+
+def test_data_is_not_taken_from_where_a_recorded_check_comes_from():
+    bench = connected()
+    recorded = check_bytes(100)
+    bench.arrive(1, PEER, recorded)
+    bench.arrive(1, STRANGER, recorded)
+    bench.arrive(1, STRANGER, b"\x80")
+    assert bench.heard(DataReceived) == [] and bench.dropped()["UNVALIDATED_SOURCE"] == 1

@@ -333,6 +333,9 @@ class LiteAgent(Machine):
     def gather(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
         """Open a socket for each usable address, stream and component: one candidate for each (RFC 8445 5.2).
 
+        A restart opens by itself what it lacks; after one this may be called again, as with `IceAgent`, and is the same as
+        `update_addresses` then.
+
         Args:
             addresses: the machine's own, as literals or `HostAddress` values; see `usable_addresses` for what is left out. A
                 lite agent is for machines with one public address of a family, because nothing tries which is better.
@@ -340,13 +343,13 @@ class LiteAgent(Machine):
             now: monotonic seconds.
 
         Raises:
-            LocalProtocolError: a second call, an agent that is closed or has failed, an address that is none.
+            LocalProtocolError: a second call without a restart, an agent that is closed or has failed, an address that is none.
         """
         self._require_live()
-        if self._session.gathering is not _NEW_GATHERING:
+        if self._session.gathering is not _NEW_GATHERING and not self._session.has_restarted:
             raise LocalProtocolError("gather() was called before")
-        self._session.hosts.use(self._choose(addresses, include_loopback))
-        self._session.open_sockets(self._session.streams, now=now)
+        self._use(self._choose(addresses, include_loopback), now)
+        self._session.has_restarted = False
 
     def update_addresses(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
         """The machine's addresses are others now: the sockets of those that are gone are closed, new ones are opened.
@@ -360,8 +363,12 @@ class LiteAgent(Machine):
         self._require_live()
         if self._session.gathering is _NEW_GATHERING:
             raise LocalProtocolError("update_addresses(): call gather() first")
+        self._use(self._choose(addresses, include_loopback), now)
+
+    def _use(self, hosts: HostList, now: float) -> None:
+        """Open and close sockets, so that there is one for each of these addresses and no other."""
         session = self._session
-        for socket in session.hosts.use(self._choose(addresses, include_loopback)):
+        for socket in session.hosts.use(hosts):
             host = session.hosts.open.get(socket)
             session.close_socket(socket)
             if host is not None and session.streams[host.stream].forget(host):

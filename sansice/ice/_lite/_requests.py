@@ -52,10 +52,12 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
     if novelty is Novelty.REPLAYED:
         session.stats.drop(DropReason.REPLAYED)
         return
+    is_new = generation.is_new(request.transaction_id)
     if remote is None:
         _remember_early(session, generation, EarlyCheck(host, source, check))
     elif check.remote_ufrag == remote.ufrag:  # RFC 8445 7.3.1.4: another one is another peer's
-        session.hear(generation, host, source, now=now)
+        if is_new:  # RFC 7675 5.1: each check that is asked for consent has an id of its own
+            session.hear(generation, host, source, now=now)
         if nominates and _nominate(session, stream, EarlyCheck(host, source, check), novelty, now) in _REFUSALS:
             session.stats.drop(DropReason.LIMIT)  # who is refused must know (RFC 8445 7.3.1.5)
             session.emit_send(host, source, encode_refusal(request, Refusal.BAD_REQUEST, generation.key), now=now)

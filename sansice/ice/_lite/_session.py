@@ -62,6 +62,7 @@ class LiteSession:
         "config",
         "entropy",
         "gathering",
+        "has_restarted",
         "hosts",
         "outputs",
         "role",
@@ -89,6 +90,7 @@ class LiteSession:
         self.stats = IceStats()
         self.state = IceState.NEW
         self.gathering = GatheringState.NEW
+        self.has_restarted = False  # since `IceAgent.gather` was called, which may be called again then
         self.streams: tuple[Stream, ...] = ()
         self.timers: FewTimers[Timer] = FewTimers()
         self._pairs = 0  # that were valid
@@ -137,6 +139,7 @@ class LiteSession:
     def renew(self, stream: Stream, credentials: Credentials, *, by_peer: bool, now: float) -> None:
         """Begin a generation (RFC 8445 9). Candidates that were freed are gathered again."""
         stream.renew(credentials)
+        self.has_restarted = True
         self.outputs.append(Restarted(stream.index, credentials, by_peer))
         self.move(stream, IceCause.RESTART)
         if self.gathering is not GatheringState.NEW:

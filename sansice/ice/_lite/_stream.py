@@ -21,8 +21,9 @@ from sansice.stun import TransactionId, short_term_key
 from ._component import Component, LitePair
 from ._hosts import Host
 
-# Nominations remembered by their transaction ids, so that one that somebody has seen and sends again from elsewhere is
-# known for what it is: those of a browser's last minutes, and of the pairs that an aggressive partner tries in a second.
+# Checks and nominations remembered by their transaction ids, so that one that somebody has seen and sends again from elsewhere is
+# known for what it is: those of a browser's last minutes, and of the pairs that an aggressive partner tries in a second. Only
+# new ones displace others, so what a peer sent last is remembered for as long as it is silent.
 MAX_REMEMBERED = 64
 _OVER = frozenset({IceState.FAILED, IceState.CLOSED})
 
@@ -57,6 +58,7 @@ class Generation:
         lifetime: a pair lasts so long after its last check, seconds.
         is_selected: whether its valid pairs are the selected ones.
         is_chosen: it chose among several pairs with a lite peer, so that now its description has only these (RFC 8445 8.2).
+        heard: the ids of its latest checks: one that is sent again is no new consent.
         nominations: the latest, by transaction id, and the paths that they came over.
     """
 
@@ -64,6 +66,7 @@ class Generation:
         "components",
         "credentials",
         "early",
+        "heard",
         "heard_at",
         "is_chosen",
         "is_selected",
@@ -89,6 +92,7 @@ class Generation:
         self.lifetime = math.inf
         self.is_selected = False
         self.is_chosen = False
+        self.heard: dict[TransactionId, None] = {}
         self.nominations: dict[TransactionId, tuple[Host, Address]] = {}
 
     @property
@@ -150,6 +154,15 @@ class Generation:
     def remote_count(self) -> int:
         """How many candidates the peer has told."""
         return sum(len(component.remotes) for component in self.components)
+
+    def is_new(self, transaction_id: TransactionId) -> bool:
+        """Whether a check has not come before: else it is retransmitted, or replayed by somebody who has seen it."""
+        if transaction_id in self.heard:
+            return False
+        self.heard[transaction_id] = None
+        if len(self.heard) > MAX_REMEMBERED:
+            del self.heard[next(iter(self.heard))]
+        return True
 
     def remember(self, transaction_id: TransactionId, host: Host, source: Address) -> Novelty:
         """A nomination came over a path."""
