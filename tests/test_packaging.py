@@ -95,7 +95,9 @@ def test_core_depends_on_attrs_alone_and_the_rest_are_extras(wheel):
     metadata = email.message_from_string(dist_info(wheel, "METADATA"))
     needs = metadata.get_all("Requires-Dist")
     assert [need for need in needs if "extra ==" not in need] == ["attrs>=23.2"]
-    assert set(metadata.get_all("Provides-Extra")) == {"trio", "asyncio", "blocking", "tls", "precis", "cli", "test", "lint"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        "trio", "asyncio", "blocking", "tls", "precis", "cli", "sweep", "test", "lint"
+    }  # fmt: skip
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
     assert dist_info(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text()

@@ -17,6 +17,7 @@ from ._exploration._scenes import scene_arena as scene_arena
 from ._exploration._trial import Breach as Breach, Run as Run
 from ._library._library import scene as scene, scenes as scenes
 from ._library._matrix import (
+    MATRIX_FAMILIES as MATRIX_FAMILIES,
     MATRIX_KINDS as MATRIX_KINDS,
     MATRIX_TURNS as MATRIX_TURNS,
     MatrixCell as MatrixCell,
@@ -111,6 +112,10 @@ from ._scene._scene import Scene as Scene
 from ._scene._scene_run import SceneRun as SceneRun
 from ._scene._scene_world import SceneWorld as SceneWorld
 from ._scene._simulate import simulate as simulate
+from ._sweep._answers import SweepAnswer as SweepAnswer, run_sweep as run_sweep
+from ._sweep._parameters import SWEEP_PARAMETERS as SWEEP_PARAMETERS, SweepParameter as SweepParameter
+from ._sweep._reading import read_sweep as read_sweep
+from ._sweep._sweep import NatCouple as NatCouple, Sweep as Sweep, SweepPoint as SweepPoint
 from ._world._bursts import Bursts as Bursts
 from ._world._clock import SimulationError as SimulationError
 from ._world._host import Host as Host

@@ -24,11 +24,13 @@ _OF = {
     "listed": frozenset({"listed", "as_json"}),
     "as_matrix": _COMMON | {"as_matrix", "runs"},
     "exploring": _COMMON | {"exploring", "scene", "budget", "depth", "save"},
+    "sweep": frozenset({"sweep", "workers", "dask", "out", "as_json"}),
 }
 """Which parameters each of the other ways to use the command takes."""
 
 
 _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+_READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(short_help="Run programs behind simulated NATs, in virtual time.")
@@ -41,6 +43,7 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
     help="Run every kind of NAT against every kind, without and with a relay, and draw tables.",
 )
 @click.option("--explore", "exploring", is_flag=True, help="Look for orders of packets, losses and timers that break a rule.")
+@click.option("--sweep", type=_READABLE, metavar="FILE.toml", help="Run scenes with many parameters and seeds, on Dask.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option("--pcap", type=_FILE, help="Write a capture (pcapng) for Wireshark.")
 @click.option("--svg", type=_FILE, help="Write a sequence diagram as an image.")
@@ -66,6 +69,9 @@ _FILE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
     "--depth", type=click.IntRange(min=0), default=2, show_default=True, help="Deviations from the clock to try systematically."
 )
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write what exploration finds, for sansice replay.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The sweep's folder; what is finished there stays.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of the sweep; as many as there are cores if left out.")
+@click.option("--dask", metavar="ADDRESS", help="Of a Dask scheduler for the sweep, such as tls://10.0.0.5:8786.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout; the rest goes to stderr.")
 @click.pass_context
 def simulate(
@@ -74,6 +80,7 @@ def simulate(
     listed: bool,
     as_matrix: bool,
     exploring: bool,
+    sweep: Path | None,
     seed: int,
     pcap: Path | None,
     svg: Path | None,
@@ -84,15 +91,19 @@ def simulate(
     budget: float,
     depth: int,
     save: Path | None,
+    out: Path | None,
+    workers: int | None,
+    dask: str | None,
     as_json: bool,
 ) -> int:
     """Run agents behind simulated NATs: no network is touched, time is virtual, and the same seed gives the same run.
 
     SCENE is a name that --list tells, or a JSON file. A scene says itself how it ends; some are there because they end
-    badly. --explore tries one scene, or all that have agents where none is named.
+    badly. --explore tries one scene, or all that have agents where none is named. --sweep writes a table of very many
+    sessions (Parquet), a summary and plots into --out.
 
-    Exit codes: 0 it ended as the scene says (the matrix: as the rules of NATs say; exploration: nothing was found);
-    1 it did not; 2 usage; 130 interrupted. What was done until an interrupt is shown.
+    Exit codes: 0 it ended as the scene says (the matrix: as the rules of NATs say; exploration: nothing was found;
+    the sweep: it is finished); 1 it did not; 2 usage; 130 interrupted. What was done until an interrupt is shown.
     """
     _refuse_the_useless(ctx)
     if listed:
@@ -104,8 +115,10 @@ def simulate(
         if not explored[0].agents:
             raise click.UsageError(f"{explored[0].name} has no agents, and exploration is about agents")
         return run_exploration(explored, seconds=budget, depth=depth, seed=seed, save=save, as_json=as_json)
+    if sweep is not None:
+        return _sweep(sweep, out, workers, dask, as_json=as_json)
     if scene is None:
-        raise click.UsageError("name a scene, or use --list, --matrix or --explore")
+        raise click.UsageError("name a scene, or use --list, --matrix, --explore or --sweep")
     found = find_scene(scene)
     wishes = Wishes(pcap=pcap, svg=svg, timeline=timeline, diagram=diagram, limit=limit, as_json=as_json)
     return run_scene(found, seed, wishes)
@@ -121,6 +134,19 @@ def _refuse_the_useless(ctx: click.Context) -> None:
         if one.name not in allowed:
             where = f"with {way.opts[0]}" if way is not None else "to run a scene"
             raise click.UsageError(f"{one.opts[0]} is of no use {where}")
+
+
+def _sweep(path: Path, out: Path | None, workers: int | None, dask: str | None, *, as_json: bool) -> int:
+    if out is None:
+        raise click.UsageError("--sweep needs --out, a folder for what it finds")
+    if workers is not None and dask is not None:
+        raise click.UsageError("--workers and --dask exclude each other: a cluster has as many as it has")
+    from ._sweep._extra import require_extra
+
+    require_extra()
+    from ._sweep._run import run_sweep_file  # loads Dask, Arrow and Matplotlib, which nothing else needs
+
+    return run_sweep_file(path, out, workers=workers, dask=dask, as_json=as_json)
 
 
 def _list(as_json: bool) -> int:

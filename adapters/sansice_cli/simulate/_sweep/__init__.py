@@ -1,0 +1,1 @@
+"""``sansice simulate --sweep``: very many sessions, on a Dask cluster, into Parquet."""

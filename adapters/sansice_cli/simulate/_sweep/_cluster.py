@@ -1,0 +1,98 @@
+"""Dask, as a sweep uses it: a cluster of this machine, or one that there is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import dask
+from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
+from distributed.security import Security
+
+LOOPBACK = "127.0.0.1"
+CONNECT_TIMEOUT = 10.0  # s for a cluster to answer: it is there, or it is not
+
+# Sessions are nothing but computing: samples of what a worker does take from it, and nobody looks at them.
+_CONFIG = {"distributed.worker.profile.enabled": False}
+
+
+class _QuietScheduler(Scheduler):
+    """Has no HTTP server: Dask's own opens a port for the dashboard even where there is none."""
+
+    def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+        """None."""
+
+
+class _QuietWorker(Worker):
+    """Has no HTTP server either."""
+
+    def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+        """None."""
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Client]:
+    """Processes of this machine, each with one thread, that talk over the loopback interface and are gone in the end.
+
+    A worker that dies is replaced. Whoever connects to a scheduler can have it run anything, so they know each other by
+    certificates that live as long as they do: others on this machine cannot.
+    """
+    security = Security.temporary()
+    place: dict[str, Any] = {"host": LOOPBACK, "protocol": "tls://", "security": security, "dashboard": False}
+    with tempfile.TemporaryDirectory(prefix="sansice-sweep-") as folder, dask.config.set(_CONFIG):
+        options = {
+            **place,
+            "nthreads": 1,
+            "memory_limit": 0,  # they have no data: what they need is theirs
+            "local_directory": folder,
+            "worker_class": _QuietWorker,
+            "silence_logs": logging.CRITICAL,  # a worker that dies is told of by who waits for it
+        }
+        with _children_leave_interrupts_to_us():
+            cluster = SpecCluster(
+                scheduler={"cls": _QuietScheduler, "options": place},
+                workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
+                security=security,
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster, Client(cluster, set_as_default=False, timeout=CONNECT_TIMEOUT) as client:
+            yield client
+
+
+@contextmanager
+def remote_cluster(address: str) -> Iterator[Client]:
+    """A cluster that there is, whose workers have sansice installed.
+
+    Raises:
+        click.ClickException: nobody answers at this address.
+    """
+    try:
+        client = Client(address, set_as_default=False, timeout=CONNECT_TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"--dask {address}: {error}") from None
+    with client:
+        yield client
+
+
+@contextmanager
+def _children_leave_interrupts_to_us() -> Iterator[None]:
+    """Threads that begin here, and their processes, are not interrupted: a terminal's Ctrl-C goes to all of the group.
+
+    It is this process that ends them. One that comes meanwhile is taken when the block ends.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,1 @@
+"""Sweeps: many scenes, with many parameters, with many seeds."""
