@@ -23,7 +23,7 @@ def test_list_as_json(invoke):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "name a scene, or use --list, --matrix or --explore"),
+        ((), "name a scene, or use --list, --matrix, --explore or --sweep"),
         (("--list", "two-homes"), "scene is of no use with --list"),
         (("--list", "--matrix"), "--matrix is of no use with --list"),
         (("--matrix", "--explore"), "--explore is of no use with --matrix"),
