@@ -101,9 +101,10 @@ class MdnsBench:
         return [event for _, event in self.told]
 
     def _drain(self):
+        fresh = []
         for output in self.agent.take_outputs():
             if isinstance(output, OpenSocket):
-                self.opened.append(output)
+                fresh.append(output)
             elif isinstance(output, SendDatagram):
                 message = decode_untrusted(output.data)
                 self.sent.append(Sent(self.now, output.socket, output.destination, message))
@@ -111,8 +112,6 @@ class MdnsBench:
                 self.closed.append(output.socket)
             else:
                 self.told.append((self.now, output))
-        if self.opens:
-            opened, self.opens = list(self.opened[len(self.closed) :]), False
-            for action in opened:
-                self.open(action)
-            self.opens = True
+        self.opened += fresh
+        for action in fresh if self.opens else ():
+            self.open(action)

@@ -193,8 +193,11 @@ class MdnsAgent(Machine):
     def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
         """Questions, answers, announcements and noise."""
         link = self._links.get(socket)
+        if link is None or not link.is_open:
+            self.stats.dropped[DropReason.CLOSED if self._closed else DropReason.UNKNOWN_SOCKET] += len(batch)
+            return
         for source, data in batch:
-            reason = self._unheard if link is None else self._take(link, source, data, now)
+            reason = self._take(link, source, data, now)
             if reason is not None:
                 self.stats.dropped[reason] += 1
 
@@ -215,10 +218,6 @@ class MdnsAgent(Machine):
         return min(self._querier.deadline(), self._responder.deadline(), links)
 
     # ------------------------------------------------------------- inside
-
-    @property
-    def _unheard(self) -> DropReason:
-        return DropReason.CLOSED if self._closed else DropReason.UNKNOWN_SOCKET
 
     def _check_open(self) -> None:
         if self._closed:
@@ -263,8 +262,7 @@ class MdnsAgent(Machine):
         except DecodeError as error:
             return error.reason
         self._say(sent)
-        if link.is_open:
-            self._say(self._responder.multicast_due(link, now=now))
+        self._say(self._responder.multicast_due(link, now=now))
         return DropReason.RATE_LIMITED if refused else None
 
     def _take_response(self, link: Link, source: Address, message: MdnsMessage, now: float) -> DropReason | None:

@@ -47,8 +47,11 @@ class Cache:
             now: seconds.
         """
         known = {host: one for host, one in self._names.pop(name, {}).items() if one.expires > now}
+        told = dict.fromkeys(record.host for record in records)
         flushed = dict.fromkeys(record.type for record in records if record.flush)
-        known = {host: one for host, one in known.items() if now - one.heard <= TOGETHER or type_of(host) not in flushed}
+        for host in tuple(known):
+            if host not in told and type_of(host) in flushed and now - known[host].heard > TOGETHER:
+                del known[host]
         for record in records:
             self._keep(known, record, now)
         if known:

@@ -132,8 +132,10 @@ def test_nothing_but_decode_errors_comes_of_damage(records, data):
         (message(0, 1, body=record()[:-1]), DropReason.BAD_LENGTH),
         (message(0, 0, 1, body=record()[:-1]), DropReason.BAD_LENGTH),
     ],
-    ids=["empty", "short", "long", "opcode", "rcode", "65535", "no name", "cut label", "no type", "label kind", "long name"]
-    + ["cut record", "cut data", "cut authority"],
+    ids=[
+        *("empty", "short", "long", "opcode", "rcode", "65535", "no name", "cut label", "no type", "label kind", "long name"),
+        *("cut record", "cut data", "cut authority"),
+    ],
 )
 def test_a_frame_that_is_none_is_dropped(data, reason):
     assert reason_of(lambda: decode_untrusted(data)) is reason
