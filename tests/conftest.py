@@ -1,7 +1,10 @@
-"""What every test shares: the `req` marker and the Hypothesis profiles."""
+"""What every test shares: the markers and the Hypothesis profiles."""
 
 import os
+from collections.abc import Generator
 
+import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["requirements._marker"]
@@ -11,3 +14,22 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of what the other Pythons leave out (`python3 tests`)."""
+    config.addinivalue_line("markers", "long: takes long; run on one Python only, and untraced, for others reach what it reaches")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure no coverage of what takes long: tracing makes it three times as long."""
+    measuring: list[Coverage] = []  # a worker may have two, one of them made when the process began
+    while item.get_closest_marker("long") and (active := Coverage.current()) is not None:
+        active.stop()
+        measuring.append(active)
+    try:
+        return (yield)
+    finally:
+        for active in reversed(measuring):
+            active.start()

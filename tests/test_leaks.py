@@ -11,6 +11,7 @@ TOOL = Path(__file__).parent / "leaks"
 SESSIONS = 60
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("runtime", ["trio", "asyncio", "blocking"])
 def test_sessions_given_up_anywhere_leave_nothing_behind(runtime: str) -> None:
     command = [sys.executable, TOOL, "--sessions", str(SESSIONS), "--runtime", runtime, "--json"]

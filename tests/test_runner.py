@@ -104,6 +104,8 @@ def test_whole_run_has_the_coverage_gate_and_records_the_requirements(runner, st
     assert "--fail-under=100" in gate
     assert not any(part.startswith("--cov") for part in second)
     assert first[-1] == second[-1] == str(ROOT / "tests")
+    assert "not long" not in first
+    assert second[-3:-1] == ["-m", "not long"]  # once is enough for these
 
 
 @pytest.mark.parametrize("step", [*CHECKS, *SUITES])

@@ -32,6 +32,7 @@ atheris.Fuzz()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_promise_is_broken_in_a_short_run(name, tmp_path):
     result = command.fuzz(name, RUNS, seed=1, kept=tmp_path / name)

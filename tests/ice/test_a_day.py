@@ -105,6 +105,7 @@ def wait_until_connected(world: SceneWorld, until: float) -> float:
     return world.network.now
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("nomination", "controlling"), [("regular", True), ("renominating", False), ("renominating", True)])
 def test_a_phone_is_connected_again_after_each_change_and_grows_by_nothing(nomination, controlling):
     world = day_of(nomination, controlling).build(seed=7)

@@ -110,6 +110,7 @@ def test_ten_thousand_remote_candidates_are_bounded_and_their_checks_paced(kind)
     assert victim.connects()
 
 
+@pytest.mark.long
 @every_kind
 def test_ten_thousand_addresses_with_the_right_password_leave_a_bounded_amount(kind):
     victim = Victim.of(kind)
@@ -286,6 +287,7 @@ def test_description_that_changes_in_mid_check_begins_anew_and_what_was_under_wa
     assert victim.connects()
 
 
+@pytest.mark.long
 @every_kind
 def test_peer_that_restarts_without_end_leaves_a_bounded_amount(kind):
     victim = Victim.of(kind)
@@ -316,6 +318,7 @@ def test_end_of_candidates_before_any_candidate_is_an_end(kind):
     assert victim.connects()
 
 
+@pytest.mark.long
 @every_kind
 def test_thousands_of_ends_and_candidates_before_the_description_are_bounded(kind):
     victim = Victim.of(kind, known=False) if kind != RESTARTING else Victim.of(kind)

@@ -199,6 +199,7 @@ def test_relay_that_wraps_its_own_messages_in_messages_is_unwrapped_once():
     assert victim.connects()
 
 
+@pytest.mark.long
 def test_flood_of_a_relays_indications_leaves_nothing():
     victim = Victim.of(RELAYED)
     victim.run(0.2)

@@ -33,6 +33,7 @@ def connected(**options):
 # Long links
 
 
+@pytest.mark.long
 def test_a_link_of_800_ms_stays_connected_for_a_day():
     two = connected(latency=0.4)
     began = two.net.now
@@ -56,6 +57,7 @@ def test_links_that_are_slower_still_are_never_taken_for_dead(latency):
     assert changes(two.node_a, began) == changes(two.node_b, began) == []
 
 
+@pytest.mark.long
 def test_a_link_that_loses_one_in_twenty_keeps_consent_for_hours():
     two = connected(latency=0.05, loss=0.02)  # of each of the two links: nearly one in twenty
     began = two.net.now

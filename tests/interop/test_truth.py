@@ -114,6 +114,7 @@ class Outcome:
     pair: str | None = None
 
 
+@pytest.mark.long
 def test_agents_end_in_the_kernel_as_in_the_laboratory():
     ended = dict(in_the_kernel(CASES))
     predicted = {name: {predict(one, seed) for seed in SEEDS} for name, one in CASES.items()}
@@ -195,6 +196,7 @@ def shape(seen: Mapping[str, Sequence[str | None]]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_mappings_die_in_the_kernel_after_the_silence_that_ends_them_in_the_laboratory():
     # A quarter away from the limit on each side: a busy machine may be late.
     unreplied = 8

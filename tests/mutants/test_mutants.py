@@ -31,6 +31,7 @@ def test_plants_have_names_of_their_own():
     assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 33
 
 
+@pytest.mark.long
 def test_planted_bugs_are_found_with_short_counterexamples():
     names = ["missing-triggered-check", "nomination-on-an-unchecked-pair", "consent-renewed-by-requests", "role-kept-after-487"]
     code, report, shown = run(*names)

@@ -63,6 +63,7 @@ class Until:
         return self.left < 0
 
 
+@pytest.mark.long
 def test_what_is_not_covered_is_said():
     found = explore(plain, depth=3, budget=260)
     assert found.runs == 260
@@ -78,6 +79,7 @@ def test_what_is_not_covered_is_said():
     assert DepthCoverage(2, 0, 0, 0, exact=True).share == 1.0
 
 
+@pytest.mark.long
 def test_equal_arguments_give_equal_results_and_seeds_differ():
     one, two, other = (explore(plain, budget=60, seed=seed) for seed in (1, 1, 2))
     assert one == two
@@ -93,6 +95,7 @@ print(explore(both_controlling, budget=30), explore(two_homes, budget=10))
 """
 
 
+@pytest.mark.long
 def test_hash_seeds_change_nothing():
     program = PROGRAM.format(tests=str(Path(__file__).parents[1]))
     reports = [
@@ -133,6 +136,7 @@ def test_a_random_walk_finds_what_depth_does_not_and_is_shrunk(monkeypatch):
     assert unshrunk.counterexample.breach.events >= found.counterexample.breach.events
 
 
+@pytest.mark.long
 def test_two_deviations_are_found_where_it_takes_them():
     found = explore(plain, invariants=[NeverBothLate], depth=2, budget=3000, world="by two")
     assert found.counterexample is not None

@@ -19,6 +19,7 @@ def test_only_symmetric_against_symmetric_or_port_restricted_fails():
     assert {(cell.a, cell.b) for cell in cells if cell.median_setup_ms is None} == FAILING
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turn", MATRIX_TURNS[1:])
 def test_with_relays_every_cell_connects_and_directly_wherever_the_oracle_says_that_it_can(turn):
     for cell in matrix(turn=turn):

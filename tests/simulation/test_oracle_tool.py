@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TOOL = Path(__file__).parents[1] / "oracle"
 
 
@@ -13,6 +15,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.returncode, result.stdout
 
 
+@pytest.mark.long
 def test_agents_and_oracle_agree_on_every_topology() -> None:
     code, output = run("--runs", "600", "--json")
     report = json.loads(output.splitlines()[-1])
@@ -25,6 +28,7 @@ def test_agents_and_oracle_agree_on_every_topology() -> None:
     assert sum(report["other_types_by_rule"].values()) == report["connected"] - report["best_type"]
 
 
+@pytest.mark.long
 def test_planted_fault_is_reported_with_its_seeds() -> None:
     code, output = run("--runs", "300", "--workers", "2", "--plant")
     report = json.loads(output)

@@ -72,12 +72,14 @@ def test_request_is_unanswered_only_if_every_transmission_is():
     assert unanswered(half, CONFIG, 1000.0) == pytest.approx(0.5**7)
 
 
+@pytest.mark.long
 def test_consent_lasts_for_ever_without_loss_and_half_a_minute_without_answers():
     assert outlives(Link(latency=0.3), CONFIG, 600.0) == 1.0
     lost = Link(latency=0.3, loss=1.0)
     assert (outlives(lost, CONFIG, 30.0), outlives(lost, CONFIG, 30.1)) == (1.0, 0.0)
 
 
+@pytest.mark.long
 def test_consent_lasts_as_a_count_of_its_checks_says():
     """Between 30 and 31 s: five checks always go out early enough, 4 to 6 s apart, often six and at most seven."""
     alive = outlives(STORM, CONFIG, 30.5)

@@ -146,6 +146,7 @@ def spoofed(draw, data):
     return Address(f"{number >> 24 or 1}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 1024 + number % 60000), data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("guarded", [False, True], ids=["plain", "asks for credentials"])
 def test_a_quarter_of_a_million_spoofed_sources_cost_less_than_2_megabytes_and_an_honest_client_is_answered(guarded):
     draw = random.Random(250)

@@ -152,6 +152,7 @@ def nothing_is_left(day):
     assert len(day.server_node.sockets) == 2
 
 
+@pytest.mark.long
 def test_a_day_without_mobility_each_loss_is_noticed_within_one_renewal_and_a_new_allocation_made_at_once():
     day = Day()
     day.pass_by()
@@ -166,6 +167,7 @@ def test_a_day_without_mobility_each_loss_is_noticed_within_one_renewal_and_a_ne
     nothing_is_left(day)
 
 
+@pytest.mark.long
 def test_a_day_with_mobility_only_the_restarts_cost_the_allocation():
     day = Day(mobility=True)
     day.pass_by()
@@ -180,6 +182,7 @@ def test_a_day_with_mobility_only_the_restarts_cost_the_allocation():
     nothing_is_left(day)
 
 
+@pytest.mark.long
 def test_a_day_over_tcp_is_interrupted_by_what_breaks_the_stream_and_by_nothing_else():
     day = Day(transport=Transport.TCP)
     day.pass_by()
@@ -189,6 +192,7 @@ def test_a_day_over_tcp_is_interrupted_by_what_breaks_the_stream_and_by_nothing_
     nothing_is_left(day)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [2, 3])
 def test_orphans_die_with_their_lifetime_and_are_never_more_than_the_troubles_of_that_time(seed):
     day = Day(seed=seed)

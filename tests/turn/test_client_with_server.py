@@ -344,6 +344,7 @@ def test_many_peers_keep_their_channels_through_changes_of_the_nonce():
     assert world.client.stats.unsent == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transport", [UDP, TCP])
 def test_a_day_with_short_nonces_and_losses_costs_no_more_than_the_losses(transport):
     world = World(nonce_lifetime=600.0, loss=0.05)

@@ -77,6 +77,7 @@ def spoofed(draw, data):
     return Address(f"{number >> 24 or 1}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 1024 + number % 60000), data
 
 
+@pytest.mark.long
 def test_a_quarter_of_a_million_spoofed_sources_leave_nothing_and_take_nothing_from_who_is_here():
     draw = random.Random(8656)
     authentication = long_term(entropy=draw.randbytes)

@@ -15,6 +15,7 @@ HANG = 60  # seconds
 HOPELESS = {("symmetric", "symmetric"), ("symmetric", "port-restricted"), ("port-restricted", "symmetric")}
 
 
+@pytest.mark.long
 def test_matrix_is_what_the_rules_of_nats_say(invoke):
     code, output, errors = invoke("simulate", "--matrix", "--runs", 2, "--json")
     assert code == 0
