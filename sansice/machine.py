@@ -339,7 +339,9 @@ class SocketOptions:
     Attributes:
         tls: for the transports TLS and DTLS.
         proxy: open the stream through this proxy.
-        multicast_groups: groups to join, on ``interface`` where one is named.
+        multicast_groups: groups to join, on ``interface`` where one is named, and otherwise on that of the address. Real sockets
+            join one, and hear nothing else, as the port may be shared with a daemon of the system; simulated ones any number,
+            and unicast, too.
         reuse_port: share the port with other processes (SO_REUSEPORT).
         dscp: differentiated services code point, 0..63.
         dont_fragment: ``True``: no datagram may be fragmented, here or on the way. ``False``: all may (the DF bit of IPv4 is 0).

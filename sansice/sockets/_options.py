@@ -24,8 +24,8 @@ def check_supported(action: OpenSocket) -> None:
         OSError: ENOTSUP, saying what it was.
     """
     options = action.options
-    if options.multicast_groups:
-        raise OSError(errno.ENOTSUP, "multicast groups are not built yet")
+    if options.multicast_groups and (action.transport is not Transport.UDP or action.remote is not None):
+        raise OSError(errno.ENOTSUP, "only a UDP socket without a remote is a member of a multicast group: no use to others")
     if options.proxy is not None:
         raise OSError(errno.ENOTSUP, "proxies are not built yet")
     if options.trusted_proxies and (action.remote is not None or not action.transport.is_stream):
@@ -67,7 +67,7 @@ def configure(sock: Any, ipv6: bool, options: SocketOptions) -> None:
         sock.setsockopt(level, name, options.dscp << 2)
     if options.reuse_port:
         sock.setsockopt(socket.SOL_SOCKET, _option("SO_REUSEPORT"), 1)
-    if options.interface is not None:
+    if options.interface is not None and not options.multicast_groups:  # a member's interface is that of its group
         sock.setsockopt(socket.SOL_SOCKET, _option("SO_BINDTODEVICE"), options.interface.encode())
     if options.receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)

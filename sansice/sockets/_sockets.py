@@ -292,7 +292,10 @@ class Sockets:
     def _open_udp(self, action: OpenSocket, driver: Driver) -> None:
         sock = self._bind_udp(action)
         self._hub.add(sock)
-        driver.socket_opened(action.socket, from_sockaddr(sock.getsockname()))
+        local = from_sockaddr(sock.getsockname())
+        if action.options.multicast_groups:  # it is bound to the group
+            local = local._replace(host=action.bind.host)
+        driver.socket_opened(action.socket, local)
 
     def _open_stream(self, action: OpenSocket, driver: Driver) -> None:
         if action.remote is not None:

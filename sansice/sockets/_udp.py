@@ -58,6 +58,8 @@ class UdpSocket(socket.socket):
             sock.setblocking(False)
             configure(sock, ipv6, options)
             sock.tell_errors()
+            if options.multicast_groups:
+                bind = _join_group(sock, bind, options)
             bind_socket(sock, bind, ipv6, ports)
         except BaseException:
             sock.close()
@@ -232,6 +234,12 @@ class UdpSocket(socket.socket):
         if batch:
             driver.feed_datagrams(self.id, batch, now)
         return len(batch)
+
+
+def _join_group(sock: UdpSocket, bind: Address, options: SocketOptions) -> Address:
+    from ._multicast import join_group  # here, because hardly any program joins one
+
+    return join_group(sock, bind, options)
 
 
 def end_of_run(items: Sequence[tuple[Address, bytes]], start: int) -> int:

@@ -26,7 +26,6 @@ LOOPBACK = Address("127.0.0.1", 0)
     [
         SocketOptions(tls=TlsOptions()),
         SocketOptions(proxy=ProxyOptions(LOOPBACK)),
-        SocketOptions(multicast_groups=("224.0.0.251",)),
     ],
 )
 def test_what_is_not_built_is_unsupported(options):
