@@ -26,7 +26,7 @@ def test_where_nothing_is_found_the_share_that_was_tried_is_told(invoke):
     lines = output.splitlines()
     assert lines[0].startswith("two-homes: ") and lines[-1] == "nothing found"
     assert lines[1].startswith("0 deviations: 1 run, 100.0% of 1")
-    assert errors.startswith("exploring: ") and "runs/s, " in errors
+    assert errors.startswith("exploring: ")
 
 
 def test_json_has_what_was_tried_of_each_depth(invoke):
