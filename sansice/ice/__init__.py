@@ -111,6 +111,15 @@ if TYPE_CHECKING:
     from ._mdns._stats import (
         MdnsStats as MdnsStats,
     )
+    from ._mux._config import MuxConfig as MuxConfig
+    from ._mux._events import (
+        AgentEvent as AgentEvent,
+        AgentId as AgentId,
+        MuxState as MuxState,
+        UfragTaken as UfragTaken,
+        UnknownUfrag as UnknownUfrag,
+    )
+    from ._mux._mux import IceMux as IceMux
     from ._sdp._attributes import (
         IceAttributes as IceAttributes,
         RemoteCandidate as RemoteCandidate,
@@ -238,6 +247,15 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "RemoteCandidate",
     ),
     "_lite._agent": ("LiteAgent",),
+    "_mux._mux": ("IceMux",),
+    "_mux._config": ("MuxConfig",),
+    "_mux._events": (
+        "AgentEvent",
+        "AgentId",
+        "MuxState",
+        "UfragTaken",
+        "UnknownUfrag",
+    ),
     "_mdns._agent": ("MdnsAgent",),
     "_mdns._config": ("MdnsConfig",),
     "_mdns._events": (

@@ -15,6 +15,7 @@ from typing import Any
 from sansice.ice._agent._checklist import CHECKLIST_TRANSITIONS
 from sansice.ice._events import ICE_TRANSITIONS
 from sansice.ice._gathering._relay import RELAY_TRANSITIONS
+from sansice.ice._mux._events import MUX_TRANSITIONS
 from sansice.ice._pair import PAIR_TRANSITIONS
 from sansice.ice._sdp._offer_answer import SIGNALING_TRANSITIONS
 from sansice.simulation._nat._tcp_states import NAT_TCP_TRANSITIONS
@@ -47,6 +48,7 @@ TABLES: dict[str, Mapping[Any, Any]] = {
     "A checklist (RFC 8445 6.1.2.1)": CHECKLIST_TRANSITIONS,
     "An ICE agent (W3C RTCIceTransportState)": ICE_TRANSITIONS,
     "A relayed candidate (RFC 8445 5.1.1.2)": RELAY_TRANSITIONS,
+    "Many agents on one port": MUX_TRANSITIONS,
     "Offer and answer (RFC 3264, W3C RTCSignalingState)": SIGNALING_TRANSITIONS,
     "In the laboratory: one end of a TCP connection (RFC 9293 3.3.2)": TCP_TRANSITIONS,
     "In the laboratory: a TCP connection as a NAT sees it (RFC 6146 3.5.2.2)": NAT_TCP_TRANSITIONS,

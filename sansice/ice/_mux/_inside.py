@@ -1,0 +1,49 @@
+"""What a mux has to know of an agent that no application needs, and so no public property says.
+
+Both kinds of agent are read here and nowhere else in the mux; nothing is changed.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from sansice.ice._agent._agent import IceAgent
+from sansice.ice._agent._pacer import Pacer
+from sansice.ice._events import IceState
+from sansice.ice._lite._agent import LiteAgent
+from sansice.machine import Address, Ids, SocketId
+
+AnyAgent: TypeAlias = IceAgent | LiteAgent
+
+
+def ids_of(agent: AnyAgent) -> Ids:
+    """The counter that its sockets are numbered by."""
+    return agent._session.ids if isinstance(agent, IceAgent) else agent._session.hosts._ids
+
+
+def pacer_of(agent: IceAgent) -> Pacer | None:
+    """Whom it shares its pace with."""
+    return agent._turns._pacer
+
+
+def stream_of(agent: AnyAgent, socket: SocketId) -> int | None:
+    """Which stream a socket is for that the agent has asked for; ``None`` where it does not want it any more."""
+    place = agent._sockets.get(socket) if isinstance(agent, IceAgent) else agent._session.hosts._opening.get(socket)
+    return None if place is None else place.stream
+
+
+def ufrags_of(agent: AnyAgent) -> tuple[tuple[bytes, ...], ...]:
+    """Of each stream, the ufrags that checks may be for: the present generation's first, then those a restart has left alive."""
+    if agent.state is IceState.CLOSED:
+        return ()
+    if isinstance(agent, IceAgent):
+        known = [[one.credentials for one in (stream.checker, *stream.previous)] for stream in agent._streams]
+    else:
+        known = [[one.credentials for one in stream.generations] for stream in agent._session.streams]
+    return tuple([tuple(dict.fromkeys([one.ufrag.encode() for one in of_stream])) for of_stream in known])
+
+
+def is_trusted(agent: AnyAgent, socket: SocketId, source: Address) -> bool:
+    """Whether a full agent takes data from there, because a check of its own was answered from there."""
+    component = agent._sockets.get(socket) if isinstance(agent, IceAgent) else None
+    return component is not None and component.is_trusted(source)

@@ -1,0 +1,100 @@
+"""The sockets that all agents of a mux share: which are open, and which one serves an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sansice.machine import (
+    ANY_IPV4,
+    ANY_IPV6,
+    Address,
+    Event,
+    Ids,
+    LocalProtocolError,
+    OpenSocket,
+    SocketError,
+    SocketId,
+    SocketOptions,
+    Transport,
+)
+from sansice.stun import Listener, ListenerFailed, ListenerOpened, ServerReady
+
+from ._members import SharedSocket
+
+
+class Listening:
+    """The shared sockets, in the order of `IceMux.start`."""
+
+    __slots__ = ("_is_ready", "sockets")
+
+    def __init__(self) -> None:
+        self.sockets: dict[SocketId, SharedSocket] = {}
+        self._is_ready = False
+
+    def start(self, listeners: Iterable[Listener], ids: Ids, receive_buffer: int) -> Iterator[OpenSocket]:
+        """Ask for a socket for each listener."""
+        for listener in listeners:
+            shared = SharedSocket(ids.socket(), listener)
+            self.sockets[shared.id] = shared
+            options = SocketOptions(reuse_port=listener.reuse_port, receive_buffer=receive_buffer)
+            yield OpenSocket(shared.id, listener.transport, listener.address, options=options)
+
+    def opened(self, shared: SharedSocket, local: Address) -> Iterator[Event]:
+        """A socket is open: what is to be told."""
+        shared.local = local
+        yield ListenerOpened(shared.listener, local)
+        yield from self._decided()
+
+    def failed(self, shared: SharedSocket, error: SocketError) -> Iterator[Event]:
+        """A socket did not open, or has died."""
+        del self.sockets[shared.id]
+        yield ListenerFailed(shared.listener, error)
+        yield from self._decided()
+
+    def _decided(self) -> Iterator[Event]:
+        if not self._is_ready and all(one.local is not None for one in self.sockets.values()):
+            self._is_ready = True
+            yield ServerReady(self.addresses)
+
+    @property
+    def addresses(self) -> tuple[tuple[Transport, Address], ...]:
+        """Transport and address of the sockets that are open."""
+        return tuple((one.listener.transport, one.local) for one in self.sockets.values() if one.local is not None)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The IP addresses that agents can gather from, each once."""
+        return tuple(dict.fromkeys(one.listener.address.host for one in self.sockets.values()))
+
+    def serving(self, wish: OpenSocket) -> SharedSocket | None:
+        """The socket that does for what an agent wants to open: of its address, and of its port where it asks for one."""
+        if wish.transport is not Transport.UDP or wish.remote is not None:
+            return None
+        host, port = wish.bind
+        for one in self.sockets.values():
+            known = one.listener.address if one.local is None else one.local
+            if known.host == host and port in (0, known.port):
+                return one
+        return None
+
+
+def read_listeners(given: Iterable[Listener | Address]) -> tuple[Listener, ...]:
+    """What `IceMux.start` was given.
+
+    Raises:
+        LocalProtocolError: none; the same one twice; not UDP; a wildcard address, from which answers could leave by another.
+    """
+    if isinstance(given, (Listener, Address)):
+        given = (given,)
+    listed = tuple([Listener(Transport.UDP, one) if isinstance(one, Address) else one for one in given])
+    if not listed:
+        raise LocalProtocolError("start() needs at least one address")
+    for one in listed:
+        if one.transport is not Transport.UDP:
+            raise LocalProtocolError(f"start(): {one} is not UDP")
+        if one.address.host in (ANY_IPV4, ANY_IPV6):
+            raise LocalProtocolError(f"start(): {one} is the wildcard address; name the machine's own ones")
+    fixed = [one.address for one in listed if one.address.port]
+    if len(set(fixed)) < len(fixed):
+        raise LocalProtocolError("start(): the same address twice")
+    return listed

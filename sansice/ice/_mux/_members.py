@@ -1,0 +1,108 @@
+"""The agents on a mux, and the sockets that each of them takes for its own."""
+
+from __future__ import annotations
+
+from sansice.machine import Address, SocketId
+from sansice.stun import Listener
+
+from ._events import AgentId
+from ._inside import AnyAgent
+
+
+class SharedSocket:
+    """A socket that all agents share.
+
+    Attributes:
+        id: its name to the driver.
+        listener: as given to `IceMux.start`.
+        local: what it is bound to, once it is open.
+        lanes: the agents' places at it, by their names.
+        routes: whose data comes from an address.
+    """
+
+    __slots__ = ("id", "lanes", "listener", "local", "routes")
+
+    def __init__(self, socket: SocketId, listener: Listener) -> None:
+        self.id = socket
+        self.listener = listener
+        self.local: Address | None = None
+        self.lanes: dict[SocketId, Lane] = {}
+        self.routes: dict[Address, Lane] = {}
+
+
+class Lane:
+    """A stream's place at a shared socket: to the agent it is a socket of its own.
+
+    Attributes:
+        id: its name to the agent.
+        shared: the socket behind it.
+        member: whose it is.
+        stream: of which stream.
+        sources: the peer's addresses that have been proven there, in that order.
+    """
+
+    __slots__ = ("id", "member", "shared", "sources", "stream")
+
+    def __init__(self, socket: SocketId, shared: SharedSocket, member: Member, stream: int) -> None:
+        self.id = socket
+        self.shared = shared
+        self.member = member
+        self.stream = stream
+        self.sources: tuple[Address, ...] = ()  # most have one, for which a dictionary takes four times the room
+
+    def learn(self, source: Address, limit: int) -> None:
+        """The peer has proven that it is at ``source``: what comes from there is this agent's from now on.
+
+        Whose it was before, has it no more: a NAT has given the port to another client.
+        """
+        routes = self.shared.routes
+        former = routes.get(source)
+        if former is not None:
+            former.sources = tuple([one for one in former.sources if one != source])
+        routes[source] = self
+        self.sources = (*self.sources, source)
+        if len(self.sources) > limit:
+            path = self.member.agent.path_of(self.stream)
+            used = None if path is None else path[1]
+            oldest = next(one for one in self.sources if one != used)
+            self.sources = tuple([one for one in self.sources if one != oldest])
+            del routes[oldest]
+
+    def close(self) -> None:
+        """Nothing is routed here any more."""
+        for source in self.sources:
+            del self.shared.routes[source]
+        self.sources = ()
+        del self.shared.lanes[self.id]
+
+
+class Member:
+    """An agent on a mux.
+
+    Attributes:
+        id: its name to the application.
+        agent: itself.
+        ufrags: of each stream those that checks for it have.
+        is_renewing: it has restarted, and answers for two generations.
+        lanes: its places at the shared sockets, in the order of opening.
+        own: the sockets that it has beside these.
+        is_over: it is closed, and only says farewell to its relays.
+    """
+
+    __slots__ = ("agent", "id", "is_over", "is_renewing", "lanes", "own", "ufrags")
+
+    def __init__(self, number: AgentId, agent: AnyAgent, ufrags: tuple[tuple[bytes, ...], ...]) -> None:
+        self.id = number
+        self.agent = agent
+        self.ufrags = ufrags
+        self.is_renewing = False
+        self.lanes: tuple[Lane, ...] = ()
+        self.own: tuple[SocketId, ...] = ()
+        self.is_over = False
+
+    def lane_at(self, shared: SharedSocket, ufrag: bytes) -> Lane | None:
+        """Where checks for a ufrag go that come to a shared socket."""
+        for lane in self.lanes:
+            if lane.shared is shared and ufrag in self.ufrags[lane.stream]:
+                return lane
+        return None

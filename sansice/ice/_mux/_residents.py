@@ -1,0 +1,248 @@
+"""The agents on a mux: what they want is done here, at the sockets that they share, and who has come and gone is known."""
+
+from __future__ import annotations
+
+from sansice._timers import Timers
+from sansice.ice._events import Closed, DataReceived, PairSelected, Restarted
+from sansice.machine import (
+    Action,
+    Address,
+    CloseSocket,
+    Event,
+    IcmpError,
+    OpenSocket,
+    QueryId,
+    Resolve,
+    SendDatagram,
+    SocketId,
+)
+from sansice.stun import decode_untrusted, is_stun
+
+from ._config import MuxConfig
+from ._events import AgentEvent, AgentId, UfragTaken
+from ._inside import stream_of, ufrags_of
+from ._listening import Listening
+from ._members import Lane, Member
+from ._peek import ERROR, INDICATION, REQUEST, SUCCESS, TRANSACTION_ID
+from ._strangers import Strangers
+from ._transactions import Transactions
+
+# What an agent is told that would use TURN over the shared socket: all agents together are one client of a server, which
+# has one allocation for each (RFC 8656 2.2). See `GatheringOptions.relay_sockets`.
+_UNREACHABLE = IcmpError(3, 3)
+_STUN_ENDS = 4  # RFC 7983 7: what begins with a higher byte is no STUN
+_ANSWERS = (SUCCESS, ERROR)
+
+
+class Residents:
+    """The agents on a mux, and everything that leads to them.
+
+    Attributes:
+        members: by name, in the order of coming.
+        by_ufrag: who has a ufrag.
+        lanes: the places at shared sockets, by their names to the agents.
+        owners: whose a socket is that is not shared.
+        asking: who has asked the DNS.
+        timers: of the agents.
+        transactions: who has asked what through shared sockets.
+        strangers: ufrags that nobody here has.
+    """
+
+    __slots__ = (
+        "_config",
+        "_listening",
+        "_outputs",
+        "asking",
+        "by_ufrag",
+        "lanes",
+        "members",
+        "owners",
+        "strangers",
+        "timers",
+        "transactions",
+    )
+
+    def __init__(self, config: MuxConfig, listening: Listening, outputs: list[Action | Event]) -> None:
+        self._config = config
+        self._listening = listening
+        self._outputs = outputs
+        self.members: dict[AgentId, Member] = {}
+        self.by_ufrag: dict[bytes, Member] = {}
+        self.lanes: dict[SocketId, Lane] = {}
+        self.owners: dict[SocketId, Member] = {}
+        self.asking: dict[QueryId, Member] = {}
+        self.timers: Timers[AgentId] = Timers()
+        self.strangers = Strangers(config)
+        self.transactions = Transactions(config.transaction_timeout, config.max_transactions)
+
+    # ------------------------------------------------------------- what they are given
+
+    def check(self, lane: Lane, source: Address, data: bytes, now: float) -> None:
+        """A check: where the agent has authenticated it, the peer is at ``source``."""
+        lane.member.agent.handle_datagrams(lane.id, ((source, data),), now=now)
+        proven = self.take(lane.member, now, (lane.id, source, data[TRANSACTION_ID]))
+        if proven and lane.shared.routes.get(source) is not lane:
+            self.learn(lane, source)
+
+    def learn(self, lane: Lane, source: Address) -> None:
+        """The peer of an agent has proven where it is."""
+        if lane.id in self.lanes:  # or what proved it was the agent's last word
+            lane.learn(source, self._config.max_sources)
+
+    # ------------------------------------------------------------- what they want
+
+    def take(self, member: Member, now: float, asked: tuple[SocketId, Address, bytes] | None = None) -> bool:
+        """Do what an agent wants, pass on what it tells, and plan its next deadline.
+
+        Args:
+            member: the agent.
+            now: monotonic seconds.
+            asked: the check that it was just given: on which socket, from where, its transaction id.
+
+        Returns:
+            Whether the agent has authenticated that: then its answer is signed, even where it is an error.
+        """
+        agent, lanes, emit = member.agent, self.lanes, self._outputs.append
+        proven = False
+        opened: list[Lane] = []
+        while outputs := agent.take_outputs():
+            opening: list[Lane] = []
+            for output in outputs:
+                if type(output) is SendDatagram:
+                    lane = lanes.get(output[0])
+                    if lane is None:
+                        emit(output)
+                        continue
+                    data = output[2]
+                    if data[0] < _STUN_ENDS and is_stun(data):
+                        kind = data[:2]
+                        if kind == REQUEST:
+                            self.transactions.note(data[TRANSACTION_ID], lane.id, now=now)
+                        elif kind in _ANSWERS:
+                            proven = proven or ((lane.id, output[1], data[TRANSACTION_ID]) == asked and _is_signed(data))
+                        elif kind != INDICATION:
+                            agent.handle_icmp(lane.id, output[1], _UNREACHABLE, now=now)
+                            continue
+                    emit(SendDatagram(lane.shared.id, output[1], data))
+                elif type(output) is DataReceived:
+                    emit(AgentEvent(member.id, output))
+                elif isinstance(output, OpenSocket):
+                    opening += self._open_socket(member, output)
+                elif isinstance(output, Event):
+                    self._pass_event(member, output, now)
+                else:
+                    self._pass_action(member, output)
+            for lane in opening:
+                if lane.shared.local is not None and lane.id in lanes:
+                    agent.handle_socket_opened(lane.id, lane.shared.local, now=now)
+                    opened.append(lane)
+        if member.is_renewing:
+            self._renew(member, now)
+        if member.is_over and not agent.lingers:
+            self._forget(member)
+        else:
+            self.timers.set(member.id, agent.deadline())
+        for lane in opened:
+            self.greet(lane, now)
+        return proven
+
+    def _open_socket(self, member: Member, wish: OpenSocket) -> tuple[Lane, ...]:
+        """A socket that an agent wants: a place at a shared one, or one of its own."""
+        shared = self._listening.serving(wish)
+        if shared is None:
+            self.owners[wish.socket] = member
+            member.own = (*member.own, wish.socket)
+            self._outputs.append(wish)
+            return ()
+        stream = stream_of(member.agent, wish.socket)
+        if stream is None:  # it has changed its mind since
+            return ()
+        lane = Lane(wish.socket, shared, member, stream)
+        member.lanes = (*member.lanes, lane)
+        self.lanes[lane.id] = shared.lanes[lane.id] = lane
+        return (lane,)
+
+    def greet(self, lane: Lane, now: float) -> None:
+        """A place is open: has a check for it come before the agent?"""
+        member, shared = lane.member, lane.shared
+        for ufrag in member.ufrags[lane.stream] if member.lanes else ():
+            first = self.strangers.find(ufrag, now=now)
+            if first is not None and first.socket == shared.id and self.by_ufrag.get(ufrag) is member:
+                self.strangers.welcome(ufrag)
+                self.check(lane, first.source, first.data, now)
+
+    def _pass_action(self, member: Member, action: Action) -> None:
+        """Whatever else is to be done: only what is about a shared socket stays here."""
+        if isinstance(action, CloseSocket):
+            lane = self.lanes.get(action.socket)
+            if lane is not None:
+                self.close_lane(lane)
+                return
+            self.disown(member, action.socket)
+        elif isinstance(action, Resolve):
+            self.asking[action.query] = member
+        self._outputs.append(action)
+
+    def _pass_event(self, member: Member, event: Event, now: float) -> None:
+        self._outputs.append(AgentEvent(member.id, event))
+        if isinstance(event, PairSelected):
+            self._believe(member, event.stream)
+        elif isinstance(event, Restarted):
+            member.is_renewing = True
+        elif isinstance(event, Closed):
+            for lane in member.lanes:
+                self.close_lane(lane)
+            self._rename(member, (), now)
+            member.is_over = True
+
+    def _believe(self, member: Member, stream: int) -> None:
+        """A lite peer sends no checks: it is where it has said that it is, if nobody has proven to be there."""
+        path = member.agent.path_of(stream)
+        lane = None if path is None else self.lanes.get(path[0])
+        if path is not None and lane is not None and path[1] not in lane.shared.routes:
+            lane.learn(path[1], self._config.max_sources)
+
+    # ------------------------------------------------------------- agents and places come and go
+
+    def _renew(self, member: Member, now: float) -> None:
+        """A restart has given an agent new ufrags, or the old ones are answered for no more."""
+        ufrags = ufrags_of(member.agent)
+        if ufrags != member.ufrags:
+            self._rename(member, ufrags, now)
+        member.is_renewing = any(len(of_stream) > 1 for of_stream in ufrags)
+
+    def _rename(self, member: Member, ufrags: tuple[tuple[bytes, ...], ...], now: float) -> None:
+        old = [ufrag for of_stream in member.ufrags for ufrag in of_stream]
+        new = [ufrag for of_stream in ufrags for ufrag in of_stream]
+        member.ufrags = ufrags
+        for ufrag in old:
+            if ufrag not in new and self.by_ufrag.get(ufrag) is member:
+                del self.by_ufrag[ufrag]
+                self.strangers.refuse(ufrag, now=now)  # late checks are nobody's
+        for ufrag in new:
+            if ufrag not in old:
+                if self.by_ufrag.setdefault(ufrag, member) is not member:
+                    self._outputs.append(UfragTaken(member.id, ufrag.decode()))
+                else:
+                    self.strangers.welcome(ufrag)
+
+    def close_lane(self, lane: Lane) -> None:
+        lane.close()
+        del self.lanes[lane.id]
+        lane.member.lanes = tuple([one for one in lane.member.lanes if one is not lane])
+
+    def disown(self, member: Member, socket: SocketId) -> None:
+        if self.owners.pop(socket, None) is not None:
+            member.own = tuple([one for one in member.own if one != socket])
+
+    def _forget(self, member: Member) -> None:
+        """It has said its last word."""
+        for socket in member.own:
+            del self.owners[socket]
+        self.timers.cancel(member.id)
+        del self.members[member.id]
+
+
+def _is_signed(answer: bytes) -> bool:
+    """Success always is. Errors are where the request was: a nomination that is refused, a conflict of roles."""
+    return answer[:2] == SUCCESS or decode_untrusted(answer).has_integrity

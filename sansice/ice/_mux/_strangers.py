@@ -1,0 +1,114 @@
+"""Checks for ufrags that nobody has: they wait, few and not for long, for what the application says to them."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections import Counter
+from typing import NamedTuple
+
+from sansice.machine import Address, DropReason, SocketId
+
+from ._config import MuxConfig
+
+# Bytes of a check that is kept. Both ufrags may have 256 characters each; all the rest of a check is below 200 bytes.
+MAX_CHECK = 800
+
+_IPV6_PREFIX = 7  # bytes: /56 is what a provider gives to one customer (RFC 6177)
+
+
+class FirstCheck(NamedTuple):
+    """A check that waits."""
+
+    socket: SocketId
+    source: Address
+    data: bytes
+
+
+class _Waiting(NamedTuple):
+    until: float
+    check: FirstCheck
+
+
+class Strangers:
+    """What is known of ufrags that no agent has.
+
+    All entries of a table last equally long, so the first is always the next to go, and no timer is needed.
+    """
+
+    __slots__ = ("_config", "_offered", "_refused", "_waiting", "_window_ends")
+
+    def __init__(self, config: MuxConfig) -> None:
+        self._config = config
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._refused: dict[bytes, float] = {}
+        self._offered: Counter[bytes] = Counter()  # by prefix, in the present window, whatever has become of them since
+        self._window_ends = -math.inf
+
+    def admit(self, ufrag: bytes, check: FirstCheck, *, now: float) -> DropReason | None:
+        """Let a check wait that is the first for its ufrag; or say why not."""
+        config = self._config
+        self._forget(now)
+        if ufrag in self._waiting or ufrag in self._refused:
+            return DropReason.BAD_USERNAME
+        if len(check.data) > MAX_CHECK or len(self._waiting) >= config.max_unknown:
+            return DropReason.LIMIT
+        if now >= self._window_ends:
+            self._offered.clear()
+            self._window_ends = now + config.unknown_timeout
+        prefix = prefix_of(check.source.host)
+        if self._offered[prefix] >= config.max_unknown_per_prefix:
+            return DropReason.RATE_LIMITED
+        if len(self._offered) >= config.max_refused:
+            return DropReason.LIMIT
+        self._offered[prefix] += 1
+        self._waiting[ufrag] = _Waiting(now + config.unknown_timeout, check)
+        return None
+
+    def find(self, ufrag: bytes, *, now: float) -> FirstCheck | None:
+        """The check that waits for a ufrag."""
+        self._forget(now)
+        waiting = self._waiting.get(ufrag)
+        return None if waiting is None else waiting.check
+
+    def welcome(self, ufrag: bytes) -> None:
+        """Somebody has this ufrag now, and was given the check, if one waited."""
+        self._refused.pop(ufrag, None)
+        self._waiting.pop(ufrag, None)
+
+    def refuse(self, ufrag: bytes, *, now: float) -> None:
+        """Nobody is to have this ufrag, or nobody has it any more: for a while it is not offered."""
+        self._forget(now)
+        self._waiting.pop(ufrag, None)
+        self._refused.pop(ufrag, None)
+        self._refused[ufrag] = now + self._config.refused_timeout
+        if len(self._refused) > self._config.max_refused:
+            del self._refused[next(iter(self._refused))]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._waiting.clear()
+        self._offered.clear()
+        self._refused.clear()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._refused) + len(self._offered)
+
+    def _forget(self, now: float) -> None:
+        while self._waiting:
+            ufrag = next(iter(self._waiting))
+            if self._waiting[ufrag].until > now:
+                break
+            del self._waiting[ufrag]
+        while self._refused:
+            ufrag = next(iter(self._refused))
+            if self._refused[ufrag] > now:
+                break
+            del self._refused[ufrag]
+
+
+def prefix_of(host: str) -> bytes:
+    """The bytes that stand for the prefix of a literal address: /24 of IPv4, /56 of IPv6."""
+    if ":" in host:
+        return ipaddress.IPv6Address(host).packed[:_IPV6_PREFIX]
+    return host[: host.rindex(".")].encode()
