@@ -30,7 +30,15 @@ class _QuietScheduler(Scheduler):
 
 
 class _QuietWorker(Worker):
-    """Has no HTTP server either."""
+    """Has no HTTP server either, and leaves interrupts to the process that began it.
+
+    A terminal's Ctrl-C goes to a whole group of processes; a worker that took it would say so with a traceback, and be
+    replaced.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        super().__init__(*args, **kwargs)
 
     def start_http_server(self, *args: Any, **kwargs: Any) -> None:
         """None."""
@@ -59,13 +67,12 @@ def local_cluster(workers: int) -> Iterator[Client]:
             "worker_class": _QuietWorker,
             "silence_logs": logging.CRITICAL,  # a worker that dies is told of by who waits for it
         }
-        with _children_leave_interrupts_to_us():
-            cluster = SpecCluster(
-                scheduler={"cls": _QuietScheduler, "options": place},
-                workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
-                security=security,
-                silence_logs=logging.CRITICAL,
-            )
+        cluster = SpecCluster(
+            scheduler={"cls": _QuietScheduler, "options": place},
+            workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
+            security=security,
+            silence_logs=logging.CRITICAL,
+        )
         with cluster, Client(cluster, set_as_default=False, timeout=CONNECT_TIMEOUT) as client:
             yield client
 
@@ -83,16 +90,3 @@ def remote_cluster(address: str) -> Iterator[Client]:
         raise click.ClickException(f"--dask {address}: {error}") from None
     with client:
         yield client
-
-
-@contextmanager
-def _children_leave_interrupts_to_us() -> Iterator[None]:
-    """Threads that begin here, and their processes, are not interrupted: a terminal's Ctrl-C goes to all of the group.
-
-    It is this process that ends them. One that comes meanwhile is taken when the block ends.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

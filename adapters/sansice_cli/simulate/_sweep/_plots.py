@@ -80,7 +80,7 @@ def _success(couples: dict[Subject, Tally], title: str) -> Figure:
     panels: Any = figure.subplots(1, len(panels_of), squeeze=False)[0]
     for panel, (turn, family) in zip(panels, panels_of, strict=True):
         shares = [[100 * couples[Subject(None, a, b, turn, family)].share for b in columns] for a in rows]
-        panel.imshow(shares, vmin=0, vmax=100, cmap="RdYlGn", aspect="auto")
+        panel.imshow(shares, vmin=0, vmax=100, cmap="RdYlGn", alpha=0.6, aspect="auto")
         panel.set_title(f"{family}, {'no relay' if turn == 'none' else f'relays over {turn}'}")
         panel.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
         panel.set_yticks(range(len(rows)), rows)

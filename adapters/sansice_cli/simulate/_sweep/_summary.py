@@ -104,13 +104,18 @@ class Summary:
     @property
     def by_subject(self) -> dict[Subject, Tally]:
         """Whatever the weather."""
-        return {one: _together(t for (key, _), t in self.tallies.items() if key == one) for one, _ in self.tallies}
+        tallies: dict[Subject, list[Tally]] = {}
+        for (subject, _), tally in self.tallies.items():
+            tallies.setdefault(subject, []).append(tally)
+        return {subject: _together(some) for subject, some in tallies.items()}
 
     @property
     def by_weather(self) -> dict[Weather, Tally]:
         """Whatever the scene, the worst last."""
-        kinds = sorted({one for _, one in self.tallies})
-        return {one: _together(t for (_, key), t in self.tallies.items() if key == one) for one in kinds}
+        tallies: dict[Weather, list[Tally]] = {}
+        for (_, weather), tally in self.tallies.items():
+            tallies.setdefault(weather, []).append(tally)
+        return {weather: _together(tallies[weather]) for weather in sorted(tallies)}
 
     def to_json(self) -> dict[str, object]:
         """For a program."""
