@@ -93,7 +93,7 @@ def test_a_peer_that_says_nothing_fails_in_the_data_step(invoke, relay, uri, loo
     with relay(peer_policy=loopback) as service, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         peer = "{}:{}".format(*silent.getsockname())
-        code, output, _ = invoke("turn", uri(service), "--user", "alice:secret", "--peer", peer, "--timeout", "0.6")
+        code, output, _ = invoke("turn", uri(service), "--user", "alice:secret", "--peer", peer, "--timeout", "0.25")
         assert code == 1
         assert f"sending data through the relay failed: nothing of 20 datagrams came back from {peer}\n" in output
         assert "RFC 862" in output
@@ -104,7 +104,7 @@ def test_a_peer_with_a_closed_port_is_told_as_such(invoke, relay, uri, loopback)
         gone.bind(("127.0.0.1", 0))
         peer = "{}:{}".format(*gone.getsockname())
     with relay(peer_policy=loopback) as service:
-        code, found = told(invoke("turn", uri(service), "--user", "alice:secret", "--peer", peer, "--timeout", "0.6", "--json"))
+        code, found = told(invoke("turn", uri(service), "--user", "alice:secret", "--peer", peer, "--timeout", "0.25", "--json"))
         assert (code, found["step"], found["allocated"], found["lost"]) == (1, "data", True, 20)
         assert found["error"].endswith(f"{peer} is said to be unreachable (ICMP)")
 
@@ -183,7 +183,7 @@ def test_a_relay_that_swallows_data_is_told(invoke, relay, uri, monkeypatch):
 
     monkeypatch.setattr("sansice_cli.turn._trial.echo", swallow)
     with relay() as service:
-        code, found = told(invoke("turn", uri(service), "--user", "alice:secret", "--timeout", "0.6", "--json"))
+        code, found = told(invoke("turn", uri(service), "--user", "alice:secret", "--timeout", "0.25", "--json"))
         assert (code, found["allocated"], found["step"], found["lost"]) == (1, True, "data", 20)
 
 
@@ -204,7 +204,7 @@ def test_a_server_that_answers_no_more_is_given_up_in_time(invoke, relay, uri, m
 
     monkeypatch.setattr("sansice_trio.TurnPeer.ready", wait)
     with relay() as service:
-        code, found = told(invoke("turn", uri(service), "--user", "alice:secret", "--timeout", "0.6", "--json"))
+        code, found = told(invoke("turn", uri(service), "--user", "alice:secret", "--timeout", "0.1", "--json"))
         assert (code, found["step"], found["error"]) == (1, "permit", "the server did not answer within 0.1 s")
 
 
