@@ -46,6 +46,20 @@ def test_options_choose_among_literals_too(options, expected):
     assert names("192.0.2.1", "192.0.2.2", "169.254.1.1", options=GatheringOptions(**options)) == expected
 
 
+def test_what_the_applications_functions_say_is_asked_anew_each_time():
+    wanted = ["192.0.2.1"]
+    options = GatheringOptions(accept=lambda one: one.host in wanted)
+    assert names("192.0.2.1", "192.0.2.2", options=options) == ["192.0.2.1"]
+    wanted.append("192.0.2.2")
+    assert names("192.0.2.1", "192.0.2.2", options=options) == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_agents_with_the_same_addresses_share_their_list():
+    given = [HostAddress("192.0.2.1", interface="eth0")]
+    assert host_list(given, PLAIN, None, 32) is host_list(list(given), PLAIN, None, 32)
+    assert host_list(given, PLAIN, None, 32) is not host_list(given, PLAIN, None, 1)
+
+
 @pytest.mark.parametrize("options", [PLAIN, GatheringOptions(link_local=False)])
 def test_number_of_addresses_is_bounded(options):
     assert names(*(f"192.0.2.{number}" for number in range(1, 9)), options=options, limit=3) == [
