@@ -25,6 +25,7 @@ from sansice.ice import (
     IceConfig,
     IceServer,
     Nomination,
+    Pacer,
 )
 from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, local_hosts
 
@@ -53,6 +54,7 @@ def open_ice(
     port_range: tuple[int, int] | None = None,
     watch_network: float | None = None,
     nomination: Nomination | None = None,
+    pacer: Pacer | None = None,
     gathering: GatheringOptions | None = None,
     tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
     entropy: Entropy = os.urandom,
@@ -78,6 +80,8 @@ def open_ice(
             listing takes 0.2 ms. What lost its selected pair fails, unless renomination moves it; `IceConnection.restart`
             revives it.
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
+        pacer: shared with other agents of the process, so that all of them together begin one transaction in 5 ms (RFC
+            8445 14.2); not with ``record``. Without one each keeps its own pace.
         gathering: which addresses are preferred, what is known of them, and bounds.
         tls: authorities to trust for ``turns:`` servers, where the system's are not the right ones.
         ice_servers: STUN and TURN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``. Their names are
@@ -115,6 +119,7 @@ def open_ice(
         port_range=port_range,
         watch_network=watch_network,
         nomination=nomination,
+        pacer=pacer,
         gathering=gathering,
         entropy=entropy,
         config=config,

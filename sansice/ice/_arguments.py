@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict
 
-from sansice.driver import Recorder
+from sansice.driver import NoRecorder, Recorder
 from sansice.machine import Entropy, LocalProtocolError
 
 from ._agent._agent import IceAgent
+from ._agent._pacer import Pacer
 from ._config import IceConfig
 from ._description import Credentials
 from ._gathering._options import DEFAULT_OPTIONS, GatheringOptions
@@ -39,6 +40,7 @@ class IceArguments(TypedDict):
     port_range: tuple[int, int] | None
     watch_network: float | None
     nomination: Nomination | None
+    pacer: Pacer | None
     gathering: GatheringOptions | None
     entropy: Entropy
     config: IceConfig
@@ -66,6 +68,7 @@ def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
             credentials=arguments["credentials"],
             config=arguments["config"],
             nomination=arguments["nomination"] or REGULAR,
+            **_pacing(arguments, recorder),
             entropy=arguments["entropy"],
         )
     from ._lite._agent import LiteAgent
@@ -81,11 +84,26 @@ def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
     )
 
 
+class _Pacing(TypedDict, total=False):
+    pacer: Pacer
+
+
+def _pacing(arguments: IceArguments, recorder: Recorder) -> _Pacing:
+    """The pacer, if there is one; what other agents do with it is in no recording of this one."""
+    pacer = arguments["pacer"]
+    if pacer is None:
+        return {}
+    if not isinstance(recorder, NoRecorder):
+        raise LocalProtocolError("open_ice(): record and pacer: a recording cannot replay when other agents had their turns")
+    return {"pacer": pacer}
+
+
 # What a lite agent has no use for, with the values that mean nothing is wanted.
-_NOT_OF_LITE: tuple[tuple[Literal["ice_servers", "policy", "nomination", "gathering"], tuple[object, ...], str], ...] = (
+_NOT_OF_LITE: tuple[tuple[Literal["ice_servers", "policy", "nomination", "pacer", "gathering"], tuple[object, ...], str], ...] = (
     ("ice_servers", ((), []), "asks no servers, it must be reachable as it is"),
     ("policy", ("all", CandidatePolicy.ALL), "has nothing but its own addresses"),
     ("nomination", (None,), "nominates nothing, the peer does"),
+    ("pacer", (None,), "checks nothing"),
     ("gathering", (None,), "gathers its own addresses alone"),
 )
 
@@ -94,6 +112,9 @@ def _check(arguments: IceArguments) -> None:
     nomination = arguments["nomination"]
     if nomination is not None and not isinstance(nomination, Nomination):
         raise LocalProtocolError(f"open_ice(): nomination is a Nomination, not {nomination!r:.40}")
+    pacer = arguments["pacer"]
+    if pacer is not None and not isinstance(pacer, Pacer):
+        raise LocalProtocolError(f"open_ice(): pacer is a Pacer, not {pacer!r:.40}")
     if arguments["lite"]:
         for argument, default, why in _NOT_OF_LITE:
             if arguments[argument] not in default:

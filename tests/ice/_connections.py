@@ -20,6 +20,7 @@ def open_arguments(**changes):
         "port_range": None,
         "watch_network": None,
         "nomination": None,
+        "pacer": None,
         "gathering": None,
         "entropy": bytes,
         "config": IceConfig(),

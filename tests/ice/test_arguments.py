@@ -6,7 +6,7 @@ import pytest
 
 from ice._connections import open_arguments
 from sansice.driver import NoRecorder
-from sansice.ice import CandidatePolicy, Credentials, GatheringOptions, IceAgent, IceConfig, LiteAgent, Nomination
+from sansice.ice import CandidatePolicy, Credentials, GatheringOptions, IceAgent, IceConfig, LiteAgent, Nomination, Pacer
 from sansice.ice._arguments import make_agent
 from sansice.machine import LocalProtocolError
 
@@ -35,6 +35,7 @@ def test_what_is_asked_for_is_what_the_agent_is_told():
         "credentials": CREDENTIALS,
         "policy": CandidatePolicy.NO_HOST,
         "nomination": Nomination(renominate=True),
+        "pacer": Pacer(),
         "gathering": GatheringOptions(dscp=46),
         "config": IceConfig(ta=0.005),
     }
@@ -46,6 +47,17 @@ def test_what_is_asked_for_is_what_the_agent_is_told():
 def test_what_is_left_out_is_the_agents_default():
     told = made().arguments
     assert (told["nomination"], told["gathering"]) == (Nomination(), GatheringOptions())
+    assert "pacer" not in told
+
+
+def test_a_recording_cannot_have_a_pacer_that_others_use_too():
+    class Recorder:
+        def make(self, kind, /, **arguments):
+            return kind(**arguments)
+
+    with pytest.raises(LocalProtocolError, match="record and pacer"):
+        make_agent(open_arguments(pacer=Pacer()), Recorder())
+    assert isinstance(make_agent(open_arguments(), Recorder()), IceAgent)
 
 
 def test_a_lite_agent_is_told_what_concerns_it():
@@ -67,6 +79,7 @@ def test_a_lite_agent_is_told_what_concerns_it():
         ("ice_servers", ["stun:192.0.2.1"]),
         ("policy", "relay"),
         ("nomination", Nomination()),
+        ("pacer", Pacer()),
         ("gathering", GatheringOptions()),
     ],
 )

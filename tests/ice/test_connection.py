@@ -22,6 +22,7 @@ from sansice.ice import (
     LiteAgent,
     Nomination,
     NotConnected,
+    Pacer,
     PairSelected,
     SessionDescription,
     WouldBlock,
@@ -153,6 +154,8 @@ def test_credentials_are_used_as_given():
         ({"lite": True, "gathering": GatheringOptions()}, "no gathering"),
         ({"nomination": "aggressive"}, "nomination is a Nomination"),
         ({"lite": True, "nomination": Nomination()}, "a lite agent nominates nothing"),
+        ({"pacer": 0.005}, "pacer is a Pacer"),
+        ({"lite": True, "pacer": Pacer()}, "a lite agent checks nothing"),
         ({"port_range": (0, 5)}, r"\(0, 5\) is not"),
         ({"port_range": (6, 5)}, r"\(6, 5\) is not"),
         ({"port_range": (5, 65536)}, r"\(5, 65536\) is not"),
@@ -531,7 +534,7 @@ def test_a_closed_connection_is_not_restarted():
 
 def test_a_runtime_must_say_how_it_waits_and_what_addresses_it_has():
     arguments = dict.fromkeys(
-        ("credentials", "interface_filter", "port_range", "nomination", "include_loopback", "gathering", "watch_network")
+        ("credentials", "interface_filter", "port_range", "nomination", "pacer", "include_loopback", "gathering", "watch_network")
     )
     bare = IceConnectionBase(
         HandDriver,

@@ -146,6 +146,34 @@ def test_section_that_is_not_there_is_refused():
             misuse()
 
 
+@pytest.mark.parametrize("fate", ["acknowledge", "fail"])
+def test_after_a_restart_it_goes_on_trickling_whatever_the_peers_new_description_says(fate):
+    sender = TrickleSender(LOCAL, PEER)
+    sender.add(candidate(2), mid="a")
+    sender.next_body()
+    sender.add(candidate(3), mid="a")
+    sender.restart(session(stream("cccc", [7]), stream("dddd")))
+    assert sender.is_pending
+    getattr(sender, fate)()
+    assert sender.next_body() is None  # what was before is of the old generation
+    sender.add(candidate(8), mid="a")
+    body = sender.next_body()
+    assert ports(body) == {"a": [7, 8]}
+    assert body.credentials_of(body.sections[0]).ufrag == "cccc"
+
+
+def test_a_restart_may_have_its_credentials_at_another_level_if_they_are_one():
+    sender = TrickleSender(LOCAL, PEER)
+    sender.add(candidate(2), mid="a")
+    with pytest.raises(LocalProtocolError, match="cannot have the session's"):
+        sender.restart(LOCAL, credentials=CredentialLevel.SESSION)
+    assert ports(sender.next_body()) == {"a": [1, 2]}
+    sender.acknowledge()
+    sender.restart(session(stream("cccc"), stream("cccc")), credentials=CredentialLevel.SESSION)
+    sender.add(candidate(8), mid="b")
+    assert sender.next_body().credentials.ufrag == "cccc"
+
+
 # Receiving
 
 

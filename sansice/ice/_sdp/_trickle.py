@@ -50,11 +50,29 @@ class TrickleSender:
     ) -> None:
         if TRICKLE not in remote.options:
             raise LocalProtocolError("trickle: the peer does not say that it trickles, so it must be told all candidates at once")
-        if credentials is CredentialLevel.SESSION and len({(one.ufrag, one.pwd) for one in local}) > 1:
-            raise LocalProtocolError("trickle: streams with credentials of their own cannot have the session's")
+        _check_level(local, credentials)
         self._level = credentials
-        self._told = {mid: _Told(stream) for mid, stream in zip(local.mids, local.streams, strict=True)}
+        self._told = _all_told(local)
         self._is_pending = False
+        self._is_waiting = False
+
+    def restart(self, local: SessionDescription, *, credentials: CredentialLevel | None = None) -> None:
+        """Begin another generation, with what our new offer or answer told (RFC 8838 15).
+
+        That the peer trickles is known from the first exchange and holds for the session, whatever its later descriptions say.
+        What was not sent is of the old generation and forgotten; a body that is on its way is still to be acknowledged.
+
+        Args:
+            local: what the new offer or answer told.
+            credentials: the level at which it had its credentials; ``None``: the same as before.
+
+        Raises:
+            LocalProtocolError: streams with credentials of their own cannot have the session's; nothing is changed.
+        """
+        level = self._level if credentials is None else credentials
+        _check_level(local, level)
+        self._level = level
+        self._told = _all_told(local)
         self._is_waiting = False
 
     @property
@@ -104,7 +122,9 @@ class TrickleSender:
 
     def fail(self) -> None:
         """The body was lost or refused: the next one says all of it again."""
-        self._is_waiting = self._is_waiting or self._is_pending
+        # Nothing is, where the body was of the generation before.
+        is_lost = self._is_pending and any(told.is_trickled for told in self._told.values())
+        self._is_waiting = self._is_waiting or is_lost
         self._is_pending = False
 
     def _of(self, mid: str) -> _Told:
@@ -112,6 +132,15 @@ class TrickleSender:
             return self._told[mid]
         except KeyError:
             raise LocalProtocolError(f"section {mid!r}: none of {', '.join(self._told)}") from None
+
+
+def _check_level(local: SessionDescription, level: CredentialLevel) -> None:
+    if level is CredentialLevel.SESSION and len({(one.ufrag, one.pwd) for one in local}) > 1:
+        raise LocalProtocolError("trickle: streams with credentials of their own cannot have the session's")
+
+
+def _all_told(local: SessionDescription) -> dict[str, _Told]:
+    return {mid: _Told(stream) for mid, stream in zip(local.mids, local.streams, strict=True)}
 
 
 def _section(mid: str, told: _Told, is_over: bool, credentials: Credentials | None) -> FragmentSection:

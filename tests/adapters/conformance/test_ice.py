@@ -25,6 +25,7 @@ from sansice.ice import (
     IceServer,
     IceState,
     NotConnected,
+    Pacer,
     SessionDescription,
     WouldBlock,
 )
@@ -230,6 +231,8 @@ def test_gathering_that_is_given_up_goes_on(rt):
         {"components": 0},
         {"policy": "private"},
         {"nomination": "aggressive"},
+        {"pacer": 0.005},
+        {"lite": True, "pacer": Pacer()},
         {"port_range": (6, 5)},
         {"max_queued": 0},
         {"ice_servers": ["nonsense"]},
@@ -238,6 +241,34 @@ def test_gathering_that_is_given_up_goes_on(rt):
 def test_what_is_wrong_or_not_built_is_said_before_anything_opens(rt, wrong):
     with pytest.raises(LocalProtocolError):
         rt.adapter.open_ice(controlling=True, **wrong)
+
+
+class NotingPacer(Pacer):
+    """Keeps the moments that it gave."""
+
+    def __init__(self):
+        super().__init__()
+        self.moments = []
+
+    def reserve(self, now):
+        self.moments.append(super().reserve(now))
+        return self.moments[-1]
+
+
+def test_agents_of_a_process_may_share_a_pace(rt):
+    pacer = NotingPacer()
+
+    async def body(alice, bob):
+        assert alice.state in (IceState.CONNECTED, IceState.COMPLETED)
+
+    with_pair(rt, body, pacer=pacer)
+    assert len(pacer.moments) >= 2  # a check of each, at least
+    assert all(later >= earlier + pacer.interval for earlier, later in itertools.pairwise(pacer.moments))
+
+
+def test_a_recording_of_one_agent_has_no_room_for_a_pacer_of_several(rt, tmp_path):
+    with pytest.raises(LocalProtocolError, match="record and pacer"):
+        rt.adapter.open_ice(controlling=True, pacer=Pacer(), record=tmp_path / "life")
 
 
 def test_local_ports_are_taken_from_the_range(rt):
