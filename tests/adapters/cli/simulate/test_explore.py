@@ -83,7 +83,7 @@ def test_all_scenes_share_the_time_and_an_interrupt_keeps_what_is_done(start):
 def test_scenes_after_one_another_get_their_shares(invoke, monkeypatch):
     few = {name: scene(name) for name in ("two-homes", "same-home", "server-public")}
     monkeypatch.setattr(_command, "scenes", lambda: few)
-    code, output, _ = invoke("simulate", "--explore", "--budget", "600ms", "--json")
+    code, output, _ = invoke("simulate", "--explore", "--budget", "3s", "--json")
     assert code == 0
     assert [one["scene"] for one in json.loads(output)["explorations"]] == list(few)
 
