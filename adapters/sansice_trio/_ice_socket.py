@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import weakref
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from sansice.sockets import to_sockaddr
 class IceSocket(trio.socket.SocketType):
     """One component of an ICE connection as a UDP socket that has one peer: for `trio.DTLSEndpoint`, above all.
 
-    ``trio.DTLSEndpoint(IceSocket(ice.channel()))`` speaks DTLS over ICE; docs/howto/dtls.md has the whole of it. The peer is
+    ``IceSocket(ice.channel()).dtls()`` speaks DTLS over ICE; docs/howto/dtls.md has the whole of it. The peer is
     called `getpeername`, whatever its address is or becomes: ICE may choose another path at any time, and that is
     nobody's business here. What is sent to anybody else is refused.
 
@@ -39,6 +40,24 @@ class IceSocket(trio.socket.SocketType):
         self._peer_name = to_sockaddr(remote, remote.is_ipv6)
         self._is_closed = False
         self._reading: list[trio.CancelScope] = []
+        self._endpoint: weakref.ref[trio.DTLSEndpoint] | None = None  # weak, as in trio's own reader
+
+    def dtls(self, *, incoming_packets_buffer: int = 10) -> trio.DTLSEndpoint:
+        """An endpoint over this socket, which is closed when ICE ends.
+
+        Who receives on one of its channels then gets `trio.ClosedResourceError`. Of a ``trio.DTLSEndpoint`` that is made by hand
+        they would wait for ever, for trio takes the end of a socket to be its owner's doing.
+
+        Args:
+            incoming_packets_buffer: as trio has it.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+        """
+        self._check_open()
+        endpoint = trio.DTLSEndpoint(self, incoming_packets_buffer=incoming_packets_buffer)
+        self._endpoint = weakref.ref(endpoint)
+        return endpoint
 
     def __repr__(self) -> str:
         return f"<IceSocket of {self._channel!r}>"
@@ -103,6 +122,7 @@ class IceSocket(trio.socket.SocketType):
             try:
                 data = await self._channel.receive()
             except IceError as error:
+                self._end_dtls()
                 raise trio.ClosedResourceError("the ICE connection has ended") from error
             finally:
                 self._reading.remove(scope)
@@ -114,6 +134,11 @@ class IceSocket(trio.socket.SocketType):
         self._is_closed = True
         for scope in self._reading:
             scope.cancel()
+
+    def _end_dtls(self) -> None:
+        endpoint = None if self._endpoint is None else self._endpoint()
+        if endpoint is not None:
+            endpoint.close()
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -6,6 +6,8 @@ import socket
 
 import pytest
 import trio
+import trustme
+from OpenSSL import SSL
 
 from sansice.ice import IceConfig, NotConnected
 from sansice_trio import IceSocket, open_ice
@@ -99,3 +101,55 @@ async def test_there_is_no_socket_before_a_pair_is_selected():
     async with open_ice(controlling=True) as ice:
         with pytest.raises(NotConnected, match="no pair is selected yet"):
             IceSocket(ice.channel())
+
+
+# DTLS
+
+
+async def test_who_waits_for_data_over_dtls_is_woken_when_ice_ends(pair):
+    authority, identity = trustme.CA(), SSL.Context(SSL.DTLS_METHOD)
+    authority.issue_cert("bob.example").configure_cert(identity)
+    alice, bob = pair
+    woken = []
+
+    async def wait_for_data(dtls):
+        with pytest.raises(trio.ClosedResourceError):
+            await dtls.receive()
+        woken.append(dtls)
+
+    async with trio.open_nursery() as nursery:
+        client, server = IceSocket(alice.channel()).dtls(), IceSocket(bob.channel()).dtls()
+        await nursery.start(server.serve, identity, wait_for_data)
+        dtls = client.connect(client.socket.getpeername(), SSL.Context(SSL.DTLS_METHOD))
+        await dtls.do_handshake()
+        nursery.start_soon(wait_for_data, dtls)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        alice.close()
+        bob.close()
+    assert len(woken) == 2
+
+
+async def test_who_waits_for_a_handshake_is_woken_when_ice_ends(pair):
+    client = IceSocket(pair[0].channel()).dtls(incoming_packets_buffer=1)
+    dtls = client.connect(client.socket.getpeername(), SSL.Context(SSL.DTLS_METHOD))
+    async with trio.open_nursery() as nursery:
+
+        async def shake_hands():
+            with pytest.raises(trio.ClosedResourceError):
+                await dtls.do_handshake(initial_retransmit_timeout=100.0)
+
+        nursery.start_soon(shake_hands)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        pair[0].close()
+
+
+async def test_an_endpoint_that_nobody_has_any_more_is_none_to_close(pair):
+    sock = IceSocket(pair[0].channel())
+    sock.dtls().close()
+    with pytest.raises(trio.ClosedResourceError, match="was closed"):
+        sock.dtls()
+    other = IceSocket(pair[0].channel())
+    other._endpoint = lambda: None
+    pair[0].close()
+    with pytest.raises(trio.ClosedResourceError, match="has ended"):
+        await other.recvfrom(100)
