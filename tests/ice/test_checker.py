@@ -65,12 +65,13 @@ def test_tricky_21_priority_is_that_of_a_peer_reflexive_candidate_with_the_local
 @pytest.mark.req("RFC8445-054", "RFC8445-055", "RFC8445-058", "RFC8445-059")
 @pytest.mark.parametrize("controlling", [True, False])
 def test_a_check_carries_what_it_must_in_either_role(controlling):
-    bench = Bench(controlling=controlling, remotes=(HIGH_C,), tiebreakers=(0x1234,))
+    tiebreaker = 0x123456789ABCDEF0
+    bench = Bench(controlling=controlling, remotes=(HIGH_C,), tiebreakers=(tiebreaker,))
     message = bench.check.message
     assert message.get(USERNAME) == f"{THEIRS.ufrag}:{OURS.ufrag}"
     assert message.verify(short_term_key(THEIRS.pwd)) and not message.verify(short_term_key(OURS.pwd))
     assert message.has_fingerprint
-    assert (bench.check.role, bench.check.tiebreaker) == ("controlling" if controlling else "controlled", 0x1234)
+    assert (bench.check.role, bench.check.tiebreaker) == ("controlling" if controlling else "controlled", tiebreaker)
     assert not bench.check.nominates
 
 
@@ -455,7 +456,7 @@ def test_a_change_of_role_changes_the_order_of_the_list():
     assert orders[0] == orders[1][::-1]
 
 
-@pytest.mark.req("RFC8445-064")
+@pytest.mark.req("RFC8445-061", "RFC8445-064")
 def test_tricky_22_two_487_for_checks_of_the_old_role_switch_it_once():
     bench = Bench(remotes=(HIGH_C, LOW_C), tiebreakers=(5, 6, 7))
     bench.run(0.05)

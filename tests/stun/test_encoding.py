@@ -39,7 +39,7 @@ def test_a_message_has_exactly_these_bytes():
     )
 
 
-@pytest.mark.req("RFC8489-004", "RFC8489-012")
+@pytest.mark.req("RFC8489-012")
 @pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("message_class", MessageClass)
 def test_only_classes_that_the_method_permits_are_built(method, message_class):
