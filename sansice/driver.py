@@ -99,7 +99,7 @@ class BatchRuntime(Runtime, Protocol):
 class Driver:
     """Runs one machine on one runtime."""
 
-    __slots__ = ("_flushing", "_last", "_pending", "_send_datagrams", "machine", "runtime")
+    __slots__ = ("_flushing", "_last", "_pending", "machine", "runtime")
 
     def __init__(self, machine: Machine, runtime: Runtime) -> None:
         self.machine: Machine = machine
@@ -107,8 +107,6 @@ class Driver:
         self._last = runtime.now()
         self._pending: Sequence[Action | Event] = ()  # left over from a failure
         self._flushing = False
-        batched: Callable[[SocketId, Sequence[tuple[Address, bytes]]], None] | None = getattr(runtime, "send_datagrams", None)
-        self._send_datagrams = batched or self._send_one_by_one
 
     def now(self) -> float:
         """The runtime's clock, held so that it never decreases."""
@@ -157,7 +155,8 @@ class Driver:
     def _perform(self, output: Action | Event) -> None:
         kind = type(output)
         if kind is SendDatagrams:
-            self._send_datagrams(*output)  # type: ignore[misc]
+            send_all = getattr(self.runtime, "send_datagrams", self._send_one_by_one)
+            send_all(*output)  # type: ignore[misc]
         elif isinstance(output, Event):
             self.runtime.deliver(output)
         else:
