@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def _success(couples: dict[Subject, Tally], title: str) -> Figure:
     figure.suptitle(f"{title}: sessions that connected, %")
     panels: Any = figure.subplots(1, len(panels_of), squeeze=False)[0]
     for panel, (turn, family) in zip(panels, panels_of, strict=True):
-        shares = [[100 * couples[Subject(None, a, b, turn, family)].share for b in columns] for a in rows]
+        cells = [[couples.get(Subject(None, a, b, turn, family)) for b in columns] for a in rows]
+        shares = [[math.nan if one is None else 100 * one.share for one in row] for row in cells]
         panel.imshow(shares, vmin=0, vmax=100, cmap="RdYlGn", alpha=0.6, aspect="auto")
         panel.set_title(f"{family}, {'no relay' if turn == 'none' else f'relays over {turn}'}")
         panel.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
@@ -88,5 +90,5 @@ def _success(couples: dict[Subject, Tally], title: str) -> Figure:
         panel.set_ylabel("controlling")
         for y, row in enumerate(shares):
             for x, share in enumerate(row):
-                panel.text(x, y, f"{share:.3g}", ha="center", va="center", fontsize="small")
+                panel.text(x, y, "" if math.isnan(share) else f"{share:.3g}", ha="center", va="center", fontsize="small")
     return figure
