@@ -27,6 +27,7 @@ BENCHMARKS = {
     "recording": "bench._recording",
     "stun": "bench._stun",
     "relay": "bench._relay",
+    "mux": "bench._mux",
 }
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sansice.machine import (
-    ANY_IPV4,
-    ANY_IPV6,
     Address,
     Event,
     Ids,
@@ -86,14 +84,15 @@ def read_listeners(given: Iterable[Listener | Address]) -> tuple[Listener, ...]:
     """
     if isinstance(given, (Listener, Address)):
         given = (given,)
-    listed = tuple([Listener(Transport.UDP, one) if isinstance(one, Address) else one for one in given])
+    try:
+        listed = tuple([Listener(Transport.UDP, one) if isinstance(one, Address) else one for one in given])
+    except ValueError as error:
+        raise LocalProtocolError(f"start(): {error}") from None
     if not listed:
         raise LocalProtocolError("start() needs at least one address")
     for one in listed:
         if one.transport is not Transport.UDP:
             raise LocalProtocolError(f"start(): {one} is not UDP")
-        if one.address.host in (ANY_IPV4, ANY_IPV6):
-            raise LocalProtocolError(f"start(): {one} is the wildcard address; name the machine's own ones")
     fixed = [one.address for one in listed if one.address.port]
     if len(set(fixed)) < len(fixed):
         raise LocalProtocolError("start(): the same address twice")

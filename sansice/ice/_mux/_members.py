@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sansice.machine import Address, SocketId
 from sansice.stun import Listener
 
@@ -37,16 +39,19 @@ class Lane:
         id: its name to the agent.
         shared: the socket behind it.
         member: whose it is.
+        name, agent: the same of that one, for every packet is looked up by them.
         stream: of which stream.
         sources: the peer's addresses that have been proven there, in that order.
     """
 
-    __slots__ = ("id", "member", "shared", "sources", "stream")
+    __slots__ = ("agent", "id", "member", "name", "shared", "sources", "stream")
 
     def __init__(self, socket: SocketId, shared: SharedSocket, member: Member, stream: int) -> None:
         self.id = socket
         self.shared = shared
         self.member = member
+        self.name = member.id
+        self.agent = member.agent
         self.stream = stream
         self.sources: tuple[Address, ...] = ()  # most have one, for which a dictionary takes four times the room
 
@@ -86,10 +91,11 @@ class Member:
         is_renewing: it has restarted, and answers for two generations.
         lanes: its places at the shared sockets, in the order of opening.
         own: the sockets that it has beside these.
+        due: for when its timer is set.
         is_over: it is closed, and only says farewell to its relays.
     """
 
-    __slots__ = ("agent", "id", "is_over", "is_renewing", "lanes", "own", "ufrags")
+    __slots__ = ("agent", "due", "id", "is_over", "is_renewing", "lanes", "own", "ufrags")
 
     def __init__(self, number: AgentId, agent: AnyAgent, ufrags: tuple[tuple[bytes, ...], ...]) -> None:
         self.id = number
@@ -98,11 +104,15 @@ class Member:
         self.is_renewing = False
         self.lanes: tuple[Lane, ...] = ()
         self.own: tuple[SocketId, ...] = ()
+        self.due = math.inf
         self.is_over = False
 
     def lane_at(self, shared: SharedSocket, ufrag: bytes) -> Lane | None:
         """Where checks for a ufrag go that come to a shared socket."""
-        for lane in self.lanes:
+        lanes = self.lanes
+        if len(self.ufrags) == len(lanes) == 1:  # most have one stream, at one socket
+            return lanes[0] if lanes[0].shared is shared else None
+        for lane in lanes:
             if lane.shared is shared and ufrag in self.ufrags[lane.stream]:
                 return lane
         return None

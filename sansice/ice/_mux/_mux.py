@@ -7,6 +7,7 @@ been authenticated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from sansice.ice._agent._agent import IceAgent
@@ -312,6 +313,7 @@ class IceMux(Machine):
         """The timers of the agents that are due."""
         while (name := self._residents.timers.pop_due(now)) is not None:
             member = self._residents.members[name]
+            member.due = math.inf
             member.agent.handle_timer(now=now)
             self._residents.take(member, now)
 
@@ -339,19 +341,19 @@ class IceMux(Machine):
         for position, (source, data) in enumerate(batch):
             if is_stun(data):
                 if owner is not None:
-                    self._deliver(owner, batch[start:position], now)
+                    self._residents.deliver(owner, batch[start:position], now)
                     owner = None
                 self._handle_stun(shared, source, data, now)
                 continue
             lane = routes.get(source)
             if lane is not owner:
                 if owner is not None:
-                    self._deliver(owner, batch[start:position], now)
+                    self._residents.deliver(owner, batch[start:position], now)
                 owner, start = lane, position
             if lane is None:
                 stats.drop(DropReason.UNVALIDATED_SOURCE if data else DropReason.EMPTY)
         if owner is not None:
-            self._deliver(owner, batch[start:], now)
+            self._residents.deliver(owner, batch[start:], now)
 
     def _handle_own(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], now: float) -> None:
         member = self._residents.owners.get(socket)
@@ -360,10 +362,6 @@ class IceMux(Machine):
         else:
             member.agent.handle_datagrams(socket, batch, now=now)
             self._residents.take(member, now)
-
-    def _deliver(self, lane: Lane, batch: Sequence[tuple[Address, bytes]], now: float) -> None:
-        lane.member.agent.handle_datagrams(lane.id, batch, now=now)
-        self._residents.take(lane.member, now)
 
     def _handle_stun(self, shared: SharedSocket, source: Address, data: bytes, now: float) -> None:
         kind = data[:2]
@@ -385,7 +383,7 @@ class IceMux(Machine):
             if owner is None:
                 self.stats.drop(DropReason.UNVALIDATED_SOURCE)
             else:
-                self._deliver(owner, ((source, data),), now)
+                self._residents.deliver(owner, ((source, data),), now)
         else:
             self.stats.drop(DropReason.UNKNOWN_METHOD)
 
@@ -401,7 +399,8 @@ class IceMux(Machine):
             return
         agent = lane.member.agent
         before = agent.stats.dropped.total()
-        self._deliver(lane, ((source, data),), now)
+        agent.handle_datagrams(lane.id, ((source, data),), now=now)
+        self._residents.take(lane.member, now)
         if (
             data[:2] == SUCCESS
             and shared.routes.get(source) is not lane
