@@ -333,6 +333,33 @@ def test_another_generation_asks_again_but_not_whom_it_has():
     assert bench.asked[sent:] == [(ONE.socket, SERVER, Method.BINDING)]
 
 
+def test_another_generation_does_not_ask_again_whom_it_has_over_a_stream():
+    bench = Bench(IceServer("turn:198.51.100.53?transport=tcp", "user", "secret"))
+    bench.ask_all()
+    assert len(bench.asking.relays) == 1
+    bench.do("start")
+    bench.do("add_host", ONE)
+    bench.ask_all()
+    assert len(bench.asking.relays) == 1
+
+
+def test_two_urls_of_one_server_over_streams_are_two_relays_for_each_has_a_connection_of_its_own():
+    bench = Bench(*(IceServer(f"turn:198.51.100.53{port}?transport=tcp", "user", "secret") for port in ("", ":3478")))
+    bench.ask_all()
+    assert len(bench.asking.relays) == 2
+    assert len([one for one in bench.actions if isinstance(one, OpenSocket)]) == 2
+
+
+def test_a_host_that_comes_after_the_end_asks_nobody_before_the_next_start():
+    bench = Bench(STUN)
+    bench.ask_all()
+    bench.do("stop")
+    bench.do("add_host", TWO)
+    assert not bench.asking.has_next()
+    bench.do("start")
+    assert bench.asking.has_next()
+
+
 def test_relays_over_streams_open_their_sockets_and_may_lose_them():
     bench = Bench(IceServer("turn:198.51.100.53?transport=tcp", "user", "secret"))
     bench.ask_all()

@@ -434,6 +434,17 @@ def test_restart_brings_a_failed_agent_back():
     assert isinstance(bench.agent.failure, ConsentLost)
 
 
+def test_restart_that_leads_nowhere_after_silence_is_a_failure_to_connect_and_no_loss_of_consent():
+    bench = connected()
+    bench.run(until=30.0)
+    assert isinstance(bench.agent.failure, ConsentLost)
+    bench.call(bench.agent.restart, credentials=NEW)
+    tell_new(bench)
+    bench.run(until=100.0)
+    assert bench.agent.state is IceState.FAILED
+    assert isinstance(bench.agent.failure, IceFailed) and not isinstance(bench.agent.failure, ConsentLost)
+
+
 def test_restart_opens_again_what_was_freed():
     bench = LiteBench(hosts=("192.0.2.1", "2001:db8::1"))
     bench.nominate(socket=2)

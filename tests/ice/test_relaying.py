@@ -68,6 +68,12 @@ def test_agent_without_servers_has_no_relays_and_ignores_their_inputs():
     assert not agent.lingers
 
 
+def carried_by(agent):
+    """Datagrams sent, and those that had no room."""
+    (pair,) = [one for one in agent.report().pairs if one.nominated]
+    return pair.packets_sent, pair.packets_discarded_on_send
+
+
 def test_what_waits_on_a_stream_is_bounded():
     config = TurnClientConfig(max_unsent=2000)
     world = World()
@@ -77,11 +83,14 @@ def test_what_waits_on_a_stream_is_bounded():
     assert world.echo()
     agent, node = world.agents[0], world.nodes[0]
     before = len([event for _, event in world.nodes[1].events if hasattr(event, "data")])
+    sent, discarded = carried_by(agent)
     for _ in range(200):
         node.call(agent.send, bytes([0x80]) * 1200)
     world.run(5.0)
     arrived = len([event for _, event in world.nodes[1].events if hasattr(event, "data")]) - before
     assert 0 < arrived < 200
+    carried = carried_by(agent)
+    assert carried == (sent + arrived, discarded + 200 - arrived)
     assert world.echo()
     assert all(one.state is IceState.COMPLETED for one in world.agents)
 

@@ -243,6 +243,14 @@ def test_pairs_that_failed_are_tried_one_at_a_time():
     assert all(later - earlier >= 39.5 for earlier, later in itertools.pairwise(tried))
 
 
+def test_of_pairs_that_failed_one_that_has_worked_is_tried_before_one_that_never_has():
+    bench = bench_of(HIGH_C, LOW_C, THIRD_C)
+    answering(bench, 6.0, HIGH, THIRD)
+    answering(bench, 300.0, HIGH)
+    tried = [one.destination for one in bench.checks if one.destination != HIGH and one.at > 100.0]
+    assert len(tried) >= 3 and set(tried) == {THIRD}
+
+
 def test_a_path_that_dies_is_left_though_it_was_slow():
     bench = controlling(HIGH_C, LOW_C)
     answered = set()
