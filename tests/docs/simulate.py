@@ -1,16 +1,19 @@
 """Runs the commands of docs/howto/simulate.md, which need no network. The argument is the path of the block."""
 
 import itertools
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 HANG = 60  # seconds
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "simulate.md"
 SANSICE = [sys.executable, "-P", "-X", "dev", "-m", "sansice_cli"]
 
 
 def main(block):
+    Path("homes.toml").write_text(re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1])
     lines = [line for line in block.read_text(encoding="utf-8").splitlines() if line.startswith("sansice ")]
     assert lines
     for line in lines:
@@ -22,6 +25,8 @@ def main(block):
         for option, name in itertools.pairwise(command):
             if option in ("--pcap", "--svg"):
                 assert Path(name).stat().st_size > 1000, name
+            if option == "--out":
+                assert Path(name, "answers.parquet").stat().st_size > 1000, name
 
 
 main(Path(sys.argv[1]))
