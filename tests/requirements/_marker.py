@@ -1,14 +1,16 @@
 """The `req` marker as a pytest plugin: it checks the ids and records which of them passed.
 
-A requirement is covered when a test that carries its id ran and passed, in setup, call and teardown.
+A requirement is covered when a test that carries its id ran and passed, in setup, call and teardown. One without a statement
+would always pass: there the marker is an error.
 Under pytest-xdist the ids travel with the reports, so the record is written once, by the controller.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +51,35 @@ def _attach(item: pytest.Item) -> Iterator[str]:
             yield f"{item.nodeid}: @pytest.mark.req: no such requirement: {', '.join(unknown)}"
         elif mark.kwargs or not mark.args:
             yield f"{item.nodeid}: @pytest.mark.req takes ids as plain strings"
+        elif isinstance(item, pytest.Function) and _is_empty(item.function):
+            yield f"{item.nodeid}: @pytest.mark.req: the test is empty, so that it cannot fail"
         else:
             item.user_properties.extend((_PROPERTY, one) for one in mark.args)
+
+
+def _is_empty(function: Callable[..., object]) -> bool:
+    """Whether a function has no statement but a docstring, ``pass`` or ``...``."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and code.co_code in _EMPTY
+
+
+def _empty() -> None:
+    pass
+
+
+def _only_described() -> None:
+    """It says what it would do."""
+
+
+async def _empty_awaited() -> None:
+    pass
+
+
+async def _awaited_and_only_described() -> None:
+    """It says what it would do."""
+
+
+_EMPTY = tuple(one.__code__.co_code for one in (_empty, _only_described, _empty_awaited, _awaited_and_only_described))
 
 
 @functools.cache

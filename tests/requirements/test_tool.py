@@ -17,7 +17,7 @@ import unittest
 import pytest
 
 @pytest.mark.req("RFC8445-001", "RFC8445-002")
-def test_passes(): pass
+def test_passes(): assert sum((1, 1)) == 2
 
 @pytest.mark.req("RFC8445-002", "RFC8445-003")
 def test_fails(): assert False
@@ -28,10 +28,10 @@ def broken():
     raise RuntimeError
 
 @pytest.mark.req("RFC8445-004")
-def test_fails_in_teardown(broken): pass
+def test_fails_in_teardown(broken): assert broken is None
 
 @pytest.mark.req("RFC8445-005")
-def test_never_runs(no_such_fixture): pass
+def test_never_runs(no_such_fixture): assert no_such_fixture
 
 @pytest.mark.req("RFC8445-006")
 def test_is_skipped(): raise unittest.SkipTest
@@ -78,7 +78,7 @@ def test_only_ids_of_tests_that_passed_are_recorded(planted, arguments):
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "two workers"])
 def test_marker_without_a_known_id_is_a_collection_error(planted, arguments):
     markers = ['req("RFC8445-999")', "req()", "req", 'req(id="RFC8445-001")', "req(['RFC8445-001'])", 'req("RFC8445-001")']
-    tests = [f"@pytest.mark.{marker}\ndef test_{number}(): pass\n" for number, marker in enumerate(markers)]
+    tests = [f"@pytest.mark.{marker}\ndef test_{number}(): assert str({number})\n" for number, marker in enumerate(markers)]
     result, record = planted("import pytest\n" + "".join(tests), *arguments)
     assert result.returncode != 0
     complaints = [line for line in result.stdout.splitlines() if line.startswith("t/test_planted.py::")]
@@ -93,16 +93,34 @@ def test_marker_without_a_known_id_is_a_collection_error(planted, arguments):
     assert "t/test_planted.py" in record["failed"]
 
 
+def test_marker_on_an_empty_test_is_a_collection_error(planted):
+    bodies = ["pass", "...", "'it says what it would do'", "'both'; pass", "return", "return None"]
+    heads = [f"{kind} test_{number}_{kind[0]}(): {body}\n" for number, body in enumerate(bodies) for kind in ("def", "async def")]
+    result, record = planted("import pytest\n" + "".join(f"@pytest.mark.req('RFC8445-001')\n{head}" for head in heads))
+    assert result.stdout.count("@pytest.mark.req: the test is empty, so that it cannot fail") == len(heads)
+    assert (record["ids"], record["failed"]) == ([], ["t/test_planted.py"])
+
+
+def test_row_that_only_skipped_tests_carry_is_not_recorded(planted):
+    marks = ["skip('later')", "skipif(True, reason='later')", "xfail(reason='later')"]
+    tests = [
+        f"@pytest.mark.req('RFC8445-001')\n@pytest.mark.{mark}\ndef test_{number}(): assert not str(1)\n"
+        for number, mark in enumerate(marks)
+    ]
+    _, record = planted("import pytest\n" + "".join(tests))
+    assert (record["ids"], record["tests"]) == ([], 0)
+
+
 @pytest.mark.parametrize(
     "narrowed", [("-k", "a"), ("-m", "req"), ("t/test_planted.py",), ("t/test_planted.py::test_a",), ("-x",)]
 )
 def test_record_of_a_part_of_the_suite_says_so(planted, narrowed):
-    _, record = planted('import pytest\n@pytest.mark.req("RFC8445-001")\ndef test_a(): pass\n', *narrowed)
+    _, record = planted('import pytest\n@pytest.mark.req("RFC8445-001")\ndef test_a(): assert str(1)\n', *narrowed)
     assert (record["ids"], record["whole"]) == (["RFC8445-001"], False)
 
 
 def test_naming_the_whole_suite_counts_as_the_whole(planted):
-    _, record = planted("def test_a(): pass\n", "t")
+    _, record = planted("def test_a(): assert str(1)\n", "t")
     assert record["whole"]
 
 
