@@ -156,6 +156,8 @@ def test_nothing_crosses_a_dead_link(scene):
     out = walk(scene).send(INSIDE, at("203.0.113.9"))
     assert isinstance(out, Loss)
     assert out.fate is Fate.LOST
+    assert walk(HOME).reaches_by_stream(INSIDE, at("203.0.113.9"))
+    assert not walk(scene).reaches_by_stream(INSIDE, at("203.0.113.9"))
 
 
 def test_interface_that_is_down_is_not_there():

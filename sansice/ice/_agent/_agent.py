@@ -366,8 +366,10 @@ class IceAgent(AgentSockets):
     ) -> Credentials:
         """Start again with new credentials (RFC 8445 9): tell the peer `local_description`, and `gather` again.
 
-        Data goes on over the pair in use, as long as the peer consents, until another one is selected. The role is kept. A
-        restart whose description the peer has not answered yet is not begun anew: two that cross become one.
+        Data goes on over the pair in use, as long as the peer consents, until another one is selected. That is "during the
+        restart" only: one that finds nothing ends the stream (RFC 8445 7.2.5.4), old pair and all, for the peer has given up
+        these credentials as well; the next restart revives it. The role is kept. A restart whose description the peer has not
+        answered yet is not begun anew: two that cross become one.
 
         Args:
             stream: which one; ``None``: all.

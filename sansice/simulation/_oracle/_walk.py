@@ -47,11 +47,12 @@ class Walk:
         """Whether a connection from a socket's address to a server comes about: outwards, for nobody lets strangers in."""
         place, source = socket.place, socket.local
         if self._geography.is_dead(place, socket.host, source.host):
-            return False  # pragma: no cover - among random topologies only, see tests/oracle
+            return False
         while True:
             receiver = self._geography.owner(place, destination.host)
             if receiver is not None:
-                return receiver not in self._geography.gates and receiver != socket.host
+                is_other = receiver not in self._geography.gates and receiver != socket.host
+                return is_other and not self._geography.is_dead(place, receiver, destination.host)
             if place not in self._geography.gates:
                 return False
             translation = self._translations.get((place, source.is_ipv6))
@@ -63,7 +64,7 @@ class Walk:
             elif place in self._guards and not self._guards[place].lets_streams_out(source, destination):
                 return False
             if self._geography.is_dead(self._geography.outside[place], place, ""):
-                return False  # pragma: no cover - among random topologies only, see tests/oracle
+                return False
             place = self._geography.outside[place]
 
     def _cross(self, place: str, sender: str, source: Endpoint, destination: Endpoint) -> Outcome:

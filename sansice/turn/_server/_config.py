@@ -77,7 +77,9 @@ class TurnServerConfig:
     Attributes:
         stun: what the STUN server underneath does with requests, streams and sources that ask too often. Clients that have
             an allocation have its ``vouched_rate``, so that a crowd behind one address cannot starve those who are let in.
-            Its ``alternates`` and ``behavior`` have no place here: this class has alternates of its own. ``classic``,
+            Its ``alternates`` and ``behavior`` have no place here: this class has alternates of its own. RFC 3489 requests, which
+            libnice sends as such, get no answer here, for they have no cookie, as all that TURN knows has (RFC 8656 5): who
+            wants those answered runs a `sansice.stun.StunServer` beside this one, on another port. ``classic``,
             ``alpn``, ``max_amplification``, ``max_unsent`` and ``authenticate_binding`` are overridden.
         anonymous: serve everybody. A server without ``authentication`` refuses to be made otherwise.
         relay_addresses: where relayed addresses are made; texts are literals. By default each address that is listened at.
