@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-import dask
+import dask.config
 from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
 from distributed.security import Security
 
 LOOPBACK = "127.0.0.1"
 CONNECT_TIMEOUT = 10.0  # s for a cluster to answer: it is there, or it is not
+
+_SILENT: Any = logging.CRITICAL  # Dask takes a level where it says that it takes a bool
 
 # Sessions are nothing but computing: samples of what a worker does take from it, and nobody looks at them.
 _CONFIG = {"distributed.worker.profile.enabled": False}
@@ -65,13 +67,13 @@ def local_cluster(workers: int) -> Iterator[Client]:
             "memory_limit": 0,  # they have no data: what they need is theirs
             "local_directory": folder,
             "worker_class": _QuietWorker,
-            "silence_logs": logging.CRITICAL,  # a worker that dies is told of by who waits for it
+            "silence_logs": _SILENT,  # a worker that dies is told of by who waits for it
         }
         cluster = SpecCluster(
             scheduler={"cls": _QuietScheduler, "options": place},
             workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
             security=security,
-            silence_logs=logging.CRITICAL,
+            silence_logs=_SILENT,
         )
         with cluster, Client(cluster, set_as_default=False, timeout=CONNECT_TIMEOUT) as client:
             yield client

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import Any, cast
 
 import click
 from distributed import Client, Future, KilledWorker
@@ -34,7 +34,7 @@ def run_chunks(client: Client, sweep: Sweep, chunks: Sequence[range], keep: Keep
     Raises:
         click.ClickException: a session cannot be, a chunk kills every worker, or the cluster is gone.
     """
-    ahead = max(LEAST_AHEAD, AHEAD * sum(client.nthreads().values()))
+    ahead = max(LEAST_AHEAD, AHEAD * sum(cast("dict[str, int]", client.nthreads()).values()))
     waiting = iter(chunks)
     done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
     running: dict[Any, tuple[range, Future[Any]]] = {}
