@@ -111,7 +111,7 @@ class IceConnectionBase(Generic[D]):
         self._inboxes = tuple(tuple(Inbox(*limits) for _ in range(count)) for count in self._agent.components)
         self._states: StateLog | None = None  # made for the first who wants to read them
         self._addresses: HostsGiven = ()  # that were gathered from
-        self._remote: tuple[tuple[str, str], ...] = ()  # the peer's credentials, once they are known
+        self._remote: Description | SessionDescription | None = None  # the last that was told of the peer
         self._restarting: dict[int, int] | None = None  # of each stream that restarts, a bit for each component not selected yet
         self._left = False
 
@@ -252,7 +252,7 @@ class IceConnectionBase(Generic[D]):
             LocalProtocolError: see `IceAgent.set_remote`.
         """
         self._driver.call(self._agent.set_remote, remote)
-        self._remote = _credentials_of(remote)
+        self._remote = remote
 
     def add_remote_candidate(self, candidate: Candidate, *, stream: int = 0, ufrag: str | None = None) -> bool:
         """Add a candidate that the peer trickled. See `IceAgent.add_remote_candidate`."""
@@ -394,7 +394,7 @@ class IceConnectionBase(Generic[D]):
 
     def _start_connecting(self, remote: Description | SessionDescription) -> None:
         self._raise_if_over()
-        if self._remote and self._remote == _credentials_of(remote):
+        if self._remote is not None and _credentials_of(self._remote) == _credentials_of(remote):
             raise LocalProtocolError("connect() was called before: wait with connected()")
         self._start_gathering()
         self.set_remote(remote)
