@@ -19,9 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A rung imports only what is below it. What lies directly in sansice/ is the ground.
 # `sockets` holds real sockets for adapters: above every machine, so that none imports it, and it stands on the ground alone,
-# but for the values in which it tells of this machine's addresses.
+# but for the values in which it tells of this machine's addresses, and for the one machine that all drivers of a process share,
+# because they share its port: that of mDNS.
 RUNGS = {"stun": 1, "turn": 2, "ice": 3, "simulation": 4, "sockets": 5}
 SOCKETS_TELL = {("sansice.ice", "HostAddress"), ("sansice.ice", "InterfaceKind")}
+SOCKETS_TELL |= {("sansice.ice", name) for name in ("MdnsAgent", "NameFailed", "NameResolved", "is_concealing_name")}
 
 # Pure functions of their arguments. `os` is there for `os.urandom`, the default of every `entropy`.
 # fmt: off

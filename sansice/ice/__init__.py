@@ -105,6 +105,7 @@ if TYPE_CHECKING:
         NameResolved as NameResolved,
     )
     from ._mdns._names import (
+        is_concealing_name as is_concealing_name,
         is_mdns_name as is_mdns_name,
         mdns_name as mdns_name,
     )
@@ -264,6 +265,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "NameResolved",
     ),
     "_mdns._names": (
+        "is_concealing_name",
         "is_mdns_name",
         "mdns_name",
     ),

@@ -1,8 +1,8 @@
 """DNS look-ups: the answer to a machine's `Resolve`.
 
-Addresses come from the system (hosts file, search rules, mDNS where it is set up); SRV and NAPTR records, which
-`socket.getaddrinfo` does not know, from dnspython. Both block, so adapters run `look_up` in threads: trio in its
-own, the others in those of `LookUps`.
+Addresses come from the system (hosts file, search rules, mDNS where it is set up), but those of names that conceal an
+address, as browsers make them, from the mDNS of this process; SRV and NAPTR records, which `socket.getaddrinfo` does not
+know, from dnspython. All block, so adapters run `look_up` in threads: trio in its own, the others in those of `LookUps`.
 """
 
 from __future__ import annotations
@@ -54,9 +54,48 @@ def look_up(action: Resolve, *, nameservers: Sequence[Address] | None = None, li
         At most `MAX_RECORDS` records, with their times to live where DNS told them and otherwise 0; never none.
     """
     family = _FAMILIES.get(action.kind)
-    if family is not None and nameservers is None:
-        return _ask_system(action.name, family)
-    return _ask_dns(action, nameservers, lifetime)
+    if family is None or nameservers is not None:
+        return _ask_dns(action, nameservers, lifetime)
+    if _is_concealing(action.name):
+        return _ask_link(action, lifetime)
+    return _ask_system(action.name, family)
+
+
+# ------------------------------------------------------------------- addresses, by who is on the link
+
+
+def _is_concealing(name: str) -> bool:
+    if not name.lower().endswith(".local"):
+        return False
+    from sansice.ice import is_concealing_name  # here, because most names are others
+
+    return is_concealing_name(name)
+
+
+def _ask_link(action: Resolve, lifetime: float) -> Answer:
+    answers: list[Answer] = []
+    arrived = threading.Event()
+
+    def keep(_: Resolve, answer: Answer) -> None:
+        answers.append(answer)
+        arrived.set()
+
+    _find_on_link(action, keep)
+    return answers[0] if arrived.wait(lifetime) else ResolveError.TIMEOUT
+
+
+def _find_on_link(action: Resolve, answer: Callable[[Resolve, Answer], None]) -> None:
+    """Ask for a name by multicast (RFC 6762 3: such names are never asked of a name server)."""
+    from ._link_names import find_on_link
+
+    def found(host: str | None) -> None:
+        fits = host is not None and (":" in host) == (action.kind is RecordKind.AAAA)
+        answer(action, (AddressRecord(host),) if host is not None and fits else ResolveError.NOT_FOUND)
+
+    try:
+        find_on_link(action.name, found)
+    except (OSError, ModuleNotFoundError):  # without its interfaces a machine has no link
+        _WORKERS.submit(lambda: answer(action, ResolveError.FAILURE))
 
 
 # ------------------------------------------------------------------- addresses, by the system
@@ -138,7 +177,7 @@ class LookUps:
     """The look-ups of one driver, in threads, for runtimes that have none of their own for it.
 
     Args:
-        answer: called with the question and its answer, in one of those threads.
+        answer: called with the question and its answer, in one of those threads, or that of mDNS.
         nameservers: as for `look_up`.
     """
 
@@ -149,8 +188,14 @@ class LookUps:
         self._nameservers = nameservers
 
     def start(self, action: Resolve) -> None:
-        """Look up, and answer. No more than `MAX_THREADS` look-ups of the process run at once; the others wait."""
-        _WORKERS.submit(lambda: self._look_up(action))
+        """Look up, and answer. No more than `MAX_THREADS` look-ups of the process run at once; the others wait.
+
+        A name that conceals an address needs no thread, and does not wait for others.
+        """
+        if self._nameservers is None and action.kind in _FAMILIES and _is_concealing(action.name):
+            _find_on_link(action, self._tell)
+        else:
+            _WORKERS.submit(lambda: self._look_up(action))
 
     def close(self) -> None:
         """Answer no more. A look-up that has begun cannot be stopped: its thread ends when the system answers."""
@@ -159,7 +204,9 @@ class LookUps:
     def _look_up(self, action: Resolve) -> None:
         if self._answer is None:
             return
-        found = look_up(action, nameservers=self._nameservers)
+        self._tell(action, look_up(action, nameservers=self._nameservers))
+
+    def _tell(self, action: Resolve, found: Answer) -> None:
         answer = self._answer
         if answer is not None:
             answer(action, found)

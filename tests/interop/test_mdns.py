@@ -15,9 +15,11 @@ from sansice.driver import Driver, clock
 from sansice.ice import HostAddress, MdnsAgent, MdnsConfig, NameResolved
 from sansice.machine import Address
 from sansice.simulation import Capture, Network
-from sansice.sockets import Sockets
+from sansice.sockets import Sockets, local_hosts
+from sansice.sockets._link_names import LinkNames
 
 SECONDS = 20  # after which what crosses a veth pair is lost
+SLICE = 0.05  # seconds after which what another thread has found is looked at
 LEFT4, RIGHT4, LEFT6, RIGHT6 = "10.9.0.1", "10.9.0.2", "fd00:9::1", "fd00:9::2"
 ELSEWHERE = "10.8.0.1"
 GROUP = ("224.0.0.251", 5353)
@@ -64,7 +66,7 @@ def run(*machines, until, other=None):
     while not until():
         assert clock() < end, "nothing came"
         wait = max(0.0, min(end, *(one.deadline for one in machines)) - clock())
-        select.select([*(one.sockets for one in machines), *([other] if other else [])], [], [], wait)
+        select.select([*(one.sockets for one in machines), *([other] if other else [])], [], [], min(wait, SLICE))
         for one in machines:
             one.step()
 
@@ -100,12 +102,18 @@ def link():
             sock.setblocking(False)
             return sock
 
-        yield start, plain
+        def shared(name):
+            with spaces.inside(name):
+                names = LinkNames(lambda: local_hosts(refresh=True))
+            opened.callback(names.close)
+            return names
+
+        yield start, plain, shared
 
 
 @pytest.mark.parametrize(("left", "right"), [(LEFT4, RIGHT4), (LEFT6, RIGHT6)], ids=["ipv4", "ipv6"])
 def test_two_hosts_find_each_others_names(link, left, right):
-    start, _ = link
+    start, *_ = link
     one, two = start("left", HostAddress(left, "eth0")), start("right", HostAddress(right, "eth0"))
     names = [run_.driver.call(run_.machine.register, host) for run_, host in ((one, left), (two, right))]
     one.driver.call(one.machine.resolve, names[1])
@@ -116,7 +124,7 @@ def test_two_hosts_find_each_others_names(link, left, right):
 
 
 def test_two_programs_on_one_host_find_each_others_names(link):
-    start, _ = link
+    start, *_ = link
     one, two = (start("left", HostAddress(LEFT4, "eth0")) for _ in range(2))
     name = one.driver.call(one.machine.register, LEFT4)
     two.driver.call(two.machine.resolve, name)
@@ -125,7 +133,7 @@ def test_two_programs_on_one_host_find_each_others_names(link):
 
 
 def test_a_name_is_told_on_its_own_link_alone(link):
-    start, _ = link
+    start, *_ = link
     one = start("left", HostAddress(LEFT4, "eth0"), HostAddress(ELSEWHERE, "eth1"))
     other = start("right", HostAddress(RIGHT4, "eth0"))
     ours, elsewhere = (one.driver.call(one.machine.register, host) for host in (LEFT4, ELSEWHERE))
@@ -135,13 +143,25 @@ def test_a_name_is_told_on_its_own_link_alone(link):
     assert [(type(event) is NameResolved, event.name) for event in other.events] == [(True, ours), (False, elsewhere)]
 
 
+def test_what_all_agents_of_a_process_share_finds_names_on_the_interfaces_that_there_are(link):
+    start, _, shared = link
+    one = start("left", HostAddress(LEFT4, "eth0"), HostAddress(LEFT6, "eth0"))
+    names = [one.driver.call(one.machine.register, host) for host in (LEFT4, LEFT6)]
+    found = []
+    other = shared("right")
+    for name in names:
+        other.find(name, found.append)
+    run(one, until=lambda: len(found) == 2)
+    assert sorted(found) == [LEFT4, LEFT6]
+
+
 def wire(name):
     return b"".join(bytes((len(label),)) + label.encode() for label in name.split(".")) + b"\0"
 
 
 @pytest.mark.parametrize(("port", "id"), [(5353, 0), (0, 0x1234)], ids=["mDNS", "unicast DNS"])
 def test_a_program_that_knows_nothing_of_us_is_answered(link, port, id):
-    start, plain = link
+    start, plain, _ = link
     one, stranger = start("left", HostAddress(LEFT4, "eth0")), plain("right", port)
     name = one.driver.call(one.machine.register, LEFT4)
     question = wire(name) + struct.pack("!2H", A, CLASS_IN)
@@ -167,7 +187,7 @@ def test_a_program_that_knows_nothing_of_us_is_answered(link, port, id):
 
 
 def test_a_stranger_that_answers_is_understood(link):
-    start, plain = link
+    start, plain, _ = link
     one, stranger = start("left", HostAddress(LEFT4, "eth0")), plain("right", 5353)
     name = "0b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.local"
     one.driver.call(one.machine.resolve, name)

@@ -26,7 +26,7 @@ def is_mdns_name(text: str) -> bool:
     return text.lower().endswith(_LOCAL) and text.count(".") == 1
 
 
-def is_concealing(text: str) -> bool:
+def is_concealing_name(text: str) -> bool:
     """Whether it is of the form that conceals an address. No other is asked for: who can have us send to devices whose names are
     known, such as ``printer.local``, could attack them (draft 3.2.2).
     """

@@ -15,7 +15,7 @@ from ._delay import random_delay
 from ._events import NameFailed, NameFailure, NameResolved
 from ._link import Link, is_usable
 from ._message import AAAA, A, HostRecord, Question
-from ._names import is_concealing
+from ._names import is_concealing_name
 
 Outcome: TypeAlias = NameResolved | NameFailed
 
@@ -67,7 +67,7 @@ class Querier:
         Returns:
             What is known at once.
         """
-        if not is_concealing(name):
+        if not is_concealing_name(name):
             return NameFailed(query, name, NameFailure.UNFIT)
         hosts = self.cache.hosts(name, now=now)
         if hosts:
@@ -121,7 +121,7 @@ class Querier:
         """Learn what one message on a link tells."""
         told: dict[str, list[HostRecord]] = {}
         for record in records:
-            if is_concealing(record.name):
+            if is_concealing_name(record.name):
                 told.setdefault(record.name, []).append(record._replace(host=link.host_here(record.host)))
         found: list[Outcome] = []
         for name, hosts in told.items():

@@ -6,8 +6,7 @@ import uuid
 import pytest
 from hypothesis import given, strategies as st
 
-from sansice.ice import is_mdns_name, mdns_name
-from sansice.ice._mdns._names import is_concealing
+from sansice.ice import is_concealing_name, is_mdns_name, mdns_name
 
 
 @pytest.mark.req("MDNS-001")
@@ -17,7 +16,7 @@ def test_a_name_is_a_version_4_uuid_and_local(drawn):
     head, _, tail = name.partition(".")
     read = uuid.UUID(head)
     assert (tail, read.version, read.variant, str(read)) == ("local", 4, uuid.RFC_4122, head)
-    assert is_mdns_name(name) and is_concealing(name)
+    assert is_mdns_name(name) and is_concealing_name(name)
 
 
 def test_names_differ():
@@ -65,4 +64,4 @@ def test_an_mdns_name_ends_in_local_and_has_no_other_dot(text, is_one):
     ],
 )
 def test_only_a_uuid_conceals(text, is_one):
-    assert is_concealing(text) is is_one
+    assert is_concealing_name(text) is is_one

@@ -22,7 +22,6 @@ def failures(bench):
     return [(event.query, event.reason) for event in bench.events if isinstance(event, NameFailed)]
 
 
-@pytest.mark.req("MDNS-008")
 def test_an_answer_tells_the_address():
     bench, (query,) = looking(NAME)
     bench.wait(0.5)
@@ -31,7 +30,6 @@ def test_an_answer_tells_the_address():
     assert bench.wait(100) == [] and bench.agent.deadline() == math.inf
 
 
-@pytest.mark.req("MDNS-008")
 def test_questions_leave_after_a_moment_and_then_ever_more_seldom_until_it_is_given_up():
     bench, (query,) = looking(NAME)
     bench.wait(100)
