@@ -11,27 +11,28 @@ from sansice.machine import (
     Address,
     CloseSocket,
     Event,
-    IcmpError,
     OpenSocket,
     QueryId,
     Resolve,
     SendDatagram,
     SocketId,
 )
-from sansice.stun import decode_untrusted, is_stun
+from sansice.stun import ERROR_CODE, ErrorCode, MessageClass, Method, TransactionId, decode_untrusted, encode, is_stun
 
 from ._config import MuxConfig
 from ._events import AgentEvent, AgentId, UfragTaken
 from ._inside import stream_of, ufrags_of
 from ._listening import Listening
 from ._members import Lane, Member
-from ._peek import ERROR, INDICATION, REQUEST, SUCCESS, TRANSACTION_ID
+from ._peek import ERROR, REQUEST, SUCCESS, TRANSACTION_ID
 from ._strangers import Strangers
 from ._transactions import Transactions
 
-# What an agent is told that would use TURN over the shared socket: all agents together are one client of a server, which
-# has one allocation for each (RFC 8656 2.2). See `GatheringOptions.relay_sockets`.
-_UNREACHABLE = IcmpError(3, 3)
+# A TURN server has one allocation for each address that it is asked from (RFC 8656 2.2), and all agents are at the same one. So
+# they are told what the server would tell the second of them: that address is taken (RFC 8656 7.4), ask from another. They
+# open a socket of their own then, which is theirs alone.
+_TAKEN = ErrorCode(437, "")
+_ALLOCATE = b"\x00\x03"  # RFC 8656 17
 _STUN_ENDS = 4  # RFC 7983 7: what begins with a higher byte is no STUN
 _ANSWERS = (SUCCESS, ERROR)
 
@@ -145,8 +146,8 @@ class Residents:
                             self.transactions.note(data[TRANSACTION_ID], lane.id, now=now)
                         elif kind in _ANSWERS:
                             proven = proven or ((lane.id, output[1], data[TRANSACTION_ID]) == asked and _is_signed(data))
-                        elif kind != INDICATION:
-                            agent.handle_icmp(lane.id, output[1], _UNREACHABLE, now=now)
+                        elif kind == _ALLOCATE:
+                            agent.handle_datagrams(lane.id, ((output[1], _refuse(data)),), now=now)
                             continue
                     emit(SendDatagram(lane.shared.id, output[1], data))
                 elif type(output) is DataReceived:
@@ -273,3 +274,8 @@ class Residents:
 def _is_signed(answer: bytes) -> bool:
     """Success always is. Errors are where the request was: a nomination that is refused, a conflict of roles."""
     return answer[:2] == SUCCESS or decode_untrusted(answer).has_integrity
+
+
+def _refuse(request: bytes) -> bytes:
+    """What a TURN server answers that has an allocation for the address of who asks."""
+    return encode(Method.ALLOCATE, MessageClass.ERROR, TransactionId(request[TRANSACTION_ID]), ((ERROR_CODE, _TAKEN),))

@@ -1,13 +1,46 @@
 """`IceMux`: each datagram to its agent and to no other, whatever strangers claim and wherever clients move."""
 
+import math
+
 import pytest
 
 from ice._lite import check_bytes
 from ice._mux import ALICE, BOB, CAROL, PORT, STRANGER, WRONG, MuxBench, client, credentials
-from ice._wire import at
-from sansice.ice import AgentEvent, GatheringCompleted, MuxState
-from sansice.machine import SocketId, Transport
-from sansice.stun import ListenerOpened, MessageClass, ServerReady
+from ice._wire import at, candidate
+from sansice.ice import (
+    AgentEvent,
+    Closed,
+    Credentials,
+    GatheringCompleted,
+    IceAgent,
+    IceState,
+    LiteAgent,
+    MuxConfig,
+    MuxState,
+    PairState,
+    UnknownUfrag,
+)
+from sansice.machine import (
+    IcmpError,
+    Ids,
+    LocalProtocolError,
+    ResolveError,
+    SendDatagram,
+    SocketError,
+    SocketErrorKind,
+    SocketId,
+    Transport,
+)
+from sansice.stun import (
+    XOR_MAPPED_ADDRESS,
+    ListenerFailed,
+    ListenerOpened,
+    MessageClass,
+    Method,
+    ServerReady,
+    TransactionId,
+    encode,
+)
 
 DTLS, RTP, QUIC, ZRTP, CHANNEL = b"\x16dtls", b"\x80rtp", b"\xc0quic", b"\x10zrtp", b"\x40channel"
 
@@ -122,3 +155,252 @@ def test_refused_nomination_is_proof_for_it_was_signed():
     assert answer.message_class is MessageClass.ERROR and answer.has_integrity
     bench.arrive(CAROL, b"\x80moved")
     assert bench.got(first) == [b"\x80moved"]
+
+
+# ------------------------------------------------------------- what is nobody's
+
+
+def response(kind, number=1, key=None):
+    return encode(Method.BINDING, kind, TransactionId(number.to_bytes(12, "big")), ((XOR_MAPPED_ADDRESS, PORT),), key=key)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "EMPTY"),
+        (b"\x00\x01", "UNVALIDATED_SOURCE"),
+        (b"\x0fodd", "UNVALIDATED_SOURCE"),
+        (DTLS, "UNVALIDATED_SOURCE"),
+        (encode(Method.BINDING, MessageClass.REQUEST, TransactionId(bytes(12))), "BAD_USERNAME"),
+        (encode(Method.BINDING, MessageClass.INDICATION, TransactionId(bytes(12))), "UNVALIDATED_SOURCE"),
+        (response(MessageClass.SUCCESS), "UNKNOWN_TRANSACTION"),
+        (response(MessageClass.ERROR), "UNKNOWN_TRANSACTION"),
+        (encode(Method.ALLOCATE, MessageClass.REQUEST, TransactionId(bytes(12))), "UNKNOWN_METHOD"),
+        (check_bytes(1, ours=credentials(7), theirs="client7")[:-4], "BAD_LENGTH"),
+    ],
+)
+def test_what_is_nobodys_is_counted_and_answered_by_nobody(data, reason):
+    bench, *_ = two()
+    sent = len(bench.sent)
+    bench.arrive(STRANGER, data)
+    assert bench.dropped() == {reason: 1} and len(bench.sent) == sent
+
+
+def test_keepalive_of_a_client_goes_to_its_agent_and_is_dropped_by_nobody():
+    bench, first, _ = two()
+    bench.arrive(ALICE, encode(Method.BINDING, MessageClass.INDICATION, TransactionId(bytes(12)), fingerprint=True))
+    assert bench.dropped() == {} and bench.mux.agent(first).stats.dropped.total() == 0
+
+
+def test_datagrams_of_sockets_that_nobody_has_are_counted():
+    bench, *_ = two()
+    bench.call(bench.mux.handle_datagrams, SocketId(999), [(ALICE, b"\x80"), (BOB, b"\x80")])
+    assert bench.dropped() == {"UNKNOWN_SOCKET": 2}
+    bench.call(bench.mux.handle_datagrams, SocketId(1), [])
+
+
+# ------------------------------------------------------------- ufrags that nobody has
+
+
+def unknowns(bench):
+    return [event for event in bench.events if isinstance(event, UnknownUfrag)]
+
+
+def test_unknown_ufrag_is_offered_once_and_its_very_check_is_answered_by_the_agent_that_is_added():
+    bench = MuxBench()
+    assert bench.check(5, ALICE) is None and bench.check(5, ALICE) is None and bench.sent == []
+    assert unknowns(bench) == [UnknownUfrag("server5", "client5", ALICE, PORT)]
+    name = bench.lite(5)
+    [answer] = bench.sent
+    assert answer.destination == ALICE and answer.data[8:20] == (1).to_bytes(12, "big")
+    assert bench.mux.agent(name).state is IceState.COMPLETED
+    bench.arrive(ALICE, b"\x80data")
+    assert bench.got(name) == [b"\x80data"] and bench.dropped() == {"BAD_USERNAME": 1}
+
+
+def test_full_agent_answers_the_check_that_waited_too():
+    bench = MuxBench()
+    bench.check(5, ALICE)
+    bench.full(5, known=False)
+    assert [sent.destination for sent in bench.sent] == [ALICE]
+
+
+def test_check_that_waited_at_one_socket_is_answered_from_there():
+    other = at("192.0.2.1", 4001)
+    bench = MuxBench(PORT, other)
+    bench.check(5, ALICE, to=other)
+    bench.lite(5)
+    assert bench.sent == []  # the agent has a place at the first socket of that address only
+    bench = MuxBench(PORT, other)
+    bench.check(5, ALICE)
+    bench.lite(5)
+    assert [sent.socket for sent in bench.sent] == [bench.sockets[PORT]]
+
+
+def test_wrong_agent_for_a_waiting_check_proves_nothing():
+    bench = MuxBench()
+    bench.check(5, ALICE, key=WRONG)
+    name = bench.lite(5)
+    bench.arrive(ALICE, b"\x80data")
+    assert bench.got(name) == [] and bench.dropped() == {"UNVALIDATED_SOURCE": 1}
+
+
+def test_check_waits_no_longer_than_its_time():
+    bench = MuxBench()
+    bench.check(5, ALICE)
+    bench.now = 10.0
+    bench.lite(5)
+    assert bench.sent == []
+
+
+def test_refused_ufrag_is_not_offered_again():
+    bench = MuxBench()
+    bench.check(5, ALICE)
+    bench.call(bench.mux.refuse, "server5")
+    bench.now = 11.0
+    bench.check(5, ALICE)
+    assert len(unknowns(bench)) == 1
+    bench.lite(5)
+    assert bench.is_accepted(5, ALICE)  # whoever is added is no stranger
+
+
+def test_flood_of_invented_ufrags_makes_few_events_and_no_answers():
+    bench = MuxBench()
+    known = bench.lite(1)
+    for number in range(2000):
+        bench.check(1, at(f"10.{number % 200}.7.1"), ours=Credentials(f"flood{number}", "x" * 22), nominate=False)
+    assert len(unknowns(bench)) == MuxConfig().max_unknown and bench.sent == []
+    assert bench.is_accepted(1, ALICE) and bench.mux.agents == (known,)
+
+
+# ------------------------------------------------------------- commands that are wrong
+
+
+def refused(bench, text, method, *arguments, **keywords):
+    events, sent = len(bench.events), len(bench.sent)
+    with pytest.raises(LocalProtocolError, match=text):
+        bench.call(method, *arguments, **keywords)
+    assert (len(bench.events), len(bench.sent)) == (events, sent)
+
+
+def test_agent_that_does_not_fit_is_refused():
+    bench = MuxBench()
+    mux = bench.mux
+
+    def made(kind=LiteAgent, **options):
+        return kind(**{"controlling": False, "ids": mux.ids, "credentials": credentials(1), **options})
+
+    refused(bench, "ids=mux.ids", mux.add, made(ids=Ids()))
+    refused(bench, "ids=mux.ids", mux.add, made(IceAgent, ids=Ids()))
+    refused(bench, "pacer=mux.pacer", mux.add, made(IceAgent))
+    refused(bench, "one component", mux.add, made(components=2))
+    gathered, closed = made(), made()
+    gathered.gather(["192.0.2.1"], now=0.0)
+    closed.close(now=0.0)
+    refused(bench, "has gathered", mux.add, gathered)
+    refused(bench, "is over", mux.add, closed)
+    agent = made()
+    name = bench.call(mux.add, agent)
+    refused(bench, "here already", mux.add, agent)
+    refused(bench, "server1 is taken", mux.add, made())
+    refused(bench, "server2 is taken", mux.add, made(streams=2, credentials=credentials(2)))
+    refused(bench, "server1; remove", mux.refuse, "server1")
+    assert mux.agents == (name,)
+
+
+def test_commands_before_start_and_after_close_are_refused():
+    bench = MuxBench(started=False)
+    refused(bench, "not started", bench.mux.add, LiteAgent(controlling=False, ids=bench.mux.ids))
+    bench.call(bench.mux.close)
+    bench.call(bench.mux.close)
+    refused(bench, "closed", bench.mux.start, [PORT])
+    assert bench.mux.state is MuxState.CLOSED
+
+
+def test_agents_that_are_not_there_are_named():
+    bench = MuxBench()
+    for method in (bench.mux.gather, bench.mux.absorb):
+        refused(bench, "no agent 7", method, 7)
+    refused(bench, "no agent 7", bench.mux.send, 7, b"x")
+    with pytest.raises(LocalProtocolError, match="no agent 7"):
+        bench.mux.agent(7)
+    bench.call(bench.mux.remove, 7)
+
+
+# ------------------------------------------------------------- coming and going
+
+
+def test_data_is_sent_through_the_shared_socket():
+    bench, first, _ = two()
+    bench.call(bench.mux.send, first, b"\x80out")
+    assert bench.sent[-1] == SendDatagram(SocketId(1), ALICE, b"\x80out")
+
+
+def test_removed_agent_is_closed_and_its_late_packets_are_nobodys():
+    bench, first, second = two()
+    bench.call(bench.mux.remove, first)
+    assert isinstance(bench.told(first)[-1], Closed) and bench.mux.agents == (second,)
+    assert bench.closed == [] and bench.mux._residents.lanes.keys() == bench.mux._listening.sockets[1].lanes.keys()
+    sent = len(bench.sent)
+    bench.arrive(ALICE, b"\x80late")
+    assert bench.check(1, ALICE) is None and len(bench.sent) == sent and unknowns(bench) == []
+    assert bench.dropped() == {"UNVALIDATED_SOURCE": 1, "BAD_USERNAME": 1}
+    bench.call(bench.mux.remove, first)
+    bench.arrive(BOB, b"\x80there")
+    assert bench.got(second) == [b"\x80there"]
+
+
+def test_agent_that_closes_itself_is_gone_as_well():
+    bench, first, second = two()
+    bench.command(first, "close")
+    assert bench.mux.agents == (second,) and bench.check(1, ALICE) is None
+
+
+def test_closing_the_mux_closes_all_agents_and_then_the_sockets():
+    bench, first, second = two()
+    bench.call(bench.mux.close)
+    assert [isinstance(bench.told(name)[-1], Closed) for name in (first, second)] == [True, True]
+    assert bench.closed == [1] and bench.mux.agents == () and bench.mux.deadline() == math.inf
+    bench.call(bench.mux.handle_datagrams, SocketId(1), [(ALICE, b"\x80")])
+    assert bench.dropped() == {"UNKNOWN_SOCKET": 1}
+
+
+def test_death_of_a_shared_socket_is_that_of_all_places_there():
+    bench, first, second = two()
+    waiting = bench.full(3)
+    bench.call(bench.mux.handle_socket_failed, SocketId(1), SocketError(SocketErrorKind.OTHER, "unplugged"))
+    assert isinstance(next(one for one in bench.events if isinstance(one, ListenerFailed)), ListenerFailed)
+    assert [bench.mux.agent(name).state for name in (first, second)] == [IceState.FAILED] * 2
+    assert bench.mux.addresses == () and bench.mux.agent(waiting).local_candidates == ()
+
+
+def test_timers_of_all_agents_are_the_muxs():
+    bench, first, _ = two()
+    assert bench.mux.deadline() < math.inf
+    bench.run(until=60.0)
+    assert bench.mux.agent(first).state is IceState.FAILED  # its client has fallen silent
+    assert bench.mux.deadline() > 60.0
+
+
+def test_sockets_and_answers_that_nobody_waits_for_are_ignored():
+    bench, *_ = two()
+    before = len(bench.events), len(bench.sent)
+    error = SocketError(SocketErrorKind.OTHER)
+    bench.call(bench.mux.handle_socket_opened, SocketId(1), PORT)
+    bench.call(bench.mux.handle_socket_opened, SocketId(99), PORT)
+    bench.call(bench.mux.handle_socket_failed, SocketId(99), error)
+    bench.call(bench.mux.handle_stream_data, SocketId(99), b"x")
+    bench.call(bench.mux.handle_stream_sent, SocketId(99), 0)
+    bench.call(bench.mux.handle_resolved, 99, ResolveError.NOT_FOUND)
+    bench.call(bench.mux.handle_icmp, SocketId(99), ALICE, IcmpError(3, 3))
+    bench.call(bench.mux.handle_icmp, SocketId(1), STRANGER, IcmpError(3, 3))
+    assert (len(bench.events), len(bench.sent)) == before
+
+
+def test_icmp_error_of_a_peers_address_is_its_agents():
+    bench = MuxBench()
+    name = bench.full(3, remote=client(3, candidates=[candidate("198.51.100.3", 5000)]))
+    assert bench.is_accepted(3, CAROL, nominate=False)
+    bench.run(until=0.1)
+    bench.call(bench.mux.handle_icmp, SocketId(1), CAROL, IcmpError(3, 3))
+    assert [pair.state for pair in bench.mux.agent(name).pairs] == [PairState.FAILED]

@@ -1,0 +1,91 @@
+"""Checks for ufrags that nobody has: one a ufrag, few, not for long, and from no network too many."""
+
+import pytest
+
+from ice._wire import at
+from sansice.ice import MuxConfig
+from sansice.ice._mux._strangers import MAX_CHECK, FirstCheck, Strangers, prefix_of
+from sansice.machine import DropReason, SocketId
+
+CONFIG = MuxConfig(max_unknown=4, max_unknown_per_prefix=2, max_refused=3, unknown_timeout=10.0, refused_timeout=60.0)
+
+
+def check(host="198.51.100.1", data=b"check"):
+    return FirstCheck(SocketId(1), at(host), data)
+
+
+def test_first_check_waits_and_a_second_one_is_not_admitted():
+    strangers = Strangers(CONFIG)
+    assert strangers.admit(b"abcd", check(), now=0.0) is None
+    assert strangers.admit(b"abcd", check(data=b"other"), now=9.0) is DropReason.BAD_USERNAME
+    assert strangers.find(b"abcd", now=9.9) == check()
+    assert strangers.find(b"abcd", now=10.0) is None
+
+
+def test_whoever_is_welcome_waits_no_more():
+    strangers = Strangers(CONFIG)
+    strangers.admit(b"abcd", check(), now=0.0)
+    strangers.welcome(b"abcd")
+    assert strangers.find(b"abcd", now=0.0) is None
+    assert strangers.admit(b"abcd", check(), now=0.0) is None
+
+
+def test_refused_ufrag_is_not_admitted_for_its_time():
+    strangers = Strangers(CONFIG)
+    strangers.admit(b"abcd", check(), now=0.0)
+    strangers.refuse(b"abcd", now=1.0)
+    assert strangers.find(b"abcd", now=1.0) is None
+    assert strangers.admit(b"abcd", check(), now=60.9) is DropReason.BAD_USERNAME
+    assert strangers.admit(b"abcd", check(), now=61.0) is None
+
+
+def test_refusing_again_begins_its_time_again_and_the_oldest_is_forgotten():
+    strangers = Strangers(CONFIG)
+    for ufrag in (b"aaaa", b"bbbb", b"cccc", b"aaaa", b"dddd"):
+        strangers.refuse(ufrag, now=0.0)
+    assert strangers.admit(b"bbbb", check(), now=0.0) is None
+    assert strangers.admit(b"aaaa", check(), now=0.0) is DropReason.BAD_USERNAME
+
+
+def test_one_prefix_has_so_many_in_a_window_even_if_all_are_refused_at_once():
+    strangers = Strangers(CONFIG)
+    for number in range(2):
+        assert strangers.admit(b"abc%d" % number, check(f"198.51.100.{number}"), now=1.0) is None
+        strangers.refuse(b"abc%d" % number, now=1.0)
+    assert strangers.admit(b"abc2", check("198.51.100.9"), now=10.9) is DropReason.RATE_LIMITED
+    assert strangers.admit(b"abc2", check("198.51.101.9"), now=10.9) is None
+    assert strangers.admit(b"abc3", check("198.51.100.9"), now=11.0) is None
+
+
+def test_all_together_are_bounded_and_so_are_the_prefixes_that_are_counted():
+    strangers = Strangers(CONFIG)
+    for number in range(100):
+        strangers.admit(b"a%03d" % number, check(f"198.{number}.100.9"), now=0.0)
+    assert len(strangers) == 6  # three that wait, and their prefixes
+    strangers = Strangers(MuxConfig(max_unknown=4))
+    for number in range(100):
+        assert strangers.admit(b"a%03d" % number, check(f"198.{number}.100.9"), now=0.0) is (
+            None if number < 4 else DropReason.LIMIT
+        )
+
+
+def test_check_that_is_too_long_does_not_wait():
+    strangers = Strangers(CONFIG)
+    assert strangers.admit(b"abcd", check(data=bytes(MAX_CHECK + 1)), now=0.0) is DropReason.LIMIT
+    assert strangers.admit(b"abcd", check(data=bytes(MAX_CHECK)), now=0.0) is None
+    strangers.refuse(b"efgh", now=0.0)
+    strangers.clear()
+    assert len(strangers) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("198.51.100.1", "198.51.100.200", True),
+        ("198.51.100.1", "198.51.101.1", False),
+        ("2001:db8:0:100::1", "2001:db8:0:1ff::1", True),
+        ("2001:db8:0:100::1", "2001:db8:0:200::1", False),
+    ],
+)
+def test_prefix_is_what_one_network_has(one, other, same):
+    assert (prefix_of(one) == prefix_of(other)) is same
