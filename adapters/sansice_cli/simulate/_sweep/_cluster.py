@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import os
 import signal
@@ -14,6 +15,8 @@ import click
 import dask.config
 from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
 from distributed.security import Security
+
+from sansice import __version__
 
 LOOPBACK = "127.0.0.1"
 CONNECT_TIMEOUT = 10.0  # s for a cluster to answer: it is there, or it is not
@@ -84,11 +87,21 @@ def remote_cluster(address: str) -> Iterator[Client]:
     """A cluster that there is, whose workers have sansice installed.
 
     Raises:
-        click.ClickException: nobody answers at this address.
+        click.ClickException: nobody answers at this address, or a worker has another version of sansice, or none.
     """
     try:
         client = Client(address, set_as_default=False, timeout=CONNECT_TIMEOUT)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"--dask {address}: {error}") from None
     with client:
+        _require_same_version(client, address)
         yield client
+
+
+def _require_same_version(client: Client, address: str) -> None:
+    """Another version may have other answers for the same seeds."""
+    found: Any = client.run(importlib.metadata.version, "sansice", on_error="return")
+    for worker, version in found.items():
+        if version != __version__:
+            said = f"no sansice ({version})" if isinstance(version, Exception) else f"sansice {version}"
+            raise click.ClickException(f"--dask {address}: the worker {worker} has {said}, and here is {__version__}")

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,18 +94,23 @@ def note_kept(patch):
     return kept
 
 
-def test_cluster_that_there_is_is_used_with_dask(sweep, tmp_path, invoke):
+def test_cluster_that_there_is_is_used_with_dask_if_it_has_the_same_version(sweep, tmp_path, invoke, monkeypatch):
     sweep.write_text(TEXT.format(seeds=3))
+    out = tmp_path / "out"
     place = {"host": "127.0.0.1", "dashboard": False}
     nanny = {**place, "nthreads": 1, "worker_class": _cluster._QuietWorker, "local_directory": str(tmp_path / "dask")}
     with SpecCluster(
         scheduler={"cls": _cluster._QuietScheduler, "options": place}, workers={0: {"cls": Nanny, "options": nanny}}
     ) as cluster:
-        code, output, _ = invoke(
-            "simulate", "--sweep", sweep, "--out", tmp_path / "out", "--dask", cluster.scheduler_address, "--json"
-        )
+        arguments = ["simulate", "--sweep", sweep, "--out", out, "--dask", cluster.scheduler_address, "--json"]
+        with monkeypatch.context() as patch:
+            patch.setattr(_cluster, "__version__", "99")
+            code, _, errors = invoke(*arguments)
+            assert code == 1
+            assert re.search(r"the worker tcp://127\.0\.0\.1:\d+ has sansice \S+, and here is 99", errors)
+        code, output, _ = invoke(*arguments)
     assert code == 0
-    assert json.loads(output)["sessions"] == pq.read_metadata(tmp_path / "out" / "answers.parquet").num_rows == 18
+    assert json.loads(output)["sessions"] == pq.read_metadata(out / "answers.parquet").num_rows == 18
 
 
 def test_folder_of_another_sweep_is_refused(sweep, tmp_path, invoke):

@@ -1,6 +1,7 @@
 """Chunks of sessions on a cluster of this machine, whose workers may die."""
 
 import concurrent.futures
+import importlib.metadata
 import os
 import signal
 
@@ -10,7 +11,7 @@ import pytest
 from distributed import KilledWorker
 
 from sansice.simulation import NatCouple, SimulationError, Sweep, run_sweep
-from sansice_cli.simulate._sweep._cluster import cores, local_cluster, remote_cluster
+from sansice_cli.simulate._sweep._cluster import _require_same_version, cores, local_cluster, remote_cluster
 from sansice_cli.simulate._sweep._running import _answers_of, run_chunks
 
 HANG = 120  # seconds
@@ -128,3 +129,12 @@ def test_cluster_that_does_not_answer_is_named(address, monkeypatch):
 
 def test_cores_are_those_that_this_process_may_use():
     assert cores() == len(os.sched_getaffinity(0))
+
+
+def test_cluster_whose_workers_lack_sansice_is_refused():
+    class Bare:
+        def run(self, function, *arguments, on_error):
+            return {"tcp://10.0.0.5:1": importlib.metadata.PackageNotFoundError("sansice")}
+
+    with pytest.raises(click.ClickException, match=r"--dask x: the worker tcp://10\.0\.0\.5:1 has no sansice \(No package"):
+        _require_same_version(Bare(), "x")
