@@ -262,6 +262,7 @@ def test_a_hostile_host_that_claims_our_name_changes_nothing():
     bench = MdnsBench(OURS)
     name = bench.registered()
     bench.answer(name, "192.168.1.66")
+    assert len(bench.agent._querier.cache) == 0  # nor do our own announcements, which we hear, take room there
     query = bench.do("resolve", name)
     assert (bench.events[-1].query, bench.events[-1].host) == (query, OURS)
     assert len(bench.ask(name)) == 1
