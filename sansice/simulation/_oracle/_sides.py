@@ -146,10 +146,10 @@ class Side:
         return CandidateType.SERVER_REFLEXIVE if mapped in known else CandidateType.PEER_REFLEXIVE
 
     def is_open(self, socket: Socket, source: Endpoint) -> bool:
-        """Whether what comes from ``source`` gets through: a relay lets in the hosts of the candidates told (RFC 8656 9)."""
+        """Whether what comes from ``source`` gets through: a relay lets in the hosts of all known candidates (RFC 8656 9)."""
         if self.bases[socket].type is not CandidateType.RELAYED:
             return True
-        return any(target.host == source.host for target in self.targets[socket])
+        return any(remote.host == source.host for remote in self.known)
 
     def be_told(self, peer: Side) -> None:
         """Pair the peer's candidates with all sockets."""
