@@ -90,12 +90,11 @@ class Member:
         ufrags: of each stream those that checks for it have.
         is_renewing: it has restarted, and answers for two generations.
         lanes: its places at the shared sockets, in the order of opening.
-        own: the sockets that it has beside these.
         due: for when its timer is set.
         is_over: it is closed, and only says farewell to its relays.
     """
 
-    __slots__ = ("agent", "due", "id", "is_over", "is_renewing", "lanes", "own", "ufrags")
+    __slots__ = ("agent", "due", "id", "is_over", "is_renewing", "lanes", "ufrags")
 
     def __init__(self, number: AgentId, agent: AnyAgent, ufrags: tuple[tuple[bytes, ...], ...]) -> None:
         self.id = number
@@ -103,7 +102,6 @@ class Member:
         self.ufrags = ufrags
         self.is_renewing = False
         self.lanes: tuple[Lane, ...] = ()
-        self.own: tuple[SocketId, ...] = ()
         self.due = math.inf
         self.is_over = False
 

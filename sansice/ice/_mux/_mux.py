@@ -269,9 +269,8 @@ class IceMux(Machine):
                 lane.member.agent.handle_socket_failed(lane.id, error, now=now)
                 self._residents.take(lane.member, now)
             return
-        member = self._residents.owners.get(socket)
+        member = self._residents.owners.pop(socket, None)
         if member is not None:
-            self._residents.disown(member, socket)
             member.agent.handle_socket_failed(socket, error, now=now)
             self._residents.take(member, now)
 

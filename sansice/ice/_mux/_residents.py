@@ -179,7 +179,6 @@ class Residents:
         shared = self._listening.serving(wish)
         if shared is None:
             self.owners[wish.socket] = member
-            member.own = (*member.own, wish.socket)
             self._outputs.append(wish)
             return ()
         stream = stream_of(member.agent, wish.socket)
@@ -206,7 +205,7 @@ class Residents:
             if lane is not None:
                 self.close_lane(lane)
                 return
-            self.disown(member, action.socket)
+            self.owners.pop(action.socket, None)
         elif isinstance(action, Resolve):
             self.asking[action.query] = member
         self._outputs.append(action)
@@ -218,8 +217,6 @@ class Residents:
         elif isinstance(event, Restarted):
             member.is_renewing = True
         elif isinstance(event, Closed):
-            for lane in member.lanes:
-                self.close_lane(lane)
             self._rename(member, (), now)
             member.is_over = True
 
@@ -259,14 +256,8 @@ class Residents:
         del self.lanes[lane.id]
         lane.member.lanes = tuple([one for one in lane.member.lanes if one is not lane])
 
-    def disown(self, member: Member, socket: SocketId) -> None:
-        if self.owners.pop(socket, None) is not None:
-            member.own = tuple([one for one in member.own if one != socket])
-
     def _forget(self, member: Member) -> None:
-        """It has said its last word."""
-        for socket in member.own:
-            del self.owners[socket]
+        """It has said its last word, and closed all that was open."""
         self.timers.cancel(member.id)
         del self.members[member.id]
 

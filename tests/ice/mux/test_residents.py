@@ -197,7 +197,7 @@ def test_streams_towards_relays_are_the_drivers_and_are_fed_and_closed():
 
 def test_host_addresses_that_are_not_shared_have_sockets_of_their_own():
     bench = MuxBench()
-    name = bench.lite(1, gather=False)
+    name = bench.lite(1, gather=False, known=False)
     bench.command(name, "gather", ["192.0.2.1", "192.0.2.9"])
     [wish] = bench.opens
     assert wish.bind == at("192.0.2.9", 0)
@@ -206,6 +206,11 @@ def test_host_addresses_that_are_not_shared_have_sockets_of_their_own():
     data = [(ALICE, b"\x80")]
     bench.call(bench.mux.handle_datagrams, wish.socket, data)
     assert bench.mux.agent(name).stats.dropped.total() == 1
+    bench.tell(name, client(1))
+    assert bench.is_accepted(1, ALICE, to=wish.bind._replace(port=40000 + wish.socket))
+    bench.call(bench.mux.handle_datagrams, wish.socket, data)
+    bench.call(bench.mux.send, name, b"\x80out")
+    assert bench.got(name) == [b"\x80"] and bench.sent[-1].socket == wish.socket
     bench.command(name, "close")
     assert bench.closed == [wish.socket]
 
@@ -291,3 +296,12 @@ def test_packet_that_wakes_a_late_agent_brings_what_its_timer_has_to_say():
     assert bench.told(name)[-1].new is IceState.FAILED
     assert bench.mux.deadline() > 100.0
     assert bench.mux._listening.sockets[SocketId(1)].routes[ALICE].name == name
+
+
+def test_proof_that_comes_with_the_end_of_a_place_is_of_no_use():
+    bench, name = connected()
+    residents = bench.mux._residents
+    [lane] = residents.lanes.values()
+    bench.call(bench.mux.remove, name)
+    residents.learn(lane, BOB)
+    assert lane.shared.routes == {} and lane.sources == ()
