@@ -257,9 +257,9 @@ class Residents:
         lane.member.lanes = tuple([one for one in lane.member.lanes if one is not lane])
 
     def _forget(self, member: Member) -> None:
-        """It has said its last word, and closed all that was open."""
+        """It has said its last word, and closed all that was open; answers of the DNS may still come, to nobody."""
         self.timers.cancel(member.id)
-        del self.members[member.id]
+        self.members.pop(member.id, None)
 
 
 def _is_signed(answer: bytes) -> bool:

@@ -305,3 +305,15 @@ def test_proof_that_comes_with_the_end_of_a_place_is_of_no_use():
     bench.call(bench.mux.remove, name)
     residents.learn(lane, BOB)
     assert lane.shared.routes == {} and lane.sources == ()
+
+
+def test_answer_of_the_dns_for_an_agent_that_is_gone_is_nobodys():
+    bench = MuxBench()
+    name = bench.full(1, remote=attrs.evolve(client(1), end_of_candidates=False))
+    bench.command(name, "add_remote_candidate", attrs.evolve(THEIR_CANDIDATE, address=HostName("client.example", 5000)))
+    queries = [one.query for one in bench.others if isinstance(one, Resolve)]
+    bench.call(bench.mux.remove, name)
+    events = len(bench.events)
+    for query in queries:
+        bench.call(bench.mux.handle_resolved, query, (AddressRecord(ALICE.host),))
+    assert queries and len(bench.events) == events and bench.mux.agents == () and bench.mux._residents.asking == {}
