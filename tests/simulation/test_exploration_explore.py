@@ -63,7 +63,6 @@ class Until:
         return self.left < 0
 
 
-@pytest.mark.long
 def test_what_is_not_covered_is_said():
     found = explore(plain, depth=3, budget=260)
     assert found.runs == 260
