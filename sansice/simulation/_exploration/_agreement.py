@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from sansice.ice import CandidatePair, IceRole, IceState, PairSelected
 from sansice.simulation._scene._program import is_same_pair
 
-from ._evidence import End, Moment
+from ._evidence import End, Moment, base_address
 from ._invariant import Harm, Invariant
 
 TOLERABLE = 2  # exchanges lost: fewer than a check has transmissions, in any configuration that explorations use
@@ -136,8 +136,7 @@ def _same(one: CandidatePair, two: CandidatePair) -> bool:
 
 def _is_same_path(one: CandidatePair, two: CandidatePair) -> bool:
     """A NAT that maps the base anew gives the pair another local candidate, and what is sent takes the way it took."""
-    bases = [pair.local.related_address or pair.local.address for pair in (one, two)]
-    return bases[0] == bases[1] and one.remote.address == two.remote.address
+    return (base_address(one), one.remote.address) == (base_address(two), two.remote.address)
 
 
 def _text(pair: CandidatePair | None) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import attrs
 
-from sansice.ice import CandidatePair, IceAgent, IceConfig, IceRole, IceState, PairState
+from sansice.ice import CandidatePair, HostName, IceAgent, IceConfig, IceRole, IceState, PairState
 from sansice.machine import Action, Address, CloseSocket, DecodeError, Event, SendDatagram, SocketId
 from sansice.simulation._world._node import Node
 from sansice.stun import (
@@ -221,7 +221,7 @@ class End:
 
     def path_of(self, pair: CandidatePair) -> Path | None:
         """The path that a pair's checks take: from the base of its local candidate (RFC 8445 5.1.1.2)."""
-        base = pair.local.related_address or pair.local.address
+        base = base_address(pair)
         self._bases.update(self.node.sockets)
         for socket, address in self._bases.items():
             if address == base and isinstance(pair.remote.address, Address):
@@ -232,7 +232,7 @@ class End:
         """The checklist's pair of a path."""
         base = self.base_of(path[0])
         for pair in self.agent.pairs:
-            if pair.remote.address == path[1] and base == (pair.local.related_address or pair.local.address):
+            if pair.remote.address == path[1] and base == base_address(pair):
                 return pair
         return None
 
@@ -321,6 +321,11 @@ class End:
             pair = self.pair_on(path)
             asked.is_consent = pair is None or pair.state not in (PairState.WAITING, PairState.IN_PROGRESS)
         return asked
+
+
+def base_address(pair: CandidatePair) -> Address | HostName:
+    """Where a pair's checks are sent from, whatever its local candidate is (RFC 8445 5.1.1.2)."""
+    return pair.local.related_address or pair.local.address
 
 
 def read(data: bytes) -> Message | None:
