@@ -65,6 +65,8 @@ class IceConfig:
             5.1 has it of agents that know no extension for them.
         max_names: names of remote candidates that are looked up at a time: a peer could have anything asked of the DNS.
         name_timeout: what a silent name server may delay them.
+        shared_credentials: whether the peer may have this agent's very own ufrag and password, as it is with libp2p's
+            WebRTC-direct. Otherwise such a description is refused: it is the agent's own, which signalling has sent back.
         max_early_checks: sources remembered whose checks came before the remote description.
         max_host_addresses: host candidates; each costs a socket.
     """
@@ -90,6 +92,7 @@ class IceConfig:
     resolve_names: bool = True
     max_names: int = 16
     name_timeout: float = 5.0
+    shared_credentials: bool = False
     max_early_checks: int = 16
     max_host_addresses: int = 32
 

@@ -130,7 +130,8 @@ class Stream:
             LocalProtocolError: it cannot be the peer's, or not without a restart.
         """
         own, remote = self.checker.credentials, self.checker.remote
-        if (description.ufrag, description.pwd) == (own.ufrag, own.pwd):
+        is_own = (description.ufrag, description.pwd) == (own.ufrag, own.pwd)
+        if is_own and not self._session.config.shared_credentials:
             raise LocalProtocolError("set_remote(): this is the agent's own description")
         if len(description.ufrag) + 1 + len(own.ufrag) > MAX_USERNAME:
             raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")

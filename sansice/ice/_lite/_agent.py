@@ -400,7 +400,7 @@ class LiteAgent(Machine):
         if len(told) != len(self._session.streams):
             raise LocalProtocolError(f"set_remote(): descriptions of {len(told)} streams, there are {len(self._session.streams)}")
         for stream, one in zip(self._session.streams, told, strict=True):
-            check_remote(stream, one)
+            check_remote(self._session, stream, one)
         for stream, one in zip(self._session.streams, told, strict=True):
             take_remote(self._session, stream, one, now=now)
 
