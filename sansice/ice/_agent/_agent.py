@@ -126,6 +126,12 @@ class IceAgent(AgentInputs):
             from ._relaying import Relaying
 
             self._relaying = Relaying(self._gatherer, self._gatherer.relays, self._outputs, self._pass_on)
+        self._tcp = None
+        if gathering.tcp:
+            from ._tcp import TcpPaths
+
+            self._session.has_tcp = True
+            self._tcp = TcpPaths(self._session, gathering.dscp)
         self._checks = Checks(self._session)
         own = credentials_of(credentials, len(layout), entropy)
         self._session.draw_tiebreaker()
@@ -251,9 +257,9 @@ class IceAgent(AgentInputs):
             now: monotonic seconds.
 
         Returns:
-            Whether it is used, or kept for a description that is still to come. Not used are: TCP, a component that the
-            stream has not, a name under .local, port 0, an address that cannot be sent to, a duplicate, what
-            comes after end-of-candidates, what belongs to an earlier generation, and candidates beyond
+            Whether it is used, or kept for a description that is still to come. Not used are: TCP by an agent that has none
+            itself, a component that the stream has not, a name under .local, port 0, an address that cannot be sent to, a
+            duplicate, what comes after end-of-candidates, what belongs to an earlier generation, and candidates beyond
             ``max_remote_candidates``.
 
         Raises:
@@ -306,16 +312,24 @@ class IceAgent(AgentInputs):
         path = of.path
         if path is None or now >= of.until or not data or data[0] < FIRST_OF_DATA or len(data) > MAX_DATAGRAM:
             path = self._check_send(data, of, now)
-        if self._relaying is None or not self._relaying.is_virtual(path[0]):
+        if self._relaying is None and self._tcp is None:
             self._outputs.append(SendDatagram(path[0], path[1], data))
-        else:
-            if not self._relaying.send(path[0], path[1], data, now=now):
-                of.carried.discarded += 1
-                return
+        elif not self._send_from(path, data, of, now):
+            of.carried.discarded += 1
+            return
         carried = of.carried
         carried.last_sent = now
         carried.packets_sent += 1
         carried.bytes_sent += len(data)
+
+    def _send_from(self, path: tuple[SocketId, Address], data: bytes, component: Component, now: float) -> bool:
+        """Send data from whatever kind of candidate; ``False``: there is no room for it, or no connection at this moment."""
+        if self._tcp is not None and self._tcp.is_base(path[0]):
+            return component.used is not None and self._tcp.send(path, data, component.used.tally.responses_received)
+        if self._relaying is not None and self._relaying.is_virtual(path[0]):
+            return self._relaying.send(*path, data, now=now)
+        self._outputs.append(SendDatagram(*path, data))
+        return True
 
     def _check_send(self, data: bytes, component: Component, now: float) -> tuple[SocketId, Address]:
         check_data(data)

@@ -14,6 +14,7 @@ from sansice.machine import (
     Action,
     Address,
     CloseMode,
+    CloseSocket,
     DecodeError,
     DropReason,
     Event,
@@ -28,7 +29,7 @@ from sansice.stun import Message, MessageClass, Method, decode_untrusted, is_stu
 
 from ._agent_sockets import FREE, AgentSockets
 from ._component import Component
-from ._session import NAMES, OVER, PairNominated, owner_of
+from ._session import NAMES, OVER, TCP, PairNominated, owner_of
 from ._turns import Turns
 
 _BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
@@ -52,8 +53,10 @@ class AgentInputs(AgentSockets):
         return outputs
 
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
-        """A host candidate's socket is open."""
-        if socket in self._gatherer.opening and self.state not in OVER:
+        """A host candidate's socket is open, or a connection that a check was waiting for."""
+        if self._tcp is not None and self._tcp.has(socket):
+            self._tcp.opened(socket, now)
+        elif socket in self._gatherer.opening and self.state not in OVER:
             self._gatherer.handle_socket_opened(socket, local, now=now)
             self._settle(now)
         elif socket in self._sockets and self._sockets[socket].conclusion.pairing.local_on(socket) is None:
@@ -63,7 +66,11 @@ class AgentInputs(AgentSockets):
             self._settle(now)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
-        """That address is of no use, or of no more use."""
+        """That address is of no use, or of no more use; or a connection is not there."""
+        if self._tcp is not None and self._tcp.has(socket):
+            self._tcp.failed(socket, error, now)
+            self._settle(now)
+            return
         component = self._sockets.get(socket)
         if self._relaying is None and component is None:
             return
@@ -71,20 +78,37 @@ class AgentInputs(AgentSockets):
         self._know_sockets()  # another port may be tried
         if component is not None:
             del self._sockets[socket]
+            if self._tcp is not None and self._tcp.is_base(socket):
+                self._tcp.lose_base(socket)
             self._lose_socket(component, socket, error, now)
         self._settle(now)
 
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        """A peer, or anybody else, has connected to a TCP candidate (RFC 6544 7.2)."""
+        component = self._sockets.get(listener)
+        if self._tcp is None:
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
+        else:
+            is_wanted = component is not None and self._session.states[component.stream] not in OVER
+            self._tcp.accept(listener, socket, remote, is_wanted=is_wanted, now=now)
+
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
-        """What a TURN server sends over TCP or TLS."""
-        if self._relaying is not None:
+        """What a TURN server sends over TCP or TLS, or a peer over TCP."""
+        if self._tcp is not None and self._tcp.has(socket):
+            for where, batch in self._tcp.unwrap(socket, data, now):
+                self._receive(where, batch, now)
+            self._settle(now)
+        elif self._relaying is not None:
             for where, batch in self._relaying.unwrap_stream(socket, data, now):
                 self._receive(where, batch, now)
             if self._relaying.take_news(now):
                 self._settle(now)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
-        """How much of what goes to a TURN server still waits here."""
-        if self._relaying is not None:
+        """How much of what goes to a TURN server, or to a peer over TCP, still waits here."""
+        if self._tcp is not None and self._tcp.has(socket):
+            self._tcp.sent(socket, unsent)
+        elif self._relaying is not None:
             self._relaying.handle_stream_sent(socket, unsent, now=now)
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
@@ -181,6 +205,8 @@ class AgentInputs(AgentSockets):
     def _handle_own_timer(self, timer: int, now: float) -> None:
         if timer == FREE:
             self._free_unselected(now)
+        elif timer == TCP and self._tcp is not None:
+            self._tcp.handle_timer(now)
         elif timer == NAMES and self._session.names is not None:
             self._session.names.handle_timer(now=now)
         elif timer >= 0:
@@ -258,6 +284,11 @@ class AgentInputs(AgentSockets):
             self._conclude(now)  # the others may have waited for that one only
         if self._relaying is not None:
             self._relaying.wrap_outputs(now)
+        if self._tcp is not None:
+            self._tcp.wrap_outputs(now)
+            if self._tcp.losses:
+                self._act_on_losses(self._tcp, now)
+                self._settle(now)
 
     def _has_next(self) -> bool:
         return self._session.state not in OVER and (self._session.has_next() or self._gatherer.has_next())
@@ -299,7 +330,7 @@ class AgentInputs(AgentSockets):
                 self._gatherer.stop(now=now)  # RFC 8445 5.1.1.4: bindings are kept until ICE completes
                 self._pass_on(now)
             in_use = sum([len(stream.wanted) for stream in self._streams])
-            if len(self._sockets) > in_use or any(stream.has_former for stream in self._streams):
+            if len(self._sockets) > in_use or self._tcp is not None or any(stream.has_former for stream in self._streams):
                 self._session.timers.set(FREE, now + self._session.config.free_delay)
 
     def _wind_up(self, now: float) -> None:
@@ -307,5 +338,7 @@ class AgentInputs(AgentSockets):
         self._gatherer.stop(now=now)
         if self._relaying is not None:
             self._relaying.close(now)
+        if self._tcp is not None:
+            self._tcp.close_all()
         self._session.timers.clear()
         self._pass_on(now)  # GatheringCompleted, if it was still to come

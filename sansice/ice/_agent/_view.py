@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sansice.ice._telling._report import IceReport
 
     from ._relaying import Relaying
+    from ._tcp import TcpPaths
 
 
 class AgentView(Machine):
@@ -35,12 +36,13 @@ class AgentView(Machine):
         stats: counters.
     """
 
-    __slots__ = ("_gatherer", "_relaying", "_session", "_streams", "_ungathered", "stats")
+    __slots__ = ("_gatherer", "_relaying", "_session", "_streams", "_tcp", "_ungathered", "stats")
 
     _gatherer: Gatherer
     _relaying: Relaying | None
     _session: Session
     _streams: tuple[Stream, ...]
+    _tcp: TcpPaths | None
     _ungathered: tuple[int, ...]  # streams that have restarted, and nobody has called `IceAgent.gather` since
     stats: IceStats
 
