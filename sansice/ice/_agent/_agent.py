@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from sansice.ice._candidate import Candidate
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
@@ -46,7 +47,7 @@ from ._checks import Checks
 from ._component import Component
 from ._generations import ufrag_of
 from ._pacer import Pacer
-from ._session import Session
+from ._session import TCP, Session
 from ._stream import Stream, Told
 from ._turns import Turns
 
@@ -128,10 +129,12 @@ class IceAgent(AgentInputs):
             self._relaying = Relaying(self._gatherer, self._gatherer.relays, self._outputs, self._pass_on)
         self._tcp = None
         if gathering.tcp:
-            from ._tcp import TcpPaths
+            from sansice.ice._tcp._paths import TcpPaths
 
-            self._session.has_tcp = True
-            self._tcp = TcpPaths(self._session, gathering.dscp)
+            session = self._session
+            session.has_tcp = True
+            arm = partial(session.timers.set, TCP)
+            self._tcp = TcpPaths(self._outputs, config, ids, drop=session.drop, dscp=gathering.dscp, arm=arm)
         self._checks = Checks(self._session)
         own = credentials_of(credentials, len(layout), entropy)
         self._session.draw_tiebreaker()

@@ -18,7 +18,7 @@ from ._component import Component
 from ._view import AgentView
 
 if TYPE_CHECKING:
-    from ._tcp import TcpPaths
+    from sansice.ice._tcp._paths import TcpPaths
 
 FREE = -2  # a timer beside those of streams: unselected candidates are released
 
@@ -90,7 +90,7 @@ class AgentSockets(AgentView):
         stream = self._streams[local.stream]
         self._sockets.setdefault(local.socket, stream.components[candidate.component - 1])
         if self._tcp is not None and candidate.transport is Transport.TCP:
-            self._tcp.add_base(local)
+            self._tcp.add_base(local.socket, candidate.tcp_type, local.base)
         stream.add_local(local)
         self._permit(now)
         if found.told:

@@ -160,7 +160,7 @@ class Pairing:
         """Where a TCP candidate is, for an agent that has some itself."""
         if not self._session.has_tcp:
             return None
-        from ._tcp_address import remote_end
+        from sansice.ice._tcp._address import remote_end
 
         return remote_end(candidate)
 
@@ -201,7 +201,7 @@ class Pairing:
         )
         if local is None or local.candidate.tcp_type is None:
             return found
-        from ._tcp_address import OPPOSITES
+        from sansice.ice._tcp._address import OPPOSITES
 
         tcp_type = OPPOSITES[local.candidate.tcp_type]
         return attrs.evolve(found, transport=Transport.TCP, address=Address(*source), tcp_type=tcp_type)
@@ -267,7 +267,7 @@ class Pairing:
 
     @staticmethod
     def _is_checked(local: LocalCandidate, remote: Candidate) -> bool:
-        from ._tcp_address import is_checked
+        from sansice.ice._tcp._address import is_checked
 
         return is_checked(local.candidate, remote)
 

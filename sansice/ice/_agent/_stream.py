@@ -24,7 +24,7 @@ from ._generations import Generations
 from ._session import OVER, News, PairAnswered, PairBecameValid, PairNominated, Session, timer_of
 
 if TYPE_CHECKING:
-    from ._tcp import TcpLoss
+    from sansice.ice._tcp._paths import TcpLoss
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
 

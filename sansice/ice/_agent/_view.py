@@ -22,11 +22,11 @@ from ._session import OVER, Session
 from ._stream import Stream
 
 if TYPE_CHECKING:
+    from sansice.ice._tcp._paths import TcpPaths
     from sansice.ice._telling._explanation import Explanation
     from sansice.ice._telling._report import IceReport
 
     from ._relaying import Relaying
-    from ._tcp import TcpPaths
 
 
 class AgentView(Machine):

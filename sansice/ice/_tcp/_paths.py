@@ -7,20 +7,23 @@ there, a passive one is a listener, whose connections come from peers, and a sim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
 from sansice.ice._candidate import TcpType
-from sansice.ice._pair import LocalCandidate
+from sansice.ice._config import IceConfig
 from sansice.ice._telling._tally import CheckFailure
 from sansice.machine import (
+    Action,
     Address,
     CloseMode,
     CloseSocket,
     DropReason,
+    Event,
+    Ids,
     LocalProtocolError,
     OpenSocket,
     SendDatagram,
@@ -33,8 +36,7 @@ from sansice.machine import (
 )
 from sansice.stun import MAX_RFC4571_FRAME, MessageClass, Rfc4571Framer, decode_untrusted, frame_rfc4571, is_stun
 
-from ._session import TCP, Session
-from ._tcp_address import TcpAddress
+from ._address import TcpAddress
 
 MAX_ATTEMPTS = 5  # RFC 6544 12: to one address at a time, so that nobody can have us flood it
 # A check with the longest names is below 1300 bytes. Who has proven nothing is not worth a buffer of more than this.
@@ -88,6 +90,14 @@ class TcpLoss(NamedTuple):
     is_elsewhere: bool = False
 
 
+class TcpBase(NamedTuple):
+    """The base of a TCP candidate: its socket, how it connects, and its address."""
+
+    socket: SocketId
+    kind: TcpType
+    local: Address
+
+
 class _Connection:
     """One connection.
 
@@ -114,7 +124,7 @@ class _Connection:
         "waiting",
     )
 
-    def __init__(self, socket: SocketId, base: LocalCandidate, remote: Address, *, is_ours: bool) -> None:
+    def __init__(self, socket: SocketId, base: TcpBase, remote: Address, *, is_ours: bool) -> None:
         self.socket = socket
         self.base = base
         self.remote = remote
@@ -148,19 +158,49 @@ class TcpPaths:
     """The connections of one agent.
 
     Args:
-        session: of the agent; in its outputs, what is sent from TCP candidates is replaced.
+        outputs: of the agent: in them, what is sent from TCP candidates is replaced.
+        config: bounds and times.
+        ids: of the tree of machines.
+        drop: counts what was dropped.
         dscp: of the connections.
+        arm: is told when `handle_timer` is to be called; infinite for never.
 
     Attributes:
         losses: what became of connections, for the agent to act on.
     """
 
-    __slots__ = ("_answers", "_bases", "_by_path", "_by_socket", "_dscp", "_session", "_timers", "losses")
+    __slots__ = (
+        "_answers",
+        "_arm_at",
+        "_bases",
+        "_by_path",
+        "_by_socket",
+        "_config",
+        "_drop",
+        "_dscp",
+        "_ids",
+        "_outputs",
+        "_timers",
+        "losses",
+    )
 
-    def __init__(self, session: Session, dscp: int) -> None:
-        self._session = session
+    def __init__(
+        self,
+        outputs: list[Action | Event],
+        config: IceConfig,
+        ids: Ids,
+        *,
+        drop: Callable[[DropReason], None],
+        dscp: int,
+        arm: Callable[[float], None],
+    ) -> None:
+        self._outputs = outputs
+        self._config = config
+        self._ids = ids
+        self._drop = drop
         self._dscp = dscp
-        self._bases: dict[SocketId, LocalCandidate] = {}
+        self._arm_at = arm
+        self._bases: dict[SocketId, TcpBase] = {}
         self._by_path: dict[tuple[SocketId, Address], _Connection] = {}
         self._by_socket: dict[SocketId, _Connection] = {}
         self._answers: dict[SocketId, tuple[Address, int]] = {}
@@ -175,15 +215,16 @@ class TcpPaths:
         """Whether a socket is that of a connection."""
         return socket in self._by_socket
 
-    def add_base(self, local: LocalCandidate) -> None:
-        """A TCP candidate is known; of several with one socket the first one says how it connects."""
-        self._bases.setdefault(local.socket, local)
+    def add_base(self, socket: SocketId, kind: TcpType | None, local: Address) -> None:
+        """A TCP candidate is known, with its base; several may have one socket."""
+        if kind is not None:
+            self._bases[socket] = TcpBase(socket, kind, local)
 
     # ------------------------------------------------------------- what the agent sends
 
     def wrap_outputs(self, now: float) -> None:
         """Replace what the agent's parts have sent from TCP candidates by frames on connections."""
-        bases, outputs = self._bases, self._session.outputs
+        bases, outputs = self._bases, self._outputs
         if not any(type(output) is SendDatagram and output.socket in bases for output in outputs):
             return
         before = outputs.copy()
@@ -202,14 +243,14 @@ class TcpPaths:
             if not is_request:
                 return
             base = self._bases[socket]
-            if base.candidate.tcp_type is _PASSIVE:
+            if base.kind is _PASSIVE:
                 self._lose((socket, remote), CheckFailure.TCP_CLOSED)
                 return
             connection = self._connect(base, remote, now)
         if not is_request and not connection.is_proven and not connection.is_ours:
             self._prove(connection, data)
         if connection.state is TcpState.OPEN:
-            self._session.outputs.append(SendStream(connection.socket, frame_rfc4571(data)))
+            self._outputs.append(SendStream(connection.socket, frame_rfc4571(data)))
         else:
             connection.waiting = [*connection.waiting, frame_rfc4571(data)][-MAX_WAITING:]
 
@@ -218,12 +259,12 @@ class TcpPaths:
         if not decode_untrusted(answer).has_integrity:
             return
         proven = [one for one in self._by_socket.values() if one.base is connection.base and one.is_proven and not one.is_ours]
-        if len(proven) < self._session.config.max_peer_reflexive:  # each may be another remote candidate, and there are no more
+        if len(proven) < self._config.max_peer_reflexive:  # each may be another remote candidate, and there are no more
             connection.prove()
             self._timers.cancel(connection.socket)
             self._arm()
         else:
-            self._session.drop(DropReason.LIMIT)
+            self._drop(DropReason.LIMIT)
 
     def send(self, path: tuple[SocketId, Address], data: bytes, answers: int) -> bool:
         """Send data; ``False``: there is no connection at this moment, or the peer reads too slowly.
@@ -234,13 +275,13 @@ class TcpPaths:
             answers: how many checks on that path have been answered.
         """
         connection = self._by_path.get(path)
-        if connection is None or connection.unsent > self._session.config.max_tcp_unsent:
+        if connection is None or connection.unsent > self._config.max_tcp_unsent:
             return False
         if not connection.is_answered:
             if connection.state is not TcpState.OPEN or answers <= self._answers_before(path):
                 return False
             connection.is_answered = True
-        self._session.outputs.append(SendStream(connection.socket, frame_rfc4571(data)))
+        self._outputs.append(SendStream(connection.socket, frame_rfc4571(data)))
         return True
 
     def _answers_before(self, path: tuple[SocketId, Address]) -> int:
@@ -256,8 +297,8 @@ class TcpPaths:
 
     # ------------------------------------------------------------- connections of ours
 
-    def _connect(self, base: LocalCandidate, remote: Address, now: float) -> _Connection:
-        connection = _Connection(self._session.ids.socket(), base, remote, is_ours=True)
+    def _connect(self, base: TcpBase, remote: Address, now: float) -> _Connection:
+        connection = _Connection(self._ids.socket(), base, remote, is_ours=True)
         self._add(connection)
         self._begin_attempts(remote.host, now)
         return connection
@@ -269,17 +310,17 @@ class TcpPaths:
         for connection in [one for one in ours if one.state is TcpState.WAITING][:free]:
             connection.move(TcpEvent.TURN)
             base = connection.base
-            is_both = base.candidate.tcp_type is _BOTH
-            self._session.outputs.append(
+            is_both = base.kind is _BOTH
+            self._outputs.append(
                 OpenSocket(
                     connection.socket,
                     Transport.TCP,
-                    base.base if is_both else Address(base.base.host, 0),  # RFC 6544 7.1: an unallocated port
+                    base.local if is_both else Address(base.local.host, 0),  # RFC 6544 7.1: an unallocated port
                     Address(*connection.remote),
                     SocketOptions(dscp=self._dscp, reuse_port=is_both),
                 )
             )
-            self._timers.set(connection.socket, now + self._session.config.tcp_connect_timeout)
+            self._timers.set(connection.socket, now + self._config.tcp_connect_timeout)
         self._arm()
 
     def opened(self, socket: SocketId, now: float) -> None:
@@ -287,7 +328,7 @@ class TcpPaths:
         connection = self._by_socket[socket]
         connection.move(TcpEvent.OPEN)
         self._timers.cancel(socket)
-        self._session.outputs.extend(SendStream(socket, frame) for frame in connection.waiting)
+        self._outputs.extend(SendStream(socket, frame) for frame in connection.waiting)
         connection.waiting = []
         self._begin_attempts(connection.remote.host, now)
 
@@ -306,22 +347,22 @@ class TcpPaths:
         """A listener has a connection (RFC 6544 7.2). Whose it is, its first frame must show, and soon."""
         base = self._bases.get(listener)
         if base is None or not is_wanted:
-            self._session.outputs.append(CloseSocket(socket, CloseMode.RESET))
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
             return
         strangers = [one for one in self._by_socket.values() if not one.is_proven and not one.is_ours]
-        if len(strangers) >= self._session.config.max_tcp_strangers:
+        if len(strangers) >= self._config.max_tcp_strangers:
             self._close(strangers[0], CloseMode.RESET)
-            self._session.drop(DropReason.LIMIT)
+            self._drop(DropReason.LIMIT)
         connection = _Connection(socket, base, TcpAddress(*remote), is_ours=False)
         connection.state = TcpState.OPEN
         former = self._by_path.get(connection.path)
         self._add(connection)
         if former is not None:  # both ends are simultaneous-open, and the peer was faster; or its port is the same again
             connection.is_ours = former.is_ours
-            self._session.outputs.extend(SendStream(socket, frame) for frame in former.waiting)
+            self._outputs.extend(SendStream(socket, frame) for frame in former.waiting)
             self._close(former, CloseMode.RESET)
         if not connection.is_ours:
-            self._timers.set(socket, now + self._session.config.tcp_first_check_timeout)
+            self._timers.set(socket, now + self._config.tcp_first_check_timeout)
             self._arm()
 
     # ------------------------------------------------------------- what arrives
@@ -339,7 +380,7 @@ class TcpPaths:
         if frames and not connection.is_proven:
             first = frames.pop(0)
             if not is_stun(first):
-                self._session.drop(DropReason.NOT_STUN)
+                self._drop(DropReason.NOT_STUN)
                 self._give_up(connection, CloseMode.RESET, now, is_elsewhere=connection.is_ours)
                 return
             if connection.is_ours:
@@ -348,13 +389,13 @@ class TcpPaths:
             if socket not in self._by_socket:
                 return
             if not connection.is_proven:
-                self._session.drop(DropReason.UNPROVEN_STREAM)
+                self._drop(DropReason.UNPROVEN_STREAM)
                 self._close(connection, CloseMode.FLUSH)  # with the answer that says why
                 return
         if frames:
             yield connection.base.socket, [(connection.remote, frame) for frame in frames]
         if connection.framer.error is not None and socket in self._by_socket:
-            self._session.drop(connection.framer.error)
+            self._drop(connection.framer.error)
             self._give_up(connection, CloseMode.RESET, now, is_elsewhere=connection.is_ours and not connection.is_proven)
 
     def sent(self, socket: SocketId, unsent: int) -> None:
@@ -367,13 +408,13 @@ class TcpPaths:
         """A connection was not there in time, or nobody has shown whose it is."""
         while (socket := self._timers.pop_due(now)) is not None:
             connection = self._by_socket[socket]
-            self._session.outputs.append(CloseSocket(socket, CloseMode.RESET))
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
             self._forget(connection)
             if connection.is_ours:
                 self._lose(connection.path, CheckFailure.TCP_TIMED_OUT)
                 self._begin_attempts(connection.remote.host, now)
             else:
-                self._session.drop(DropReason.UNPROVEN_STREAM)
+                self._drop(DropReason.UNPROVEN_STREAM)
         self._arm()
 
     def close_base(self, socket: SocketId, mode: CloseMode) -> None:
@@ -382,8 +423,8 @@ class TcpPaths:
         self._answers.pop(socket, None)
         for connection in [one for one in self._by_socket.values() if one.base.socket == socket]:
             self._close(connection, mode)
-        if base.candidate.tcp_type is not TcpType.ACTIVE:
-            self._session.outputs.append(CloseSocket(socket, mode))
+        if base.kind is not TcpType.ACTIVE:
+            self._outputs.append(CloseSocket(socket, mode))
 
     def lose_base(self, socket: SocketId) -> None:
         """A listener has died, and its connections are of no use without their candidate."""
@@ -418,12 +459,12 @@ class TcpPaths:
         is_elsewhere: bool = False,
     ) -> None:
         base = self._bases.get(path[0])
-        can_reopen = base is not None and base.candidate.tcp_type is not _PASSIVE
+        can_reopen = base is not None and base.kind is not _PASSIVE
         self.losses.append(TcpLoss(*path, why, can_reopen, is_elsewhere))
 
     def _close(self, connection: _Connection, mode: CloseMode) -> None:
         if connection.state is not TcpState.WAITING:
-            self._session.outputs.append(CloseSocket(connection.socket, mode))
+            self._outputs.append(CloseSocket(connection.socket, mode))
         self._forget(connection)
 
     # ------------------------------------------------------------- tables
@@ -440,4 +481,4 @@ class TcpPaths:
         self._arm()
 
     def _arm(self) -> None:
-        self._session.timers.set(TCP, self._timers.earliest)
+        self._arm_at(self._timers.earliest)
