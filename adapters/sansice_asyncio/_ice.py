@@ -163,7 +163,7 @@ class IceConnection(AsyncIceConnection[AsyncioDriver]):
     async def _checkpoint() -> None:
         await asyncio.sleep(0)
 
-    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
         return local_hosts(self._interface_filter, in_use=in_use, refresh=refresh)
 
     def _look_later(self, seconds: float) -> None:

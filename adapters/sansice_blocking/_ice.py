@@ -150,6 +150,8 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
     def __init__(self, tls: TlsConfig | Mapping[str, TlsConfig] | None, **arguments: Unpack[IceArguments]) -> None:
         super().__init__(lambda agent, deliver, ports: BlockingDriver(agent, deliver, ports=ports, tls=tls), **arguments)
         self._driver._at_failure = self._leave
+
+    def _prepare(self) -> None:
         self._news = threading.Condition(self._driver.lock)
         self._changes = 0
         self._seen = threading.local()
@@ -309,7 +311,7 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         except IceClosed:
             raise StopIteration from None
 
-    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
         return local_hosts(self._interface_filter, in_use=in_use, refresh=refresh)
 
     def _wake(self, inbox: Inbox | None = None) -> None:

@@ -161,7 +161,7 @@ class IceConnection(AsyncIceConnection[TrioDriver]):
         finally:
             self._leave()
 
-    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
         return host_addresses(self._interface_filter, in_use=in_use, refresh=refresh)
 
     async def _watch(self, seconds: float) -> None:

@@ -31,7 +31,7 @@ from sansice.machine import (
     SocketError,
     SocketId,
 )
-from sansice.stun import Listener, is_stun
+from sansice.stun import Listener, decode_untrusted, is_stun, short_term_key
 
 from ._config import DEFAULT_MUX_CONFIG, MuxConfig
 from ._events import MUX_TRANSITIONS, AgentId, MuxInput, MuxState, UnknownUfrag
@@ -123,6 +123,26 @@ class IceMux(Machine):
         if member is None:
             raise LocalProtocolError(f"there is no agent {name!r}, or it is gone")
         return member
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._residents.members
+
+    @property
+    def lingers(self) -> bool:
+        """Whether agents of a mux that is closed still say farewell to their relays. See `sansice.driver.Driver.lingers`."""
+        return self._state is MuxState.CLOSED and bool(self._residents.members)
+
+    def is_taken(self, ufrag: str) -> bool:
+        """Whether an agent has this ufrag."""
+        return ufrag.encode() in self._residents.by_ufrag
+
+    def is_authentic(self, ufrag: str, pwd: str, *, now: float) -> bool | None:
+        """Whether the check that waits for this ufrag was made with this password (RFC 8445 7.2.2); ``None``: none waits.
+
+        See `UnknownUfrag`.
+        """
+        first = self._residents.strangers.find(ufrag.encode(), now=now)
+        return None if first is None else decode_untrusted(first.data).verify(short_term_key(pwd))
 
     # ------------------------------------------------------------- commands
 
@@ -231,6 +251,10 @@ class IceMux(Machine):
         if encoded in self._residents.by_ufrag:
             raise LocalProtocolError(f"refuse(): an agent has the ufrag {ufrag}; remove() it")
         self._residents.strangers.refuse(encoded, now=now)
+
+    def forget(self, ufrag: str, *, now: float) -> None:
+        """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one is offered again."""
+        self._residents.strangers.forget(ufrag.encode(), now=now)
 
     def close(self, *, now: float) -> None:
         """Close all agents, and the shared sockets. A second call is harmless."""

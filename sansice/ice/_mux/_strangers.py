@@ -76,6 +76,11 @@ class Strangers:
         self._refused.pop(ufrag, None)
         self._waiting.pop(ufrag, None)
 
+    def forget(self, ufrag: bytes, *, now: float) -> None:
+        """The check that waits is nobody's, and says nothing about the ufrag."""
+        self._forget(now)
+        self._waiting.pop(ufrag, None)
+
     def refuse(self, ufrag: bytes, *, now: float) -> None:
         """Nobody is to have this ufrag, or nobody has it any more: for a while it is not offered."""
         self._forget(now)
