@@ -170,13 +170,13 @@ class Reactor:
 
     def _wake_by(self, deadline: float) -> None:
         # A later deadline waits until the scope expires at the earlier one, unless it is `FAR`: machines put deadlines off far
-        # more often than they let them pass. A scope that has expired, but whose task has not run yet, is
-        # left alone too: `_live` must stay the deadline that fired.
-        if deadline < self._live and not self._scope.cancel_called:
+        # more often than they let them pass.
+        if deadline < self._live:
             self._expire_at(deadline)
 
     def _put_off(self) -> None:
         """Wake later, where that is far later: to be woken for nothing costs as much as many deadlines."""
+        # If the scope has expired meanwhile, then `_live` must stay what it expired at: nobody is called before their time.
         deadline = self._timers.deadline()
         if deadline > self._live + FAR and not self._scope.cancel_called:
             self._expire_at(deadline)

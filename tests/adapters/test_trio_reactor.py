@@ -292,7 +292,7 @@ async def test_a_machine_that_has_failed_is_fed_nothing_more(autojump_clock, pee
     machine, heard = Toy(), []
 
     async def run():
-        async with TrioDriver(machine, heard.append) as driver:
+        async with open_driver(Toy()), TrioDriver(machine, heard.append) as driver:
             driver.call(machine.open)
             await peer.sendto(b"defect", heard[0].local)
             try:
@@ -301,7 +301,7 @@ async def test_a_machine_that_has_failed_is_fed_nothing_more(autojump_clock, pee
                 with trio.CancelScope(shield=True):
                     driver.call(machine.set_deadline, trio.current_time() + 1)
                     await peer.sendto(b"x", heard[0].local)
-                    await trio.sleep(5)
+                    await trio.sleep(5)  # for which all tasks must be idle
 
     with pytest.raises(ExceptionGroup):
         await run()
@@ -460,6 +460,28 @@ async def test_a_deadline_that_is_armed_as_another_fires_is_not_lost(autojump_cl
             assert await crowd.heard(2) == Fired(start + 1.25 + step / 2)
 
 
+async def test_a_deadline_that_a_datagram_puts_off_in_the_tick_in_which_it_passes_is_met_when_it_was_put_off_to(autojump_clock):
+    autojump_clock.autojump_threshold = math.inf
+
+    def put_off(event):
+        if isinstance(event, Heard):
+            crowd.set_deadline(1, start + 10)
+
+    async with a_crowd() as crowd:
+        start = trio.current_time()
+        await crowd.add(1, deliver=put_off)
+        crowd.set_deadline(1, start + 1)
+        await trio.testing.wait_all_tasks_blocked()
+        crowd.tell({1: b"x"})
+        autojump_clock.jump(1)  # trio finds the datagram first, and then the deadline that has passed
+        assert await crowd.heard(1) == Heard(b"x")
+        for _ in range(9):
+            await trio.testing.wait_all_tasks_blocked()
+            assert not crowd.events[1]._events
+            autojump_clock.jump(1)
+        assert await crowd.heard(1) == Fired(start + 10)
+
+
 async def test_after_a_jump_of_the_clock_every_timer_that_is_due_fires(autojump_clock, sockets):
     autojump_clock.autojump_threshold = math.inf
     async with a_crowd(*range(100)) as crowd:
@@ -471,38 +493,63 @@ async def test_after_a_jump_of_the_clock_every_timer_that_is_due_fires(autojump_
             assert await crowd.heard(number) == Fired(start + 15)
 
 
+class Woken:
+    """What the reactor sees of a driver without sockets."""
+
+    def __init__(self):
+        self.at = []
+        self.fired = trio.Event()
+        self._context = contextvars.copy_context()
+
+    def _fire(self, fired):
+        self.at.append(fired)
+        self.fired.set()
+
+
+@contextlib.asynccontextmanager
+async def a_reactor(now, *woken):
+    reactor = _reactor.Reactor.of_run(now)
+    for one in woken:
+        one._place = reactor.join(one, None)
+    yield reactor
+    for one in woken:
+        reactor.leave(one)
+    await reactor.ended()
+
+
 async def test_the_boot_clock_that_has_jumped_is_believed_at_the_next_wake():
     slept = [0.0]
 
     def now():
         return trio.current_time() + slept[0]
 
-    class Woken:
-        def __init__(self):
-            self.at = []
-            self.fired = trio.Event()
-            self._context = contextvars.copy_context()
-
-        def _fire(self, fired):
-            self.at.append(fired)
-            self.fired.set()
-
-    reactor = _reactor.Reactor(now)
-    reactor._token = _reactor._OF_TEST.set(reactor)
     soon, late = Woken(), Woken()
-    for one in (soon, late):
-        one._place = reactor.join(one, None)
     start = now()
-    reactor.wake(soon, start + 0.001)
-    reactor.wake(late, start + 3600)
-    slept[0] = 7200.0
-    with trio.fail_after(HANG):
-        await late.fired.wait()
+    async with a_reactor(now, soon, late) as reactor:
+        reactor.wake(soon, start + 0.001)
+        reactor.wake(late, start + 3600)
+        slept[0] = 7200.0
+        with trio.fail_after(HANG):
+            await late.fired.wait()
     assert late.at == soon.at
     assert soon.at[0] >= start + 7200
-    for one in (soon, late):
-        reactor.leave(one)
-    await reactor.ended()
+
+
+async def test_a_clock_that_is_behind_trios_is_taken_to_show_the_deadline_that_trio_says_has_passed(autojump_clock):
+    one = Woken()
+    async with a_reactor(lambda: 5.0, one) as reactor:
+        reactor.wake(one, 7.0)
+        await one.fired.wait()
+    assert one.at == [7.0]
+
+
+async def test_a_driver_that_has_left_has_no_timer_any_more(sockets):
+    machine = Toy()
+    async with open_driver(Toy()):
+        async with open_driver(machine) as (driver, _):
+            driver.call(machine.set_deadline, driver.now() + 3600)
+            assert len(_reactor._REAL.get()._timers) == 1
+        assert len(_reactor._REAL.get()._timers) == 0
 
 
 async def test_a_deadline_that_is_put_off_far_wakes_nobody_for_nothing(autojump_clock, peer, sockets):
