@@ -1,9 +1,9 @@
 """sansice on asyncio.
 
-`open_ice` connects two programs, `serve_ice` many with one port; `stun_binding`, `discover_nat` and `serve_stun` are STUN
-alone; `open_turn` has a server relay, and `serve_turn` is one; `open_driver` runs any machine, the user's own included. Every exception is one
-of `sansice.ice` (`IceError`), `sansice.stun.StunError`, `sansice.turn.TurnError` or `sansice.LocalProtocolError`; a
-defect comes out in an exception group.
+`open_ice` connects two programs, `serve_ice` many with one port; `stun_binding`, `discover_nat` and `serve_stun` are
+STUN alone; `open_turn` has a server relay, and `serve_turn` is one; `open_driver` runs any machine, the user's own
+included. Every exception is one of `sansice.ice` (`IceError`), `sansice.stun.StunError`, `sansice.turn.TurnError` or
+`sansice.LocalProtocolError`; a defect comes out in an exception group.
 """
 
 from importlib import import_module as _import_module
