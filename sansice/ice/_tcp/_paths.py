@@ -374,7 +374,9 @@ class TcpPaths:
         """
         connection = self._by_socket[socket]
         if not data:
-            self._give_up(connection, CloseMode.FLUSH, now)
+            # A simultaneous-open candidate's next connection has the same two ports, which a slow farewell would keep.
+            mode = CloseMode.RESET if connection.base.kind is _BOTH else CloseMode.FLUSH
+            self._give_up(connection, mode, now)
             return
         frames = connection.framer.feed(data)
         if frames and not connection.is_proven:
