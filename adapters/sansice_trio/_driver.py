@@ -168,6 +168,7 @@ class TrioDriver:
         """How many datagrams were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...)."""
         return self._sockets.lost
 
+    @trio.lowlevel.enable_ki_protection  # or Ctrl-C might leave the reactor with a driver that nobody will ever take out
     async def __aenter__(self) -> Self:
         if self._is_open is not None:
             raise LocalProtocolError("entered a second time: open a new one")

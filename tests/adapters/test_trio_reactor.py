@@ -722,6 +722,28 @@ def test_an_interrupt_lets_the_step_end_and_the_blocks_be_left():
     assert open_files() == before
 
 
+def test_an_interrupt_while_a_driver_opens_is_told_to_its_block():
+    class Slow(Toy):
+        def handle_wall_clock(self, unix, *, now):
+            signal.raise_signal(signal.SIGINT)
+            entered.append("started")
+
+    machine, entered = Slow(), []
+
+    async def main():
+        async with open_driver(machine):
+            entered.append("entered")
+            await trio.sleep_forever()
+
+    before = open_files()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        trio.run(main)
+    assert caught.value.subgroup(KeyboardInterrupt) is not None
+    assert entered == ["started", "entered"]
+    assert machine.closed == 1
+    assert open_files() == before
+
+
 def test_a_driver_of_a_system_task_ends_with_the_run_however_it_is_shielded():
     machine, ended = Toy(), []
 
