@@ -42,6 +42,7 @@ from sansice.machine import (
     ResolveError,
     SocketError,
     SocketId,
+    Transport,
 )
 from sansice.stun import PENDING, Listener
 
@@ -118,7 +119,7 @@ class IceReception(Machine):
         if lite and (self._servers or nomination is not None):
             raise LocalProtocolError("lite agents ask no servers and nominate nothing: lite=False makes full ones")
         self._lite = lite
-        self._admit = admit
+        self._admit: Admit = admit or _nobody
         self._gathering = gathering
         self._nomination = nomination or REGULAR
         self._config = config
@@ -139,12 +140,12 @@ class IceReception(Machine):
         """The candidates that all agents have: at the addresses that it listens at, and outside of a 1:1 NAT
         (`GatheringOptions.rewrite`).
         """
-        agent = LiteAgent(controlling=False, gathering=self._gathering, config=self._config, entropy=bytes)
         if not self.mux.addresses:
             return ()
+        agent = LiteAgent(controlling=False, gathering=self._gathering, config=self._config, entropy=bytes)
         agent.gather([address.host for address in self.mux.addresses], include_loopback=True, now=0.0)
         local = {address.host: address for address in reversed(self.mux.addresses)}
-        wishes = [one for one in agent.take_outputs() if isinstance(one, OpenSocket)]
+        wishes = [one for one in agent.take_outputs() if isinstance(one, OpenSocket) and one.transport is Transport.UDP]
         for wish in wishes:
             agent.handle_socket_opened(wish.socket, local[wish.bind.host], now=0.0)
         return agent.local_candidates
@@ -311,7 +312,7 @@ class IceReception(Machine):
 
     def _meet(self, stranger: UnknownUfrag, now: float) -> None:
         """A check for a ufrag that nobody has."""
-        if self._admit is None or len(self._arriving) >= self._limits.max_arriving:
+        if len(self._arriving) >= self._limits.max_arriving:
             self.mux.forget(stranger.ufrag, now=now)
             self.mux.stats.drop(DropReason.LIMIT)
             return
@@ -358,9 +359,8 @@ class IceReception(Machine):
 
     def _follow(self, name: AgentId, event: Event, now: float) -> None:
         """How it goes with an agent that nobody has accepted yet."""
-        if isinstance(event, PairSelected):
-            if self._arriving.pop(name, None) is None:
-                return  # another pair
+        if isinstance(event, PairSelected) and name in self._arriving:
+            del self._arriving[name]
             if len(self._waiting) >= self._limits.max_waiting:
                 self.stats.not_accepted += 1
                 self.mux.remove(name, now=now)
@@ -373,7 +373,8 @@ class IceReception(Machine):
     def _give_up(self, name: AgentId, now: float) -> None:
         if self._arriving.pop(name, None) is not None:
             self.stats.not_connected += 1
-        elif self._waiting.pop(name, None) is not None:
+        else:
+            del self._waiting[name]
             self.stats.not_accepted += 1
         self.mux.remove(name, now=now)
 
@@ -439,3 +440,7 @@ class IceReception(Machine):
         """What is to be done and known, in order."""
         outputs, self._outputs = self._outputs, []
         return outputs
+
+
+def _nobody(stranger: UnknownUfrag) -> None:
+    """Lets nobody in."""

@@ -15,8 +15,7 @@ from sansice.ice._errors import IceClosed, IceError
 from sansice.ice._events import Closed
 from sansice.ice._gathering._host_list import HostsGiven
 from sansice.ice._mux._events import AgentEvent, AgentId, UfragTaken, UnknownUfrag
-from sansice.ice._telling._stats import IceStats
-from sansice.machine import Address, Event
+from sansice.machine import Address, DropReason, Event
 from sansice.stun import ListenerFailed, ListenerOpened, ServerReady
 
 from ._admission import Admission
@@ -118,9 +117,9 @@ class IceServiceBase(Generic[D, Q, C]):
         return self.reception.stats
 
     @property
-    def dropped(self) -> IceStats:
-        """What was given to no connection, by reason: see ``dropped`` of it."""
-        return self.reception.mux.stats
+    def dropped(self) -> Mapping[DropReason, int]:
+        """How many packets were given to no connection, by reason."""
+        return self.reception.mux.stats.dropped
 
     @property
     def lost(self) -> Mapping[str, int]:
