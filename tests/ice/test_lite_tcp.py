@@ -5,7 +5,7 @@ import pytest
 from ice._session import Two
 from ice._tcp_bench import ACTIVE, PASSIVE, tcp
 from sansice.ice import IceAgent, IceConfig, IceState, LiteAgent, TcpType
-from sansice.machine import Address, DropReason, SocketId, Transport
+from sansice.machine import Address, DropReason, SocketError, SocketErrorKind, SocketId, Transport
 from sansice.simulation import Network
 
 
@@ -98,3 +98,45 @@ def test_what_closes_a_lite_agent_closes_its_connections():
     two.b.close(now=two.net.now)
     closed = [one.socket for one in two.b.take_outputs() if hasattr(one, "mode")]
     assert sorted(closed) == sorted(sockets)
+
+
+def test_data_that_finds_no_connection_is_discarded_and_counted():
+    two = FullAndLite()
+    assert two.connect()
+    two.net.run(until=10.0)
+    (lost,) = two.b._session.tcp._by_socket
+    two.node_b.call(two.b.handle_socket_failed, lost, SocketError(SocketErrorKind.RESET, "reset"))
+    two.node_b.call(two.b.send, b"lost")
+    assert two.b.report().transports[0].packets_sent == 0
+
+
+def test_connections_that_no_pair_uses_are_closed_when_ice_is_done():
+    two = FullAndLite(a_tcp=(ACTIVE,))
+    tcp_of_b = two.b._session.tcp
+    assert two.net.run(until=60.0, when=lambda: len(tcp_of_b._by_socket) == 1)
+    (listener,) = two.b._session.hosts.open
+    used = next(iter(tcp_of_b._by_socket))
+    spare = SocketId(-77)
+    two.node_b.call(two.b.handle_accepted, listener, spare, Address("192.0.2.1", 7777))
+    tcp_of_b._by_socket[spare].prove()
+    assert two.connect()
+    two.net.run(until=30.0)
+    assert list(tcp_of_b._by_socket) == [used]
+
+
+def test_how_much_waits_for_a_slow_peer_is_bounded():
+    two = FullAndLite(config=IceConfig(max_tcp_unsent=100))
+    assert two.connect()
+    (socket,) = two.b._session.tcp._by_socket
+    two.node_b.call(two.b.handle_stream_sent, socket, 101)
+    sent = two.b.report().transports[0].packets_sent
+    two.node_b.call(two.b.send, b"too much")
+    assert two.b.report().transports[0].packets_sent == sent
+
+
+def test_a_listener_that_dies_ends_the_stream_that_is_sent_from():
+    two = FullAndLite()
+    assert two.connect()
+    (listener,) = two.b._session.hosts.open
+    two.node_b.call(two.b.handle_socket_failed, listener, SocketError(SocketErrorKind.OTHER, "gone"))
+    assert two.b.state is IceState.FAILED

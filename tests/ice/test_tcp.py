@@ -486,3 +486,131 @@ def test_a_restart_keeps_the_connection_and_a_simultaneous_open_pair_that_matche
     after = two.a.selected_pair
     assert (after.local.address, after.remote.address) == (before.local.address, before.remote.address)
     assert two.echo()
+
+
+# ------------------------------------------------------------------- whoever wants no good
+
+
+def test_a_flood_of_wrong_passwords_leaves_nothing_behind():
+    bench = TcpBench(PASSIVE, remotes=(remote(ACTIVE),))
+    for number in range(500):
+        socket = bench.accept(at("203.0.113.9", 1000 + number))
+        assert bench.ask(socket, key=STRANGER).message_class is MessageClass.ERROR
+        bench.sent.clear()
+    assert bench.ends == {}
+    assert bench.agent.stats.dropped[DropReason.UNPROVEN_STREAM] == 500
+    assert (bench.agent._tcp._by_socket, bench.agent._tcp._by_path) == ({}, {})
+    assert len(bench.agent.remote_candidates) == 1
+
+
+def test_a_role_conflict_is_no_reason_to_close():
+    bench = TcpBench(PASSIVE, controlling=True, tiebreakers=(2**63,), remotes=(remote(ACTIVE),))
+    socket = bench.accept()
+    refused = bench.ask(socket, controlling=True, tiebreaker=1)
+    assert refused.message_class is MessageClass.ERROR
+    assert bench.shut == []
+    assert bench.ask(socket).message_class is MessageClass.SUCCESS
+
+
+def test_checks_that_come_before_the_description_are_answered_and_followed_later():
+    bench = TcpBench(PASSIVE, controlling=False, known=False)
+    socket = bench.accept()
+    assert bench.ask(socket).message_class is MessageClass.SUCCESS
+    bench.run(until=20.0)
+    assert bench.shut == []
+    bench.tell(remote(ACTIVE))
+    bench.run(until=21.0)
+    assert [one.socket for one in bench.sent if one.is_request] == [socket]
+
+
+def test_the_same_port_again_takes_the_place_of_a_connection_that_nobody_saw_end():
+    bench = selected_passive()
+    first = next(iter(bench.ends))
+    second = bench.accept(CALLER)
+    assert bench.closed_of() == [first]
+    bench.ask(second)
+    bench.call(bench.agent.send, b"on the new one")
+    assert bench.sent[-1].socket == second
+
+
+def test_where_both_connect_at_once_the_connection_that_came_carries_the_check_that_waited():
+    bench = TcpBench(BOTH, remotes=(remote(BOTH),))
+    ours = bench.opened[0].socket
+    theirs = bench.accept(PEER)
+    assert bench.closed_of() == [ours]
+    assert [(one.socket, one.is_request) for one in bench.sent] == [(theirs, True)]
+    bench.answer(bench.sent[0])
+    assert bench.agent.writable
+    bench.run(until=6.0)
+    assert bench.closed_of() == [ours]
+
+
+def test_a_candidate_that_goes_takes_connections_along_that_have_not_begun():
+    bench = TcpBench(ACTIVE, remotes=tuple(remote(port=5000 + n, foundation=f"f{n}") for n in range(7)))
+    bench.run(until=1.0)
+    assert len(bench.agent._tcp._by_socket) == 7
+    bench.call(bench.agent.update_addresses, ["192.0.2.9"])
+    assert sorted(bench.closed_of()) == sorted(one.socket for one in bench.opened[:5])
+
+
+def test_a_peer_that_revokes_consent_with_its_first_frame_on_another_connection_is_heard():
+    bench = selected_active()
+    bench.run(until=bench.now + 4.5)
+    asked = bench.sent[-1]
+    bench.feed(bench.opened[0].socket, b"")
+    again = bench.connect()
+    refusal = bench.sent[-1]
+    assert asked.is_request and refusal.socket == again
+    bench.answer(refusal, code=403)
+    assert bench.agent.state is IceState.FAILED
+
+
+def test_without_consent_checks_a_lost_connection_is_opened_by_a_check_and_indications_go_nowhere():
+    bench = selected_active(config=IceConfig(consent=False))
+    bench.feed(bench.opened[0].socket, b"")
+    bench.run(until=bench.now + 0.1)
+    assert len(bench.opened) == 2
+    bench.fail(bench.opened[1].socket)
+    bench.run(until=bench.now + 60.0)
+    assert len(bench.opened) == 2
+
+
+def test_no_connection_is_opened_again_when_consent_has_ended_already():
+    bench = selected_active()
+    bench.now += 31.0  # and no timer was called
+    bench.feed(bench.opened[0].socket, b"")
+    assert len(bench.opened) == 1
+
+
+def test_transitions_of_a_connection_are_those_of_the_table():
+    from sansice.ice._tcp._paths import TcpBase, TcpEvent, _Connection
+    from sansice.machine import LocalProtocolError, SocketId
+
+    connection = _Connection(SocketId(1), TcpBase(SocketId(2), ACTIVE, at("192.0.2.1", 9)), PEER, is_ours=True)
+    with pytest.raises(LocalProtocolError, match="others to that address are being opened: it is there"):
+        connection.move(TcpEvent.OPEN)
+
+
+def test_an_address_over_tcp_is_another_one_than_over_udp():
+    from sansice.ice._tcp._address import TcpAddress
+
+    over_tcp = TcpAddress(*PEER)
+    assert over_tcp != PEER
+    assert over_tcp not in (PEER,)
+    assert over_tcp == TcpAddress(*PEER)
+    assert {over_tcp: 1, PEER: 2} == {PEER: 2, over_tcp: 1}
+    assert (str(over_tcp), str(PEER)) == ("198.51.100.1:5000/tcp", "198.51.100.1:5000")
+
+
+def test_a_packet_over_tcp_has_room_for_less_than_over_udp():
+    bench = selected_active()
+    assert bench.agent.data_mtu == 1280 - 20 - 32 - 2
+
+
+def test_a_retired_pair_and_a_pair_that_is_gone_are_nobodys_loss():
+    bench = selected_active()
+    socket = bench.opened[0].socket
+    bench.call(bench.agent.restart)
+    bench.feed(socket, b"")
+    assert bench.agent.state is not IceState.FAILED
+    assert len(bench.opened) == 2  # the pair of before is in use until there is another

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from sansice.ice._candidate import DISCARD_PORT, Candidate, TcpType
-from sansice.machine import Address, Transport
+from sansice.machine import Address
 
 _ACTIVE, _PASSIVE, _BOTH = TcpType.ACTIVE, TcpType.PASSIVE, TcpType.SIMULTANEOUS_OPEN
 OPPOSITES = MappingProxyType({_ACTIVE: _PASSIVE, _PASSIVE: _ACTIVE, _BOTH: _BOTH})
@@ -41,12 +41,8 @@ def remote_end(candidate: Candidate) -> TcpAddress | None:
 
 
 def is_checked(local: Candidate, remote: Candidate) -> bool:
-    """Whether two candidates make a pair that stays in the checklist.
+    """Whether two TCP candidates make a pair that stays in the checklist.
 
     Those whose local candidate is passive are pruned (RFC 6544 6.2): the peer connects.
     """
-    if local.transport is not remote.transport:
-        return False
-    if local.transport is Transport.UDP:
-        return True
     return local.tcp_type is not None and local.tcp_type is not _PASSIVE and OPPOSITES[local.tcp_type] is remote.tcp_type
