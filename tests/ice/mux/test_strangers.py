@@ -89,3 +89,12 @@ def test_check_that_is_too_long_does_not_wait():
 )
 def test_prefix_is_what_one_network_has(one, other, same):
     assert (prefix_of(one) == prefix_of(other)) is same
+
+
+def test_a_check_that_is_forgotten_makes_room_for_the_next_and_leaves_its_ufrag_as_unknown_as_before():
+    strangers = Strangers(CONFIG)
+    assert strangers.admit(b"abcd", check(), now=0.0) is None
+    strangers.forget(b"abcd", now=1.0)
+    strangers.forget(b"efgh", now=1.0)
+    assert strangers.find(b"abcd", now=1.0) is None
+    assert strangers.admit(b"abcd", check(), now=1.0) is None
