@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Un
 import attrs
 
 from sansice.driver import NoRecorder, Recorder
-from sansice.machine import Address, DropReason, Event, LocalProtocolError, SocketId
+from sansice.machine import Address, DropReason, Event, LocalProtocolError, SocketId, Transport
 
 from ._agent._agent import IceAgent
 from ._arguments import Agent, IceArguments, make_agent
@@ -375,6 +375,8 @@ class IceConnectionBase(Generic[D]):
         pair, path = self.selected_pair_of(stream=stream, component=component), self._path(stream, component)
         if pair is None or path is None:
             raise NotConnected(f"detach(): no pair is selected; ICE is {self.state.value}")
+        if pair.local.transport is Transport.TCP:
+            raise LocalProtocolError("detach(): the data goes over TCP, in a stream that carries checks as well: no socket of its own")
         id, remote = path
         lent = self._driver.lend(id)
         if lent is None:
