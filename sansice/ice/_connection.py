@@ -376,7 +376,7 @@ class IceConnectionBase(Generic[D]):
         if pair is None or path is None:
             raise NotConnected(f"detach(): no pair is selected; ICE is {self.state.value}")
         if pair.local.transport is Transport.TCP:
-            raise LocalProtocolError("detach(): the data goes over TCP, in a stream that carries checks as well: no socket of its own")
+            raise LocalProtocolError("detach(): the data goes over TCP, beside checks in one stream: no socket of its own")
         id, remote = path
         lent = self._driver.lend(id)
         if lent is None:
