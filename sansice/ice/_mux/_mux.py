@@ -192,13 +192,14 @@ class IceMux(Machine):
             raise LocalProtocolError("add(): the agent has gathered before, or is over")
         if any(count > 1 for count in agent.components):
             raise LocalProtocolError("add(): a ufrag names a stream, so on one port a stream has one component (RFC 8843)")
-        if any(member.agent is agent for member in self._residents.members.values()):
-            raise LocalProtocolError("add(): the agent is here already")
         ufrags = ufrags_of(agent)
         named = [ufrag for of_stream in ufrags for ufrag in of_stream]
-        taken = [ufrag for ufrag in named if ufrag in self._residents.by_ufrag or named.count(ufrag) > 1]
-        if taken:
-            raise LocalProtocolError(f"add(): the ufrag {taken[0].decode()} is taken")
+        for ufrag in named:
+            owner = self._residents.by_ufrag.get(ufrag)
+            if owner is not None and owner.agent is agent:
+                raise LocalProtocolError("add(): the agent is here already")
+            if owner is not None or named.count(ufrag) > 1:
+                raise LocalProtocolError(f"add(): the ufrag {ufrag.decode()} is taken")
         self._last += 1
         member = Member(AgentId(self._last), agent, ufrags)
         self._residents.members[member.id] = member
