@@ -17,6 +17,7 @@ from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
     Address,
+    CloseMode,
     CloseSocket,
     DecodeError,
     DropReason,
@@ -254,8 +255,12 @@ class IceMux(Machine):
         self._residents.strangers.refuse(encoded, now=now)
 
     def forget(self, ufrag: str, *, now: float) -> None:
-        """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one is offered again."""
+        """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one of another sender is offered again."""
         self._residents.strangers.forget(ufrag.encode(), now=now)
+
+    def vouch(self, source: Address, *, now: float) -> None:
+        """Who came from there has proven something: it does not count for ``MuxConfig.max_unknown_per_prefix`` any more."""
+        self._residents.strangers.vouch(source)
 
     def close(self, *, now: float) -> None:
         """Close all agents, and the shared sockets. A second call is harmless."""
@@ -297,6 +302,16 @@ class IceMux(Machine):
         member = self._residents.owners.pop(socket, None)
         if member is not None:
             member.agent.handle_socket_failed(socket, error, now=now)
+            self._residents.take(member, now)
+
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        """An agent that takes TCP connections has a listener of its own."""
+        member = self._residents.owners.get(listener)
+        if member is None:
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
+        else:
+            self._residents.owners[socket] = member
+            member.agent.handle_accepted(listener, socket, remote, now=now)
             self._residents.take(member, now)
 
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
