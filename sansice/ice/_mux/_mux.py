@@ -255,8 +255,12 @@ class IceMux(Machine):
         self._residents.strangers.refuse(encoded, now=now)
 
     def forget(self, ufrag: str, *, now: float) -> None:
-        """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one of another sender is offered again."""
+        """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one is offered again."""
         self._residents.strangers.forget(ufrag.encode(), now=now)
+
+    def distrust(self, ufrag: str, *, now: float) -> None:
+        """The same, and for ``MuxConfig.unknown_timeout`` at most its sender is not listened to; the next one of another is."""
+        self._residents.strangers.distrust(ufrag.encode(), now=now)
 
     def vouch(self, source: Address, *, now: float) -> None:
         """Who came from there has proven something: it does not count for ``MuxConfig.max_unknown_per_prefix`` any more."""

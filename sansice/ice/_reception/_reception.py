@@ -345,7 +345,7 @@ class IceReception(Machine):
         """
         is_authentic = self.mux.is_authentic(stranger.ufrag, admission.pwd, now=now)
         if not is_authentic:
-            self.mux.forget(stranger.ufrag, now=now)  # another check for it may be authentic
+            self.mux.distrust(stranger.ufrag, now=now)  # another's check for it may be authentic
             self.stats.forged += is_authentic is False
             return False
         agent = self._make(admission.credentials(stranger))
@@ -355,6 +355,8 @@ class IceReception(Machine):
         self.stats.admitted += 1
         self._outputs.append(PeerAdmitted(name, stranger.ufrag, stranger.remote_ufrag))
         self.mux.gather(name, now=now)
+        if not self._config.shared_credentials:  # with them a password is no more than what anybody has said
+            self.mux.vouch(stranger.source, now=now)
         return True
 
     def _follow(self, name: AgentId, event: Event, now: float) -> None:

@@ -421,3 +421,14 @@ def test_whether_the_check_that_waits_was_made_with_a_password_can_be_asked_and_
     assert bench.sent
     assert name in bench.mux
     assert 99 not in bench.mux
+
+
+def test_whose_check_is_distrusted_is_heard_no_more_and_whom_the_application_vouches_for_does_not_count():
+    bench = MuxBench(config=MuxConfig(max_unknown_per_prefix=1))
+    bench.check(5, ALICE)
+    bench.call(bench.mux.distrust, "server5")
+    bench.check(5, ALICE)
+    assert (len(unknowns(bench)), bench.dropped()) == (1, {"BAD_INTEGRITY": 1})
+    bench.call(bench.mux.vouch, ALICE)
+    bench.check(5, BOB)
+    assert len(unknowns(bench)) == 2
