@@ -475,7 +475,8 @@ def test_a_restart_keeps_the_connection_and_a_simultaneous_open_pair_that_matche
     two.exchange()
     assert two.connect()
     two.net.run(until=10.0)
-    before = two.a.selected_pair
+    before, connections = two.a.selected_pair, [tuple(agent._tcp._by_socket) for agent in (two.a, two.b)]
+    assert [len(one) for one in connections] == [1, 1]
     two.node_a.call(two.a.restart)
     two.node_a.call(two.a.gather, two.node_a.host.addresses)
     two.node_b.call(two.b.set_remote, two.a.local_descriptions)
@@ -485,6 +486,7 @@ def test_a_restart_keeps_the_connection_and_a_simultaneous_open_pair_that_matche
     two.net.run(until=two.net.now + 10.0)
     after = two.a.selected_pair
     assert (after.local.address, after.remote.address) == (before.local.address, before.remote.address)
+    assert [tuple(agent._tcp._by_socket) for agent in (two.a, two.b)] == connections
     assert two.echo()
 
 
