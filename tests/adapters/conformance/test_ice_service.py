@@ -461,6 +461,34 @@ def test_a_handler_that_raises_ends_its_own_connection_only(rt):
     run(rt, body)
 
 
+@pytest.mark.parametrize("rt", [one for one in RUNTIMES if one.name != "blocking"], ids=repr)
+def test_cancelling_what_serves_ends_its_handlers_and_closes_their_connections(rt):
+    begun = []
+
+    async def handle(ice):
+        begun.append(ice)
+        await ice.receive()
+
+    async def body(rt):
+        async with serving(rt, admit=by_name) as service, client(rt, "guest1") as one, client(rt, "guest2") as two:
+
+            async def serve():
+                with pytest.raises(TimeoutError):
+                    await rt.within(0.5, service.serve, handle)
+
+            async def visit():
+                await one.connect(place(service, "room1"))
+                await two.connect(place(service, "room2"))
+
+            await rt.together(serve, visit)
+            assert len(begun) == 2
+            assert service.connections == ()
+            assert {ice.state for ice in begun} == {IceState.CLOSED}
+            begun.clear()
+
+    run(rt, body)
+
+
 # ---------------------------------------------------------------- the service's own life
 
 
