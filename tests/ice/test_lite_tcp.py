@@ -140,3 +140,13 @@ def test_a_listener_that_dies_ends_the_stream_that_is_sent_from():
     (listener,) = two.b._session.hosts.open
     two.node_b.call(two.b.handle_socket_failed, listener, SocketError(SocketErrorKind.OTHER, "gone"))
     assert two.b.state is IceState.FAILED
+
+
+def test_keepalives_of_a_lite_agent_go_in_frames():
+    two = FullAndLite(config=IceConfig(consent=False))
+    assert two.connect()
+    two.net.drop = lambda packet: packet.protocol == "tcp" and packet.source.host == "192.0.2.1"
+    start = two.net.now
+    before = two.b._session.streams[0].carrier.components[0].pair.sent_at
+    two.net.run(until=start + 40.0)
+    assert two.b._session.streams[0].carrier.components[0].pair.sent_at >= before + 15.0

@@ -615,3 +615,31 @@ def test_a_retired_pair_and_a_pair_that_is_gone_are_nobodys_loss():
     bench.feed(socket, b"")
     assert bench.agent.state is not IceState.FAILED
     assert len(bench.opened) == 2  # the pair of before is in use until there is another
+
+
+def test_a_cut_path_that_is_mended_by_the_same_port_is_the_selected_one_still():
+    bench = selected_passive()
+    bench.feed(-1, b"")
+    socket = bench.accept(CALLER)
+    bench.ask(socket)
+    bench.run(until=bench.now + 6.0)
+    bench.answer(bench.sent[-1], mapped=at("192.0.2.1", 39999))
+    bench.run(until=bench.now + 0.1)
+    bench.answer(bench.sent[-1], mapped=at("192.0.2.1", 39999))
+    assert bench.agent.selected_pair.remote.address == CALLER
+    assert not bench.agent._streams[0].checker.conclusions[0].is_cut
+    bench.call(bench.agent.send, b"goes on")
+    assert bench.sent[-1].data == b"goes on"
+
+
+def test_a_loss_of_what_is_nobodys_any_more_is_nobodys():
+    from sansice.ice import CheckFailure
+    from sansice.ice._tcp._paths import TcpLoss
+    from sansice.machine import SocketId
+
+    bench = selected_active()
+    before = bench.agent.pairs
+    bench.agent._tcp.losses.append(TcpLoss(SocketId(99), PEER, CheckFailure.TCP_CLOSED, True))
+    bench.run(until=bench.now + 6.0)
+    assert bench.agent._tcp.losses == []
+    assert bench.agent.pairs == before

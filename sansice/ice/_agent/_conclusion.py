@@ -274,14 +274,13 @@ class Conclusion:
     def splice(self, pair: Pair, valid: Pair) -> None:
         """The peer has opened another connection in place of the one that was cut, and a check over it was answered."""
         self.is_cut = False
-        before = None if self.selected is None else self.source_of(self.selected)
-        if self.selected is None or before is pair:
+        before = self.selected
+        if before is None or before is valid:
             return
-        self.selected.nominated = False
-        pair.nominated = True
+        before.nominated = False
+        for other in self.pairs:
+            other.nominated = other is pair
         self.remap(valid)
-        if before is not None:
-            before.nominated = False
 
     def check_failed(self, by_peer: bool, by_us: bool, *, number: int, is_answered: bool, now: float) -> None:
         """A nominating check that fails takes the checklist with it (RFC 8445 7.2.5.3.4, 7.3.1.5).

@@ -554,7 +554,7 @@ class LiteAgent(Machine):
         if session.tcp is not None:
             if session.tcp.has(socket):
                 session.tcp.failed(socket, error, now)
-                session.cut()
+                session.cut(session.tcp)
                 return
             if session.tcp.is_base(socket):
                 session.tcp.lose_base(socket)
@@ -622,7 +622,7 @@ class LiteAgent(Machine):
         if tcp is not None and tcp.has(socket):
             for where, batch in tcp.unwrap(socket, data, now):
                 self.handle_datagrams(where, batch, now=now)
-            self._session.cut()
+            self._session.cut(tcp)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
         """How much waits for a peer to read."""
@@ -661,7 +661,7 @@ class LiteAgent(Machine):
                     session.tcp.wrap_outputs(now)
             elif timer is Timer.TCP and session.tcp is not None:
                 session.tcp.handle_timer(now)
-                session.cut()
+                session.cut(session.tcp)
             elif timer is Timer.FREE:
                 session.free_unused()
             else:

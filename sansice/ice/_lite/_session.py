@@ -131,11 +131,9 @@ class LiteSession:
             if pair is not None and pair.is_on(host.socket, destination):
                 pair.sent_at = now
 
-    def cut(self) -> None:
+    def cut(self, tcp: TcpPaths) -> None:
         """Connections are no more. What they carried is carried by the one that the peer opens in their place (RFC 6544 11.1)."""
-        if self.tcp is None:
-            return
-        losses, self.tcp.losses = self.tcp.losses, []
+        losses, tcp.losses = tcp.losses, []
         for loss in losses:
             for pair in self.pairs_in_use():
                 pair.is_cut = pair.is_cut or pair.is_on(loss.socket, loss.remote)
