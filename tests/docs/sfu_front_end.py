@@ -1,4 +1,4 @@
-"""Runs what docs/howto/one_port.md says of docs/examples/sfu_front_end.py: its demonstration, and its signalling without a client."""
+"""Runs what docs/howto/one_port.md says of sfu_front_end.py: its demonstration, and its signalling without a client."""
 
 import json
 import subprocess

@@ -13,6 +13,7 @@ from sansice.ice import (
     IceAgent,
     IceConfig,
     IceState,
+    Nomination,
     NotConnected,
     PairSelected,
     PairValidated,
@@ -627,11 +628,12 @@ def mapped_anew(bench):
 
 
 ANEW = at("203.0.113.9", 61000)
+MOVING = {"nomination": Nomination(renominate=True), "options": ("ice2", "renomination")}
 
 
 @pytest.mark.parametrize("controlling", [True, False])
 def test_a_mapping_that_consent_shows_to_be_another_is_checked_and_told(controlling):
-    bench = selected(controlling=controlling)
+    bench = selected(controlling=controlling, **MOVING)
     asked = len(bench.checks)
     mapped_anew(bench)
     [*_, again] = bench.checks
@@ -646,8 +648,16 @@ def test_a_mapping_that_consent_shows_to_be_another_is_checked_and_told(controll
     assert [when for when, event in bench.events if isinstance(event, PairSelected)][-1] == pytest.approx(4.1)
 
 
+def test_without_renomination_another_mapping_changes_nothing():
+    bench = selected()
+    asked, pair = len(bench.checks), bench.agent.selected_pair
+    mapped_anew(bench)
+    assert len(bench.checks) == asked + 1  # that of consent
+    assert bench.agent.selected_pair == pair
+
+
 def test_mappings_without_end_do_not_end_a_pair_that_works():
-    bench = selected(config=IceConfig(max_pairs=1))  # one mapping more than the base is remembered
+    bench = selected(config=IceConfig(max_pairs=1), **MOVING)  # one mapping more than the base is remembered
     answered = len(bench.checks)
     while bench.now < 20.0:
         bench.run(bench.now + 0.1)

@@ -116,6 +116,15 @@ def test_connecting_gathers_first_and_only_once_per_connection(pair):
         alice._start_connecting(bob.local_description)
 
 
+def test_a_session_of_several_streams_is_connected_once_too():
+    alice, bob = (Connection(f"192.0.2.{number}", streams=2) for number in (1, 2))
+    bob._start_gathering()
+    session = bob._complete_description()
+    alice._start_connecting(session)
+    with pytest.raises(LocalProtocolError, match=r"connected\(\)"):
+        alice._start_connecting(session)
+
+
 def test_a_refused_description_may_be_followed_by_another():
     alice, bob = Connection("192.0.2.1"), Connection("192.0.2.2")
     with pytest.raises(LocalProtocolError, match="own description"):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from trio._core import _thread_cache
 
 PREFIX = "sansice"
 RUN = Path("/run/netns")
@@ -72,7 +73,7 @@ class Namespaces:
     @contextlib.contextmanager
     def inside(self, name: str) -> Iterator[None]:
         """For the time of a block, what this thread opens is in a namespace."""
-        with open("/proc/thread-self/ns/net") as before, open(RUN / self._full(name)) as there:
+        with open("/proc/thread-self/ns/net") as before, open(RUN / self._full(name)) as there, _threads_of_its_own():
             _enter(there.fileno())
             try:
                 yield
@@ -143,6 +144,16 @@ def _enter(namespace: int) -> None:
     if libc.setns(namespace, CLONE_NEWNET):
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
+
+
+@contextlib.contextmanager
+def _threads_of_its_own() -> Iterator[None]:
+    """Threads inherit the namespace, and trio keeps them: a later test's process would be started in one that is not its own."""
+    kept, _thread_cache.THREAD_CACHE = _thread_cache.THREAD_CACHE, _thread_cache.ThreadCache()
+    try:
+        yield
+    finally:
+        _thread_cache.THREAD_CACHE = kept
 
 
 def _tool(name: str) -> str:

@@ -1,9 +1,11 @@
 """What Linux itself says of addresses and interfaces, in network namespaces."""
 
 import json
+import os
 import sys
 
 import pytest
+import trio
 
 from interop._netns import required_namespaces
 from sansice.ice import HostAddress
@@ -60,3 +62,13 @@ def test_an_address_in_use_that_is_deprecated_is_still_told(home):
         kept = local_hosts(in_use=[f"{PREFIX}:2"])
     assert [one.host for one in kept if one not in new] == [f"{PREFIX}:2"]
     assert HostAddress("127.0.0.1", interface="lo") in new
+
+
+def test_threads_of_a_namespace_are_not_used_outside_it(home):
+    def seen():
+        return trio.run(trio.to_thread.run_sync, os.readlink, "/proc/thread-self/ns/net")
+
+    before = seen()
+    with home.inside("home"):
+        there = seen()
+    assert seen() == before != there

@@ -1,8 +1,9 @@
 """What both ends have in the end: each rule on evidence that keeps it and on evidence that breaks it."""
 
+import attrs
 import pytest
 
-from sansice.ice import IceRole, IceState, PairSelected
+from sansice.ice import CandidateType, IceRole, IceState, PairSelected
 from sansice.simulation import Harm
 from sansice.simulation._exploration._agreement import Connects, EndsAgree, OneSelectedPair, RolesDiffer, SelectionLasts
 from sansice.simulation._exploration._invariant import Invariant
@@ -105,6 +106,16 @@ def test_a_selection_is_undone_only_by_the_controlling_peers_nomination(role):
     sends = [(PATH, answer(nomination, mapped=THERE, by="A"))]
     finding = story.hears(nomination, sends=sends, then={"selected_pair": OURS})
     assert (finding is None) is (role is IceRole.CONTROLLED)
+
+
+def test_another_mapping_of_the_same_path_is_no_other_selection():
+    story = Story(SelectionLasts)
+    anew = attrs.evolve(OURS.local, type=CandidateType.PEER_REFLEXIVE, address=ELSEWHERE, related_address=OURS.local.address)
+    story.timer(then={"selected_pair": OURS})
+    assert story.timer(then={"selected_pair": attrs.evolve(OURS, local=anew)}) is None
+    story.timer(then={"selected_pair": OURS})
+    other = attrs.evolve(anew, related_address=THERE)
+    assert "which the peer did not nominate" in story.timer(then={"selected_pair": attrs.evolve(OURS, local=other)})
 
 
 def test_ends_connect_on_a_tolerable_network():

@@ -63,7 +63,6 @@ class Until:
         return self.left < 0
 
 
-@pytest.mark.long
 def test_what_is_not_covered_is_said():
     found = explore(plain, depth=3, budget=260)
     assert found.runs == 260
@@ -136,7 +135,6 @@ def test_a_random_walk_finds_what_depth_does_not_and_is_shrunk(monkeypatch):
     assert unshrunk.counterexample.breach.events >= found.counterexample.breach.events
 
 
-@pytest.mark.long
 def test_two_deviations_are_found_where_it_takes_them():
     found = explore(plain, invariants=[NeverBothLate], depth=2, budget=3000, world="by two")
     assert found.counterexample is not None

@@ -47,7 +47,6 @@ def test_agents_do_what_the_oracle_says_of_a_fixed_sample(first):
         assert disagreement(predict(topology), simulate(topology, seed=seed)) == "", seed
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, 150, 50))
 def test_agents_with_relays_do_what_the_oracle_says_of_a_fixed_sample(first):
     for seed in range(first, first + 50):

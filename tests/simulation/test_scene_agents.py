@@ -185,3 +185,11 @@ def test_program_whose_agent_was_closed_looks_no_more():
     world.nodes["alice"].call(world.agents["alice"].close)
     world.interfaces["alice", "192.168.1.2"].down()
     assert not world.run(until=30.0).lasted
+
+
+def test_program_whose_agent_has_come_back_by_itself_restarts_nothing():
+    world = both(roams=True).build()
+    world.network.run(until=5.0)
+    world.programs["alice"]._help()  # as planned while it was disconnected
+    assert world.programs["alice"].restarts == 0
+    assert world.agents["alice"].state.value == "completed"

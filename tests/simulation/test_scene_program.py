@@ -1,7 +1,10 @@
 """What the programs around the agents do."""
 
+from types import SimpleNamespace
+
 import attrs
 
+from sansice import Address
 from sansice.ice import (
     Candidate,
     CandidateGathered,
@@ -39,6 +42,17 @@ def test_data_goes_out_only_when_both_have_selected():
     run = simulate(two_homes())
     selected = max(time for time, _, event in run.events if type(event) is PairSelected)
     assert min(time for time, _, event in run.events if type(event) is DataReceived) > selected
+
+
+def test_ends_that_have_selected_different_pairs_have_not_agreed():
+    world = two_homes().build()
+    world.run()
+    program = world.programs["alice"]
+    away = attrs.evolve(program.peer.selected[0, 1].local, address=Address("192.0.2.99", 9))
+    program.peer = SimpleNamespace(selected={(0, 1): attrs.evolve(program.peer.selected[0, 1], local=away)}, agreed_on=None)
+    program.agreed_on = None
+    program.compare()
+    assert program.agreed_on is program.peer.agreed_on is None
 
 
 def test_echoes_that_are_out_are_asked_for_again():

@@ -266,9 +266,7 @@ class AgentInputs(AgentSockets):
         if session.news or session.is_to_consider:
             self._act_on_news(now)
         while turns.has_come(now, wanted := self._has_next()):
-            # A check before a question to a server: somebody waits for it.
-            if not (self._start_check(now) or self._start_question(now)):
-                break
+            self._start_next(now)
             turns.take(now, session.ta)
         if wanted and now < turns.at:
             session.timers.set(_PACE, turns.at)
@@ -293,20 +291,16 @@ class AgentInputs(AgentSockets):
     def _has_next(self) -> bool:
         return self._session.state not in OVER and (self._session.has_next() or self._gatherer.has_next())
 
-    def _start_check(self, now: float) -> bool:
+    def _start_next(self, now: float) -> None:
+        """A check before a question to a server: somebody waits for it."""
         chosen = self._session.next_pair()
-        if chosen is None:
-            return False
-        stream, pair = chosen
-        self._streams[stream].checker.check(pair, now=now)
-        return True
-
-    def _start_question(self, now: float) -> bool:
-        if not self._gatherer.start_next(now=now):
-            return False
+        if chosen is not None:
+            stream, pair = chosen
+            self._streams[stream].checker.check(pair, now=now)
+            return
+        self._gatherer.start_next(now=now)
         self._pass_on(now)
         self._act_on_news(now)
-        return True
 
     def _act_on_news(self, now: float) -> None:
         session = self._session

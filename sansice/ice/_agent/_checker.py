@@ -356,11 +356,14 @@ class Checker:
     def see_mapping(self, valid: Pair | None, mapped: Address | None) -> None:
         """Check the selected pair again where a consent check shows that a NAT maps it anew (RFC 8445 7.2.5.3.1).
 
-        Else an agent whose NAT has forgotten would tell of an address for ever at which it is no more.
+        Else an agent whose NAT has forgotten would tell of an address for ever at which it is no more. Only where renomination
+        was agreed, for what it finds is another pair, and without that a selection is final (RFC 8445 8.1.1).
         """
         if valid is None or mapped is None or mapped == valid.local.candidate.address:
             return
         conclusion = self._of(valid.local)
+        if conclusion.mover is None:
+            return
         pair = conclusion.source_of(valid)
         if pair is not None and valid is conclusion.selected and conclusion.pairing.has_room_for_mapping:
             self.list.trigger(pair)

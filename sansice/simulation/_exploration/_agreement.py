@@ -97,7 +97,7 @@ class SelectionLasts(Invariant):
     def after(self, moment: Moment) -> str | None:
         """Compared with the state before the input."""
         old, new = moment.before.selected, moment.end.agent.selected_pair
-        if old is None or (new is not None and _same(old, new)):
+        if old is None or (new is not None and _is_same_path(old, new)):
             return None
         if new is None:
             return f"{moment.end.name} has no selected pair any more"
@@ -132,6 +132,12 @@ class Connects(Invariant):
 
 def _same(one: CandidatePair, two: CandidatePair) -> bool:
     return (one.local.address, one.remote.address) == (two.local.address, two.remote.address)
+
+
+def _is_same_path(one: CandidatePair, two: CandidatePair) -> bool:
+    """A NAT that maps the base anew gives the pair another local candidate, and what is sent takes the way it took."""
+    bases = [pair.local.related_address or pair.local.address for pair in (one, two)]
+    return bases[0] == bases[1] and one.remote.address == two.remote.address
 
 
 def _text(pair: CandidatePair | None) -> str:

@@ -121,7 +121,7 @@ def test_two_ends_without_udp_connect_over_tcp_and_data_of_any_size_flows_both_w
                 await rt.call(bob.send(data))
                 assert await rt.call(alice.receive()) == data
             for ice in (alice, bob):
-                with pytest.raises(LocalProtocolError, match="over TCP.*no socket of its own"):
+                with pytest.raises(LocalProtocolError, match=r"over TCP.*no socket of its own"):
                     ice.detach()
 
     rt.run(lambda rt: rt.leaves_nothing(lambda: run(rt)))
