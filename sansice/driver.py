@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
+from ._timers import Timers as Timers
 from .machine import (
     Action,
     Address,

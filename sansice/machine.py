@@ -67,6 +67,7 @@ class DropReason(enum.Enum):
     NOT_MDNS = "not a message of multicast DNS"
     BAD_ICMP = "ICMP error of a type that is not relayed"
     REFUSED_NOMINATION = "nomination that the application's policy refuses"
+    UNPROVEN_STREAM = "TCP connection without an authenticated check in time"
     UNUSABLE_CANDIDATE = "remote candidate that cannot be used"
     OLD_GENERATION = "candidate of an earlier generation"
     LIMIT = "a bound was reached"

@@ -82,7 +82,7 @@ def open_ice(
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
         pacer: shared with other agents of the process, so that all of them together begin one transaction in 5 ms (RFC
             8445 14.2); not with ``record``. Without one each keeps its own pace.
-        gathering: which addresses are preferred, what is known of them, and bounds.
+        gathering: which addresses are preferred, what is known of them, whether TCP is used as well, and bounds.
         tls: authorities to trust for ``turns:`` servers, where the system's are not the right ones.
         ice_servers: STUN and TURN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``. Their names are
             looked up while gathering; all are asked at once, and one that is silent delays nothing but the complete description.
@@ -163,7 +163,7 @@ class IceConnection(AsyncIceConnection[AsyncioDriver]):
     async def _checkpoint() -> None:
         await asyncio.sleep(0)
 
-    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
         return local_hosts(self._interface_filter, in_use=in_use, refresh=refresh)
 
     def _look_later(self, seconds: float) -> None:

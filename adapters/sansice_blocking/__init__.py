@@ -1,9 +1,9 @@
 """sansice on threads, for programs that block.
 
-`open_ice` connects two programs; `stun_binding`, `discover_nat` and `serve_stun` are STUN alone; `open_turn` has a
-server relay, and `serve_turn` is one; `open_driver` runs any machine, the user's own included. Every exception is one
-of `sansice.ice` (`IceError`), `sansice.stun.StunError`, `sansice.turn.TurnError` or `sansice.LocalProtocolError`; a
-defect comes out in an exception group.
+`open_ice` connects two programs, `serve_ice` many with one port; `stun_binding`, `discover_nat` and `serve_stun` are
+STUN alone; `open_turn` has a server relay, and `serve_turn` is one; `open_driver` runs any machine, the user's own
+included. Every exception is one of `sansice.ice` (`IceError`), `sansice.stun.StunError`, `sansice.turn.TurnError` or
+`sansice.LocalProtocolError`; a defect comes out in an exception group.
 """
 
 from importlib import import_module as _import_module
@@ -34,6 +34,11 @@ except ModuleNotFoundError as _error:
     raise
 
 if TYPE_CHECKING:
+    from ._ice_service import (
+        IceService as IceService,
+        ServedConnection as ServedConnection,
+        serve_ice as serve_ice,
+    )
     from ._turn import (
         TurnConnection as TurnConnection,
         TurnPeer as TurnPeer,
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for: most programs need no relay of their own, and no server at all.
 _LAZY = {
+    "_ice_service": ("IceService", "ServedConnection", "serve_ice"),
     "_turn": ("TurnConnection", "TurnPeer", "TurnStream", "open_turn"),
     "_turn_service": ("TurnService", "serve_turn"),
 }

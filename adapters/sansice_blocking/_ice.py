@@ -88,7 +88,7 @@ def open_ice(
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
         pacer: shared with other agents of the process, each of which has a thread of its own, so that all of them together begin
             one transaction in 5 ms (RFC 8445 14.2); not with ``record``. Without one each keeps its own pace.
-        gathering: which addresses are preferred, what is known of them, and bounds.
+        gathering: which addresses are preferred, what is known of them, whether TCP is used as well, and bounds.
         tls: authorities to trust for ``turns:`` servers, where the system's are not the right ones.
         ice_servers: STUN and TURN servers: `IceServer` values, or URLs such as ``"stun:stun.example.org"``. Their names are
             looked up while gathering; all are asked at once, and one that is silent delays nothing but the complete description.
@@ -150,6 +150,8 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
     def __init__(self, tls: TlsConfig | Mapping[str, TlsConfig] | None, **arguments: Unpack[IceArguments]) -> None:
         super().__init__(lambda agent, deliver, ports: BlockingDriver(agent, deliver, ports=ports, tls=tls), **arguments)
         self._driver._at_failure = self._leave
+
+    def _prepare(self) -> None:
         self._news = threading.Condition(self._driver.lock)
         self._changes = 0
         self._seen = threading.local()
@@ -309,7 +311,7 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         except IceClosed:
             raise StopIteration from None
 
-    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> list[HostAddress]:
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
         return local_hosts(self._interface_filter, in_use=in_use, refresh=refresh)
 
     def _wake(self, inbox: Inbox | None = None) -> None:

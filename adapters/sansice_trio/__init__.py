@@ -1,9 +1,9 @@
 """sansice on trio.
 
-`open_ice` connects two programs; `stun_binding`, `discover_nat` and `serve_stun` are STUN alone; `open_turn` has a
-server relay, and `serve_turn` is one; `open_driver` runs any machine, the user's own included. Every exception is one
-of `sansice.ice` (`IceError`), `sansice.stun.StunError`, `sansice.turn.TurnError` or `sansice.LocalProtocolError`;
-exception groups pass through.
+`open_ice` connects two programs, `serve_ice` many with one port; `stun_binding`, `discover_nat` and `serve_stun` are
+STUN alone; `open_turn` has a server relay, and `serve_turn` is one; `open_driver` runs any machine, the user's own
+included. Every exception is one of `sansice.ice` (`IceError`), `sansice.stun.StunError`, `sansice.turn.TurnError` or
+`sansice.LocalProtocolError`; exception groups pass through.
 """
 
 from importlib import import_module as _import_module
@@ -34,6 +34,11 @@ except ModuleNotFoundError as _error:
     raise
 
 if TYPE_CHECKING:
+    from ._ice_service import (
+        IceService as IceService,
+        ServedConnection as ServedConnection,
+        serve_ice as serve_ice,
+    )
     from ._ice_socket import IceSocket as IceSocket
     from ._turn import (
         TurnConnection as TurnConnection,
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for: most programs need no relay of their own, no server at all, and no socket over ICE.
 _LAZY = {
+    "_ice_service": ("IceService", "ServedConnection", "serve_ice"),
     "_ice_socket": ("IceSocket",),
     "_turn": ("TurnConnection", "TurnPeer", "TurnStream", "open_turn"),
     "_turn_service": ("TurnService", "serve_turn"),

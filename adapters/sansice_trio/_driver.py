@@ -1,8 +1,9 @@
-"""A machine on trio: all its sockets and its timer in one task."""
+"""A machine on trio: what it wants is done here, its sockets are read and its timer fires in the `_reactor`."""
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import math
 import select
 import socket
@@ -29,11 +30,11 @@ from sansice.sockets import Answer, Sockets, TlsConfig, address_records, look_up
 
 from ._custom import hostname_resolver, socket_factory
 from ._fallback import TrioSockets
+from ._reactor import FAR, Reactor, on_trio_clock
 
 R = TypeVar("R")
 
 LINGER = 1.0  # seconds that leaving a block may take, for what must still go out
-FAR = 1.0  # seconds from which on a deadline is put off at once, and not when the earlier one has passed
 
 _FAMILIES = {RecordKind.A: socket.AF_INET, RecordKind.AAAA: socket.AF_INET6}
 
@@ -77,11 +78,13 @@ class EventQueue(EventQueueBase):
 class TrioDriver:
     """Runs one machine: ``async with TrioDriver(machine, deliver) as driver``.
 
-    The block owns one task, in which all sockets are read and the timer fires. Leaving it calls the machine's
-    ``close(now=...)`` where it has one, sends what that wants sent, gives streams a second at most to write what is
-    queued, and the machine while it `Driver.lingers`, and releases everything; nothing runs afterwards. An exception
-    of the body comes out as it is; a failure of the machine comes out of the block in an `ExceptionGroup`.
-    Applications call `call`; the other methods are the `sansice.driver.Runtime` that the machine sees.
+    One task reads the sockets and fires the timers of all drivers of a run; it is there while any block is open. Leaving the
+    block calls the machine's ``close(now=...)`` where it has one, sends what that wants sent, gives streams a second at most
+    to write what is queued, and the machine while it `Driver.lingers`, and releases everything; nothing runs afterwards. An
+    exception of the body comes out as it is; a failure of the machine cancels the body, and comes out of the block in an
+    `ExceptionGroup`, and of no other driver's. What is called within a step (``deliver``, policies of the machine) finds the
+    context variables as they were when the block was entered. Applications call `call`; the other methods are the
+    `sansice.driver.Runtime` that the machine sees.
 
     Args:
         machine: any machine.
@@ -91,8 +94,8 @@ class TrioDriver:
     """
 
     __slots__ = (
-        "_armed", "_clock", "_deliver", "_is_open", "_live", "_manager", "_nursery", "_options", "_scope", "_sockets", "_stepped",
-        "driver",
+        "_armed", "_clock", "_context", "_deliver", "_is_open", "_live", "_manager", "_nursery", "_options", "_place", "_reactor",
+        "_sockets", "_stepped", "driver",
     )  # fmt: skip
 
     def __init__(
@@ -109,8 +112,8 @@ class TrioDriver:
         self.driver: Driver = Driver(machine, self)
         self._options = (ports, tls, inherited)
         self._is_open: bool | None = None  # within the block; None before it
-        self._armed = self._live = math.inf
-        self._scope: trio.CancelScope | None = None
+        self._armed = math.inf
+        self._live = -math.inf  # when the reactor calls back; nothing is earlier while it does not serve us
         self._stepped: trio.Event | None = None  # set after each step, where somebody waits for the machine's last ones
 
     def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
@@ -154,32 +157,41 @@ class TrioDriver:
 
     def look(self) -> None:
         """Feed the machine what has arrived by now: who is about to wait for it need not have the driver's task woken first."""
-        if self._is_open and isinstance(self._sockets, Sockets):
+        if self._is_open:
             try:
-                self._sockets.feed(self.driver)
-                self._put_off()
+                self._read()
             except Exception as error:
-                self._nursery.start_soon(_fail, error)
+                self._fail(error)
 
     @property
     def lost(self) -> Mapping[str, int]:
         """How many datagrams were not sent, by reason (``"ENETUNREACH"``, ``"EMSGSIZE"``, ...)."""
         return self._sockets.lost
 
+    @trio.lowlevel.enable_ki_protection  # or Ctrl-C might leave the reactor with a driver that nobody will ever take out
     async def __aenter__(self) -> Self:
         if self._is_open is not None:
             raise LocalProtocolError("entered a second time: open a new one")
+        self._sockets = sockets = _open_sockets(*self._options)
+        try:
+            self._reactor = Reactor.of_run(self._clock)
+            self._place = self._reactor.join(self, sockets.fileno() if isinstance(sockets, Sockets) else None)
+        except BaseException:
+            sockets.close_all()
+            raise
         self._is_open = True
+        self._live = math.inf
+        self._context = contextvars.copy_context()
         self._manager = trio.open_nursery()
         self._nursery = nursery = await self._manager.__aenter__()
-        self._sockets = _open_sockets(nursery, *self._options)
+        if isinstance(sockets, TrioSockets):
+            sockets.start(nursery)
         del self._options
         try:
             self.driver.start(time.time())
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
-        nursery.start_soon(self._run, name="sansice driver")
         return self
 
     async def __aexit__(
@@ -196,6 +208,7 @@ class TrioDriver:
                 if isinstance(sockets, TrioSockets):
                     await self._finish_in_tasks(sockets)
             finally:
+                self._leave()
                 nursery.cancel_scope.cancel()
                 try:
                     suppressed = await self._manager.__aexit__(*leaving)
@@ -209,17 +222,18 @@ class TrioDriver:
             raise
         finally:
             sockets.close_all()
+            await self._reactor.ended()
         return suppressed and not own
 
     async def _finish(self, sockets: Sockets) -> None:
         driver = self.driver
         while sockets.unsent or driver.lingers:
             due = min(self._armed, sockets.deadline())
-            with trio.CancelScope(deadline=self._on_trio_clock(due)) as scope:
+            with trio.CancelScope(deadline=on_trio_clock(due, self._clock)) as scope:
                 await trio.lowlevel.wait_readable(sockets.fileno())
                 sockets.feed(driver)
             if scope.cancelled_caught:
-                self._fire(due)
+                self._fire_due(due)
 
     async def _finish_in_tasks(self, sockets: TrioSockets) -> None:
         is_cancelled = trio.current_effective_deadline() == -math.inf  # then the tasks that read are over
@@ -236,35 +250,36 @@ class TrioDriver:
             with contextlib.suppress(LocalProtocolError):  # the application has closed it
                 self.driver.call(close)
 
-    async def _run(self) -> None:
-        driver, sockets = self.driver, self._sockets
-        while True:
-            self._live = self._due()
-            scope = self._scope = trio.CancelScope(deadline=self._on_trio_clock(self._live))
-            with scope:
-                if isinstance(sockets, TrioSockets):
-                    await trio.sleep_forever()
-                fd = sockets.fileno()
-                while True:
-                    await trio.lowlevel.wait_readable(fd)
-                    sockets.feed(driver)
-                    self._wake_by(sockets.deadline())
-                    self._put_off()
-            self._scope = None
-            if trio.current_time() < scope.deadline:
-                return  # no deadline passed: the block was never left, and trio has abandoned this task
-            self._fire(self._live)
+    # ------------------------------------------------------------- what the reactor calls
+
+    def _read(self) -> None:
+        self._sockets.feed(self.driver)
+        self._rearm()
 
     def _fire(self, fired: float) -> None:
+        self._live = math.inf  # the reactor has forgotten it, so that anything that is armed from here on is earlier
+        self._fire_due(fired)
+        self._rearm()
+
+    def _fail(self, error: BaseException) -> None:
+        """Cancel the body, and have the failure come out of the block."""
+        self._leave()
+        self._nursery.start_soon(_raise, error)
+
+    def _end(self) -> None:
+        """Cancel the body: nobody reads for it any more."""
+        self._leave()
+        self._nursery.cancel_scope.cancel()
+
+    def _leave(self) -> None:
+        self._live = -math.inf
+        self._reactor.leave(self)
+
+    def _fire_due(self, fired: float) -> None:
         if self._sockets.deadline() <= fired:
             self._sockets.timer(self.driver, fired)
         if self._armed <= fired:
             self.driver.timer(fired)
-
-    def _on_trio_clock(self, deadline: float) -> float:
-        if deadline == math.inf or self._clock is trio.current_time:
-            return deadline
-        return trio.current_time() + (deadline - self.driver.now())
 
     # ------------------------------------------------------------- what the machine asks for
 
@@ -275,29 +290,22 @@ class TrioDriver:
     def arm(self, deadline: float) -> None:
         """Have the timer fire at ``deadline``."""
         self._armed = deadline
-        if deadline < self._live:
+        if deadline < self._live:  # as it seldom is
             self._wake_by(deadline)
         if self._stepped is not None:
             self._stepped.set()
 
     def _wake_by(self, deadline: float) -> None:
-        scope = self._scope
-        # A later deadline waits until the scope expires at the earlier one, unless it is `FAR`: machines put deadlines off far
-        # more often than they let them pass. A scope that has expired, but whose task has not run yet, is
-        # left alone too: `_live` must stay the deadline that fired.
-        if scope is not None and deadline < self._live and not scope.cancel_called:
+        if deadline < self._live:
             self._live = deadline
-            scope.deadline = self._on_trio_clock(deadline)
+            self._reactor.wake(self, deadline)
 
-    def _put_off(self) -> None:
-        """Wake later, where that is far later: to be woken for nothing costs as much as many deadlines."""
-        due, scope = self._due(), self._scope
-        if due >= self._live + FAR and scope is not None and not scope.cancel_called:
+    def _rearm(self) -> None:
+        """Wake at the next deadline, or somewhat earlier where that is known already: see `Reactor._wake_by`."""
+        due = min(self._armed, self._sockets.deadline())
+        if due < self._live or due > self._live + FAR:
             self._live = due
-            scope.deadline = self._on_trio_clock(due)
-
-    def _due(self) -> float:
-        return min(self._armed, self._sockets.deadline())
+            self._reactor.wake(self, due)
 
     def open_socket(self, action: OpenSocket) -> None:
         """Open a socket."""
@@ -338,7 +346,11 @@ class TrioDriver:
         self._deliver(event)
 
     async def _look_up(self, action: Resolve) -> None:
-        self.driver.resolved(action, await _look_up(action))
+        try:
+            self.driver.resolved(action, await _look_up(action))
+        except Exception:
+            self._leave()  # a machine that has failed hears nothing more
+            raise
 
 
 @contextlib.asynccontextmanager
@@ -372,14 +384,13 @@ async def open_driver(
 
 
 def _open_sockets(
-    nursery: trio.Nursery,
     ports: Sequence[int] | None,
     tls: TlsConfig | Mapping[str, TlsConfig] | None,
     inherited: Sequence[socket.socket],
 ) -> Sockets | TrioSockets:
     if socket_factory() is None and hasattr(select, "epoll"):
         return Sockets(ports=ports, tls=tls, inherited=inherited)
-    return TrioSockets(nursery, ports)
+    return TrioSockets(ports)
 
 
 def _runs_in_real_time() -> bool:
@@ -388,7 +399,7 @@ def _runs_in_real_time() -> bool:
     return clock.deadline_to_sleep_time(clock.current_time() + 1) <= 1
 
 
-async def _fail(error: Exception) -> None:
+async def _raise(error: BaseException) -> None:
     raise error
 
 

@@ -51,19 +51,24 @@ class _Slot:
 
 
 class TrioSockets:
-    """All UDP sockets of one driver, each read by a task in ``nursery``; one more task sends for all."""
+    """All UDP sockets of one driver, each read by a task; one more sends for all. `start` says where these tasks live."""
 
     __slots__ = ("_nursery", "_outbox", "_ports", "_sending", "_slots", "_waiting", "lost")
 
-    def __init__(self, nursery: trio.Nursery, ports: Sequence[int] | None = None) -> None:
+    _nursery: trio.Nursery
+
+    def __init__(self, ports: Sequence[int] | None = None) -> None:
         self.lost = NOTHING_LOST
-        self._nursery = nursery
         self._ports = ports
         self._slots: dict[SocketId, _Slot] = {}
         # What to send, and where to; or whether datagrams may not be fragmented from here on; or None: to close the socket.
         self._outbox: deque[tuple[_Slot, Address | bool | None, bytes]] = deque()
         self._waiting = trio.lowlevel.ParkingLot()  # the sending task, for something to send
         self._sending = trio.Lock()
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Have the tasks live in ``nursery``; to be called before anything else."""
+        self._nursery = nursery
         nursery.start_soon(self._send)
 
     def open(self, action: OpenSocket, driver: Driver) -> None:
@@ -112,6 +117,9 @@ class TrioSockets:
         if self._outbox and self._outbox[-1][0] is slot and isinstance(self._outbox[-1][1], bool):
             self._outbox.pop()  # no datagram came in between: only the last word counts
         self._enqueue(slot, enabled, b"")
+
+    def feed(self, driver: Driver) -> None:
+        """Nothing: the tasks do."""
 
     def deadline(self) -> float:
         """Never: datagrams have no timers."""

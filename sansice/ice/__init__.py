@@ -121,6 +121,29 @@ if TYPE_CHECKING:
         UnknownUfrag as UnknownUfrag,
     )
     from ._mux._mux import IceMux as IceMux
+    from ._reception._admission import (
+        Admission as Admission,
+        Admit as Admit,
+        ReceptionLimits as ReceptionLimits,
+    )
+    from ._reception._async_service import AsyncIceService as AsyncIceService
+    from ._reception._events import (
+        AdmissionFailed as AdmissionFailed,
+        PeerAdmitted as PeerAdmitted,
+        PeerArrived as PeerArrived,
+        ReceptionStats as ReceptionStats,
+    )
+    from ._reception._member_driver import (
+        MemberDriver as MemberDriver,
+        ReceptionDriver as ReceptionDriver,
+    )
+    from ._reception._places import read_places as read_places
+    from ._reception._reception import IceReception as IceReception
+    from ._reception._service import (
+        SERVICE_EVENTS as SERVICE_EVENTS,
+        HandlerFailed as HandlerFailed,
+        IceServiceBase as IceServiceBase,
+    )
     from ._sdp._attributes import (
         IceAttributes as IceAttributes,
         RemoteCandidate as RemoteCandidate,
@@ -248,6 +271,29 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "RemoteCandidate",
     ),
     "_lite._agent": ("LiteAgent",),
+    "_reception._admission": (
+        "Admission",
+        "Admit",
+        "ReceptionLimits",
+    ),
+    "_reception._async_service": ("AsyncIceService",),
+    "_reception._events": (
+        "AdmissionFailed",
+        "PeerAdmitted",
+        "PeerArrived",
+        "ReceptionStats",
+    ),
+    "_reception._member_driver": (
+        "MemberDriver",
+        "ReceptionDriver",
+    ),
+    "_reception._places": ("read_places",),
+    "_reception._reception": ("IceReception",),
+    "_reception._service": (
+        "SERVICE_EVENTS",
+        "HandlerFailed",
+        "IceServiceBase",
+    ),
     "_mux._mux": ("IceMux",),
     "_mux._config": ("MuxConfig",),
     "_mux._events": (

@@ -80,6 +80,7 @@ def make_agent(arguments: IceArguments, recorder: Recorder) -> Agent:
         components=arguments["components"],
         credentials=arguments["credentials"],
         config=arguments["config"],
+        gathering=arguments["gathering"] or DEFAULT_OPTIONS,
         entropy=arguments["entropy"],
     )
 
@@ -99,12 +100,11 @@ def _pacing(arguments: IceArguments, recorder: Recorder) -> _Pacing:
 
 
 # What a lite agent has no use for, with the values that mean nothing is wanted.
-_NOT_OF_LITE: tuple[tuple[Literal["ice_servers", "policy", "nomination", "pacer", "gathering"], tuple[object, ...], str], ...] = (
+_NOT_OF_LITE: tuple[tuple[Literal["ice_servers", "policy", "nomination", "pacer"], tuple[object, ...], str], ...] = (
     ("ice_servers", ((), []), "asks no servers, it must be reachable as it is"),
     ("policy", ("all", CandidatePolicy.ALL), "has nothing but its own addresses"),
     ("nomination", (None,), "nominates nothing, the peer does"),
     ("pacer", (None,), "checks nothing"),
-    ("gathering", (None,), "gathers its own addresses alone"),
 )
 
 

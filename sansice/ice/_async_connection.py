@@ -6,12 +6,11 @@ What can be awaited here awaits only what the runtime supplies: a checkpoint, an
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeVar
 
-from ._arguments import IceArguments
 from ._candidate import Candidate
 from ._channel import IceChannelBase
-from ._connection import ConnectionDriver, IceConnectionBase, MakeDriver
+from ._connection import ConnectionDriver, IceConnectionBase
 from ._description import Description
 from ._errors import ConsentLost, IceClosed, IceFailed
 from ._events import IceState
@@ -41,8 +40,7 @@ class AsyncIceConnection(IceConnectionBase[D]):
 
     __slots__ = ("_concluded", "_news")
 
-    def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
-        super().__init__(make_driver, **arguments)
+    def _prepare(self) -> None:
         self._news: AsyncEvent | None = None  # made when somebody waits: an idle connection has none
         self._concluded: AsyncEvent | None = None  # for those who wait for nothing but the end of connecting
 

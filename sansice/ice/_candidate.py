@@ -13,6 +13,7 @@ from sansice._enums import IdentityEnum
 from sansice.machine import Address, Transport
 
 MAX_PRIORITY = 2**31 - 1  # RFC 8445 5.1.2
+DISCARD_PORT = 9  # RFC 6544 4.5: of active TCP candidates, whose port is nobody's until they connect
 MAX_COMPONENT = 256  # RFC 8445 5.1.2.1
 
 
@@ -120,6 +121,8 @@ class Candidate:
     def to_sdp(self) -> str:
         """The text after ``a=``, e.g. ``candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host``."""
         host, port = self.address
+        if self.tcp_type is TcpType.ACTIVE:
+            port = DISCARD_PORT
         words = [
             f"candidate:{self.foundation} {self.component} {self.transport.value} {self.priority}"
             f" {host} {port} typ {self.type.value}"

@@ -65,8 +65,16 @@ class IceConfig:
             5.1 has it of agents that know no extension for them.
         max_names: names of remote candidates that are looked up at a time: a peer could have anything asked of the DNS.
         name_timeout: what a silent name server may delay them.
+        shared_credentials: whether the peer may have this agent's very own ufrag and password, as it is with libp2p's
+            WebRTC-direct. Otherwise such a description is refused: it is the agent's own, which signalling has sent back.
         max_early_checks: sources remembered whose checks came before the remote description.
         max_host_addresses: host candidates; each costs a socket.
+        tcp_connect_timeout: how long a connection to a candidate for TCP may take: four SYNs, of which the last has a second
+            and more for its answer. There are 5 at a time to one address (RFC 6544 12), and others wait for these.
+        tcp_first_check_timeout: how long an accepted connection may live without an authenticated check.
+        max_tcp_strangers: accepted connections without one: a flood makes the oldest go, for a peer proves itself with its first
+            round trip.
+        max_tcp_unsent: bytes that may wait for a peer to read from TCP; beyond them what is sent is discarded, as UDP would.
     """
 
     ta: float = 0.05
@@ -90,8 +98,13 @@ class IceConfig:
     resolve_names: bool = True
     max_names: int = 16
     name_timeout: float = 5.0
+    shared_credentials: bool = False
     max_early_checks: int = 16
     max_host_addresses: int = 32
+    tcp_connect_timeout: float = 10.0
+    tcp_first_check_timeout: float = 5.0
+    max_tcp_strangers: int = 32
+    max_tcp_unsent: int = 262_144
 
     def __attrs_post_init__(self) -> None:
         for name in _DURATIONS:
@@ -127,8 +140,19 @@ _DURATIONS = (
     "disconnected_after",
     "keepalive_interval",
     "free_delay",
+    "tcp_connect_timeout",
+    "tcp_first_check_timeout",
 )
 _ENDLESS = ("disconnected_after", "free_delay")  # infinity switches these off
-_BOUNDS = ("max_pairs", "max_remote_candidates", "max_peer_reflexive", "max_names", "max_early_checks", "max_host_addresses")
+_BOUNDS = (
+    "max_pairs",
+    "max_remote_candidates",
+    "max_peer_reflexive",
+    "max_names",
+    "max_early_checks",
+    "max_host_addresses",
+    "max_tcp_strangers",
+    "max_tcp_unsent",
+)
 
 DEFAULT_CONFIG = IceConfig()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Un
 import attrs
 
 from sansice.driver import NoRecorder, Recorder
-from sansice.machine import Address, DropReason, Event, LocalProtocolError, SocketId
+from sansice.machine import Address, DropReason, Event, LocalProtocolError, SocketId, Transport
 
 from ._agent._agent import IceAgent
 from ._arguments import Agent, IceArguments, make_agent
@@ -95,27 +95,52 @@ class IceConnectionBase(Generic[D]):
     )
 
     def __init__(self, make_driver: MakeDriver[D], **arguments: Unpack[IceArguments]) -> None:
-        self._recorder: Recorder = arguments.get("recorder", _NOBODY)
+        recorder = arguments.get("recorder", _NOBODY)
         try:
-            self._agent: Agent = make_agent(arguments, self._recorder)
+            agent = make_agent(arguments, recorder)
         except BaseException:
-            self._recorder.close()
+            recorder.close()
             raise
-        ports = arguments["port_range"]
-        self._driver: D = make_driver(self._agent, self._deliver, ports and range(ports[0], ports[1] + 1))
         self._interface_filter = arguments["interface_filter"]
-        self._include_loopback = arguments["include_loopback"]
-        self._trickle = arguments["trickle"]
         self._watch_network = arguments["watch_network"]
-        limits = arguments["max_queued"], arguments["max_queued_bytes"]
-        self._inboxes = tuple(tuple(Inbox(*limits) for _ in range(count)) for count in self._agent.components)
+        ports = arguments["port_range"]
+        self._stand_on(
+            agent,
+            make_driver(agent, self._deliver, ports and range(ports[0], ports[1] + 1)),
+            recorder=recorder,
+            trickle=arguments["trickle"],
+            include_loopback=arguments["include_loopback"],
+            queue=(arguments["max_queued"], arguments["max_queued_bytes"]),
+        )
+
+    def _stand_on(
+        self,
+        agent: Agent,
+        driver: D,
+        *,
+        recorder: Recorder = _NOBODY,
+        trickle: bool,
+        include_loopback: bool | None,
+        queue: tuple[int, int],
+    ) -> None:
+        """Begin with this agent, and what runs it: a driver of its own, or a service that runs many (``serve_ice``)."""
+        self._agent: Agent = agent
+        self._driver: D = driver
+        self._recorder: Recorder = recorder
+        self._include_loopback = include_loopback
+        self._trickle = trickle
+        self._inboxes = tuple(tuple(Inbox(*queue) for _ in range(count)) for count in agent.components)
         self._states: StateLog | None = None  # made for the first who wants to read them
         self._addresses: HostsGiven = ()  # that were gathered from
         self._remote: Description | SessionDescription | None = None  # the last that was told of the peer
         self._restarting: dict[int, int] | None = None  # of each stream that restarts, a bit for each component not selected yet
         self._left = False
+        self._prepare()
 
     # ------------------------------------------------------------- what a runtime supplies
+
+    def _prepare(self) -> None:
+        """Make what those need who will wait. The agent and its driver are known."""
 
     def _wake(self, inbox: Inbox | None = None) -> None:
         """Have everybody who waits look again; where data has come into ``inbox``, its readers, and who waits for anything.
@@ -350,6 +375,8 @@ class IceConnectionBase(Generic[D]):
         pair, path = self.selected_pair_of(stream=stream, component=component), self._path(stream, component)
         if pair is None or path is None:
             raise NotConnected(f"detach(): no pair is selected; ICE is {self.state.value}")
+        if pair.local.transport is Transport.TCP:
+            raise LocalProtocolError("detach(): the data goes over TCP, beside checks in one stream: no socket of its own")
         id, remote = path
         lent = self._driver.lend(id)
         if lent is None:
@@ -372,11 +399,13 @@ class IceConnectionBase(Generic[D]):
 
     def _look_at_network(self) -> None:
         """Go on with the addresses that the machine has now, if they are others than before."""
-        is_over = self._agent.state is IceState.CLOSED or self._left
-        if is_over or self._agent.gathering_state is GatheringState.NEW:  # who gathers later looks then
+        if self._is_closed() or self._agent.gathering_state is GatheringState.NEW:  # who gathers later looks then
             return
         if self._host_addresses(in_use=self._addresses, refresh=True) != self._addresses:
             self.update_addresses()
+
+    def _is_closed(self) -> bool:
+        return self._agent.state is IceState.CLOSED or self._left
 
     def _is_gathered(self) -> bool:
         return self._agent.gathering_state is GatheringState.COMPLETE

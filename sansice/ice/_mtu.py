@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sansice.machine import Address
+from sansice.machine import Address, Transport
 
 from ._candidate import CandidateType
 from ._pair import Pair
 
 _IPV4_HEADER, _IPV6_HEADER, _UDP_HEADER = 20, 40, 8  # bytes
+_TCP_HEADER = 20 + 12  # with timestamps (RFC 7323), which all systems use
+_FRAME = 2  # RFC 4571 2
 # RFC 8656 11: until a channel is bound, a relay's client sends and gets data in indications: a header, the address of the
 # other end, the head of DATA, and what fills it up.
 _INDICATION = 20 + 4 + 3
@@ -25,6 +27,8 @@ def data_mtu(pair: Pair, path_mtu: int) -> int:
         pair: the pair in use.
         path_mtu: the largest IP packet of the path.
     """
+    if pair.local.candidate.transport is Transport.TCP:
+        return path_mtu - (_IPV6_HEADER if pair.local.base.is_ipv6 else _IPV4_HEADER) - _TCP_HEADER - _FRAME
     is_relayed = _RELAYED in (pair.local.candidate.type, pair.remote.type)
     return path_data_mtu(pair.remote_address, path_mtu, is_relayed=is_relayed)
 

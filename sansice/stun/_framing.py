@@ -146,16 +146,17 @@ class Rfc4571Framer:
     sender's side. Null packets, of length 0, say nothing and are passed over.
 
     Attributes:
+        max_length: of a packet in bytes, its length field not counted. It may be raised once the sender is known.
         error: `DropReason.LIMIT` after a length over ``max_length``: close the stream. Otherwise ``None``.
 
     Args:
-        max_length: of a packet in bytes, its length field not counted.
+        max_length: see there.
     """
 
-    __slots__ = ("_buffer", "_max_length", "_needed", "error")
+    __slots__ = ("_buffer", "_needed", "error", "max_length")
 
     def __init__(self, *, max_length: int = MAX_RFC4571_FRAME) -> None:
-        self._max_length = max_length
+        self.max_length: int = max_length
         self._buffer = bytearray()
         self._needed = _LENGTH
         self.error: DropReason | None = None
@@ -184,7 +185,7 @@ class Rfc4571Framer:
         self._needed = _LENGTH
         while len(data) - start >= _LENGTH:
             length = data[start] << 8 | data[start + 1]
-            if length > self._max_length:
+            if length > self.max_length:
                 self.error = DropReason.LIMIT
                 return packets
             if len(data) - start < _LENGTH + length:

@@ -501,7 +501,7 @@ async def test_a_deadline_that_is_put_off_far_wakes_nobody_when_it_would_have_pa
 
     class Steps(trio.abc.Instrument):
         def before_task_step(self, task):
-            if task.name == "sansice driver":
+            if task.name == "sansice reactor":
                 steps.append(trio.current_time())
 
     async with open_driver(machine) as (driver, events):

@@ -306,7 +306,7 @@ async def test_what_has_arrived_is_received_without_the_drivers_task(pair):
     alice.send_nowait(b"again")
     await bob.changed()
     assert bob.receive_nowait() == b"again"
-    assert "sansice driver" not in steps
+    assert "sansice reactor" not in steps
     assert steps  # each was a checkpoint all the same
 
 

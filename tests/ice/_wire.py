@@ -13,11 +13,13 @@ from sansice.ice import (
     CandidateType,
     Credentials,
     Description,
+    GatheringOptions,
     IceAgent,
     IceConfig,
     IceRole,
     Pacer,
     PairState,
+    TcpType,
     candidate_priority,
 )
 from sansice.ice._agent._checklist import Checklist
@@ -65,6 +67,7 @@ def candidate(
     foundation: str = "r1",
     component: int = 1,
     transport: Transport = Transport.UDP,
+    tcp_type: TcpType | None = None,
 ) -> Candidate:
     """A candidate of the peer's."""
     return Candidate(
@@ -75,6 +78,7 @@ def candidate(
         address=Address(host, port),
         type=type,
         related_address=None if type is CandidateType.HOST else Address("10.9.9.9", 9),
+        tcp_type=tcp_type,
     )
 
 
@@ -147,7 +151,7 @@ class Bench:
         tiebreakers: the agent's, in the order in which it draws them.
         nomination: the agent's policy.
         known: whether the agent gets the peer's description now.
-        streams, components, pacer: of the agent.
+        streams, components, pacer, gathering: of the agent.
     """
 
     def __init__(
@@ -169,6 +173,7 @@ class Bench:
         components: int | tuple[int, ...] = 1,
         pacer: Pacer | None = None,
         start: float = 0.0,
+        gathering: GatheringOptions | None = None,
     ) -> None:
         self.now = start
         self.sent: list[Sent] = []
@@ -186,6 +191,7 @@ class Bench:
             streams=streams,
             components=components,
             pacer=pacer,
+            gathering=gathering or GatheringOptions(),
         )
         self.agent.gather(hosts, now=self.now)
         self._drain()

@@ -2,6 +2,7 @@
 
 import ipaddress
 
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 
@@ -110,9 +111,28 @@ def test_text_and_value_say_the_same(text, fields):
 @pytest.mark.req("RFC8839-026")
 @given(CANDIDATES)
 def test_any_candidate_survives_its_own_text(value):
+    if value.tcp_type is TcpType.ACTIVE:  # RFC 6544 4.5
+        value = attrs.evolve(value, address=value.address._replace(port=9))
     assert Candidate.from_sdp(value.to_sdp()) == value
     assert Candidate.from_sdp(f"a={value.to_sdp()}\r\n") == value
     assert Candidate.from_sdp(value.to_sdp().removeprefix("candidate:")) == value
+
+
+@pytest.mark.req("RFC6544-008")
+def test_an_active_candidate_is_told_with_the_port_of_discard_whatever_it_connects_from():
+    told = candidate(transport=Transport.TCP, tcp_type=TcpType.ACTIVE, address=Address("192.0.2.1", 40000)).to_sdp()
+    assert "192.0.2.1 9 typ host" in told
+    assert "40000" not in told
+
+
+@pytest.mark.req("RFC6544-007")
+@pytest.mark.parametrize("word", ["active", "passive", "so"])
+def test_a_tcp_candidate_says_how_it_connects_after_what_it_is_related_to(word):
+    text = f"candidate:1 1 tcp 1518280447 192.0.2.1 9 typ srflx raddr 10.0.0.1 rport 9 tcptype {word}"
+    read = Candidate.from_sdp(text)
+    assert (read.transport, read.tcp_type) == (Transport.TCP, TcpType(word))
+    assert Candidate.from_sdp(text.replace("tcp 15", "TCP 15")) == read
+    assert read.to_sdp() == text
 
 
 @pytest.mark.req("RFC8839-032")

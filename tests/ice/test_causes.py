@@ -7,6 +7,7 @@ from ice._facts import LOCAL, facts, pair, stream
 from ice._lite import LiteBench
 from ice._relay_scene import World, relay
 from ice._session import LOST, Two, checking, selected, validated
+from ice._tcp_bench import TcpBench, remote
 from ice._wire import Bench, at, candidate
 from sansice.ice import (
     Candidate,
@@ -22,6 +23,7 @@ from sansice.ice import (
     PairState,
     ServerAnswered,
     ServerFailed,
+    TcpType,
 )
 from sansice.ice._telling._causes import find_causes
 from sansice.machine import SocketId
@@ -286,6 +288,44 @@ def nobody_listens():
     return two.a
 
 
+def over_tcp():
+    options = {"gathering": GatheringOptions(udp=False, tcp=("active", "passive"))}
+    return Two(a_options=options, b_options=options)
+
+
+def tcp_refused():
+    two = over_tcp()
+    two.net.run(until=1.0)
+    description = two.b.local_description
+    two.node_b.call(two.b.close)
+    two.node_a.call(two.a.set_remote, description)
+    two.net.run(until=2 * PATIENCE)
+    assert two.a.state is IceState.FAILED
+    return two.a
+
+
+def tcp_timed_out():
+    two = over_tcp()
+    two.net.drop = lambda packet: packet.protocol == "tcp"
+    return failed(two)
+
+
+def tcp_elsewhere():
+    bench = TcpBench(TcpType.ACTIVE, remotes=(remote(),))
+    bench.arrive(bench.connect(), bench.opened[0].remote, b"SSH-2.0-server")
+    bench.run(until=PATIENCE)
+    assert bench.agent.state is IceState.FAILED
+    return bench.agent
+
+
+def nobody_connects():
+    bench = TcpBench(TcpType.PASSIVE, remotes=(remote(TcpType.ACTIVE),))
+    bench.run(until=PATIENCE)
+    assert bench.agent.state is IceState.FAILED
+    assert "the peer is to open a TCP connection" in str(bench.agent.explain())
+    return bench.agent
+
+
 def no_servers():
     net = scene("two-homes")
     return of_library("two-homes", "alice", agents=tuple(attrs.evolve(agent, ice_servers=()) for agent in net.agents))
@@ -406,11 +446,15 @@ SCENES = [
     (Cause.ANSWERS_FROM_ELSEWHERE, answers_from_elsewhere),
     (Cause.ANSWERS_LOST, answers_lost),
     (Cause.NOBODY_LISTENS, nobody_listens),
+    (Cause.TCP_REFUSED, tcp_refused),
+    (Cause.TCP_TIMED_OUT, tcp_timed_out),
+    (Cause.TCP_ELSEWHERE, tcp_elsewhere),
     (Cause.NO_SERVERS, no_servers),
     (Cause.PEER_ONLY_PRIVATE, peer_only_private),
     (Cause.SAME_NAT, same_nat),
     (Cause.NATS_NEED_RELAY, nats_need_relay),
     (Cause.PEER_SILENT, peer_silent),
+    (Cause.PEER_SILENT, nobody_connects),
     (Cause.NO_ADDRESS, lite_no_address),
     (Cause.SOCKETS_REFUSED, lite_sockets_refused),
     (Cause.PEER_SILENT, lite_peer_silent),

@@ -34,18 +34,23 @@ a=fingerprint:sha-256 {fingerprint}
 
 
 class PeerPage:
-    """The page of a test."""
+    """A page of a test; one of several has a number."""
 
-    def __init__(self, process: PeerProcess) -> None:
+    def __init__(self, process: PeerProcess, number: int = 0) -> None:
         self._process = process
+        self._number = number
+
+    def another(self, number: int) -> PeerPage:
+        """Another page of the same browser. Only one of them can be asked at a time."""
+        return PeerPage(self._process, number)
 
     async def open(self, *, hidden: bool = False, **configuration: Any) -> None:
         """Make its RTCPeerConnection."""
-        await self._process.ask(open=configuration, hidden=hidden)
+        await self._process.ask(open=configuration, hidden=hidden, page=self._number)
 
     async def ask(self, name: str, *arguments: Any) -> Any:
         """Call one of the functions of `_chromium_page.js`."""
-        return await self._process.ask(**{"call": name, "with": arguments})
+        return await self._process.ask(**{"call": name, "with": arguments, "page": self._number})
 
     async def candidates(self) -> AsyncIterator[dict[str, Any]]:
         """Each of its candidates since its last description, as it is found, until there are no more of them."""

@@ -3,6 +3,8 @@
 - `{"open": configuration, "hidden": bool}`: a new page with an RTCPeerConnection in the place of the one before; a hidden one has
   names in the place of its addresses
 - `{"call": name, "with": [argument, ...]}`: calls a function of `_chromium_page.js`; the result is what that returns
+
+Either may have a `"page"`, the number of one of several pages; without it that is 0.
 """
 
 from __future__ import annotations
@@ -30,19 +32,20 @@ ARGUMENTS = (
 async def main(executable: str, *switches: str) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, *switches])
-        page = None
+        pages: dict[int, Page] = {}
         while line := await asyncio.to_thread(sys.stdin.readline):
             command = json.loads(line)
             answer = {"id": command["id"]}
+            number = command.get("page", 0)
             try:
                 if "open" in command:
-                    if page is not None:
-                        await page.context.close()
-                    page = await open_page(browser, hidden=command["hidden"])
-                    await call(page, "open", command["open"])
+                    if number in pages:
+                        await pages.pop(number).context.close()
+                    pages[number] = await open_page(browser, hidden=command["hidden"])
+                    await call(pages[number], "open", command["open"])
                     answer["result"] = browser.version
                 else:
-                    answer["result"] = await call(page, command["call"], *command["with"])
+                    answer["result"] = await call(pages[number], command["call"], *command["with"])
             except Error as error:
                 answer["error"] = str(error)
             print(json.dumps(answer), flush=True)

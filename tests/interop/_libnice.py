@@ -47,6 +47,8 @@ class Libnice:
         stun: tuple[str, int] | None = None,
         relay: tuple[str, int, str, str] | None = None,
         only_relays: bool = False,
+        udp: bool = True,
+        tcp: bool = False,
     ) -> None:
         await self._take_credentials(
             open={
@@ -57,6 +59,8 @@ class Libnice:
                 "stun": stun,
                 "relay": relay,
                 "only_relays": only_relays,
+                "udp": udp,
+                "tcp": tcp,
             }
         )
 

@@ -1,6 +1,7 @@
 """libnice in a process of its own, on Debian's Python, which has the binding. It is told what to do as `_peer_process` says.
 
-- `{"open": {"controlling", "options": [name, ...], "components", "addresses", "stun", "relay", "only_relays"}}`: an agent of one
+- `{"open": {"controlling", "options": [name, ...], "components", "addresses", "stun", "relay", "only_relays", "udp", "tcp"}}`:
+  an agent of one
   stream, which begins to gather; an empty list of addresses means all that the machine has, a STUN server is `[host, port]`,
   and a relay `[host, port, user, password]`. It says `{"ufrag", "pwd"}`
 - `{"candidate": number}`: the local candidate of that number, in SDP, or null where there is none
@@ -38,13 +39,13 @@ LIBRARY.nice_agent_send.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uin
 class Peer:
     """The agent, and the answers that wait for something to happen to it."""
 
-    def __init__(self, *, controlling, options, components, addresses, stun, relay, only_relays) -> None:
+    def __init__(self, *, controlling, options, components, addresses, stun, relay, only_relays, udp, tcp) -> None:
         flags = Nice.AgentOption(0)
         for name in options:
             flags |= getattr(Nice.AgentOption, name)
         self._agent = agent = Nice.Agent.new_full(GLib.MainContext.default(), Nice.Compatibility.RFC5245, flags)
         agent.props.upnp = False
-        agent.props.ice_tcp = False
+        agent.props.ice_udp, agent.props.ice_tcp = udp, tcp
         agent.props.controlling_mode = controlling
         agent.props.force_relay = only_relays
         agent.set_software("libnice")

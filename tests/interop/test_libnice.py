@@ -7,7 +7,8 @@ import pytest
 from interop._libnice import COUNT, Libnice, at_once, connected, exchange, libnice, trickled
 from interop._ours import Ours, open_lite, open_ours
 from interop._relay import open_coturn, open_relay
-from sansice.ice import CandidateType, Choice, IceRole, Nomination, PairSelected
+from sansice.ice import CandidateType, Choice, GatheringOptions, IceRole, Nomination, PairSelected, TcpType
+from sansice.machine import Transport
 
 NOMINATION = pytest.mark.parametrize("options", [(), ("REGULAR_NOMINATION",)], ids=["aggressive", "regular"])
 HOSTS = ["127.0.0.1", "127.0.0.2"]
@@ -25,6 +26,34 @@ async def test_connects_with_libnice_and_data_flows_both_ways(tell, controlling,
         await exchange(peer, ours)
         assert (ours.agent.role is IceRole.CONTROLLING) is controlling
         assert await peer.ask(controlling=None) is not controlling
+
+
+@ROLES
+@pytest.mark.parametrize("kind", ["active", "passive"])
+async def test_connects_with_libnice_over_tcp_whoever_opens_the_connection(controlling, kind):
+    gathering = GatheringOptions(udp=False, tcp=(kind,))
+    async with (
+        libnice(controlling=not controlling, options=("REGULAR_NOMINATION",), udp=False, tcp=True) as peer,
+        open_ours(controlling=controlling, gathering=gathering) as ours,
+    ):
+        await at_once(peer, ours)
+        await connected(peer, ours)
+        await exchange(peer, ours)
+        assert ours.pair.local.tcp_type is TcpType(kind)
+        assert ours.pair.remote.transport is Transport.TCP
+
+
+@ROLES
+async def test_udp_is_preferred_where_both_ends_have_both(controlling):
+    gathering = GatheringOptions(tcp=("active", "passive"))
+    async with (
+        libnice(controlling=not controlling, options=("REGULAR_NOMINATION",), tcp=True) as peer,
+        open_ours(controlling=controlling, gathering=gathering) as ours,
+    ):
+        await at_once(peer, ours)
+        await connected(peer, ours)
+        await exchange(peer, ours)
+        assert ours.pair.local.transport is Transport.UDP
 
 
 @ROLES

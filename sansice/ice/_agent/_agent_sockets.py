@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from sansice.ice._events import CandidateGathered, GatheringCompleted, ServerAnswered, ServerFailed
 from sansice.ice._gathering._gatherer import LocalLost, PeerUnreachable
 from sansice.ice._gathering._host_list import HostList
 from sansice.ice._gathering._local_candidates import LocalFound
 from sansice.ice._telling._tally import CheckFailure
-from sansice.machine import CloseMode, CloseSocket, SocketError, SocketErrorKind, SocketId
+from sansice.machine import CloseMode, CloseSocket, SocketError, SocketErrorKind, SocketId, Transport
 
 from ._checks import Checks
 from ._component import Component
 from ._view import AgentView
+
+if TYPE_CHECKING:
+    from sansice.ice._tcp._paths import TcpPaths
 
 FREE = -2  # a timer beside those of streams: unselected candidates are released
 
@@ -85,6 +89,8 @@ class AgentSockets(AgentView):
         local, candidate = found.local, found.local.candidate
         stream = self._streams[local.stream]
         self._sockets.setdefault(local.socket, stream.components[candidate.component - 1])
+        if self._tcp is not None and candidate.transport is Transport.TCP:
+            self._tcp.add_base(local.socket, candidate.tcp_type, local.base)
         stream.add_local(local)
         self._permit(now)
         if found.told:
@@ -108,12 +114,38 @@ class AgentSockets(AgentView):
             if (component.path is None or socket != component.path[0]) and not component.conclusion.keeps(socket):
                 self._streams[component.stream].checker.remove_local(socket, now=now)
                 self._close_socket(socket, CloseMode.FLUSH, now)
+        if self._tcp is not None:
+            self._close_connections(self._tcp)
         if self._is_moving and self._relaying is not None:  # which relays are kept changes with the pair in use
             self._session.timers.set(FREE, now + self._session.config.keepalive_interval)
 
+    def _close_connections(self, tcp: TcpPaths) -> None:
+        """Close the connections that no selected pair uses (RFC 6544 8)."""
+        for path in tcp.paths():
+            component = self._sockets[path[0]]
+            if path != component.path and component.conclusion.mover is None:
+                tcp.close_path(path)
+
+    def _act_on_losses(self, tcp: TcpPaths, now: float) -> None:
+        """Tell the streams of connections that are no more, and of those that could not be opened."""
+        losses, tcp.losses = tcp.losses, []
+        for loss in losses:
+            component = self._sockets.get(loss.socket)
+            if component is None:
+                continue
+            path, used = (loss.socket, loss.remote), component.used
+            is_in_use = used is not None and component.path == path
+            was_answered = used is not None and is_in_use and tcp.note_loss(path, used.tally.responses_received)
+            self._streams[component.stream].lose_connection(
+                component, loss, is_in_use=is_in_use, was_answered=was_answered, now=now
+            )
+
     def _close_socket(self, socket: SocketId, mode: CloseMode, now: float) -> None:
         del self._sockets[socket]
-        if self._relaying is None:
+        if self._tcp is not None and self._tcp.is_base(socket):
+            self._gatherer.forget(socket)
+            self._tcp.close_base(socket, mode)
+        elif self._relaying is None:
             self._gatherer.forget(socket)
             self._outputs.append(CloseSocket(socket, mode))
         else:

@@ -7,6 +7,7 @@ make. It sends the checks that the session's pacing allows, answers those of the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import cast
 
 import attrs
@@ -290,6 +291,8 @@ class Checker:
                 conclusion.remap(valid)
         elif valid is conclusion.selected:  # as renomination has it checked: consent is renewed
             self._session.tell(PairAnswered(valid))
+        if conclusion.is_cut:
+            conclusion.splice(pair, valid)
         conclusion.take_answer(pair, valid, running.number if running.nominating else None, running.role, now)
 
     def check_failed(self, running: Running, why: CheckFailure, now: float) -> None:
@@ -321,6 +324,19 @@ class Checker:
         if pair.valid is not None:
             valid, pair.valid = pair.valid, None
             self._session.tell(PairDied(valid))
+
+    def fail_pairs(self, conclusion: Conclusion, pairs: Iterable[Pair], why: CheckFailure, *, now: float) -> None:
+        """Nothing can become of these pairs, whatever was known of them."""
+        for pair in pairs:
+            self._checks.forget(pair)
+            pair.tally.failure = why
+            self._fail(pair)
+        conclusion.consider(now)
+
+    def fail_remote(self, conclusion: Conclusion, remote: Address, why: CheckFailure, *, now: float) -> None:
+        """Somebody else is at a remote candidate's address: all pairs with it have failed (RFC 6544 7.1)."""
+        pairs = [pair for pair in conclusion.pairs if pair.remote_address == remote and pair.valid is None]
+        self.fail_pairs(conclusion, pairs, why, now=now)
 
     def fail_valid(self, valid: Pair, answered_by: float, *, now: float) -> None:
         """Consent on a valid pair ended: it is valid no more, and no late answer revives it (RFC 7675 5.1).
@@ -445,7 +461,7 @@ class Checker:
         pairing = self._of(local).pairing
         pair = self.list.find(local.socket, source)
         if pair is None:
-            remote = pairing.remotes.get(source) or pairing.peer_reflexive(source, check.priority)
+            remote = pairing.remotes.get(source) or pairing.peer_reflexive(source, check.priority, local)
             pair = pairing.new_pair(local, remote, source)
         valid = pair.valid or pair
         if accept(as_nominee(valid)):
@@ -476,14 +492,14 @@ class Checker:
         conclusion = self._of(local)
         conclusion.hear(now)
         pairing = conclusion.pairing
-        remote = pairing.remotes.get(source) or pairing.discover(source, check.priority)
+        remote = pairing.remotes.get(source) or pairing.discover(source, check.priority, local)
         if remote is None or not can_pair(local.base, source):
             return
         pairing.trust(source)
         number = check.nomination
         nominates = check.use_candidate and self._session.role is _CONTROLLED and not conclusion.is_stale(number)
         # RFC 8445 8.1.2, 11: else answered, without consequences. Where the peer may renominate, pairs are looked for on and on.
-        may_trigger = nominates or conclusion.selected is None or conclusion.mover is not None
+        may_trigger = nominates or conclusion.selected is None or conclusion.mover is not None or conclusion.is_cut
         pair = self.list.find(local.socket, source)
         if pair is None:
             pair = pairing.insert_triggered(local, remote, source) if may_trigger else None
@@ -524,7 +540,8 @@ def _count_request(pair: Pair) -> None:
 
 def _check_priority(local: LocalCandidate) -> int:
     # RFC 8445 7.1.1: what a peer-reflexive candidate learned from this check would have.
-    return candidate_priority(_PEER_REFLEXIVE, local.local_preference, local.candidate.component)
+    candidate = local.candidate
+    return candidate_priority(_PEER_REFLEXIVE, local.local_preference, candidate.component, candidate.transport)
 
 
 def _valid_pair(pairing: Pairing, pair: Pair, local: LocalCandidate) -> Pair:

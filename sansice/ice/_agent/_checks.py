@@ -10,7 +10,7 @@ from sansice.ice._binding import Refusal
 from sansice.ice._pair import Pair, PairState
 from sansice.ice._role import IceRole
 from sansice.ice._telling._tally import CheckFailure
-from sansice.machine import Action, Address, DropReason, Event, SendDatagram, SocketId
+from sansice.machine import Action, Address, DropReason, Event, SendDatagram, SendStream, SocketId, Transport
 from sansice.stun import (
     IntegrityKey,
     Message,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # A peer may trigger a new check of a pair again and again; so many cancelled ones are still listened for.
 MAX_CANCELLED = 4
 
+_TCP = Transport.TCP
 _IN_PROGRESS = PairState.IN_PROGRESS  # looked up once: see stun/_transaction.py
 
 
@@ -61,6 +62,11 @@ class Running:
         self.number = number
         self.cancelled = False
 
+    @property
+    def path(self) -> tuple[SocketId, Address]:
+        """Where it goes."""
+        return self.pair.local.socket, self.pair.remote_address
+
 
 class Checks:
     """The transactions of checks. How one ends is told to the `Checker` that sent it.
@@ -91,7 +97,13 @@ class Checks:
     ) -> None:
         """Send a check, and go on until it is answered or given up."""
         transaction = StunTransaction.of_encoded(
-            request, transaction_id, pair.local.socket, pair.remote_address, key=key, schedule=self._session.schedule()
+            request,
+            transaction_id,
+            pair.local.socket,
+            pair.remote_address,
+            key=key,
+            schedule=self._session.schedule(),
+            reliable=pair.local.candidate.transport is _TCP,  # RFC 6544 7.1
         )
         running = Running(transaction, checker, pair, self._session.role, priority, nominating, number)
         self.running[transaction_id] = running
@@ -130,6 +142,13 @@ class Checks:
                 running.checker.check_failed(running, why, now)
                 return
 
+    def lose(self, pair: Pair, why: CheckFailure, *, now: float) -> None:
+        """The connection of a pair is no more: no check on it is answered, whether it was sent or not."""
+        for running in [one for one in self.running.values() if one.pair is pair]:
+            if running.transaction.id in self.running:  # the failure of one may be the end of others
+                self._end(running)
+                running.checker.check_failed(running, why, now)
+
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, or time out."""
         while (key := self._timers.pop_due(now)) is not None:
@@ -148,6 +167,8 @@ class Checks:
         for output in transaction.take_outputs():
             if isinstance(output, SendDatagram):
                 self._session.outputs.append(output)
+            elif isinstance(output, SendStream):
+                self._session.outputs.append(SendDatagram(*running.path, output.data))
             else:
                 outcome = output
         deadline = transaction.deadline()

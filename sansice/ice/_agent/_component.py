@@ -200,6 +200,14 @@ class Component:
         self._next_check = now + consent.interval(self._session.entropy)
         self._watch()
 
+    def ask_again(self, pair: Pair, now: float) -> None:
+        """The connection in use was lost: a check on another one is what makes it usable (RFC 6544 11.1)."""
+        if self.consent is None:
+            self.checker.list.trigger(pair)
+        elif now < self.until:
+            self._check_consent(self.consent, now)
+            self._arm()
+
     def _renomination_of(self, pair: Pair) -> tuple[bool, int]:
         """Whether a consent check is to have USE-CANDIDATE, and which number."""
         session, conclusion = self._session, self.conclusion

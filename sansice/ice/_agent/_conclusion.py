@@ -37,6 +37,7 @@ class Conclusion:
         is_ice2: the peer nominates once (RFC 8445 10), so that a later nomination is deliberate.
         mover: what goes on after the selection; ``None`` where not both agents offer renomination.
         selected: the valid pair to use.
+        is_cut: the connection of the pair in use was closed, and the peer is to open another one (RFC 6544 11.1).
         has_failed: a nominating check failed, so that nothing can be selected any more (RFC 8445 7.2.5.3.4).
         first_valid_at: when the first pair became valid.
         heard_at: when the peer's first check came: it knows our description, and begins to open what only it can.
@@ -54,6 +55,7 @@ class Conclusion:
         "first_valid_at",
         "has_failed",
         "heard_at",
+        "is_cut",
         "is_ice2",
         "is_over",
         "mover",
@@ -64,7 +66,7 @@ class Conclusion:
 
     def __init__(self, session: Session, checks: Checks, pairing: Pairing, timer: int) -> None:
         self.pairing = pairing
-        self.is_ice2 = False
+        self.is_ice2 = self.is_cut = False
         self.is_over = False
         self.mover: Mover | None = None
         self.selected: Pair | None = None
@@ -268,6 +270,17 @@ class Conclusion:
         self.selected = valid
         valid.nominated = True
         self._session.tell(PairNominated(valid))
+
+    def splice(self, pair: Pair, valid: Pair) -> None:
+        """The peer has opened another connection in place of the one that was cut, and a check over it was answered."""
+        self.is_cut = False
+        before = self.selected
+        if before is None or before is valid:
+            return
+        before.nominated = False
+        for other in self.pairs:
+            other.nominated = other is pair
+        self.remap(valid)
 
     def check_failed(self, by_peer: bool, by_us: bool, *, number: int, is_answered: bool, now: float) -> None:
         """A nominating check that fails takes the checklist with it (RFC 8445 7.2.5.3.4, 7.3.1.5).

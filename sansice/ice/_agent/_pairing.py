@@ -109,15 +109,16 @@ class Pairing:
         if not self.has_room_for_mapping:
             self._session.drop(DropReason.LIMIT)
             return None
-        base = pair.local.base
+        base, transport = pair.local.base, pair.local.candidate.transport
         candidate = Candidate(
-            foundation=self._session.foundations.of(CandidateType.PEER_REFLEXIVE, base.host),
+            foundation=self._session.foundations.of(CandidateType.PEER_REFLEXIVE, base.host, transport=transport),
             component=self.component,
-            transport=Transport.UDP,
+            transport=transport,
             priority=priority,
             address=mapped,
             type=CandidateType.PEER_REFLEXIVE,
             related_address=base,
+            tcp_type=pair.local.candidate.tcp_type,
         )
         local = LocalCandidate(candidate, pair.local.socket, base, pair.local.local_preference, pair.local.stream)
         self._known.append(local)
@@ -132,13 +133,8 @@ class Pairing:
 
     def add_remote(self, candidate: Candidate) -> bool:
         """Pair a remote candidate; ``False`` where it cannot be used (see `IceAgent.add_remote_candidate`)."""
-        address = candidate.address
-        if (
-            not isinstance(address, Address)
-            or candidate.component != self.component
-            or candidate.transport is not Transport.UDP
-            or not is_reachable(address)
-        ):
+        address = candidate.address if candidate.transport is Transport.UDP else self._tcp_end(candidate)
+        if not isinstance(address, Address) or candidate.component != self.component or not is_reachable(address):
             self._session.drop(DropReason.UNUSABLE_CANDIDATE)
             return False
         known = self.remotes.get(address)
@@ -160,6 +156,14 @@ class Pairing:
                 self._form(local, self.remotes[address], address)
         return True
 
+    def _tcp_end(self, candidate: Candidate) -> Address | None:
+        """Where a TCP candidate is, for an agent that has some itself."""
+        if not self._session.has_tcp:
+            return None
+        from sansice.ice._tcp._address import remote_end
+
+        return remote_end(candidate)
+
     def _replace(self, address: Address, candidate: Candidate) -> None:
         """Another candidate for a known address: its pairs keep their states."""
         self.remotes[address] = candidate
@@ -171,20 +175,23 @@ class Pairing:
                     one.priority = self._session.priority(one.local.candidate, candidate)
         self.list.sort()
 
-    def discover(self, source: Address, priority: int) -> Candidate | None:
-        """A peer-reflexive remote candidate (RFC 8445 7.3.1.3). ``None``: too many, or a priority out of range."""
+    def discover(self, source: Address, priority: int, local: LocalCandidate | None = None) -> Candidate | None:
+        """A peer-reflexive remote candidate (RFC 8445 7.3.1.3). ``None``: too many, or a priority out of range.
+
+        ``local`` is what it was seen from; left out, that is UDP.
+        """
         is_full = len(self._discovered) >= self._session.config.max_peer_reflexive
         if not 1 <= priority <= MAX_PRIORITY or (is_full and not self._forget_failed()):
             self._session.drop(DropReason.LIMIT)
             return None
         self._discovered += (source,)
         self._session.has_discovered = True
-        candidate = self.remotes[source] = self.peer_reflexive(source, priority)
+        candidate = self.remotes[source] = self.peer_reflexive(source, priority, local)
         return candidate
 
-    def peer_reflexive(self, source: Address, priority: int) -> Candidate:
+    def peer_reflexive(self, source: Address, priority: int, local: LocalCandidate | None = None) -> Candidate:
         """What `discover` would find."""
-        return Candidate(
+        found = Candidate(
             foundation=self._fresh_foundation(),
             component=self.component,
             transport=Transport.UDP,
@@ -192,6 +199,12 @@ class Pairing:
             address=source,
             type=CandidateType.PEER_REFLEXIVE,
         )
+        if local is None or local.candidate.tcp_type is None:
+            return found
+        from sansice.ice._tcp._address import OPPOSITES
+
+        tcp_type = OPPOSITES[local.candidate.tcp_type]
+        return attrs.evolve(found, transport=Transport.TCP, address=Address(*source), tcp_type=tcp_type)
 
     def _forget_failed(self) -> bool:
         """Forget the oldest peer-reflexive candidate whose pairs have all failed, for the sake of a new one.
@@ -242,13 +255,21 @@ class Pairing:
 
     def _form(self, local: LocalCandidate, remote: Candidate, remote_address: Address) -> None:
         """Add an ordinary pair, where the two can be paired (RFC 8445 6.1.2.2) and there is room (6.1.2.5)."""
-        if self.is_concluded or not can_pair(local.base, remote_address):
+        if self.is_concluded or not can_pair(local.base, remote_address) or local.candidate.transport is not remote.transport:
+            return
+        if remote.transport is not Transport.UDP and not self._is_checked(local, remote):
             return
         if self.list.find(local.socket, remote_address) is not None:
             return
         pair = self.new_pair(local, remote, remote_address)
         if self._insert(pair) and self.list.is_running:
             thaw_late(self._session.lists, pair)
+
+    @staticmethod
+    def _is_checked(local: LocalCandidate, remote: Candidate) -> bool:
+        from sansice.ice._tcp._address import is_checked
+
+        return is_checked(local.candidate, remote)
 
     def insert_triggered(self, local: LocalCandidate, remote: Candidate, source: Address) -> Pair | None:
         """The pair of a check that arrived on a new path: Waiting, and queued (RFC 8445 7.3.1.4).

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sansice.ice._gathering._gatherer import Gatherer
 from sansice.ice._gathering._relays import Datagrams, Relays
-from sansice.machine import Action, Address, CloseMode, Event, SendDatagram, SocketId
+from sansice.machine import Action, Address, CloseMode, Event, SendDatagram, SocketId, Transport
 
 from ._component import Component
 
@@ -72,7 +72,8 @@ class Relaying:
         """
         for socket, component in tuple(sockets.items()):
             if self._relays.is_virtual(socket):
-                remotes = tuple(component.conclusion.pairing.remotes)
+                known = component.conclusion.pairing.remotes
+                remotes = tuple([address for address, one in known.items() if one.transport is Transport.UDP])
                 in_use = component.former or () if component.path is None else (component.path[1], *(component.former or ()))
                 self._relays.keep(socket, {address.host for address in (*remotes, *in_use)}, now=now)
                 for remote in remotes:

@@ -34,6 +34,7 @@ OVER = frozenset({_FAILED, _CLOSED})
 # The numbers of timers: of a stream its index in steps of this, of a component (1 to 256) two more each.
 _STEP = 1024
 MAX_OUTCOMES = 64  # of servers that are remembered: there may be as many addresses, streams and components as one likes
+TCP = -4  # another: connections that were not there in time, or whose peer has not shown who it is
 NAMES = -3  # a timer beside those of streams: a name is given up
 
 
@@ -87,6 +88,7 @@ class Session:
         role: of this moment; change it with `take_role`.
         is_to_consider: what nominations wait for has changed, so that those of every stream are to be considered anew.
         gathered_at: when the local candidates were complete that the peer was told; infinite while they are not.
+        has_tcp: whether there are TCP candidates (RFC 6544), so that the peer's are of use.
         has_discovered: a remote candidate was learned by its checks, and relays are to let it in.
         has_failed: one of several streams has, and the others may be all that was waited for.
         tiebreaker: for conflicts about the role (RFC 8445 7.3.1.1).
@@ -110,6 +112,7 @@ class Session:
         "gathered_at",
         "has_discovered",
         "has_failed",
+        "has_tcp",
         "ids",
         "is_to_consider",
         "lists",
@@ -139,6 +142,7 @@ class Session:
     ) -> None:
         self.role = role
         self.nomination = nomination
+        self.has_tcp = False
         self.is_to_consider = self.has_failed = self.has_discovered = False
         self.gathered_at = math.inf
         self.config = config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from sansice._enums import IdentityEnum
 from sansice.ice._candidate import Candidate
@@ -22,6 +22,9 @@ from ._conclusion import Conclusion
 from ._consent import ConsentAnswer
 from ._generations import Generations
 from ._session import OVER, News, PairAnswered, PairBecameValid, PairNominated, Session, timer_of
+
+if TYPE_CHECKING:
+    from sansice.ice._tcp._paths import TcpLoss
 
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
 
@@ -130,7 +133,8 @@ class Stream:
             LocalProtocolError: it cannot be the peer's, or not without a restart.
         """
         own, remote = self.checker.credentials, self.checker.remote
-        if (description.ufrag, description.pwd) == (own.ufrag, own.pwd):
+        is_own = (description.ufrag, description.pwd) == (own.ufrag, own.pwd)
+        if is_own and not self._session.config.shared_credentials:
             raise LocalProtocolError("set_remote(): this is the agent's own description")
         if len(description.ufrag) + 1 + len(own.ufrag) > MAX_USERNAME:
             raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")
@@ -215,6 +219,29 @@ class Stream:
                 self.fail()
                 return
             self._do_without(conclusion, now)
+
+    def lose_connection(self, component: Component, loss: TcpLoss, *, is_in_use: bool, was_answered: bool, now: float) -> None:
+        """A TCP connection is no more, or was not to be had: checks on it fail (RFC 6544 7.1), but consent is not revoked.
+
+        For that anybody on the way could end it (RFC 7675 5.2). The end that may opens another connection for the pair in use and
+        asks at once, and the other end waits (RFC 6544 11.1). One that was closed without an answer is left to the next check
+        for consent, or it would be opened again and again.
+        """
+        pair = self.find_pair(loss.socket, loss.remote)
+        if self.is_over or pair is None:
+            return
+        checker = self.checker
+        if loss.is_elsewhere:
+            checker.fail_remote(component.conclusion, loss.remote, loss.why, now=now)
+            return
+        self._checks.lose(pair, loss.why, now=now)
+        if not is_in_use:
+            if not loss.can_reopen and pair in checker.list:
+                checker.fail_pairs(component.conclusion, (pair,), loss.why, now=now)
+        elif not loss.can_reopen:
+            component.conclusion.is_cut = True
+        elif was_answered:
+            component.ask_again(pair, now)
 
     # ------------------------------------------------------------- restarts
 

@@ -22,6 +22,7 @@ from ._session import OVER, Session
 from ._stream import Stream
 
 if TYPE_CHECKING:
+    from sansice.ice._tcp._paths import TcpPaths
     from sansice.ice._telling._explanation import Explanation
     from sansice.ice._telling._report import IceReport
 
@@ -35,12 +36,13 @@ class AgentView(Machine):
         stats: counters.
     """
 
-    __slots__ = ("_gatherer", "_relaying", "_session", "_streams", "_ungathered", "stats")
+    __slots__ = ("_gatherer", "_relaying", "_session", "_streams", "_tcp", "_ungathered", "stats")
 
     _gatherer: Gatherer
     _relaying: Relaying | None
     _session: Session
     _streams: tuple[Stream, ...]
+    _tcp: TcpPaths | None
     _ungathered: tuple[int, ...]  # streams that have restarted, and nobody has called `IceAgent.gather` since
     stats: IceStats
 

@@ -14,7 +14,7 @@ import attrs
 
 from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
-from sansice.ice._candidate import Candidate
+from sansice.ice._candidate import DISCARD_PORT, Candidate, TcpType
 from sansice.ice._config import IceConfig
 from sansice.ice._events import GatheringCompleted, GatheringState
 from sansice.ice._policy import CandidatePolicy
@@ -84,7 +84,7 @@ class PeerUnreachable(Event):
 
 
 class Place(NamedTuple):
-    """What a socket is opened for: an address and its number, and a component; and how."""
+    """What a socket is opened for: an address and its number, and a component; and how. A socket of UDP has no ``tcp``."""
 
     number: int
     stream: int
@@ -92,6 +92,7 @@ class Place(NamedTuple):
     host: str
     port: int = 0
     tries: int = 1
+    tcp: TcpType | None = None
 
 
 class _Open(NamedTuple):
@@ -307,7 +308,8 @@ class Gatherer(Machine):
         not there before gets the best number that no other has.
         """
         there = [*self._opening.values(), *(one.place for one in self._open)]
-        known = {(place.host, place.stream, place.component) for place in there}
+        known = {(place.host, place.stream, place.component, place.tcp) for place in there}
+        kinds = self._kinds
         numbers = {place.host: place.number for place in there}
         places: list[Place] = []
         for host in hosts:
@@ -318,8 +320,21 @@ class Gatherer(Machine):
                     continue  # generation after generation with other addresses, and none of them was closed
                 numbers[host] = free
             for stream, components in enumerate(self._layout):
-                places += [Place(numbers[host], stream, component, host) for component in range(1, components + 1)]
-        return [place for place in places if (place.host, place.stream, place.component) not in known]
+                places += [
+                    Place(numbers[host], stream, component, host, tcp=kind)
+                    for component in range(1, components + 1)
+                    for kind in kinds
+                ]
+        return [place for place in places if (place.host, place.stream, place.component, place.tcp) not in known]
+
+    @property
+    def _kinds(self) -> tuple[TcpType | None, ...]:
+        """What is gathered from each address: UDP, and the kinds of TCP candidates. Where host candidates are hidden, TCP needs a
+        rule that tells the outside of addresses, for no server does.
+        """
+        options = self._options
+        is_hidden = self.policy is not CandidatePolicy.ALL and not (self.policy is CandidatePolicy.NO_HOST and options.rewrite)
+        return (*((None,) if options.udp else ()), *(() if is_hidden else options.tcp))
 
     def _take_open(self, socket: SocketId) -> Place | None:
         """A socket is open no more."""
@@ -336,14 +351,23 @@ class Gatherer(Machine):
         return place
 
     def _open_socket(self, place: Place) -> None:
+        if place.tcp is TcpType.ACTIVE:  # RFC 6544 4.1: it needs no port until a check connects
+            opened = _Open(self._ids.socket(), place, Address(place.host, DISCARD_PORT))
+            self._open.append(opened)
+            self._announce(opened, 0.0)
+            return
         if self._options.port_range is not None:
             place = place._replace(port=self._next_port(*self._options.port_range))
         socket = self._ids.socket()
         self._opening[socket] = place
-        self._locals.expect(place.stream, place.number, place.component)
+        bind = Address(place.host, place.port)
         # What goes out through one socket has one code point: checks fare as data does (RFC 7675 6).
-        options = _marked(self._options.dscp)
-        self._outputs.append(OpenSocket(socket, Transport.UDP, Address(place.host, place.port), options=options))
+        if place.tcp is None:
+            self._locals.expect(place.stream, place.number, place.component)
+            self._outputs.append(OpenSocket(socket, Transport.UDP, bind, options=_marked(self._options.dscp)))
+        else:  # a simultaneous-open one connects from the port at which it listens
+            options = SocketOptions(dscp=self._options.dscp, reuse_port=place.tcp is TcpType.SIMULTANEOUS_OPEN)
+            self._outputs.append(OpenSocket(socket, Transport.TCP, bind, options=options))
 
     def _next_port(self, first: int, last: int) -> int:
         """Ports in turn, from one on that nobody can know: what is predictable is easily attacked (RFC 6056)."""
@@ -367,6 +391,9 @@ class Gatherer(Machine):
     def _announce(self, opened: _Open, now: float) -> None:
         socket, place, local = opened
         interface = self._hosts.interfaces.get(place.host, "")
+        if place.tcp is not None:
+            self._locals.add_tcp_host(place.number, place.stream, place.component, socket, local, interface, place.tcp)
+            return
         host = self._locals.add_host(place.number, place.stream, place.component, socket, local, interface)
         if self._asking is not None:
             self._asking.add_host(host, now=now)
@@ -393,7 +420,8 @@ class Gatherer(Machine):
         place = self._take_opening(socket) or self._take_open(socket)
         if place is not None:
             self._locals.lose(socket)
-            self._locals.lose_place(place.stream, place.number, place.component)
+            if place.tcp is None:
+                self._locals.lose_place(place.stream, place.number, place.component)
         if self._asking is not None:
             self._asking.handle_socket_failed(socket, error, now=now)
 

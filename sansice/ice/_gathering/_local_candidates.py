@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._candidate import Candidate, CandidateType, TcpType
 from sansice.ice._pair import LocalCandidate
 from sansice.ice._policy import CandidatePolicy
-from sansice.ice._priority import MAX_LOCAL_PREFERENCE, Foundations, candidate_priority
+from sansice.ice._priority import (
+    MAX_LOCAL_PREFERENCE,
+    MAX_OTHER_PREFERENCE,
+    Foundations,
+    candidate_priority,
+    tcp_local_preference,
+)
 from sansice.ice._reachability import is_private
 from sansice.machine import ANY_IPV4, ANY_IPV6, Address, Event, LocalProtocolError, SocketId, Transport
 
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from ._rewrite import RewriteRule
 
 _HOST, _REFLEXIVE, _RELAYED = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE, CandidateType.RELAYED
+_TCP = Transport.TCP
 _HIDDEN_PORT = 9  # RFC 8839 5.1
 # A relay costs its server the least over UDP, and what is lost on a stream delays what comes after it.
 _RANKS = {Transport.UDP: 0, Transport.DTLS: 1, Transport.TCP: 2, Transport.TLS: 3}
@@ -142,6 +149,61 @@ class LocalCandidates:
                 preference = MAX_LOCAL_PREFERENCE - (number + outside.keeps) * self._hosts - index
                 self._add(self._make(_HOST, address, *place, preference, *of, name), index, -1)
 
+    def add_tcp_host(
+        self, index: int, stream: int, component: int, socket: SocketId, address: Address, interface: str, tcp_type: TcpType
+    ) -> None:
+        """A TCP candidate (RFC 6544 4.1): a listener's, or an active one, which nothing was opened for.
+
+        With the outside of its address by a rule, if there is one; servers are not asked through it.
+        """
+        of = (stream, component)
+        host = self._make_tcp(_HOST, address, socket, address, MAX_OTHER_PREFERENCE - index, *of, address.host, tcp_type)
+        if not self._rules:
+            self._tell((host,))
+            return
+        from ._rewrite import outside_of
+
+        outside = outside_of(address.host, interface, self._rules)
+        others = [
+            self._make_tcp(
+                outside.type,
+                Address(name, address.port),
+                socket,
+                address,
+                MAX_OTHER_PREFERENCE - (number + outside.keeps) * self._hosts - index,
+                *of,
+                name if outside.type is _HOST else address.host,
+                tcp_type,
+                name if outside.type is _REFLEXIVE else "",
+            )
+            for number, name in enumerate(outside.hosts)
+        ]
+        is_told = outside.keeps and self._policy is CandidatePolicy.ALL
+        told = [host] if is_told else []
+        if outside.type is _REFLEXIVE and others and not is_told:
+            base = attrs.evolve(host, candidate=attrs.evolve(host.candidate, priority=others[0].candidate.priority))
+            self.found.append(LocalFound(base, told=False))  # what checks are sent from: see `_add_reflexive`
+        if outside.type is _REFLEXIVE or self._policy is CandidatePolicy.ALL:
+            told += others
+        self._tell(told)
+
+    def _make_tcp(
+        self,
+        type: CandidateType,
+        address: Address,
+        socket: SocketId,
+        base: Address,
+        other: int,
+        stream: int,
+        component: int,
+        founded_on: str,
+        tcp_type: TcpType,
+        server: str = "",
+    ) -> LocalCandidate:
+        preference = tcp_local_preference(type, tcp_type, other)
+        local = self._make(type, address, socket, base, preference, stream, component, founded_on, server, transport=_TCP)
+        return attrs.evolve(local, candidate=attrs.evolve(local.candidate, tcp_type=tcp_type))
+
     # ------------------------------------------------------------- what servers see
 
     def add_reflexive(self, host: LocalCandidate, mapped: Address, server: Address, number: int) -> None:
@@ -203,16 +265,17 @@ class LocalCandidates:
         founded_on: str,
         server: str = "",
         related: Address | None = None,
+        transport: Transport = Transport.UDP,
     ) -> LocalCandidate:
         if type is not _HOST:
             related = base if related is None else related
             if self._policy is not CandidatePolicy.ALL:
                 related = Address(ANY_IPV6 if address.is_ipv6 else ANY_IPV4, _HIDDEN_PORT)  # RFC 8839 5.1
         candidate = Candidate(
-            foundation=self._foundations.of(type, founded_on, server),
+            foundation=self._foundations.of(type, founded_on, server, transport),
             component=component,
-            transport=Transport.UDP,
-            priority=candidate_priority(type, preference, component),
+            transport=transport,
+            priority=candidate_priority(type, preference, component, transport),
             address=address,
             type=type,
             related_address=related,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from sansice.ice._candidate import TcpType
+
 if TYPE_CHECKING:
     from sansice.turn import Family, TurnClientConfig
 
@@ -26,6 +28,13 @@ def _ports(value: Iterable[int] | None) -> tuple[int, int] | None:
     return first, last
 
 
+def _tcp_types(value: Iterable[TcpType | str]) -> tuple[TcpType, ...]:
+    if isinstance(value, str):
+        raise ValueError(f"tcp: {value!r} is one word; a tuple of them is needed")
+    wanted = [TcpType(one) for one in value]
+    return tuple([one for one in TcpType if one in wanted])
+
+
 @attrs.frozen(kw_only=True)
 class GatheringOptions:
     """Which candidates there are and how they are preferred. The functions are pure: they decide by what they are given.
@@ -35,6 +44,10 @@ class GatheringOptions:
         cost: what an address costs, 0 to 999, instead of what it says itself (`HostAddress`); from 900 on it comes last.
         link_local: whether link-local addresses are used; ``None`` uses them only where there is nothing else.
         rewrite: what is known about the outside of addresses; the first rule that fits an address decides.
+        udp: whether there are candidates for UDP: without them there are no server-reflexive and relayed ones either.
+        tcp: the kinds of TCP candidates that there are (RFC 6544), as `TcpType` or its word: active ones connect, passive ones
+            listen, and ``so`` ones do both from one port, which few networks let pass. Without any, which is the default, the
+            peer's are not used. A lite agent has passive ones only.
         dscp: differentiated services code point of the host candidates' sockets, 0 to 63: of data, and so of checks and
             consent checks too, which must fare as the data does (RFC 7675 6).
         port_range: first and last port of host candidates' sockets; each socket gets one of its own. Left out, any.
@@ -47,14 +60,16 @@ class GatheringOptions:
         turn: of the TURN clients.
 
     Raises:
-        ValueError: a port outside 1 to 65535, or a range without ports; a bound below 1; a code point or a time that is
-            none.
+        ValueError: a port outside 1 to 65535, or a range without ports; a bound below 1; a code point, a time or a word
+            that is none; neither UDP nor TCP.
     """
 
     accept: Callable[[HostAddress], bool] | None = None
     cost: Callable[[HostAddress], int] | None = None
     link_local: bool | None = None
     rewrite: tuple[RewriteRule, ...] = attrs.field(default=(), converter=_rules)
+    udp: bool = True
+    tcp: tuple[TcpType, ...] = attrs.field(default=(), converter=_tcp_types)
     dscp: int = 0
     port_range: tuple[int, int] | None = attrs.field(default=None, converter=_ports)
     relayed_family: Family | None = "both"
@@ -67,6 +82,8 @@ class GatheringOptions:
             first, last = self.port_range
             if not 1 <= first <= last <= 65535:
                 raise ValueError(f"port_range: {first} to {last} is not a range within 1..65535")
+        if not (self.udp or self.tcp):
+            raise ValueError("udp: neither UDP nor TCP leaves nothing to gather")
         if not 0 <= self.dscp <= 63:
             raise ValueError(f"dscp: {self.dscp!r} is outside 0..63")
         if self.relayed_family not in (None, 4, 6, "both"):

@@ -27,6 +27,7 @@ from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
     Address,
+    CloseMode,
     CloseSocket,
     DecodeError,
     DropReason,
@@ -81,8 +82,8 @@ class LiteAgent(Machine):
         components: of each stream, or a number for each of them.
         credentials: used as given, of all streams or of each one its own; drawn from ``entropy`` otherwise.
         config: timers and bounds.
-        gathering: which addresses are used, the range of ports, and how a 1:1 NAT rewrites addresses (rules that yield
-            host candidates; the others are of no use here).
+        gathering: which addresses are used, whether TCP connections are taken (``tcp=("passive",)``), the range of ports,
+            and how a 1:1 NAT rewrites addresses (rules that yield host candidates; the others are of no use here).
         entropy: the only source of randomness.
         ids: shared with the machine that this one is part of, if any.
 
@@ -400,7 +401,7 @@ class LiteAgent(Machine):
         if len(told) != len(self._session.streams):
             raise LocalProtocolError(f"set_remote(): descriptions of {len(told)} streams, there are {len(self._session.streams)}")
         for stream, one in zip(self._session.streams, told, strict=True):
-            check_remote(stream, one)
+            check_remote(self._session, stream, one)
         for stream, one in zip(self._session.streams, told, strict=True):
             take_remote(self._session, stream, one, now=now)
 
@@ -457,6 +458,12 @@ class LiteAgent(Machine):
             )
         if now >= pair.heard_at + carrier.lifetime:  # and the timer that tells so has not been called yet
             raise NotConnected("send(): the peer has fallen silent, its consent has expired (RFC 7675)")
+        if self._session.tcp is not None and self._session.tcp.is_base(pair.host.socket):
+            if not self._session.tcp.send((pair.host.socket, pair.address), data, 1):
+                self._session.streams[stream].ledgers[component - 1].total.discarded += 1
+                return
+        else:
+            self._outputs.append(SendDatagram(pair.host.socket, pair.address, data))
         pair.sent_at = now
         ledger = self._session.streams[stream].ledgers[component - 1]
         ledger.use(pair.tally)
@@ -464,7 +471,6 @@ class LiteAgent(Machine):
         carried.last_sent = now
         carried.packets_sent += 1
         carried.bytes_sent += len(data)
-        self._outputs.append(SendDatagram(pair.host.socket, pair.address, data))
 
     def restart(
         self, *, stream: int | None = None, credentials: Credentials | Sequence[Credentials] | None = None, now: float
@@ -510,7 +516,8 @@ class LiteAgent(Machine):
         if self._session.state is IceState.CLOSED:
             return
         session = self._session
-        self._outputs.extend(CloseSocket(socket) for socket in session.hosts.clear())
+        for socket in session.hosts.clear():
+            session.close_socket(socket)
         session.gathered_if_open()
         for stream in session.streams:
             stream.lose()
@@ -536,12 +543,21 @@ class LiteAgent(Machine):
         session = self._session
         host = session.hosts.opened(socket, local)
         if host is not None:
+            if session.tcp is not None:
+                session.tcp.add_base(socket, host.candidate.tcp_type, host.base)
             self._outputs.append(CandidateGathered(host.stream, host.component, host.candidate))
             self._gathered(now)
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """That address is of no use, or of no more use: with the one that is sent from a stream fails."""
         session = self._session
+        if session.tcp is not None:
+            if session.tcp.has(socket):
+                session.tcp.failed(socket, error, now)
+                session.cut(session.tcp)
+                return
+            if session.tcp.is_base(socket):
+                session.tcp.lose_base(socket)
         again = session.hosts.ask_again(socket, error)
         if again is not None:
             self._outputs.append(again)
@@ -588,6 +604,31 @@ class LiteAgent(Machine):
                 deliver(DataReceived(number, component, data))
             else:
                 stats.drop(DropReason.UNVALIDATED_SOURCE)
+        if session.tcp is not None:
+            session.tcp.wrap_outputs(now)
+
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        """A peer, or anybody else, has connected to a TCP candidate (RFC 6544 7.2)."""
+        host, tcp = self._session.hosts.open.get(listener), self._session.tcp
+        if tcp is None:
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
+        else:
+            is_wanted = host is not None and self._session.streams[host.stream].state not in OVER
+            tcp.accept(listener, socket, remote, is_wanted=is_wanted, now=now)
+
+    def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
+        """What came over a TCP connection."""
+        tcp = self._session.tcp
+        if tcp is not None and tcp.has(socket):
+            for where, batch in tcp.unwrap(socket, data, now):
+                self.handle_datagrams(where, batch, now=now)
+            self._session.cut(tcp)
+
+    def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
+        """How much waits for a peer to read."""
+        tcp = self._session.tcp
+        if tcp is not None and tcp.has(socket):
+            tcp.sent(socket, unsent)
 
     def _handle_stun(self, host: Host, source: Address, data: bytes, now: float) -> None:
         try:
@@ -616,6 +657,11 @@ class LiteAgent(Machine):
             elif timer is Timer.KEEPALIVE:
                 session.judge_silence(now=now)  # before all else: nothing may be sent (RFC 7675 5.1)
                 session.keep_alive(now=now)
+                if session.tcp is not None:
+                    session.tcp.wrap_outputs(now)
+            elif timer is Timer.TCP and session.tcp is not None:
+                session.tcp.handle_timer(now)
+                session.cut(session.tcp)
             elif timer is Timer.FREE:
                 session.free_unused()
             else:

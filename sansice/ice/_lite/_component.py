@@ -36,10 +36,11 @@ class LitePair:
         address: of ``remote``.
         heard_at: when the last authenticated check came over it.
         sent_at: when anything last went out on it; the answer that made it valid does.
+        is_cut: its TCP connection was closed, and the peer is to open another one.
         tally: what is counted; it has a number once the pair is valid.
     """
 
-    __slots__ = ("address", "heard_at", "host", "priority", "remote", "sent_at", "tally")
+    __slots__ = ("address", "heard_at", "host", "is_cut", "priority", "remote", "sent_at", "tally")
 
     def __init__(self, host: Host, remote: Candidate, address: Address, priority: int, now: float) -> None:
         self.host = host
@@ -48,6 +49,7 @@ class LitePair:
         self.priority = priority
         self.heard_at = now
         self.sent_at = now
+        self.is_cut = False
         self.tally = Tally(0)
 
     def hear(self, *, now: float) -> None:
@@ -134,7 +136,7 @@ class Component:
             self._numbered = max(self._numbered, number)
             self._contender = None
             return _KEEP
-        if chosen is None:
+        if chosen is None or chosen.is_cut:
             verdict = _FOLLOW
         elif number or self._numbered:
             verdict = _FOLLOW if number > self._numbered else _WAIT

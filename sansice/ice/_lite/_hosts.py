@@ -6,10 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._candidate import Candidate, CandidateType, TcpType
 from sansice.ice._gathering._host_list import HostList
 from sansice.ice._gathering._options import GatheringOptions
-from sansice.ice._priority import Foundations, candidate_priority
+from sansice.ice._priority import (
+    MAX_LOCAL_PREFERENCE,
+    MAX_OTHER_PREFERENCE,
+    Foundations,
+    candidate_priority,
+    tcp_local_preference,
+)
 from sansice.machine import (
     DEFAULT_OPTIONS,
     Address,
@@ -51,12 +57,18 @@ class Host:
         """The IP address."""
         return self.base.host
 
+    @property
+    def transport(self) -> Transport:
+        """UDP or TCP."""
+        return self.candidate.transport
+
 
 @attrs.frozen
 class _Opening:
     stream: int
     component: int
     host: str
+    transport: Transport
     tries: int = 1
 
 
@@ -115,19 +127,26 @@ class Hosts:
         return (host for host in self._preferences if host in addresses)
 
     def ask(self, stream: int, components: Iterable[int]) -> Iterator[OpenSocket]:
-        """Open what one stream lacks: a socket for each address and component."""
+        """Open what one stream lacks: a socket for each address and component, and for TCP a listener (RFC 6544 4.4)."""
         places: list[Host | _Opening] = [*self.open.values(), *self._opening.values()]
-        has = [(place.component, place.host) for place in places if place.stream == stream]
+        has = [(place.component, place.host, place.transport) for place in places if place.stream == stream]
+        transports = ((Transport.UDP,) if self.options.udp else ()) + ((Transport.TCP,) if self.has_tcp else ())
         for component in components:
             for host in self.addresses:
-                if (component, host) not in has:
-                    yield self._ask(_Opening(stream, component, host))
+                for transport in transports:
+                    if (component, host, transport) not in has:
+                        yield self._ask(_Opening(stream, component, host, transport))
+
+    @property
+    def has_tcp(self) -> bool:
+        """Whether there are candidates for TCP."""
+        return TcpType.PASSIVE in self.options.tcp
 
     def _ask(self, opening: _Opening) -> OpenSocket:
         socket = self._ids.socket()
         self._opening[socket] = opening
         options = SocketOptions(dscp=self.options.dscp) if self.options.dscp else DEFAULT_OPTIONS
-        return OpenSocket(socket, Transport.UDP, Address(opening.host, self._next_port()), options=options)
+        return OpenSocket(socket, opening.transport, Address(opening.host, self._next_port()), options=options)
 
     def _next_port(self) -> int:
         """Any port, or the ports of a range in turn, from one on that nobody can know (RFC 6056)."""
@@ -155,13 +174,19 @@ class Hosts:
         opening = self._opening.pop(socket, None)
         if opening is None:
             return None
+        preference, tcp_type = self._preferences[opening.host], None
+        if opening.transport is Transport.TCP:
+            tcp_type = TcpType.PASSIVE
+            other = max(0, preference - MAX_LOCAL_PREFERENCE + MAX_OTHER_PREFERENCE)
+            preference = tcp_local_preference(CandidateType.HOST, tcp_type, other)
         candidate = Candidate(
-            foundation=self._foundations.of(CandidateType.HOST, opening.host),
+            foundation=self._foundations.of(CandidateType.HOST, opening.host, transport=opening.transport),
             component=opening.component,
-            transport=Transport.UDP,
-            priority=candidate_priority(CandidateType.HOST, self._preferences[opening.host], opening.component),
+            transport=opening.transport,
+            priority=candidate_priority(CandidateType.HOST, preference, opening.component, opening.transport),
             address=Address(self._outside(opening.host), local.port),
             type=CandidateType.HOST,
+            tcp_type=tcp_type,
         )
         host = self.open[socket] = Host(opening.stream, candidate, socket, local)
         return host

@@ -18,14 +18,15 @@ from ._stream import Generation, Stream
 MAX_USERNAME = 508  # bytes; RFC 8489 14.3
 
 
-def check_remote(stream: Stream, description: Description) -> None:
+def check_remote(session: LiteSession, stream: Stream, description: Description) -> None:
     """Refuse what cannot be the peer's description at this moment.
 
     Raises:
         LocalProtocolError: saying why.
     """
     current, previous = stream.current, stream.previous
-    if (description.ufrag, description.pwd) == (current.credentials.ufrag, current.credentials.pwd):
+    is_own = (description.ufrag, description.pwd) == (current.credentials.ufrag, current.credentials.pwd)
+    if is_own and not session.config.shared_credentials:
         raise LocalProtocolError("set_remote(): this is the agent's own description")
     if len(description.ufrag) + 1 + len(current.credentials.ufrag) > MAX_USERNAME:
         raise LocalProtocolError(f"set_remote(): both ufrags together make a USERNAME above {MAX_USERNAME} bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sansice.ice._binding import Refusal, Refused, encode_refusal, encode_success, read_check
-from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
+from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType, TcpType
 from sansice.machine import Address, DecodeError, DropReason, Transport
 from sansice.stun import ICE_CONTROLLED, ICE_CONTROLLING, USERNAME, Message
 
@@ -47,7 +47,11 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
         # a lite peer it is the one that this agent was made for, whoever has sent checks before.
         session.emit_send(host, source, encode_refusal(request, Refusal.ROLE_CONFLICT, generation.key), now=now)
         return
-    nominates = check.use_candidate and generation is stream.current and (remote is None or not remote.lite)
+    nominates = (
+        (check.use_candidate or _is_spliced(generation, host))
+        and generation is stream.current
+        and (remote is None or not remote.lite)
+    )
     novelty = generation.remember(request.transaction_id, host, source) if nominates else Novelty.FIRST
     if novelty is Novelty.REPLAYED:
         session.stats.drop(DropReason.REPLAYED)
@@ -63,6 +67,12 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
             session.emit_send(host, source, encode_refusal(request, Refusal.BAD_REQUEST, generation.key), now=now)
             return
     session.emit_send(host, source, encode_success(request, source, generation.key), now=now)
+
+
+def _is_spliced(generation: Generation, host: Host) -> bool:
+    """Whether any check takes the place of the nomination: of a connection that is no more (RFC 6544 11.1)."""
+    pair = generation.components[host.component - 1].pair
+    return pair is not None and pair.is_cut
 
 
 def take_early(session: LiteSession, stream: Stream, *, now: float) -> None:
@@ -100,10 +110,11 @@ def _nominate(session: LiteSession, stream: Stream, nomination: EarlyCheck, nove
     candidate = component.remotes.get(source) or Candidate(
         foundation="prflx",
         component=component.number,
-        transport=Transport.UDP,
+        transport=host.transport,
         priority=min(max(1, nomination.check.priority), MAX_PRIORITY),  # RFC 8445 7.3.2: arbitrary
-        address=source,
+        address=Address(*source),
         type=CandidateType.PEER_REFLEXIVE,
+        tcp_type=None if host.transport is Transport.UDP else TcpType.ACTIVE,
     )
     pair = LitePair(host, candidate, source, priority_of(host.candidate, candidate, session.role), now)
     is_ice2 = remote is not None and "ice2" in remote.options

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
@@ -27,12 +29,15 @@ from sansice.ice._joint_state import joint_state
 from sansice.ice._role import IceRole
 from sansice.ice._telling._stats import IceStats
 from sansice.ice._telling._tally import Ending
-from sansice.machine import Action, Address, CloseSocket, Entropy, Event, Ids, SendDatagram, SocketId
+from sansice.machine import Action, Address, CloseMode, CloseSocket, Entropy, Event, Ids, SendDatagram, SocketId
 from sansice.stun import MessageClass, Method, encode, new_transaction_id
 
 from ._component import Component, LitePair, quiet_after
 from ._hosts import Host, Hosts
 from ._stream import Generation, Stream
+
+if TYPE_CHECKING:
+    from sansice.ice._tcp._paths import TcpPaths
 
 OVER = frozenset({IceState.FAILED, IceState.CLOSED})
 _LIVELY = frozenset({IceState.CONNECTED, IceState.COMPLETED})
@@ -46,6 +51,7 @@ class Timer(IdentityEnum):
     SILENCE = "the peer's checks come no more"
     KEEPALIVE = "nothing was sent for Tr"
     FREE = "candidates that are not used are released"
+    TCP = "connections whose peer has not shown who it is"
 
 
 class LiteSession:
@@ -55,6 +61,7 @@ class LiteSession:
         state: of the agent, joined from those of the streams.
         gathering: how far it is.
         outputs: what the agent wants done and known, in order.
+        tcp: the connections of an agent that listens for them.
     """
 
     __slots__ = (
@@ -69,6 +76,7 @@ class LiteSession:
         "state",
         "stats",
         "streams",
+        "tcp",
         "timers",
     )
 
@@ -93,7 +101,16 @@ class LiteSession:
         self.has_restarted = False  # since `IceAgent.gather` was called, which may be called again then
         self.streams: tuple[Stream, ...] = ()
         self.timers: FewTimers[Timer] = FewTimers()
+        self.tcp: TcpPaths | None = None
+        if self.hosts.has_tcp:
+            self._listen(ids, gathering.dscp)
         self._pairs = 0  # that were valid
+
+    def _listen(self, ids: Ids, dscp: int) -> None:
+        from sansice.ice._tcp._paths import TcpPaths
+
+        arm = partial(self.timers.set, Timer.TCP)
+        self.tcp = TcpPaths(self.outputs, self.config, ids, drop=self.stats.drop, dscp=dscp, arm=arm)
 
     def move(self, stream: Stream, cause: IceCause) -> None:
         """Take a stream's transition, which is in the table, and tell when the agent's state is another one."""
@@ -113,6 +130,13 @@ class LiteSession:
             pair = carrier.components[host.component - 1].pair
             if pair is not None and pair.is_on(host.socket, destination):
                 pair.sent_at = now
+
+    def cut(self, tcp: TcpPaths) -> None:
+        """Connections are no more. What they carried is carried by the one that the peer opens in their place (RFC 6544 11.1)."""
+        losses, tcp.losses = tcp.losses, []
+        for loss in losses:
+            for pair in self.pairs_in_use():
+                pair.is_cut = pair.is_cut or pair.is_on(loss.socket, loss.remote)
 
     # ------------------------------------------------------------- gathering, restarting, freeing
 
@@ -134,7 +158,10 @@ class LiteSession:
     def close_socket(self, socket: SocketId) -> None:
         """Close a socket and forget its candidate."""
         self.hosts.forget(socket)
-        self.outputs.append(CloseSocket(socket))
+        if self.tcp is not None and self.tcp.is_base(socket):
+            self.tcp.close_base(socket, CloseMode.FLUSH)
+        else:
+            self.outputs.append(CloseSocket(socket))
 
     def renew(self, stream: Stream, credentials: Credentials, *, by_peer: bool, now: float) -> None:
         """Begin a generation (RFC 8445 9). Candidates that were freed are gathered again."""
@@ -152,6 +179,11 @@ class LiteSession:
         used = [pair.host.socket for pair in self.pairs_in_use()]
         for socket in [socket for socket in self.hosts.open if socket not in used]:
             self.close_socket(socket)
+        if self.tcp is not None:
+            paths = [(pair.host.socket, pair.address) for pair in self.pairs_in_use()]
+            for path in self.tcp.paths():
+                if path not in paths:
+                    self.tcp.close_path(path)  # RFC 6544 8
 
     def pairs_in_use(self) -> Iterator[LitePair]:
         """On which data is sent."""

@@ -17,6 +17,7 @@ from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
     Address,
+    CloseMode,
     CloseSocket,
     DecodeError,
     DropReason,
@@ -31,7 +32,7 @@ from sansice.machine import (
     SocketError,
     SocketId,
 )
-from sansice.stun import Listener, is_stun
+from sansice.stun import Listener, decode_untrusted, is_stun, short_term_key
 
 from ._config import DEFAULT_MUX_CONFIG, MuxConfig
 from ._events import MUX_TRANSITIONS, AgentId, MuxInput, MuxState, UnknownUfrag
@@ -124,6 +125,26 @@ class IceMux(Machine):
             raise LocalProtocolError(f"there is no agent {name!r}, or it is gone")
         return member
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._residents.members
+
+    @property
+    def lingers(self) -> bool:
+        """Whether agents of a mux that is closed still say farewell to their relays. See `sansice.driver.Driver.lingers`."""
+        return self._state is MuxState.CLOSED and bool(self._residents.members)
+
+    def is_taken(self, ufrag: str) -> bool:
+        """Whether an agent has this ufrag."""
+        return ufrag.encode() in self._residents.by_ufrag
+
+    def is_authentic(self, ufrag: str, pwd: str, *, now: float) -> bool | None:
+        """Whether the check that waits for this ufrag was made with this password (RFC 8445 7.2.2); ``None``: none waits.
+
+        See `UnknownUfrag`.
+        """
+        first = self._residents.strangers.find(ufrag.encode(), now=now)
+        return None if first is None else decode_untrusted(first.data).verify(short_term_key(pwd))
+
     # ------------------------------------------------------------- commands
 
     def start(self, listeners: Iterable[Listener | Address], *, now: float) -> None:
@@ -172,13 +193,14 @@ class IceMux(Machine):
             raise LocalProtocolError("add(): the agent has gathered before, or is over")
         if any(count > 1 for count in agent.components):
             raise LocalProtocolError("add(): a ufrag names a stream, so on one port a stream has one component (RFC 8843)")
-        if any(member.agent is agent for member in self._residents.members.values()):
-            raise LocalProtocolError("add(): the agent is here already")
         ufrags = ufrags_of(agent)
         named = [ufrag for of_stream in ufrags for ufrag in of_stream]
-        taken = [ufrag for ufrag in named if ufrag in self._residents.by_ufrag or named.count(ufrag) > 1]
-        if taken:
-            raise LocalProtocolError(f"add(): the ufrag {taken[0].decode()} is taken")
+        for ufrag in named:
+            owner = self._residents.by_ufrag.get(ufrag)
+            if owner is not None and owner.agent is agent:
+                raise LocalProtocolError("add(): the agent is here already")
+            if owner is not None or named.count(ufrag) > 1:
+                raise LocalProtocolError(f"add(): the ufrag {ufrag.decode()} is taken")
         self._last += 1
         member = Member(AgentId(self._last), agent, ufrags)
         self._residents.members[member.id] = member
@@ -232,6 +254,18 @@ class IceMux(Machine):
             raise LocalProtocolError(f"refuse(): an agent has the ufrag {ufrag}; remove() it")
         self._residents.strangers.refuse(encoded, now=now)
 
+    def forget(self, ufrag: str, *, now: float) -> None:
+        """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one is offered again."""
+        self._residents.strangers.forget(ufrag.encode(), now=now)
+
+    def distrust(self, ufrag: str, *, now: float) -> None:
+        """The same, and for ``MuxConfig.unknown_timeout`` at most its sender is not listened to; the next one of another is."""
+        self._residents.strangers.distrust(ufrag.encode(), now=now)
+
+    def vouch(self, source: Address, *, now: float) -> None:
+        """Who came from there has proven something: it does not count for ``MuxConfig.max_unknown_per_prefix`` any more."""
+        self._residents.strangers.vouch(source)
+
     def close(self, *, now: float) -> None:
         """Close all agents, and the shared sockets. A second call is harmless."""
         self._state = self._after(MuxInput.CLOSE)
@@ -272,6 +306,16 @@ class IceMux(Machine):
         member = self._residents.owners.pop(socket, None)
         if member is not None:
             member.agent.handle_socket_failed(socket, error, now=now)
+            self._residents.take(member, now)
+
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        """An agent that takes TCP connections has a listener of its own."""
+        member = self._residents.owners.get(listener)
+        if member is None:
+            self._outputs.append(CloseSocket(socket, CloseMode.RESET))
+        else:
+            self._residents.owners[socket] = member
+            member.agent.handle_accepted(listener, socket, remote, now=now)
             self._residents.take(member, now)
 
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:

@@ -36,13 +36,14 @@ class Strangers:
     All entries of a table last equally long, so the first is always the next to go, and no timer is needed.
     """
 
-    __slots__ = ("_config", "_offered", "_refused", "_waiting", "_window_ends")
+    __slots__ = ("_config", "_forgers", "_offered", "_refused", "_waiting", "_window_ends")
 
     def __init__(self, config: MuxConfig) -> None:
         self._config = config
         self._waiting: dict[bytes, _Waiting] = {}
         self._refused: dict[bytes, float] = {}
         self._offered: Counter[bytes] = Counter()  # by prefix, in the present window, whatever has become of them since
+        self._forgers: dict[tuple[bytes, Address], None] = {}  # in the same window, as many as may wait
         self._window_ends = -math.inf
 
     def admit(self, ufrag: bytes, check: FirstCheck, *, now: float) -> DropReason | None:
@@ -55,7 +56,10 @@ class Strangers:
             return DropReason.LIMIT
         if now >= self._window_ends:
             self._offered.clear()
+            self._forgers.clear()
             self._window_ends = now + config.unknown_timeout
+        if (ufrag, check.source) in self._forgers:
+            return DropReason.BAD_INTEGRITY
         prefix = prefix_of(check.source.host)
         if self._offered[prefix] >= config.max_unknown_per_prefix:
             return DropReason.RATE_LIMITED
@@ -76,6 +80,28 @@ class Strangers:
         self._refused.pop(ufrag, None)
         self._waiting.pop(ufrag, None)
 
+    def forget(self, ufrag: bytes, *, now: float) -> None:
+        """The check that waits is nobody's, and says nothing about the ufrag."""
+        self._forget(now)
+        self._waiting.pop(ufrag, None)
+
+    def distrust(self, ufrag: bytes, *, now: float) -> None:
+        """The same, and its sender is not listened to in this window: his retransmissions are not to use up what his whole
+        network may offer.
+        """
+        first = self.find(ufrag, now=now)
+        if first is not None and len(self._forgers) < self._config.max_unknown:
+            self._forgers[ufrag, first.source] = None
+        self.forget(ufrag, now=now)
+
+    def vouch(self, source: Address) -> None:
+        """Who was offered from there has turned out to know a password: it is no stranger to count."""
+        prefix = prefix_of(source.host)
+        if self._offered[prefix] > 1:
+            self._offered[prefix] -= 1
+        else:
+            del self._offered[prefix]
+
     def refuse(self, ufrag: bytes, *, now: float) -> None:
         """Nobody is to have this ufrag, or nobody has it any more: for a while it is not offered."""
         self._forget(now)
@@ -89,10 +115,11 @@ class Strangers:
         """Forget all."""
         self._waiting.clear()
         self._offered.clear()
+        self._forgers.clear()
         self._refused.clear()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._refused) + len(self._offered)
+        return len(self._waiting) + len(self._refused) + len(self._offered) + len(self._forgers)
 
     def _forget(self, now: float) -> None:
         while self._waiting:

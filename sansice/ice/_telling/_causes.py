@@ -177,6 +177,21 @@ class Cause(Enum):
         "the peer's computer says that nobody listens there (ICMP): its program has ended, or it is another computer",
         "see that the peer's program runs, and that its description is the latest",
     )
+    TCP_REFUSED = (
+        "tcp-refused",
+        "TCP connection refused: nobody listens at the peer's address, or a firewall says so",
+        "see that the peer's program runs and listens, that its description is the latest, and that TCP may come in where it is",
+    )
+    TCP_TIMED_OUT = (
+        "tcp-timed-out",
+        "TCP connection timed out: the peer's address does not answer, or a firewall drops what goes there",
+        "let TCP in where the peer is, or out where this end is; or add a TURN server over TLS at port 443",
+    )
+    TCP_ELSEWHERE = (
+        "tcp-elsewhere",
+        "something else listens at the peer's address, which does not speak ICE over TCP (RFC 6544)",
+        "see that the peer's description is the latest, and that no proxy stands in the way",
+    )
     NO_SERVERS = (
         "no-servers",
         "this agent has only addresses of a private network, and was given no server that knows its public one",
@@ -460,6 +475,16 @@ def _nobody_listens(facts: Facts) -> str | None:
     return str(near[0].destination) if near and _unanswered(facts) else None
 
 
+def _tcp_failed(*failures: CheckFailure) -> Rule:
+    """What connections say; where they are refused, this end at least reaches somebody."""
+
+    def rule(facts: Facts) -> str | None:
+        failed = [pair for pair in facts.pairs if pair.failure in failures]
+        return str(failed[0].destination) if failed and _unanswered(facts) else None
+
+    return rule
+
+
 def _is_one_network(one: Address, other: Address) -> bool:
     """Whether two private addresses look like neighbours: the most common prefix of home networks and of IPv6."""
     size = 64 if one.is_ipv6 else 24
@@ -507,7 +532,8 @@ def _nats_need_relay(facts: Facts) -> str | None:
 
 
 def _peer_silent(facts: Facts) -> str | None:
-    return _if(_unanswered(facts))
+    is_awaited = facts.is_over and _is_new(facts) and any(one.is_awaiting and not one.checks for one in facts.missing)
+    return _if(_unanswered(facts) or is_awaited)
 
 
 def _if(holds: bool) -> str | None:
@@ -542,6 +568,9 @@ _RULES: tuple[tuple[Cause, Rule], ...] = (
     (Cause.ANSWERS_LOST, _answers_lost),
     (Cause.SAME_NAT, _same_nat),
     (Cause.NOBODY_LISTENS, _nobody_listens),
+    (Cause.TCP_ELSEWHERE, _tcp_failed(CheckFailure.NOT_ICE)),
+    (Cause.TCP_REFUSED, _tcp_failed(CheckFailure.TCP_REFUSED)),
+    (Cause.TCP_TIMED_OUT, _tcp_failed(CheckFailure.TCP_TIMED_OUT)),
     (Cause.NO_SERVERS, _no_servers),
     (Cause.PEER_ONLY_PRIVATE, _peer_only_private),
     (Cause.NATS_NEED_RELAY, _nats_need_relay),

@@ -213,6 +213,8 @@ def _verdict(facts: Facts, stream: StreamFacts) -> str:
         usable = " that can be used" if facts.count(DropReason.UNUSABLE_CANDIDATE) else ""
         return f"the peer has told no candidate{usable}"
     if not any(component.pairs for component in missing):
+        if any(component.is_awaiting for component in missing):
+            return "the peer is to open a TCP connection, and none has come"
         return "no local candidate is of a remote candidate's address family"
     return _of_checks([pair for component in missing for pair in component.pairs])
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import attrs
 
-from sansice.ice._candidate import Candidate, CandidateType
+from sansice.ice._candidate import Candidate, CandidateType, TcpType
 from sansice.ice._events import GatheringState, IceState, ServerAnswered, ServerFailed
 from sansice.ice._pair import UNFINISHED, PairState
 from sansice.ice._policy import CandidatePolicy
@@ -74,6 +74,12 @@ class ComponentFacts:
     def is_valid(self) -> bool:
         """Whether a pair works."""
         return any(pair.state is PairState.SUCCEEDED for pair in self.pairs)
+
+    @property
+    def is_awaiting(self) -> bool:
+        """Whether there is nothing to check because the peer is to open the connection (RFC 6544 6.2)."""
+        listens = any(one.tcp_type is TcpType.PASSIVE for one in self.local)
+        return listens and not self.pairs and any(one.tcp_type is TcpType.ACTIVE for one in self.remote)
 
 
 @attrs.frozen(kw_only=True)

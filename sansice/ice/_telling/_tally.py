@@ -20,6 +20,11 @@ class CheckFailure(IdentityEnum):
     WRONG_SOURCE = "answered from another address"
     BAD_ANSWER = "answered with an address that cannot be"
     CONFLICT = "the peer goes on about the role"
+    TCP_REFUSED = "TCP connection refused"
+    TCP_TIMED_OUT = "TCP connection timed out"
+    TCP_FAILED = "TCP connection failed"
+    TCP_CLOSED = "TCP connection closed before an answer"
+    NOT_ICE = "what listens there does not speak ICE"
 
 
 class Ending(IdentityEnum):

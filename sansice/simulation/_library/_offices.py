@@ -45,6 +45,16 @@ def offices() -> Iterator[Scene]:
         expect=Expectation(connected=False, later="a relay over TLS through the proxy will connect it"),
     )
     yield Scene(
+        name="office-udp-blocked-tcp",
+        about="The same company, and at the other end a media server that also takes TCP connections: ICE goes over one of those "
+        "(RFC 6544), without any relay. UDP would have come first, and is tried all the same.",
+        nats=(NatSpec("office", "203.0.113.1"),),
+        firewalls=(FirewallSpec("firewall", "udp-blocked", behind="office"),),
+        hosts=(HostSpec("alice", "10.1.0.20", behind="firewall"), HostSpec("server", "203.0.113.80")),
+        agents=(AgentSpec("alice", controlling=True, tcp=("active",)), AgentSpec("server", tcp=("passive",))),
+        expect=Expectation(pair_types="prflx-host"),
+    )
+    yield Scene(
         name="server-one-to-one",
         about="A server in a cloud that has a private address of its own and a public one of the provider's, translated one "
         "to one and open to everybody. It learns the public one from STUN, as a caller at home does.",

@@ -26,6 +26,9 @@ def ignored(scene: Scene) -> Iterator[str]:
             yield f"{where}: packets wait for a bandwidth of {link.bandwidth:g} bit/s"
     for nat in scene.nats:
         yield from _of_nat(nat)
+    for agent in scene.agents:
+        if agent.tcp:
+            yield f"{agent.name}: candidates for TCP"
     if scene.changes:
         yield f"what changes from {min(at.time for at in scene.changes):g} s on"
 

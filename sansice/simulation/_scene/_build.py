@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sansice.ice import IceAgent, IceServer, LiteAgent
+from sansice.ice import GatheringOptions, IceAgent, IceServer, LiteAgent
 from sansice.machine import Address, AddressRecord
 from sansice.simulation._nat._dns64 import Dns64
 from sansice.simulation._network import Network
@@ -159,13 +159,20 @@ def _add_agents(world: SceneWorld) -> None:
 
 def _agent(spec: AgentSpec, scene: Scene, host: Host) -> IceAgent | LiteAgent:
     if spec.lite:
-        return LiteAgent(controlling=spec.controlling, streams=spec.streams, components=spec.components, entropy=host.entropy)
+        return LiteAgent(
+            controlling=spec.controlling,
+            streams=spec.streams,
+            components=spec.components,
+            gathering=GatheringOptions(tcp=spec.tcp),
+            entropy=host.entropy,
+        )
     return IceAgent(
         controlling=spec.controlling,
         streams=spec.streams,
         components=spec.components,
         servers=[_server(url, scene) for url in spec.ice_servers],
         policy=spec.policy,
+        gathering=GatheringOptions(tcp=spec.tcp),
         nomination=spec.nomination.policy,
         entropy=host.entropy,
     )

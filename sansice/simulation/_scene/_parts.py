@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from sansice.ice import CandidatePolicy, Nomination
+from sansice.ice import CandidatePolicy, Nomination, TcpType
 from sansice.machine import Address
 from sansice.simulation._nat._firewall_kind import FirewallKind
 from sansice.simulation._nat._forwards import Forward
@@ -373,6 +373,10 @@ def _as_nomination(value: NominationKind | str) -> NominationKind:
     return NominationKind(value)
 
 
+def _as_tcp_types(value: Iterable[TcpType | str]) -> tuple[TcpType, ...]:
+    return tuple([TcpType(one) for one in value])
+
+
 def _as_policy(value: CandidatePolicy | str) -> CandidatePolicy:
     return CandidatePolicy(value)
 
@@ -399,6 +403,8 @@ class AgentSpec:
         roams: whether its program tells it of new addresses of its host, and restarts it where it stays disconnected or fails.
         trickle: whether it tells its candidates as they come (RFC 8838), and not all at once.
         policy: what of its addresses it lets anybody see: ``"all"``, ``"no-host"`` or ``"relay"``.
+        tcp: the kinds of TCP candidates it has beside those for UDP (RFC 6544): ``"active"``, ``"passive"``, ``"so"``; a lite
+            agent has passive ones only.
         nomination: how it nominates: ``"regular"``, ``"renominating"``, ``"by-rtt"`` or ``"standby"``.
 
     Raises:
@@ -417,6 +423,7 @@ class AgentSpec:
     trickle: bool = attrs.field(default=False, kw_only=True)
     roams: bool = attrs.field(default=False, kw_only=True)
     policy: CandidatePolicy = attrs.field(default=CandidatePolicy.ALL, converter=_as_policy, kw_only=True)
+    tcp: tuple[TcpType, ...] = attrs.field(default=(), converter=_as_tcp_types, kw_only=True)
     nomination: NominationKind = attrs.field(default=NominationKind.REGULAR, converter=_as_nomination, kw_only=True)
 
     def __attrs_post_init__(self) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from _certificates import Authority
 from adapters.conformance._runtimes import HANG, RUNTIMES
-from sansice import DropReason, LocalProtocolError
+from sansice import DropReason, LocalProtocolError, Transport
 from sansice.ice import (
     CandidateType,
     ConsentLost,
     Description,
+    GatheringOptions,
     IceClosed,
     IceConfig,
     IceError,
@@ -105,6 +106,36 @@ def test_any_two_runtimes_connect_and_exchange_data_both_ways(runtimes):
     assert (of_one.local, of_one.remote) == (of_two.remote, of_two.local)
     assert (data_of_two, data_of_one) == (b"from 1", b"from 0")
     assert (role_of_one, role_of_two) == (IceRole.CONTROLLING, IceRole.CONTROLLED)
+
+
+@pytest.mark.parametrize("kinds", [(("active",), ("passive",)), (("active", "passive"),) * 2], ids=["one way", "both ways"])
+def test_two_ends_without_udp_connect_over_tcp_and_data_of_any_size_flows_both_ways(rt, kinds):
+    async def run(rt):
+        of_alice, of_bob = (GatheringOptions(udp=False, tcp=kind) for kind in kinds)
+        async with on_loopback(rt, True, gathering=of_alice) as alice, on_loopback(rt, False, gathering=of_bob) as bob:
+            await connect(rt, alice, bob)
+            assert {one.selected_pair.local.transport for one in (alice, bob)} == {Transport.TCP}
+            for data in (b"1", bytes([0x80]) * 60_000):
+                await rt.call(alice.send(data))
+                assert await rt.call(bob.receive()) == data
+                await rt.call(bob.send(data))
+                assert await rt.call(alice.receive()) == data
+            for ice in (alice, bob):
+                with pytest.raises(LocalProtocolError, match=r"over TCP.*no socket of its own"):
+                    ice.detach()
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: run(rt)))
+
+
+def test_a_lite_end_takes_connections_over_tcp(rt):
+    async def run(rt):
+        full, lite = GatheringOptions(udp=False, tcp=("active",)), GatheringOptions(udp=False, tcp=("passive",))
+        async with on_loopback(rt, True, gathering=full) as alice, on_loopback(rt, False, gathering=lite, lite=True) as bob:
+            await connect(rt, alice, bob)
+            await rt.call(bob.send(b"over tcp"))
+            assert await rt.call(alice.receive()) == b"over tcp"
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: run(rt)))
 
 
 # ---------------------------------------------------------------- connecting

@@ -108,6 +108,17 @@ def test_relays_of_all_agents_live_side_by_side_and_are_given_back():
     assert office.mux.agents == () and office.mux._residents.owners == {} and office.mux._residents.lanes == {}
 
 
+def test_a_closed_mux_lingers_until_its_agents_have_given_their_relays_back():
+    world = World()
+    office = Office(world.net, world.nat_a, 2, servers=[relay()])
+    assert not office.mux.lingers
+    office.node.call(office.mux.close)
+    assert office.mux.lingers
+    world.net.run(until=world.net.now + 5.0)
+    assert not office.mux.lingers
+    assert office.mux.agents == ()
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_recorded_mux_replays_byte_for_byte(seed):
     net = Network(seed=seed, latency=0.02, loss=0.1)

@@ -404,3 +404,31 @@ def test_icmp_error_of_a_peers_address_is_its_agents():
     bench.run(until=0.1)
     bench.call(bench.mux.handle_icmp, SocketId(1), CAROL, IcmpError(3, 3))
     assert [pair.state for pair in bench.mux.agent(name).pairs] == [PairState.FAILED]
+
+
+def test_whether_the_check_that_waits_was_made_with_a_password_can_be_asked_and_forgetting_it_offers_the_next():
+    bench = MuxBench()
+    assert bench.mux.is_authentic("server5", credentials(5).pwd, now=0.0) is None
+    bench.check(5, ALICE, key=WRONG)
+    assert bench.mux.is_authentic("server5", credentials(5).pwd, now=0.0) is False
+    bench.call(bench.mux.forget, "server5")
+    bench.check(5, ALICE)
+    assert bench.mux.is_authentic("server5", credentials(5).pwd, now=0.0) is True
+    assert len(unknowns(bench)) == 2
+    assert not bench.mux.is_taken("server5")
+    name = bench.lite(5)
+    assert bench.mux.is_taken("server5")
+    assert bench.sent
+    assert name in bench.mux
+    assert 99 not in bench.mux
+
+
+def test_whose_check_is_distrusted_is_heard_no_more_and_whom_the_application_vouches_for_does_not_count():
+    bench = MuxBench(config=MuxConfig(max_unknown_per_prefix=1))
+    bench.check(5, ALICE)
+    bench.call(bench.mux.distrust, "server5")
+    bench.check(5, ALICE)
+    assert (len(unknowns(bench)), bench.dropped()) == (1, {"BAD_INTEGRITY": 1})
+    bench.call(bench.mux.vouch, ALICE)
+    bench.check(5, BOB)
+    assert len(unknowns(bench)) == 2

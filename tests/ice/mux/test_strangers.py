@@ -89,3 +89,42 @@ def test_check_that_is_too_long_does_not_wait():
 )
 def test_prefix_is_what_one_network_has(one, other, same):
     assert (prefix_of(one) == prefix_of(other)) is same
+
+
+def test_a_check_that_is_forgotten_makes_room_for_the_next_and_leaves_its_ufrag_as_unknown_as_before():
+    strangers = Strangers(CONFIG)
+    assert strangers.admit(b"abcd", check(), now=0.0) is None
+    strangers.forget(b"abcd", now=1.0)
+    strangers.forget(b"efgh", now=1.0)
+    assert strangers.find(b"abcd", now=1.0) is None
+    assert strangers.admit(b"abcd", check(), now=1.0) is None
+
+
+def test_whose_check_is_distrusted_is_not_listened_to_for_a_window_and_all_others_are():
+    strangers = Strangers(CONFIG)
+    assert strangers.admit(b"abcd", check(), now=0.0) is None
+    strangers.distrust(b"abcd", now=1.0)
+    strangers.distrust(b"efgh", now=1.0)
+    assert strangers.admit(b"abcd", check(), now=9.0) is DropReason.BAD_INTEGRITY
+    assert strangers.admit(b"efgh", check(), now=9.0) is None
+    assert strangers.admit(b"abcd", check("198.51.100.2"), now=9.0) is DropReason.RATE_LIMITED  # two of one network
+    assert strangers.admit(b"abcd", check("192.0.2.2"), now=9.0) is None
+    strangers.forget(b"abcd", now=9.0)
+    assert strangers.admit(b"abcd", check(), now=10.0) is None
+
+
+def test_those_who_are_distrusted_are_bounded_and_whom_somebody_vouches_for_does_not_count():
+    strangers = Strangers(MuxConfig(max_unknown=4, max_unknown_per_prefix=2))
+    for number in range(9):
+        assert strangers.admit(b"abcd", check(f"192.0.{number}.1"), now=1.0) is None
+        strangers.distrust(b"abcd", now=1.0)
+    assert len(strangers) == 9 + 4  # that many networks, and so many senders of theirs
+    for number in range(9):
+        assert strangers.admit(b"ab%02d" % number, check("198.51.100.1"), now=20.0) is None
+        strangers.welcome(b"ab%02d" % number)
+        strangers.vouch(check("198.51.100.1").source)
+    for number in range(2):
+        assert strangers.admit(b"cd%02d" % number, check("198.51.100.1"), now=20.0) is None
+    strangers.vouch(check("198.51.100.1").source)
+    assert strangers.admit(b"efgh", check("198.51.100.1"), now=20.0) is None
+    assert strangers.admit(b"ijkl", check("198.51.100.1"), now=20.0) is DropReason.RATE_LIMITED

@@ -1,0 +1,181 @@
+"""Many ICE connections on one port: `serve_ice`, and the service and the connections that it gives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from sansice import Address, Entropy
+from sansice.ice import (
+    MAX_QUEUED,
+    MAX_QUEUED_BYTES,
+    SERVICE_EVENTS,
+    Admit,
+    AgentId,
+    AsyncIceService,
+    GatheringOptions,
+    HostAddress,
+    IceConfig,
+    IceReception,
+    IceServer,
+    MuxConfig,
+    Nomination,
+    ReceptionLimits,
+    read_places,
+)
+from sansice.sockets import InterfaceFilter, TlsConfig
+from sansice.stun import Listener
+
+from ._custom import host_addresses
+from ._driver import EventQueue, TrioDriver
+from ._ice import IceConnection
+
+_DEFAULT_CONFIG = IceConfig()
+_DEFAULT_GATHERING = GatheringOptions()
+_DEFAULT_LIMITS = ReceptionLimits()
+_DEFAULT_MUX = MuxConfig()
+
+
+class ServedConnection(IceConnection):
+    """A connection on the port of a service: `IceService.open` and `IceService.accept` give it.
+
+    It is used as one of `open_ice`, but for `detach`: no socket is its own. Leaving its block closes it, and does not wait.
+    """
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: IceService) -> None:
+        self._service = service
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._finish()
+        return None
+
+    def _finish(self) -> None:
+        if not self._is_closed():
+            self.close()
+
+    def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
+        return self._service._hosts()
+
+
+class IceService(AsyncIceService[TrioDriver, EventQueue, ServedConnection]):
+    """Many ICE connections on one port; `serve_ice` makes it. ``async for ice in service`` gives those that come."""
+
+    __slots__ = ()
+
+    _checkpoint = staticmethod(trio.lowlevel.checkpoint)
+    _event = trio.Event
+
+    async def serve(self, handler: Callable[[ServedConnection], Awaitable[object]]) -> None:
+        """Accept connections until the service is closed, and call ``handler`` with each, in a task of its own.
+
+        When the handler returns, its connection is closed. What it raises ends its own connection only, and comes as
+        `HandlerFailed` in `events`; that the connection has ended (`IceError`) is no failure. Cancelling ends the handlers, too.
+        """
+        async with trio.open_nursery() as nursery:
+            async for connection in self:
+                nursery.start_soon(self._handle, handler, connection)
+
+    async def _handle(self, handler: Callable[[ServedConnection], Awaitable[object]], connection: ServedConnection) -> None:
+        try:
+            async with connection:
+                await handler(connection)
+        except Exception as error:
+            self._handler_failed(connection, error)
+
+    def _connection(self, name: AgentId) -> ServedConnection:
+        return ServedConnection(self)
+
+    async def _ready(self) -> None:
+        await self._steps.get()
+        self._check_listeners()
+
+
+@contextlib.asynccontextmanager
+async def serve_ice(
+    listen: Iterable[Listener | Address | str],
+    *,
+    lite: bool = True,
+    admit: Admit | None = None,
+    ice_servers: Iterable[IceServer | str] = (),
+    interface_filter: InterfaceFilter | None = None,
+    nomination: Nomination | None = None,
+    gathering: GatheringOptions = _DEFAULT_GATHERING,
+    tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
+    inherited: Sequence[socket.socket] = (),
+    entropy: Entropy = os.urandom,
+    config: IceConfig = _DEFAULT_CONFIG,
+    limits: ReceptionLimits = _DEFAULT_LIMITS,
+    mux: MuxConfig = _DEFAULT_MUX,
+    max_queued: int = MAX_QUEUED,
+    max_queued_bytes: int = MAX_QUEUED_BYTES,
+) -> AsyncIterator[IceService]:
+    """Serve any number of ICE peers on one UDP port: an ``async with`` block that yields an `IceService` once it is open.
+
+    Peers that signalling tells of get a connection each with `IceService.open`. Where ``admit`` is given, others may come by
+    themselves: ``async for ice in service`` gives those that it lets in, once they are connected. All of them have one
+    socket for each address, one task and one timer. Leaving the block closes everything.
+
+    Args:
+        listen: `Listener` values, addresses, or texts: ``"192.0.2.1:3478"``, ``"udp:[2001:db8::1]:3478"``. A wildcard
+            (``"0.0.0.0:3478"``, ``"[::]:3478"``) stands for each address of the machine. Port 0 is any port, for each
+            address another.
+        lite: be a lite agent to everybody (RFC 8445 2.5), as servers that are reachable as they are can; otherwise a full one.
+        admit: is asked about each check for a ufrag that no connection has, and answers with our password for it, or with an
+            `Admission`; ``None`` lets nobody in. A pure function that does not wait; where it has to, it answers
+            `sansice.stun.PENDING`, `IceService.events` has the `UnknownUfrag`, and `IceService.admit` answers.
+        ice_servers: STUN and TURN servers, of full agents. See `open_ice`.
+        interface_filter: asked with an interface's name and an address of it, which of them a wildcard means.
+        nomination: how full agents that control choose their pairs.
+        gathering: what is known of the addresses: ``GatheringOptions(rewrite=[...])`` tells of a 1:1 NAT.
+        tls: authorities to trust for ``turns:`` servers.
+        inherited: bound sockets of the process (systemd's, say) to use instead of opening others.
+        entropy: the only source of randomness.
+        config: timers and bounds of each connection.
+        limits: bounds on connections that nobody has accepted.
+        mux: bounds on what strangers can make the port remember.
+        max_queued, max_queued_bytes: received data that may wait at each connection. See `open_ice`.
+
+    Raises:
+        IceError: a listener could not be opened; it says which, and why.
+        ValueError: a text that names no place to listen at.
+        LocalProtocolError: servers or a nomination for lite agents; the same place twice; not UDP.
+    """
+    reception = IceReception(
+        lite=lite,
+        admit=admit,
+        servers=ice_servers,
+        gathering=gathering,
+        nomination=nomination,
+        config=config,
+        limits=limits,
+        mux=mux,
+        entropy=entropy,
+    )
+    listeners = read_places(listen, lambda: host_addresses(interface_filter))
+    service = IceService(
+        reception,
+        lambda machine, deliver: TrioDriver(machine, deliver, tls=tls, inherited=inherited),
+        EventQueue(),
+        EventQueue(SERVICE_EVENTS),
+        (max_queued, max_queued_bytes),
+    )
+    try:
+        async with service._driver as driver:
+            driver.call(reception.start, listeners)
+            await service._ready()
+            yield service
+    finally:
+        service._end()

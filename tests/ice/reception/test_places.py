@@ -1,0 +1,63 @@
+"""What texts say about where to listen."""
+
+import pytest
+
+from ice._wire import at
+from sansice.ice import HostAddress, read_places
+from sansice.machine import Transport
+from sansice.stun import Listener
+
+HOSTS = [
+    HostAddress("127.0.0.1"),
+    HostAddress("192.0.2.1"),
+    "192.0.2.2",
+    HostAddress("::1"),
+    "2001:db8::1",
+    "fe80::1%eth0",
+]
+
+
+def places(*listen):
+    return [str(one) for one in read_places(listen, lambda: HOSTS)]
+
+
+def test_texts_addresses_and_listeners_are_places():
+    listener = Listener(Transport.UDP, at("192.0.2.9", 9), reuse_port=True)
+    read = read_places(["udp:192.0.2.1:3478", "192.0.2.2:0", "UDP:[2001:db8::1]:1", at("192.0.2.3", 5), listener], list)
+    assert [str(one) for one in read] == [
+        "udp:192.0.2.1:3478",
+        "udp:192.0.2.2:0",
+        "udp:[2001:db8::1]:1",
+        "udp:192.0.2.3:5",
+        "udp:192.0.2.9:9",
+    ]
+    assert read[-1] is listener
+    assert read_places(listener, list) == (listener,)
+    assert read_places("192.0.2.1:3478", list) == read[:1]
+    assert read_places(at("192.0.2.3", 5), list) == read[3:4]
+
+
+def test_a_wildcard_is_each_address_of_its_family_without_loopback():
+    assert places("0.0.0.0:3478") == ["udp:192.0.2.1:3478", "udp:192.0.2.2:3478"]
+    assert places("[::]:3478") == ["udp:[2001:db8::1]:3478"]
+    assert places("udp:0.0.0.0:3478", "192.0.2.1:3478") == ["udp:192.0.2.1:3478", "udp:192.0.2.2:3478"]
+    assert [str(one) for one in read_places(at("0.0.0.0", 1), lambda: ["127.0.0.1"])] == ["udp:127.0.0.1:1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("tcp:192.0.2.1:1", "'tcp' is not udp"),
+        ("nonsense", "cannot listen at 'nonsense'"),
+        ("udp:here:1", "cannot listen at 'udp:here:1'"),
+        ("192.0.2.1", "cannot listen at '192.0.2.1'"),
+    ],
+)
+def test_what_is_no_place_is_refused(text, match):
+    with pytest.raises(ValueError, match=match):
+        places(text)
+
+
+def test_a_family_that_the_machine_has_not_is_refused():
+    with pytest.raises(ValueError, match=r"\[::\]:1: the machine has no address of that family"):
+        read_places("[::]:1", lambda: ["192.0.2.1"])
