@@ -1,13 +1,11 @@
 """The server keeps the contract of machines; and a flood from ever new sources neither grows nor silences it."""
 
-import gc
 import random
-import sys
-from types import BuiltinFunctionType, FunctionType, ModuleType
 
 import pytest
 from hypothesis import strategies as st
 
+from _flood import bytes_held, spoofed
 from _stun_serving import CLIENT, LISTENERS, SQUARE, binding, classic
 from sansice.machine import Address, SocketId, Transport
 from sansice.simulation import Network, check_machine
@@ -126,24 +124,6 @@ def test_the_server_keeps_the_contract(policy, authentication, listeners):
 SOURCES = 250_000
 BATCH = 500
 ALLOWED = 2_000_000  # bytes
-
-
-def bytes_held(thing):
-    """The bytes of everything that is reachable from an object, code and modules excepted."""
-    total, pending, seen = 0, [thing], set()
-    while pending:
-        item = pending.pop()
-        if id(item) in seen or isinstance(item, type | FunctionType | ModuleType | BuiltinFunctionType):
-            continue
-        seen.add(id(item))
-        total += sys.getsizeof(item)
-        pending += gc.get_referents(item)
-    return total
-
-
-def spoofed(draw, data):
-    number = draw.getrandbits(32)
-    return Address(f"{number >> 24 or 1}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 1024 + number % 60000), data
 
 
 @pytest.mark.long

@@ -1,12 +1,10 @@
 """Storms: whoever asks for much, or pretends to be many, gets what is documented; and an honest flow loses nothing meanwhile."""
 
-import gc
 import random
-import sys
-from types import BuiltinFunctionType, FunctionType, ModuleType
 
 import pytest
 
+from _flood import bytes_held, spoofed
 from _turn_serving import (
     CLIENT,
     HOST,
@@ -41,19 +39,6 @@ BATCH = 500
 ALLOWED = 2_000_000  # bytes, as for a STUN server
 
 
-def bytes_held(thing):
-    """The bytes of everything that is reachable from an object, code and modules excepted."""
-    total, pending, seen = 0, [thing], set()
-    while pending:
-        item = pending.pop()
-        if id(item) in seen or isinstance(item, type | FunctionType | ModuleType | BuiltinFunctionType):
-            continue
-        seen.add(id(item))
-        total += sys.getsizeof(item)
-        pending += gc.get_referents(item)
-    return total
-
-
 class Flow:
     """Somebody who relays, and looks whether everything arrives."""
 
@@ -70,11 +55,6 @@ class Flow:
     def refresh(self):
         assert self.user.code(Method.REFRESH) == 0
         assert self.user.bind(0x4000, PEER) == 0
-
-
-def spoofed(draw, data):
-    number = draw.getrandbits(32)
-    return Address(f"{number >> 24 or 1}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 1024 + number % 60000), data
 
 
 @pytest.mark.long
