@@ -324,13 +324,41 @@ class TlsOptions:
     context: str = ""
 
 
+_AUTHORITY = re.compile(r"[!-~]{1,300}", re.ASCII)  # no space or line break, which would end the line it is written in
+MAX_PROXY_WORD = 255  # characters of a user name or password: a request to a proxy, with both, fits into any socket's buffer
+UNRECORDED = {"unrecorded": True}
+"""As ``metadata`` of a field of attrs: no recording holds it, because a machine only hands it on and decides nothing by it."""
+
+
 @attrs.frozen
 class ProxyOptions:
-    """An HTTP CONNECT proxy to open a stream through."""
+    """An HTTP CONNECT proxy to open a stream through (RFC 9110 9.3.6).
+
+    Attributes:
+        address: of the proxy.
+        username, password: for a proxy that wants them (Basic, RFC 7617). In no repr and in no recording.
+        authority: ``HOST:PORT`` to ask the proxy for. Left out, it is asked for ``OpenSocket.remote``; with it, the name is the
+            proxy's to look up, and ``OpenSocket.remote`` is the proxy itself.
+
+    Raises:
+        ValueError: a user name with a colon or a control character; an authority that is none.
+    """
 
     address: Address
-    username: str | None = None
-    password: str | None = attrs.field(default=None, repr=False)
+    username: str | None = attrs.field(default=None, repr=False, metadata=UNRECORDED)
+    password: str | None = attrs.field(default=None, repr=False, metadata=UNRECORDED)
+    authority: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name, text in (("username", self.username), ("password", self.password)):
+            if text is not None and not all(character >= " " and character != "\x7f" for character in text):
+                raise ValueError(f"{name}: of a proxy, it has no control characters (RFC 7617 2)")
+            if text is not None and len(text) > MAX_PROXY_WORD:
+                raise ValueError(f"{name}: of a proxy, at most {MAX_PROXY_WORD} characters")
+        if self.username is not None and ":" in self.username:
+            raise ValueError("username: of a proxy, it has no colon (RFC 7617 2)")
+        if self.authority is not None and not _AUTHORITY.fullmatch(self.authority):
+            raise ValueError(f"authority: {self.authority!r} is not HOST:PORT")
 
 
 @attrs.frozen
@@ -339,7 +367,7 @@ class SocketOptions:
 
     Attributes:
         tls: for the transports TLS and DTLS.
-        proxy: open the stream through this proxy.
+        proxy: open the stream, which connects, through this proxy. With TLS, that is spoken with the server, inside.
         multicast_groups: groups to join, on ``interface`` where one is named, and otherwise on that of the address. Real sockets
             join one, and hear nothing else, as the port may be shared with a daemon of the system; simulated ones any number,
             and unicast, too.
@@ -389,6 +417,11 @@ class OpenSocket(Action):
     bind: Address
     remote: Address | None = None
     options: SocketOptions = DEFAULT_OPTIONS
+
+    @property
+    def towards(self) -> Address | None:
+        """Where a connection leads at first: to the proxy, where there is one, otherwise to the remote."""
+        return self.remote if self.options.proxy is None else self.options.proxy.address
 
 
 class CloseMode(enum.Enum):

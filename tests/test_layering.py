@@ -54,7 +54,9 @@ CORE_LAZY |= {"sansice/sockets": {"OpenSSL", "dns", "ifaddr", "ssl"}}
 CORE_LAZY |= {"sansice/ice/_handover.py": {"socket"}}  # the type of what an adapter lends
 # Private modules of the ground that a package may use, beside those that all may use.
 GROUND = {"sansice._timers", "sansice._enums"}
-DRIVERS_OWN = {"sansice._tls", "sansice._dtls", "sansice._dtls_server", "sansice._tls_error"}
+ANY_DRIVERS = {"sansice._proxy"}  # the simulated network is one, too
+DRIVERS_OWN = ANY_DRIVERS | {"sansice._tls", "sansice._dtls", "sansice._dtls_server", "sansice._tls_error"}
+OF_DRIVERS = {"sansice.sockets": DRIVERS_OWN, "sansice.simulation": ANY_DRIVERS}
 
 # What an adapter may import beside the standard library and sansice; as the extras in pyproject.toml have it.
 ADAPTERS = {
@@ -158,7 +160,7 @@ def inner_breach(path: str, one: Import) -> str | None:
     if package == "sansice.sockets" and lower and (one.module, one.name) not in SOCKETS_TELL:
         return f"{one.module} is a machine's, and sockets know no machine"
     parts = one.module.split(".")[1:] + ([one.name] if one.name else [])
-    if any(map(is_private, parts)) and one.module not in (GROUND | DRIVERS_OWN if package == "sansice.sockets" else GROUND):
+    if any(map(is_private, parts)) and one.module not in GROUND | OF_DRIVERS.get(".".join(package.split(".")[:2]), set()):
         return f"{one.module}.{one.name} is private"
     return None
 

@@ -26,8 +26,8 @@ def check_supported(action: OpenSocket) -> None:
     options = action.options
     if options.multicast_groups and (action.transport is not Transport.UDP or action.remote is not None):
         raise OSError(errno.ENOTSUP, "only a UDP socket without a remote is a member of a multicast group: no use to others")
-    if options.proxy is not None:
-        raise OSError(errno.ENOTSUP, "proxies are not built yet")
+    if options.proxy is not None and (not action.transport.is_stream or action.remote is None):
+        raise OSError(errno.ENOTSUP, "only a stream that connects goes through a proxy")
     if options.trusted_proxies and (action.remote is not None or not action.transport.is_stream):
         raise OSError(errno.ENOTSUP, "only connections that a listener accepts can be a proxy's")
     if options.tls is not None and action.transport in (Transport.UDP, Transport.TCP):
@@ -44,9 +44,10 @@ def local_address(action: OpenSocket) -> Address:
     bind = action.bind
     if bind[0] not in (ANY_IPV4, ANY_IPV6):
         return bind
-    if action.remote is None:
+    towards = action.towards
+    if towards is None:
         raise OSError(errno.EADDRNOTAVAIL, f"{bind.host} is no address to bind: name each local address")
-    return source_address(action.remote)._replace(port=bind.port)
+    return source_address(towards)._replace(port=bind.port)
 
 
 def bare_host(address: Address) -> str:

@@ -1,4 +1,4 @@
-"""A TCP connection, with TLS on it or without: opening, reading, writing, and every way to end."""
+"""A TCP connection, through a proxy or not, with TLS on it or without: opening, reading, writing, and every way to end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sansice._tls_error import TlsError
 from sansice.driver import Driver
@@ -23,9 +23,11 @@ from ._options import bind_socket, configure, local_address
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sansice._proxy import ProxyClient
     from sansice._tls import TlsStream
 
-CONNECT_TIMEOUT = 30.0  # seconds; systems try for minutes, and machines that know better close earlier
+# Seconds, a proxy's answer included; systems try for minutes, and machines that know better close earlier.
+CONNECT_TIMEOUT = 30.0
 HANDSHAKE_TIMEOUT = 10.0  # seconds for TLS: eight round trips of the slowest satellite
 MAX_READ = 65536  # bytes read from one stream before the others, and the timer, get their turn
 
@@ -36,6 +38,7 @@ class State(enum.Enum):
     """How far a stream is."""
 
     CONNECTING = "connecting"
+    ASKING = "the proxy has not answered"
     HANDSHAKING = "TLS is not ready"
     OPEN = "open"
     FLUSHING = "closed by the machine; what was queued still leaves"
@@ -51,7 +54,9 @@ class Stream:
         state: how far it is.
     """
 
-    __slots__ = ("_backlog", "_flags", "_hub", "_listener", "_peer_done", "_reading", "_remote", "_sock", "_tls", "id", "state")
+    __slots__ = (
+        "_backlog", "_flags", "_hub", "_listener", "_peer_done", "_proxy", "_reading", "_remote", "_sock", "_tls", "id", "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Stream:
         self._hub = hub
         self._sock = sock
         self._tls = tls
+        self._proxy: ProxyClient | None = None  # until it has let the stream through
         self._listener = listener  # of a stream that the machine has not been told of
         self._remote = remote  # whose it is, where a proxy made it
         self._backlog = bytearray()  # for the wire: ciphertext where there is TLS
@@ -81,7 +87,7 @@ class Stream:
         Raises:
             OSError: it failed at once; no socket is left behind.
         """
-        remote = action.remote
+        towards = action.towards
         ipv6 = action.bind.is_ipv6
         sock = socket.socket(AF_INET6 if ipv6 else AF_INET, socket.SOCK_STREAM)
         try:
@@ -89,13 +95,18 @@ class Stream:
             configure(sock, ipv6, action.options)
             undelayed(sock)
             bind_socket(sock, local_address(action), ipv6, ports)
-            number = sock.connect_ex(to_sockaddr(remote, ipv6)) if remote is not None else errno.EDESTADDRREQ
+            number = sock.connect_ex(to_sockaddr(towards, ipv6)) if towards is not None else errno.EDESTADDRREQ
             if number not in (0, errno.EINPROGRESS):
                 raise OSError(number, os.strerror(number))
         except BaseException:
             sock.close()
             raise
-        return cls(hub, action.socket, sock, tls)
+        stream = cls(hub, action.socket, sock, tls)
+        if action.options.proxy is not None and action.remote is not None:
+            from sansice._proxy import ProxyClient  # here, because most drivers never ask a proxy
+
+            stream._proxy = ProxyClient(action.options.proxy, action.remote)
+        return stream
 
     # ------------------------------------------------------------- what the machine wants
 
@@ -144,7 +155,7 @@ class Stream:
                 self._check_backlog(tls.waiting)
                 return
             data = tls.take()
-        if self.state is State.CONNECTING:
+        if self.state is State.CONNECTING or self.state is State.ASKING:
             self._backlog += data
             self._check_backlog(len(self._backlog))
         else:
@@ -195,7 +206,9 @@ class Stream:
     def expire(self, driver: Driver, now: float) -> None:
         """It took too long."""
         if self.state is State.CONNECTING:
-            self._fail(SocketError(SocketErrorKind.TIMEOUT, f"no connection within {CONNECT_TIMEOUT:g} seconds"))
+            self._fail_to_connect(SocketError(SocketErrorKind.TIMEOUT, f"no connection within {CONNECT_TIMEOUT:g} seconds"))
+        elif self.state is State.ASKING:
+            self._fail(SocketError(SocketErrorKind.TIMEOUT, str(cast("ProxyClient", self._proxy).timed_out(CONNECT_TIMEOUT))))
         elif self.state is State.HANDSHAKING:
             self._fail(SocketError(SocketErrorKind.TIMEOUT, f"TLS was not ready within {HANDSHAKE_TIMEOUT:g} seconds"))
         else:
@@ -206,7 +219,7 @@ class Stream:
     def _finish_connecting(self, flags: int, driver: Driver) -> None:
         number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
-            self._fail(_error(number))
+            self._fail_to_connect(_error(number))
             return
         try:
             peer = self._sock.getpeername()
@@ -214,8 +227,51 @@ class Stream:
             return  # what the epoll said was about the socket that had this descriptor before
         if peer == self._sock.getsockname():
             # Nobody listens, and the port that the system chose happens to be the one that was called.
-            self._fail(SocketError(SocketErrorKind.REFUSED, "the connection met itself"))
-        elif self._tls is None:
+            self._fail_to_connect(SocketError(SocketErrorKind.REFUSED, "the connection met itself"))
+        elif self._proxy is not None:
+            self._ask(self._proxy)
+        else:
+            self._go_on(driver)
+
+    def _fail_to_connect(self, error: SocketError) -> None:
+        """Where there is a proxy, it was that one which could not be reached."""
+        self._fail(error if self._proxy is None else SocketError(error.kind, f"the proxy: {error.text}"))
+
+    def _ask(self, proxy: ProxyClient) -> None:
+        self.state = State.ASKING
+        try:
+            self._sock.send(proxy.request())  # it always finds room: see `MAX_PROXY_WORD`
+        except OSError as error:
+            self._fail(socket_error(error))
+            return
+        self._watch()
+
+    def _hear_proxy(self, flags: int, driver: Driver) -> None:
+        from sansice._proxy import ProxyError
+
+        proxy = cast("ProxyClient", self._proxy)
+        try:
+            data = self._sock.recv(MAX_READ)
+            rest = proxy.receive(data)
+            if not data:
+                raise proxy.ended()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(socket_error(error))
+            return
+        except ProxyError as error:
+            self._fail(SocketError(SocketErrorKind.PROXY, str(error)))
+            return
+        if rest is None:
+            return
+        self._proxy = None
+        self._go_on(driver)
+        if rest and self.state in (State.OPEN, State.HANDSHAKING):
+            self._take(rest, driver)
+
+    def _go_on(self, driver: Driver) -> None:
+        if self._tls is None:
             self._announce(driver)
         else:
             self._begin_handshake(self._tls)
@@ -280,6 +336,9 @@ class Stream:
         except OSError as error:
             self._fail(socket_error(error))
             return
+        self._take(data, driver)
+
+    def _take(self, data: bytes, driver: Driver) -> None:
         tls = self._tls
         if tls is None:
             self._end_or_deliver(data, data == b"", driver)
@@ -433,17 +492,19 @@ class Stream:
         flags = 0
         if state is State.CLOSED:
             return
-        if state in (State.HANDSHAKING, State.DRAINING) or (state is State.OPEN and self._reading and not self._peer_done):
+        if state in _LISTENING or (state is State.OPEN and self._reading and not self._peer_done):
             flags = select.EPOLLIN
-        if self._backlog or state is State.CONNECTING:
+        if (self._backlog and state is not State.ASKING) or state is State.CONNECTING:
             flags |= select.EPOLLOUT
         if flags != self._flags:
             self._flags = flags
             self._hub.epoll.modify(self._sock.fileno(), flags)
 
 
+_LISTENING = (State.ASKING, State.HANDSHAKING, State.DRAINING)  # whatever the machine says about reading
 _FEED = {
     State.CONNECTING: Stream._finish_connecting,
+    State.ASKING: Stream._hear_proxy,
     State.HANDSHAKING: Stream._serve,
     State.OPEN: Stream._serve,
     State.FLUSHING: Stream._flush,

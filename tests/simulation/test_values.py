@@ -76,7 +76,7 @@ VALUES = [
     Address("192.0.2.1", 5),
     SendDatagram(SocketId(1), Address("2001:db8::1", 5), b"data"),
     OpenSocket(SocketId(1), Transport.UDP, Address("192.0.2.1", 0)),
-    SocketOptions(proxy=ProxyOptions(Address("192.0.2.1", 80), "user", "password")),
+    SocketOptions(proxy=ProxyOptions(Address("192.0.2.1", 80), authority="turn.example.org:443")),
     DEFAULT_OPTIONS,
     SocketError(SocketErrorKind.REFUSED, "no"),
     IcmpError(3, 3),
@@ -194,3 +194,10 @@ def test_the_form_of_a_set_is_in_the_order_of_its_text():
     assert to_json(frozenset((2, 10, 1)), strict=True) == {"set": [1, 10, 2]}
     words = [f"word {number}" for number in range(50)]
     assert to_json(frozenset(words), strict=True) == {"set": sorted(words)}
+
+
+def test_what_a_machine_only_hands_on_is_in_no_recording():
+    form = to_json(ProxyOptions(Address("192.0.2.1", 80), "alice", "secret"), strict=True)
+    assert "alice" not in str(form)
+    assert "secret" not in str(form)
+    assert from_json(form) == ProxyOptions(Address("192.0.2.1", 80))

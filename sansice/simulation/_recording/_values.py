@@ -34,7 +34,7 @@ def to_json(value: object, *, strict: bool) -> Json:
 
     Knows numbers, text, bytes, tuples, lists, mappings, sets, enums, NamedTuples, attrs classes, and of `sansice.stun`
     messages, attributes, keys and a server's authentication. A function is a policy, of which only the name is kept. What an
-    attrs class leaves out of its repr is a secret, and its form says so.
+    attrs class leaves out of its repr is a secret, and its form says so; what is marked as `UNRECORDED` is left out.
 
     Args:
         value: the value.
@@ -73,7 +73,9 @@ def to_json(value: object, *, strict: bool) -> Json:
         case Attribute() if _attribute(value.name) is value:
             return {"attribute": value.name}
     if attrs.has(kind):
-        _FIELDS[kind] = class_name(kind), tuple((field.name, field.repr is False) for field in attrs.fields(kind))
+        fields_of_kind = attrs.fields(kind)
+        hidden = (None if "unrecorded" in field.metadata else field.repr is False for field in fields_of_kind)
+        _FIELDS[kind] = class_name(kind), tuple(zip((field.name for field in fields_of_kind), hidden, strict=True))
         return to_json(value, strict=strict)
     if is_authentication(value):
         settings = {name: to_json(setting, strict=strict) for name, setting in settings_of(value).items()}
@@ -86,12 +88,14 @@ def to_json(value: object, *, strict: bool) -> Json:
 
 
 _PLAIN = frozenset((type(None), bool, int, float, str))
-# Of every attrs class that was met: its name, and its fields' names and whether they are secret. A recorded session is
-# mostly such values, and asking attrs each time took half of what recording costs.
-_FIELDS: dict[type, tuple[str, tuple[tuple[str, bool], ...]]] = {}
+# Of every attrs class that was met: its name, and its fields' names and whether they are secret, or ``None`` where they are
+# not recorded at all. A recorded session is mostly such values, and asking attrs each time took half of what recording costs.
+_FIELDS: dict[type, tuple[str, tuple[tuple[str, bool | None], ...]]] = {}
 
 
-def _field(value: object, name: str, hidden: bool, strict: bool) -> Json:
+def _field(value: object, name: str, hidden: bool | None, strict: bool) -> Json:
+    if hidden is None:
+        return None
     form = to_json(getattr(value, name), strict=strict)
     if not hidden or form is None or (isinstance(form, dict) and "secret" in form):
         return form

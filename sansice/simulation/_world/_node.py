@@ -203,11 +203,12 @@ class Node:
 
     def _local(self, action: OpenSocket) -> Address | SocketError:
         host, port = action.bind
-        if action.remote is None or host not in (ANY_IPV4, ANY_IPV6):
+        towards = action.towards
+        if towards is None or host not in (ANY_IPV4, ANY_IPV6):
             return action.bind
-        interface = self.host.route(action.remote.host)
+        interface = self.host.route(towards.host)
         if interface is None:
-            text = f"network unreachable: {self.host.name} has no route to {action.remote.host}"
+            text = f"network unreachable: {self.host.name} has no route to {towards.host}"
             return SocketError(SocketErrorKind.UNREACHABLE, text)
         return Address(interface.address, port)
 

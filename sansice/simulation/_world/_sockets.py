@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from sansice._proxy import ProxyClient
 from sansice.driver import AcceptedIds, Driver
 from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
 
 from ._clock import Clock
 from ._dtls_sockets import DtlsClient, DtlsListener, DtlsSocket
 from ._hellos import RANDOM
-from ._proxy_client import ProxyClient
 from ._streams import Stream, StreamListener
 from ._tls import NullTls
 

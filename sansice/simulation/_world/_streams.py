@@ -8,10 +8,10 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sansice._proxy import ProxyClient, ProxyError
 from sansice.machine import Address, CloseMode, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
 
 from ._hellos import TlsError
-from ._proxy_client import ProxyClient, ProxyError
 from ._reads import AT_ONCE
 from ._tcp import TcpConnection
 from ._tcp_ports import TcpListener
@@ -173,15 +173,21 @@ class Stream:
 
     def failed(self, error: SocketError) -> None:
         """The connection is lost."""
+        self._fail(self._of_proxy(error))
+
+    def _of_proxy(self, error: SocketError) -> SocketError:
+        """Who it was that could not be reached."""
         if self._proxy is not None and self.state is StreamState.CONNECTING:
-            error = SocketError(error.kind, f"the proxy: {error.text}")
-        self._fail(error)
+            return SocketError(error.kind, f"the proxy: {error.text}")
+        return error
 
     def _expire(self, due: float) -> None:
         if due != self._due:
             return
-        if self.state in (StreamState.CONNECTING, StreamState.ASKING):
-            self._fail(SocketError(SocketErrorKind.TIMEOUT, f"no connection within {CONNECT_TIMEOUT:g} seconds"))
+        if self.state is StreamState.CONNECTING:
+            self._fail(self._of_proxy(SocketError(SocketErrorKind.TIMEOUT, f"no connection within {CONNECT_TIMEOUT:g} seconds")))
+        elif self.state is StreamState.ASKING and self._proxy is not None:
+            self._fail(SocketError(SocketErrorKind.TIMEOUT, str(self._proxy.timed_out(CONNECT_TIMEOUT))))
         elif self.state is StreamState.HANDSHAKING:
             self._fail(SocketError(SocketErrorKind.TIMEOUT, f"TLS was not ready within {HANDSHAKE_TIMEOUT:g} seconds"))
         else:
@@ -281,8 +287,8 @@ class Stream:
     def _take_end(self) -> None:
         if self.state is StreamState.DRAINING:
             self._release()
-        elif self.state is StreamState.ASKING:
-            self._fail(SocketError(SocketErrorKind.PROXY, "the proxy closed the connection without an answer"))
+        elif self.state is StreamState.ASKING and self._proxy is not None:
+            self._fail(SocketError(SocketErrorKind.PROXY, str(self._proxy.ended())))
         elif self._tls is None:
             self._deliver(b"", end=True)
         else:
