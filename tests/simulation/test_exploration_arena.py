@@ -1,9 +1,12 @@
-"""Arenas that cannot be, and what an end must be."""
+"""Arenas that cannot be, and whom rules are about."""
 
 import pytest
 
 from mutants._worlds import plain
-from sansice.simulation import Arena, End, Network
+from sansice.ice import IceAgent
+from sansice.simulation import Arena, BindingResponder, End, Invariant, Network
+from sansice.simulation._exploration._life_rules import DeadlinesAreAhead
+from sansice.simulation._exploration._trial import run_schedule
 from simulation._exploring import CONFIG
 
 
@@ -19,6 +22,47 @@ def test_an_arena_has_agents_times_and_places_that_make_sense():
         Arena(arena.network, arena.agents, places={"203.0.113.1": "C"})
 
 
-def test_only_ice_agents_can_be_judged():
-    with pytest.raises(ValueError, match="stun runs BindingResponder, and invariants know IceAgent only"):
-        End("stun", Network().stun_server("192.0.2.9"), CONFIG)
+class Counts(Invariant):
+    """Whose moments it was asked about."""
+
+    subject = BindingResponder
+
+    def __init__(self, ends):
+        super().__init__(ends)
+        self.asked = []
+
+    def after(self, moment):
+        self.asked.append((moment.end.name, moment.before, moment.authentic))
+
+
+def with_a_server():
+    """Two agents that ask a STUN server, which is observed as well."""
+    net = Network(latency=0.02)
+    server = net.stun_server("192.0.2.9")
+    nodes = {"server": server}
+    for name, address in (("A", "192.0.2.1"), ("B", "198.51.100.1")):
+        host = net.host(name, address)
+        nodes[name] = host.run(IceAgent(controlling=True, servers=["stun:192.0.2.9"], entropy=host.entropy))
+        nodes[name].call(nodes[name].machine.gather, host.addresses)
+    return Arena(net, nodes, until=1.0, settle=1.0)
+
+
+def test_a_rule_is_asked_about_the_machines_that_it_knows_and_no_others():
+    made = []
+
+    def counts(ends):
+        made.append(Counts(ends))
+        return made[-1]
+
+    assert run_schedule(with_a_server, (), [counts, DeadlinesAreAhead]).breach is None
+    assert [end.name for end in made[0].ends] == ["server"]
+    assert len(made[0].asked) >= 2
+    assert {one[0] for one in made[0].asked} == {"server"}
+    assert {one[1].drops for one in made[0].asked} == {0}
+    assert not any(one[2] for one in made[0].asked)
+
+
+def test_a_rule_that_knows_nobody_here_is_refused():
+    ends = {"stun": End("stun", Network().stun_server("192.0.2.9"), CONFIG)}
+    with pytest.raises(ValueError, match="stun runs BindingResponder, and DeadlinesAreAhead knows IceAgent only"):
+        DeadlinesAreAhead(ends)

@@ -1,5 +1,6 @@
 """Steering: what each deviation does to a world, and which are offered."""
 
+import attrs
 import pytest
 
 from mutants._worlds import both_controlling, plain, two_homes
@@ -209,3 +210,10 @@ def test_a_nats_outer_address_is_the_place_of_who_is_behind_it():
 
 def test_roles_in_conflict_have_more_steps():
     assert len(Run(world=both_controlling, until=0.3).steering.steps) > len(Run(until=0.3).steering.steps)
+
+
+def test_nobody_off_the_path_forges_or_replays_a_segment_of_tcp():
+    datagram = Step(0, "A", is_packet=True, is_timer=False, changes=True, hurries=0)
+    kinds = [[one.kind for one in alternatives([step], -1, ())] for step in (datagram, attrs.evolve(datagram, is_segment=True))]
+    assert K.FORGE in kinds[0] and K.REPLAY in kinds[0]
+    assert set(kinds[1]) == {K.LOSE, K.COPY}

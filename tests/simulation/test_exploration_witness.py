@@ -1,18 +1,21 @@
 """Witnesses, the evidence that they give, and the stories that are made of it."""
 
 from mutants._worlds import plain
-from sansice.ice import IceAgent, IceState
+from sansice.ice import AgentEvent, AgentId, Closed, GatheringOptions, IceAgent, IceState
 from sansice.machine import (
     AddressRecord,
     CloseSocket,
     IcmpError,
+    OpenSocket,
     ResolveError,
+    SendStream,
     SetReading,
     SocketError,
     SocketErrorKind,
     SocketId,
+    Transport,
 )
-from sansice.simulation import INVARIANTS, Deviation, DeviationKind, InputKind, Invariant, Network
+from sansice.simulation import INVARIANTS, Deviation, DeviationKind, InputKind, Invariant, Moment, Network
 from sansice.simulation._exploration._evidence import End, read
 from sansice.simulation._exploration._telling import describe
 from sansice.simulation._exploration._trial import run_schedule
@@ -53,7 +56,7 @@ def test_every_input_is_passed_on_and_is_a_moment():
     node.driver.socket_failed(socket, SocketError(SocketErrorKind.OTHER, "gone"))
     node.driver.machine.handle_wall_clock(1e9, now=net.now)
     told = [describe(moment) for moment in judge.moments]
-    assert [moment.kind for moment in judge.moments[:2]] == [InputKind.COMMAND, InputKind.OTHER]
+    assert [moment.kind for moment in judge.moments[:2]] == [InputKind.COMMAND, InputKind.OPENED]
     words = (
         "command",
         f"socket {socket} opened at 192.0.2.1:",
@@ -64,6 +67,31 @@ def test_every_input_is_passed_on_and_is_a_moment():
     for word in (*words, "data (4 bytes) from 198.51.100.1:2000", f"socket {socket} failed: other", "GatheringCompleted"):
         assert any(word in line for line in told), word
     assert node.machine.state is IceState.NEW
+
+
+def test_connections_and_what_comes_over_them_are_moments():
+    net, node, judge = witnessed(gathering=GatheringOptions(udp=False, tcp=("passive",)))
+    net.run(until=0.3)
+    [listener] = node.sockets
+    accepted = SocketId(-1)
+    node.driver.accepted(listener, accepted, THERE)
+    node.driver.stream_sent(accepted, 7)
+    node.driver.stream_data(accepted, b"\0\1")
+    node.driver.stream_data(accepted, b"")
+    last = judge.moments[-4:]
+    assert [moment.kind for moment in last] == [InputKind.ACCEPTED, InputKind.OTHER, InputKind.STREAM, InputKind.STREAM]
+    assert (last[0].path, last[0].socket, last[2].socket, last[2].data) == ((listener, THERE), accepted, accepted, b"\0\1")
+    told = "\n".join(describe(moment) for moment in judge.moments)
+    for words in ("open socket", "accepted by", "7 bytes wait", "2 bytes on socket -1", "the end of the stream", "close socket"):
+        assert words in told
+
+
+def test_what_a_stream_sends_and_a_mux_tells_is_told_in_words():
+    moment = Moment(both()["A"], InputKind.STREAM, 1.0, None, socket=SOCKET, data=b"123", text="3 bytes")
+    moment.others = [SendStream(SOCKET, b"four"), OpenSocket(SOCKET, Transport.TCP, HERE, THERE), SetReading(SOCKET, False)]
+    moment.events = [AgentEvent(AgentId(3), Closed())]
+    told = describe(moment)
+    assert "3 bytes -> 4 bytes on socket 1; open socket 1 to 198.51.100.1:2000; SetReading; agent 3: Closed" in told
 
 
 def test_an_input_that_comes_before_an_overdue_timer_tells_how_late_that_is():

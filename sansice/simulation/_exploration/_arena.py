@@ -20,7 +20,8 @@ class Arena:
 
     Attributes:
         network: with time, links, NATs; their own losses and jitter are drawn from the seed as ever, and best left out.
-        agents: the nodes that run the agents under observation, `IceAgent` each, by name.
+        agents: the nodes that run what is under observation, by name. The invariants that are shipped know `IceAgent`; of your
+            own, an `Invariant` says in ``subject`` which machine it is about.
         faults: what else may happen, by name: ``{"the NAT reboots": nat.forget, "B is killed": node_b.stop}``.
         places: by address, whose packets come there, where that is not one of the agent's own addresses: a NAT's outer
             address stands for the agent behind it. Deliveries to different places are taken to commute.

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import attrs
 
 from sansice.ice import CandidatePair, HostName, IceAgent, IceConfig, IceRole, IceState, PairState
-from sansice.machine import Action, Address, CloseSocket, DecodeError, Event, SendDatagram, SocketId
+from sansice.machine import Action, Address, CloseSocket, DecodeError, Event, Machine, SendDatagram, SocketId
 from sansice.simulation._world._node import Node
 from sansice.stun import (
     ERROR_CODE,
@@ -37,9 +37,12 @@ Path: TypeAlias = tuple[SocketId, Address]
 
 
 class InputKind(enum.Enum):
-    """What was fed to an agent."""
+    """What was fed to a machine."""
 
     DATAGRAM = "datagram"
+    OPENED = "opened"
+    ACCEPTED = "accepted"
+    STREAM = "stream"
     TIMER = "timer"
     COMMAND = "command"
     OTHER = "other"
@@ -86,15 +89,16 @@ class Sent(NamedTuple):
 
 @attrs.define(eq=False)
 class Moment:
-    """One input of one agent, and what came of it.
+    """One input of one machine, and what came of it.
 
     Attributes:
-        end: the agent.
+        end: the machine.
         kind: what was fed.
         now: when, virtual seconds.
         late: how many seconds it comes after the agent's deadline: its timer was held up, or is held up still.
-        path: of a datagram, its socket and its source.
-        data: of a datagram, the payload.
+        path: of a datagram, its socket and its source; of a connection that was accepted, the listener and who connected.
+        socket: of what was opened or accepted, and of a stream's data.
+        data: of a datagram, the payload; of a stream, what came, ``b""`` at its end.
         message: of a datagram, the STUN message in it.
         authentic: whether the key and the user name of ``message`` are right: the peer wrote it.
         asked: of a response, the request with its id, if there is one.
@@ -112,6 +116,7 @@ class Moment:
     before: Before
     late: float = 0.0
     path: Path | None = None
+    socket: SocketId | None = None
     data: bytes = b""
     message: Message | None = None
     authentic: bool = False
@@ -163,13 +168,20 @@ class Before(NamedTuple):
     drops: int
 
 
+_NO_AGENT = Before(IceState.NEW, IceRole.CONTROLLED, None, 0)
+
+
 class End:
-    """One agent under observation, and what is known of its dealings.
+    """One machine under observation, and what is known of its dealings.
+
+    Of a machine that is no `IceAgent` only ``name``, ``node`` and ``machine`` mean anything, and in its moments only what was fed
+    to it and what came of that.
 
     Attributes:
         name: for people.
         node: where it runs.
-        agent: looked at through public names only.
+        machine: what runs.
+        agent: the same where it is an `IceAgent`, looked at through public names only; there is none otherwise.
         config: the one that it was made with.
         asked: its requests by transaction id.
         answered: when each path last gave a good success response that was the first one to its request.
@@ -182,13 +194,16 @@ class End:
     """
 
     def __init__(self, name: str, node: Node, config: IceConfig) -> None:
-        if not isinstance(node.machine, IceAgent):
-            raise ValueError(f"{name} runs {type(node.machine).__name__}, and invariants know IceAgent only")
         self.name = name
         self.node = node
-        self.agent: IceAgent = node.machine
+        self.machine: Machine = node.machine
+        self.is_agent: bool = isinstance(node.machine, IceAgent)
+        self.agent: IceAgent
+        self.key: IntegrityKey
+        if isinstance(node.machine, IceAgent):
+            self.agent = node.machine
+            self.key = short_term_key(self.agent.credentials.pwd)
         self.config = config
-        self.key: IntegrityKey = short_term_key(self.agent.credentials.pwd)
         self.asked: dict[TransactionId, Asked] = {}
         self.answered: dict[Path, float] = {}
         self.granted: dict[Path, float] = {}
@@ -210,6 +225,8 @@ class End:
 
     def before(self) -> Before:
         """What can be seen of the agent now."""
+        if not self.is_agent:
+            return _NO_AGENT
         agent = self.agent
         return Before(agent.state, agent.role, agent.selected_pair, sum(agent.stats.dropped.values()))
 
@@ -252,7 +269,7 @@ class End:
         """Open the account of a datagram, before the agent has it."""
         moment = Moment(self, InputKind.DATAGRAM, now, self.before(), path=(socket, source), data=data)
         moment.message = message = read(data)
-        if message is None:
+        if message is None or not self.is_agent:
             return moment
         if message.message_class is MessageClass.REQUEST:
             username = message.get(USERNAME)
@@ -262,7 +279,7 @@ class End:
             moment.asked = asked = self.asked.get(message.transaction_id)
             if asked is not None and asked.is_check:
                 written_by = (asked.message.get(USERNAME) or "").partition(":")[0]
-                moment.authentic = any(message.verify(peer.key) for peer in peers if peer.ufrag == written_by)
+                moment.authentic = any(message.verify(peer.key) for peer in peers if peer.is_agent and peer.ufrag == written_by)
                 moment.is_first = moment.authentic and not asked.over
                 # An answer from elsewhere fails a check (RFC 8445 7.2.5.2.1); a consent check goes on listening.
                 elsewhere = moment.path != asked.path
@@ -317,7 +334,7 @@ class End:
     def _new(self, path: Path, message: Message, now: float) -> Asked:
         role, tiebreaker = role_of(message)
         asked = Asked(path, now, message, USERNAME in message, USE_CANDIDATE in message, role, tiebreaker)
-        if asked.is_check and not asked.nominates and path in self.answered:
+        if self.is_agent and asked.is_check and not asked.nominates and path in self.answered:
             pair = self.pair_on(path)
             asked.is_consent = pair is None or pair.state not in (PairState.WAITING, PairState.IN_PROGRESS)
         return asked

@@ -7,6 +7,9 @@ from typing import ClassVar, TypeAlias
 
 import attrs
 
+from sansice.ice import IceAgent
+from sansice.machine import Machine
+
 from ._evidence import End, Moment
 
 
@@ -39,19 +42,28 @@ class Invariant:
     what arrived and was sent.
 
     Args:
-        ends: the agents by name.
+        ends: what is under observation, by name.
 
     Attributes:
         rule: what must hold, and where that is written.
+        subject: whom it is about; it is asked about no other machine.
+        ends: those that are.
+
+    Raises:
+        ValueError: there is none.
     """
 
     rule: ClassVar[str] = ""
+    subject: ClassVar[type[Machine]] = IceAgent
 
     def __init__(self, ends: Mapping[str, End]) -> None:
-        self.ends: tuple[End, ...] = tuple(ends.values())
+        self.ends: tuple[End, ...] = tuple([end for end in ends.values() if isinstance(end.machine, self.subject)])
+        if ends and not self.ends:
+            text = ", ".join(f"{end.name} runs {type(end.machine).__name__}" for end in ends.values())
+            raise ValueError(f"{text}, and {type(self).__name__} knows {self.subject.__name__} only")
 
     def after(self, moment: Moment) -> str | None:
-        """Asked after each input of an agent."""
+        """Asked after each input of a subject."""
         return None
 
     def quiet(self, harm: Harm) -> str | None:

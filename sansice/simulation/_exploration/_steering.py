@@ -39,6 +39,7 @@ class Step:
         changes: whether it fed an agent anything, or came to somebody who is none, such as a server. A timer that did
             not was a stale one; a packet, one that a NAT kept out.
         hurries: how far behind, in order of time, the first packet is that might be preferred to it; 0 if there is none.
+        is_segment: of TCP. Who is off the path does not know the sequence numbers, and cannot forge or replay any.
     """
 
     index: int
@@ -47,6 +48,7 @@ class Step:
     is_timer: bool
     changes: bool
     hurries: int
+    is_segment: bool = False
 
 
 @attrs.define(eq=False)
@@ -130,7 +132,8 @@ class Steering:
             self.notes.append((before, str(deviation)))
             self._deviate(deviation, happening, place, upcoming)
         changes = self._fed() > before or deviation is not None or (is_packet and place not in self._arena.agents)
-        self.steps.append(Step(index, place, is_packet, is_timer, changes, hurries))
+        is_segment = is_packet and happening[3].tcp is not None
+        self.steps.append(Step(index, place, is_packet, is_timer, changes, hurries, is_segment))
         if not self._held and not any(isinstance(one[3], Packet) for one in self._clock.upcoming()):
             self._quiet()
         return True
@@ -257,6 +260,7 @@ def _at(step: Step, later: int, faults: Sequence[str]) -> Iterator[Deviation]:
     if step.is_packet and step.changes:
         for lost in (1, 3, FOR_GOOD):
             yield Deviation(index, _K.LOSE, lost)
+    if step.is_packet and step.changes and not step.is_segment:
         for slower in (0, 1):
             yield Deviation(index, _K.REPLAY, slower)
         for instead in (0, 1):

@@ -62,6 +62,9 @@ class _Trial:
         self.ends = {name: End(name, node, arena.config) for name, node in arena.agents.items()}
         self.invariants = tuple(make(self.ends) for make in invariants)
         self.moments: list[Moment] = []
+        self._about = {
+            name: [one for one in self.invariants if isinstance(end.machine, one.subject)] for name, end in self.ends.items()
+        }
         self._digests = {name: hashlib.blake2b(digest_size=16) for name in self.ends}
         for end in self.ends.values():
             peers = [other for other in self.ends.values() if other is not end]
@@ -70,13 +73,14 @@ class _Trial:
     def note(self, moment: Moment) -> None:
         """Write down what just happened."""
         self.moments.append(moment)
-        source = "" if moment.path is None else moment.path
-        self._digests[moment.end.name].update(f"{moment.now:.9f} {moment.kind.value} {source} ".encode() + moment.data)
+        source = moment.socket if moment.path is None else moment.path
+        self._digests[moment.end.name].update(f"{moment.now:.9f} {moment.kind.value} {source or ''} ".encode() + moment.data)
 
     def judge(self, moment: Moment) -> None:
         """Write down what just happened, and ask all invariants about it."""
         self.note(moment)
-        self._ask(lambda invariant: invariant.after(moment))
+        for invariant in self._about[moment.end.name]:
+            self._judge(invariant, invariant.after(moment))
 
     def quiet(self, harm: Harm) -> None:
         """Nothing is under way."""
@@ -88,9 +92,11 @@ class _Trial:
 
     def _ask(self, question: Callable[[Invariant], str | None]) -> None:
         for invariant in self.invariants:
-            finding = question(invariant)
-            if finding is not None:
-                raise InvariantBroken(type(invariant).__name__, finding)
+            self._judge(invariant, question(invariant))
+
+    def _judge(self, invariant: Invariant, finding: str | None) -> None:
+        if finding is not None:
+            raise InvariantBroken(type(invariant).__name__, finding)
 
     def digest(self, faults: bytes) -> bytes:
         """Of the whole run."""

@@ -1,4 +1,4 @@
-"""A witness stands in an agent's place in its driver, passes everything on, and writes down what happens."""
+"""A witness stands in a machine's place in its driver, passes everything on, and writes down what happens."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Judge(Protocol):
 
 
 class Witness(Machine):
-    """Passes on the inputs and outputs of the agent in ``end``, and shows each `Moment` to a `Judge`.
+    """Passes on the inputs and outputs of the machine in ``end``, and shows each `Moment` to a `Judge`.
 
-    Commands are called on the agent itself; what they put out is a moment when the driver takes it.
+    Commands are called on the machine itself; what they put out is a moment when the driver takes it.
     """
 
     def __init__(self, end: End, peers: Sequence[End], judge: Judge) -> None:
@@ -49,43 +49,59 @@ class Witness(Machine):
 
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
         """Passed on, as are all inputs."""
-        moment = self._other(f"socket {socket} opened at {local}", now)
-        self._run(moment, partial(self._end.agent.handle_socket_opened, socket, local, now=now))
+        text = f"socket {socket} opened at {local}"
+        moment = Moment(self._end, InputKind.OPENED, now, self._end.before(), socket=socket, text=text)
+        self._run(moment, partial(self._end.machine.handle_socket_opened, socket, local, now=now))
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         moment = self._other(f"socket {socket} failed: {error.kind.value}", now)
-        self._run(moment, partial(self._end.agent.handle_socket_failed, socket, error, now=now))
+        self._run(moment, partial(self._end.machine.handle_socket_failed, socket, error, now=now))
+
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        text = f"socket {socket} accepted by {listener} from {remote}"
+        path = (listener, remote)
+        moment = Moment(self._end, InputKind.ACCEPTED, now, self._end.before(), path=path, socket=socket, text=text)
+        self._run(moment, partial(self._end.machine.handle_accepted, listener, socket, remote, now=now))
+
+    def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
+        text = f"{len(data)} bytes on socket {socket}" if data else f"the end of the stream on socket {socket}"
+        moment = Moment(self._end, InputKind.STREAM, now, self._end.before(), socket=socket, data=data, text=text)
+        self._run(moment, partial(self._end.machine.handle_stream_data, socket, data, now=now))
+
+    def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
+        moment = self._other(f"{unsent} bytes wait on socket {socket}", now)
+        self._run(moment, partial(self._end.machine.handle_stream_sent, socket, unsent, now=now))
 
     def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
         for source, data in batch:
             moment = self._end.arrived(socket, source, data, now, self._peers)
-            self._run(moment, partial(self._end.agent.handle_datagrams, socket, [(source, data)], now=now))
+            self._run(moment, partial(self._end.machine.handle_datagrams, socket, [(source, data)], now=now))
 
     def handle_icmp(self, socket: SocketId, destination: Address, error: IcmpError, *, now: float) -> None:
         for asked in self._end.asked.values():
             if error.is_hard and asked.path == (socket, destination):
                 asked.in_doubt = True
         moment = self._other(f"ICMP {error.type}/{error.code} about {destination}", now)
-        self._run(moment, partial(self._end.agent.handle_icmp, socket, destination, error, now=now))
+        self._run(moment, partial(self._end.machine.handle_icmp, socket, destination, error, now=now))
 
     def handle_resolved(self, query: QueryId, answer: tuple[Record, ...] | ResolveError, *, now: float) -> None:
         moment = self._other("a name was resolved", now)
-        self._run(moment, partial(self._end.agent.handle_resolved, query, answer, now=now))
+        self._run(moment, partial(self._end.machine.handle_resolved, query, answer, now=now))
 
     def handle_wall_clock(self, unix: float, *, now: float) -> None:
-        self._end.agent.handle_wall_clock(unix, now=now)
+        self._end.machine.handle_wall_clock(unix, now=now)
 
     def handle_timer(self, *, now: float) -> None:
         moment = Moment(self._end, InputKind.TIMER, now, self._end.before(), text="timer")
-        self._run(moment, partial(self._end.agent.handle_timer, now=now))
+        self._run(moment, partial(self._end.machine.handle_timer, now=now))
 
     def deadline(self) -> float:
-        """The agent's."""
-        return self._end.agent.deadline()
+        """The machine's."""
+        return self._end.machine.deadline()
 
     def take_outputs(self) -> list[Action | Event]:
-        """What was taken from the agent after its inputs, and what its commands put out since."""
-        outputs = self._end.agent.take_outputs()
+        """What was taken from the machine after its inputs, and what its commands put out since."""
+        outputs = self._end.machine.take_outputs()
         if outputs:
             now = self._end.node.now()
             self._close(Moment(self._end, InputKind.COMMAND, now, self._end.before(), text="command"), outputs)
@@ -95,14 +111,14 @@ class Witness(Machine):
         return Moment(self._end, InputKind.OTHER, now, self._end.before(), text=text)
 
     def _run(self, moment: Moment, feed: Callable[[], None]) -> None:
-        moment.late = max(0.0, moment.now - self._end.agent.deadline())
+        moment.late = max(0.0, moment.now - self._end.machine.deadline())
         try:
             feed()
         except Exception as error:
             self._judge.note(moment)
             text = f"{moment.end.name} raised {type(error).__name__}: {error}"
             raise InvariantBroken("NothingRaises", text) from error
-        self._close(moment, self._end.agent.take_outputs())
+        self._close(moment, self._end.machine.take_outputs())
 
     def _close(self, moment: Moment, outputs: list[Action | Event]) -> None:
         self._outputs += outputs
