@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from typing import ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ._timers import Timers as Timers
 from .machine import (
@@ -283,6 +283,18 @@ class AcceptedIds:
 
 
 MAX_DATA_EVENTS = 1024  # application data that may wait for a slow reader
+
+
+class AsyncEvent(Protocol):
+    """What a runtime's event can do."""
+
+    def set(self) -> object:
+        """Wake everybody who waits."""
+        ...
+
+    def wait(self) -> Coroutine[Any, Any, object]:
+        """Wait until it is set."""
+        ...
 
 
 class EventQueueBase:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, Self, TypeVar
 
+from sansice.driver import AsyncEvent
+
 from ._candidate import Candidate
 from ._channel import IceChannelBase
 from ._connection import ConnectionDriver, IceConnectionBase
 from ._description import Description
 from ._errors import ConsentLost, IceClosed, IceFailed
 from ._events import IceState
-from ._inbox import AsyncEvent, Inbox
+from ._inbox import Inbox
 from ._pair import CandidatePair
 from ._session_description import SessionDescription
 from ._state_log import IceStatesBase

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from sansice.driver import AsyncEvent
 
 MAX_QUEUED = 1024  # datagrams that wait for a slow reader: half a second of video at 20 Mbit/s
 MAX_QUEUED_BYTES = 2**20  # or 16 datagrams of the largest kind
-
-
-class AsyncEvent(Protocol):
-    """What a runtime's event can do."""
-
-    def set(self) -> object:
-        """Wake everybody who waits."""
-        ...
-
-    def wait(self) -> Coroutine[Any, Any, object]:
-        """Wait until it is set."""
-        ...
 
 
 class Inbox:

@@ -6,6 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._async_connection import (
+        AsyncNews as AsyncNews,
+        AsyncTurnConnection as AsyncTurnConnection,
+        AsyncTurnPeer as AsyncTurnPeer,
+        AsyncTurnStream as AsyncTurnStream,
+    )
     from ._channel_data import (
         FIRST_CHANNEL as FIRST_CHANNEL,
         LAST_CHANNEL as LAST_CHANNEL,
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     )
     from ._client._config import (
         TurnClientConfig as TurnClientConfig,
+        through as through,
     )
     from ._client._events import (
         AllocateAttempt as AllocateAttempt,
@@ -146,7 +153,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "read_channel_data_untrusted",
     ),
     "_client._client": ("TurnClient",),
-    "_client._config": ("TurnClientConfig",),
+    "_client._config": ("TurnClientConfig", "through"),
     "_client._events": (
         "AllocateAttempt",
         "AllocationCreated",
@@ -182,6 +189,12 @@ _LAZY: dict[str, tuple[str, ...]] = {
     "_client._wish": (
         "AllocateWish",
         "Family",
+    ),
+    "_async_connection": (
+        "AsyncNews",
+        "AsyncTurnConnection",
+        "AsyncTurnPeer",
+        "AsyncTurnStream",
     ),
     "_connection": (
         "MAX_TURN_EVENTS",

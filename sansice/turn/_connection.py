@@ -201,7 +201,7 @@ class TurnPeerBase(Generic[N]):
         return self._turn.client.is_permitted(self.address.host)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.address}>"
+        return f"<TurnPeer {self.address}>"
 
 
 class TurnConnectionBase(Generic[D, Q, N, P, S]):

@@ -140,7 +140,7 @@ class TurnStreamBase(Generic[N]):
         self._news.wake()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.peer}>"
+        return f"<TurnStream {self.peer}>"
 
 
 S = TypeVar("S", bound=TurnStreamBase[Any])

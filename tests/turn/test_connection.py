@@ -405,7 +405,7 @@ def test_a_peer_is_forgotten_with_the_last_that_needs_its_host(turn):
     assert (calls(turn).count("forget"), calls(turn).count("release_channel")) == (1, 2)
     turn._peer(PEER, channel=False).close()
     assert calls(turn).count("release_channel") == 2
-    assert repr(three) == "<TurnPeerBase 198.51.100.1:5000>"
+    assert repr(three) == "<TurnPeer 198.51.100.1:5000>"
 
 
 def test_a_connection_is_shown_with_its_server_and_what_it_has_and_without_its_password(monkeypatch):

@@ -73,7 +73,7 @@ def test_a_stream_opens_when_the_client_says_so(turn, stream):
     assert stream.is_open
     assert stream._is_connected() is True
     assert stream._news.rung == 1
-    assert repr(stream) == "<TurnStreamBase 198.51.100.1:80>"
+    assert repr(stream) == "<TurnStream 198.51.100.1:80>"
 
 
 def test_a_writer_waits_while_too_much_waits_for_the_peer(turn, stream):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
-from sansice.driver import EventQueueBase
+from sansice.driver import AsyncEvent, EventQueueBase
 from sansice.ice._async_connection import AsyncIceConnection
 from sansice.ice._errors import IceClosed
-from sansice.ice._inbox import AsyncEvent
 from sansice.machine import Event
 
 from ._member_driver import ReceptionDriver

@@ -33,8 +33,8 @@ TRIO = RUNTIMES[0]
 OF_THREADS = {"lock"}
 # What only tasks have: a driver in a thread of its own reads all the time, and need not be asked to.
 OF_TASKS = {"look"}
-# What only trio has: its sockets are a runtime's own where a test put a network under it.
-OF_TRIO = {"_fallback.py", "_custom.py", "_ice_socket.py"}
+# What only trio has: its sockets are a runtime's own where a test put a network under it, and one task reads for all drivers.
+OF_TRIO = {"_fallback.py", "_custom.py", "_ice_socket.py", "_reactor.py"}
 # And only there can a program put a socket of its own where libraries expect one.
 NAMES_OF_TRIO = {"IceSocket"}
 
