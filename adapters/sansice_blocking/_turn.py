@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from sansice import Address, Entropy, Transport
 from sansice.sockets import TlsConfig
-from sansice.stun import ServerTarget, ServerUri
+from sansice.stun import HttpProxy, ServerTarget, ServerUri
 from sansice.turn import (
     MAX_QUEUED,
     MAX_QUEUED_BYTES,
@@ -32,6 +32,7 @@ from sansice.turn import (
     TurnPeerBase,
     TurnStreamBase,
     pieces,
+    through,
     turn_credentials,
 )
 
@@ -60,6 +61,7 @@ def open_turn(
     transports: Sequence[Transport] | None = None,
     local: Address | None = None,
     verify_name: str | None = None,
+    proxy: HttpProxy | str | None = None,
     tls: TlsConfig | Mapping[str, TlsConfig] | None = None,
     config: TurnClientConfig = _DEFAULT_CONFIG,
     max_queued: int = MAX_QUEUED,
@@ -83,6 +85,9 @@ def open_turn(
         transports: towards the server, in order of preference, where the URI leaves a choice.
         local: what to bind to towards the server. Port 0 is any port.
         verify_name: the name that certificates must carry instead of the URI's host.
+        proxy: an HTTP proxy, the only way out of some networks: `HttpProxy`, or ``"http://user:password@host:port"``. The server
+            is reached through it, over TCP or TLS, and its name is the proxy's to look up. No variable of the environment is
+            looked at.
         tls: authorities to trust, where the system's are not the right ones. DTLS needs ``sansice[tls]``.
         config: timers and bounds of the client.
         max_queued, max_queued_bytes: received data that may wait, of each `TurnConnection.peer`, and of all others together;
@@ -111,7 +116,7 @@ def open_turn(
             TurnClient,
             uri,
             credentials=credentials,
-            config=config,
+            config=through(config, proxy),
             transports=transports,
             local=local,
             verify_name=verify_name,

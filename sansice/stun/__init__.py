@@ -266,6 +266,10 @@ if TYPE_CHECKING:
         StreamFramer as StreamFramer,
         frame_rfc4571 as frame_rfc4571,
     )
+    from ._http_proxy import (
+        HttpProxy as HttpProxy,
+        as_proxy as as_proxy,
+    )
     from ._paths import (
         IndicationReceived as IndicationReceived,
         Path as Path,
@@ -273,6 +277,7 @@ if TYPE_CHECKING:
         PathOpened as PathOpened,
         RequestReceived as RequestReceived,
     )
+    from ._resolution._proxied import ProxiedResolution as ProxiedResolution
     from ._resolution._resolution import (
         ResolutionFailed as ResolutionFailed,
         ResolutionState as ResolutionState,
@@ -415,6 +420,8 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "RequestReceived",
     ),
     "_client._redirects": ("Redirected",),
+    "_http_proxy": ("HttpProxy", "as_proxy"),
+    "_resolution._proxied": ("ProxiedResolution",),
     "_resolution._resolution": (
         "ResolutionFailed",
         "ResolutionState",

@@ -14,6 +14,7 @@ from sansice.machine import (
     Ids,
     LocalProtocolError,
     OpenSocket,
+    ProxyOptions,
     SendDatagram,
     SendStream,
     SocketError,
@@ -1128,6 +1129,30 @@ def test_over_a_session_a_redirected_request_goes_on_over_another_one_of_the_sam
     assert scene.events[-1][1].new == new  # the session is still there
     assert len(scene.actions) == 2
     assert scene.sent[-1][1].socket == new.socket
+
+
+def test_who_asks_through_a_proxy_goes_to_an_alternate_server_through_it_too():
+    scene = Scene(SHORT, alternate_servers=True)
+    way = ProxyOptions(Address("192.0.2.60", 3128), "u", "p", "stun.example:3478")
+    path = scene.client.open(ServerTarget(TCP, way.address, None, way), now=0.0)
+    scene.client.handle_socket_opened(path.socket, LOCAL, now=0.0)
+    scene.take()
+    assert scene.actions[-1].options.proxy == way
+    scene.ask(path)
+    redirect(scene, B)
+    opened = scene.actions[-1]
+    assert (opened.remote, opened.towards) == (B, way.address)
+    assert opened.options.proxy == ProxyOptions(way.address, "u", "p")
+
+
+def test_a_proxy_decides_of_which_family_a_socket_is():
+    client = StunClient(entropy=Counting())
+    far, way = Address("2001:db8::7", 443), ProxyOptions(Address("192.0.2.60", 3128))
+    client.open(ServerTarget(TCP, far, None, way), now=0.0)
+    (opened,) = client.take_outputs()
+    assert (opened.bind, opened.remote, opened.towards) == (Address(ANY_IPV4, 0), far, way.address)
+    with pytest.raises(LocalProtocolError, match="different families"):
+        client.open(ServerTarget(TCP, far, None, way), local=Address("2001:db8::1", 0), now=0.0)
 
 
 @pytest.mark.req("RFC8489-113")

@@ -3,9 +3,20 @@ import math
 import pytest
 
 from _turn_client_scene import CREDENTIALS, LOCAL, SERVER, UDP, Counting
-from sansice.machine import AddressRecord, Ids, OpenSocket, QueryId, RecordKind, Resolve, ResolveError
-from sansice.stun import Path, Redirected, ServerTarget, ServerUri, StunClient, TransactionTimedOut
-from sansice.turn import AllocateWish, AllocationFailed, TurnClientConfig, TurnServerMemory, TurnStep
+from sansice.machine import (
+    Address,
+    AddressRecord,
+    Ids,
+    OpenSocket,
+    ProxyOptions,
+    QueryId,
+    RecordKind,
+    Resolve,
+    ResolveError,
+    Transport,
+)
+from sansice.stun import HttpProxy, Path, Redirected, ServerTarget, ServerUri, StunClient, TransactionTimedOut
+from sansice.turn import AllocateWish, AllocationFailed, TurnClientConfig, TurnServerMemory, TurnStep, through
 from sansice.turn._client._farewells import Farewells
 from sansice.turn._client._search import AllocateSearch
 
@@ -96,3 +107,23 @@ def test_a_redirection_of_somebody_else_is_none_of_its_business():
     (action,) = stun.take_outputs()
     stun.handle_socket_opened(action.socket, LOCAL, now=0.0)
     assert not search.settle(TransactionTimedOut(bytes(12)), 0.0)
+
+
+def test_through_a_proxy_only_that_is_looked_up_and_the_sockets_lead_there():
+    config = TurnClientConfig(proxy="http://alice:secret@10.1.0.10:3128")
+    search, stun = search_for(ServerUri.parse("turns:turn.example:443?transport=tcp"), config=config)
+    search.start(0.0)
+    assert search.take_actions(0.0) == []
+    (opening,) = stun.take_outputs()
+    at = Address("10.1.0.10", 3128)
+    assert (opening.transport, opening.remote) == (Transport.TLS, at)
+    assert opening.options.proxy == ProxyOptions(at, "alice", "secret", "turn.example:443")
+    assert opening.options.tls.server_hostname == "turn.example"
+    assert "secret" not in repr((config, opening))
+    search.stop(0.0)
+
+
+def test_an_argument_for_a_proxy_leaves_the_rest_of_a_configuration_alone():
+    config = TurnClientConfig(relax=False)
+    assert through(config, None) is config
+    assert through(config, "http://10.1.0.10") == TurnClientConfig(relax=False, proxy=HttpProxy("10.1.0.10"))

@@ -163,10 +163,11 @@ class StunClient(Machine):
         """
         self._check_open()
         self._check_transport(target.transport)
-        if local is not None and local.is_ipv6 != target.address.is_ipv6:
-            raise LocalProtocolError(f"{local} cannot reach {target.address}: they are of different families")
+        towards = target.towards
+        if local is not None and local.is_ipv6 != towards.is_ipv6:
+            raise LocalProtocolError(f"{local} cannot reach {towards}: they are of different families")
         if local is None:
-            local = Address(ANY_IPV6 if target.address.is_ipv6 else ANY_IPV4, 0)
+            local = Address(ANY_IPV6 if towards.is_ipv6 else ANY_IPV4, 0)
         path, opens = self._make_socket(target, local, tuple(alpn), now)
         self._outputs.extend(opens)
         return path
@@ -251,9 +252,10 @@ class StunClient(Machine):
     def _make_socket(self, target: ServerTarget, local: Address, alpn: tuple[str, ...], now: float) -> tuple[Path, list[Action]]:
         path = Path(self._ids.socket(), target.address, target.transport)
         hostname = target.server_hostname
-        self._sockets[path.socket] = Socket(path, True, False, hostname, alpn, local, StreamFramer())
+        self._sockets[path.socket] = Socket(path, True, False, hostname, alpn, local, StreamFramer(), proxy=target.proxy)
         self._timers.set(path.socket, now + self._config.open_timeout)
-        options = SocketOptions(tls=TlsOptions(hostname, alpn)) if target.transport.is_secure else DEFAULT_OPTIONS
+        tls = TlsOptions(hostname, alpn) if target.transport.is_secure else None
+        options = SocketOptions(tls=tls, proxy=target.proxy) if tls or target.proxy else DEFAULT_OPTIONS
         return path, [OpenSocket(path.socket, target.transport, local, target.address, options)]
 
     # ------------------------------------------------------------- asking and telling
@@ -493,7 +495,8 @@ class StunClient(Machine):
         if asked is not None and now - asked <= MEMORY:
             return False
         hostname = (alternate.domain or exchange.hostname) if old.transport.is_secure else None
-        found = self._path_to(ServerTarget(old.transport, alternate.address, hostname), old, now)
+        before = ServerTarget(old.transport, old.remote, None, self._sockets[old.socket].proxy)
+        found = self._path_to(before.redirected(alternate.address, hostname), old, now)
         if found is None:
             return False
         new, opens = found

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from sansice._enums import IdentityEnum
-from sansice.machine import Address, DropReason
+from sansice.machine import Address, DropReason, ProxyOptions
 from sansice.stun._attributes import Attribute
 from sansice.stun._authentication._client import ClientAuthentication, Protection
 from sansice.stun._framing import StreamFramer
@@ -116,6 +116,7 @@ class Socket:
         redirected: whether a server made the client open it.
         shared: whether it outlives each path through it (`StunClient.share`).
         drops: what was dropped, by the server that was asked.
+        proxy: through which it was opened.
     """
 
     path: Path
@@ -128,6 +129,7 @@ class Socket:
     redirected: bool = False
     shared: bool = False
     drops: OrderedDict[Address, Counter[DropReason]] = attrs.Factory(OrderedDict)
+    proxy: ProxyOptions | None = None
 
     def asked(self, remote: Address) -> None:
         """Remember a server; the one that was asked least recently goes first."""

@@ -337,7 +337,7 @@ class BindingLookup(Machine):
             case Redirected(id, _, new, server_hostname):
                 attempt = self._attempts[id]
                 attempt.path = new
-                attempt.target = ServerTarget(new.transport, new.remote, server_hostname)
+                attempt.target = attempt.target.redirected(new.remote, server_hostname)
             case TransactionSucceeded(id, _, rtt, mapped):
                 self._succeed(self._attempts[id], cast(Address, mapped), rtt, now)
             case TransactionFailed(id) | TransactionTimedOut(id):

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import attrs
 
-from sansice.machine import Address, NaptrRecord, Record, RecordKind, ResolveError, SrvRecord, Transport
+from sansice.machine import Address, NaptrRecord, ProxyOptions, Record, RecordKind, ResolveError, SrvRecord, Transport
 from sansice.stun._uri import DEFAULT_PORT, DEFAULT_SECURE_PORT, ServerUri
 
 from ._order import family_of, interleave, is_server_host, protocol_tags, rank
@@ -71,11 +71,28 @@ class ServerTarget:
         address: of the server.
         server_hostname: what its certificate must carry, for TLS and DTLS: the host of the URI, whatever name the DNS
             led to (RFC 5928 5), or what the caller knows to be its name. ``None`` for UDP and TCP.
+        proxy: through which a connection is opened. Where it is to look the server's name up, ``address`` is the proxy's own.
     """
 
     transport: Transport
     address: Address
     server_hostname: str | None = None
+    proxy: ProxyOptions | None = None
+
+    @property
+    def towards(self) -> Address:
+        """Where packets go at first: to the proxy, where there is one, otherwise to the server."""
+        return self.address if self.proxy is None else self.proxy.address
+
+    def redirected(self, address: Address, server_hostname: str | None) -> ServerTarget:
+        """Another server, by the same way."""
+        proxy = self.proxy if self.proxy is None else attrs.evolve(self.proxy, authority=None)
+        return ServerTarget(self.transport, address, server_hostname, proxy)
+
+    def __str__(self) -> str:
+        if self.proxy is None:
+            return str(self.address)
+        return f"{self.proxy.authority or self.address} through {self.proxy.address}"
 
 
 def default_transports(uri: ServerUri) -> tuple[Transport, ...]:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import attrs
 
 from sansice.stun import StunClientConfig
 
+if TYPE_CHECKING:
+    from sansice.stun import HttpProxy
+
 RENEWAL_MARGIN = 60.0  # seconds before it ends that something is renewed: RFC 8656 8; a request over UDP takes up to 39.5
 
 _STUN = StunClientConfig(alternate_servers=True)  # RFC 8656 7.4: a 300 is followed before any other server is tried
+
+
+def _as_proxy(given: HttpProxy | str | None) -> HttpProxy | None:
+    if given is None:
+        return None
+    from sansice.stun import as_proxy  # few have one
+
+    return as_proxy(given)
 
 
 @attrs.frozen(kw_only=True)
@@ -24,6 +36,8 @@ class TurnClientConfig:
             is left alone from then on (RFC 8656 7.3).
         relax: ask again at once, without EVEN-PORT or RESERVATION-TOKEN, where the server has no such port (508), and without
             DONT-FRAGMENT where it does not know that (420) (RFC 8656 7.4).
+        proxy: an `HttpProxy`, or its text, ``http://USER:PASSWORD@HOST:PORT``: a server that is named by its URI is reached
+            through it, over TCP or TLS, and its name is the proxy's to look up.
         alpn: protocols to offer over TLS and DTLS (RFC 7443), such as `ALPN_TURN`; some old servers hang up on any.
         attempt_delay: from one address of the server to the next (RFC 8305 5).
         transport_delay: from the last address over one transport to the first over the next one: longer, because a lost datagram
@@ -53,6 +67,7 @@ class TurnClientConfig:
     families: tuple[int, ...] = (6, 4)
     understood: tuple[int, ...] = (4, 6)
     relax: bool = True
+    proxy: HttpProxy | None = attrs.field(default=None, converter=_as_proxy)
     alpn: tuple[str, ...] = ()
     attempt_delay: float = 0.25
     transport_delay: float = 1.5
@@ -87,6 +102,15 @@ class TurnClientConfig:
                 raise ValueError(f"{name} must be at least 1")
         if not 1 <= self.max_channels <= 4096:
             raise ValueError(f"max_channels {self.max_channels} is outside 1..4096 (RFC 8656 12)")
+
+
+def through(config: TurnClientConfig, proxy: HttpProxy | str | None) -> TurnClientConfig:
+    """The same for a client that goes through a proxy: the argument of ``open_turn``; ``None`` leaves it as it is.
+
+    Raises:
+        ValueError: a text that is no proxy's.
+    """
+    return config if proxy is None else attrs.evolve(config, proxy=proxy)
 
 
 _COUNTS = (

@@ -192,7 +192,7 @@ class AllocateRace:
         """A request goes on at another server (RFC 8656 7.4, 300)."""
         attempt = self._attempts[transaction_id]
         attempt.path = path
-        attempt.target = ServerTarget(path.transport, path.remote, hostname)
+        attempt.target = attempt.target.redirected(path.remote, hostname)
 
     def check(self, now: float) -> None:
         """Look who has been challenged: a server that wants credentials is there, and is the one (RFC 8656 3.9)."""
@@ -413,7 +413,7 @@ class AllocateRace:
         self._timers.clear()
         step = max((one.step for one in self._failed), key=_STEPS.index)
         codes = [one.code for one in self._failed if one.step is step and one.code is not None]
-        words = "; ".join(f"{one.target.address} ({one.target.transport.value}): {one.reason}" for one in self._failed)
+        words = "; ".join(f"{one.target} ({one.target.transport.value}): {one.reason}" for one in self._failed)
         answered = sum(one.step is not TurnStep.OPEN for one in self._failed)
         retry = max(0.0, min(self._waits) - now) if self._waits and len(self._waits) == answered else 0.0
         self.end = AllocationFailed(step, words, codes[-1] if codes else None, tuple(self._failed), retry)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TypeAlias, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from sansice.machine import (
     Action,
@@ -38,6 +39,9 @@ from ._memory import TurnServerMemory
 from ._race import AllocateRace, Won
 from ._requests import Outcome
 from ._wish import AllocateWish
+
+if TYPE_CHECKING:
+    from sansice.stun import ProxiedResolution
 
 Server: TypeAlias = ServerTarget | ServerUri | tuple[ServerTarget, ...]
 """Who is asked: a name to look up, or an address, or several in the order to try."""
@@ -108,10 +112,15 @@ class AllocateSearch:
         self._socket = socket
         self._username = username
         self._failure: AllocationFailed | None = None
-        self._resolution: ServerResolution | None = None
+        self._resolution: ServerResolution | ProxiedResolution | None = None
         self.race: AllocateRace | None = None
         if isinstance(server, ServerUri):
-            self._resolution = ServerResolution(
+            resolution: Callable[..., ServerResolution | ProxiedResolution] = ServerResolution
+            if config.proxy is not None:
+                from sansice.stun import ProxiedResolution  # few have one
+
+                resolution = partial(ProxiedResolution, proxy=config.proxy)
+            self._resolution = resolution(
                 server,
                 transports=transports,
                 verify_name=verify_name,
