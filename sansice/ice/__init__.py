@@ -42,6 +42,7 @@ from ._events import (
     PairSelected as PairSelected,
     PairValidated as PairValidated,
     Restarted as Restarted,
+    RestartNeeded as RestartNeeded,
     ServerAnswered as ServerAnswered,
     ServerFailed as ServerFailed,
     StreamFailed as StreamFailed,

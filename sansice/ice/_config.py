@@ -69,6 +69,9 @@ class IceConfig:
             WebRTC-direct. Otherwise such a description is refused: it is the agent's own, which signalling has sent back.
         max_early_checks: sources remembered whose checks came before the remote description.
         max_host_addresses: host candidates; each costs a socket.
+        update_interval: between two times that `IceAgent.update_addresses` opens sockets. The first new addresses are taken up at
+            once; those that come sooner after it wait, and the latest list counts. So an interface that comes and goes a
+            hundred times a second costs four openings of sockets and four rounds of questions to servers.
         tcp_connect_timeout: how long a connection to a candidate for TCP may take: four SYNs, of which the last has a second
             and more for its answer. There are 5 at a time to one address (RFC 6544 12), and others wait for these.
         tcp_first_check_timeout: how long an accepted connection may live without an authenticated check.
@@ -101,6 +104,7 @@ class IceConfig:
     shared_credentials: bool = False
     max_early_checks: int = 16
     max_host_addresses: int = 32
+    update_interval: float = 0.25
     tcp_connect_timeout: float = 10.0
     tcp_first_check_timeout: float = 5.0
     max_tcp_strangers: int = 32
@@ -140,6 +144,7 @@ _DURATIONS = (
     "disconnected_after",
     "keepalive_interval",
     "free_delay",
+    "update_interval",
     "tcp_connect_timeout",
     "tcp_first_check_timeout",
 )

@@ -118,7 +118,14 @@ class CandidateGathered(Event):
 
 @attrs.frozen
 class GatheringCompleted(Event):
-    """No more local candidates will be gathered; emitted once for each generation that gathers."""
+    """All local candidates that there are by now have been told; emitted once for each generation that gathers.
+
+    Attributes:
+        is_final: no more will follow: tell the peer end-of-candidates. Otherwise addresses that the machine gets later bring
+            more (`GatheringOptions.continual`), and whoever has said end-of-candidates may tell none (RFC 8838 13).
+    """
+
+    is_final: bool = True
 
 
 @attrs.frozen
@@ -223,6 +230,18 @@ class Restarted(Event):
     stream: int
     credentials: Credentials
     by_peer: bool
+
+
+@attrs.frozen
+class RestartNeeded(Event):
+    """The machine has other addresses, and this agent cannot move the stream to them by itself: `IceAgent.restart` can.
+
+    The pair in use has lost its address, or all that the peer was told is worthless. Where the two renominate and it is the
+    peer who controls, he would notice in a while; a restart is faster. Told once a generation, and not before there is an
+    address to restart from.
+    """
+
+    stream: int
 
 
 @attrs.frozen

@@ -34,8 +34,6 @@ from sansice.machine import (
     Ids,
     LocalProtocolError,
     SendDatagram,
-    SocketError,
-    SocketErrorKind,
     SocketId,
 )
 
@@ -50,8 +48,6 @@ from ._pacer import Pacer
 from ._session import TCP, Session
 from ._stream import Stream, Told
 from ._turns import Turns
-
-_ADDRESS_GONE = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has lost the address")
 
 
 class IceAgent(AgentInputs):
@@ -143,6 +139,7 @@ class IceAgent(AgentInputs):
         )
         self._turns = Turns(pacer)
         self._ungathered = ()
+        self._moving = None
         self._sockets = {}
 
     # ------------------------------------------------------------- commands
@@ -169,11 +166,16 @@ class IceAgent(AgentInputs):
         self._settle(now)
 
     def update_addresses(self, addresses: HostsGiven, *, include_loopback: bool | None = None, now: float) -> None:
-        """The machine has other addresses now (RFC 8445 5.1.1.4).
+        """The machine has other addresses now (RFC 8445 5.1.1.4), while gathering or at any time later.
 
-        Sockets of addresses that are gone are closed, with all candidates and pairs that are based on them; if a selected
-        pair was, its stream fails, unless renomination moves it, and a `restart` revives it. From new addresses the agent
-        gathers and checks; those found after `GatheringCompleted` are told with the next restart.
+        Sockets of addresses that are gone are closed at once, with all candidates, pairs and relays that are based on them. From
+        new ones the agent gathers and checks; those found after `GatheringCompleted` are told with the next restart, unless
+        gathering is continual (`GatheringOptions.continual`). New addresses that come faster than ``IceConfig.update_interval``
+        wait for the rest of it.
+
+        A stream whose selected pair is gone moves by renomination, where both agents know it. Where that cannot be, it is
+        disconnected, `RestartNeeded` tells so as soon as there is an address to begin anew from, and without a `restart` it
+        fails when consent would have ended. A stream that has selected a pair for good has no use for new addresses before.
 
         Args:
             addresses: all that there are, as for `gather`.
@@ -186,13 +188,7 @@ class IceAgent(AgentInputs):
         self._require_open()
         if self._gatherer.state is GatheringState.NEW:
             raise LocalProtocolError("update_addresses(): gather() comes first")
-        hosts = self._gatherer.choose(addresses, include_loopback)
-        self._forget_servers(hosts.names, asked_again=False)
-        for socket in self._gatherer.update(hosts, now=now):
-            component = self._sockets[socket]
-            self._close_socket(socket, CloseMode.RESET, now)
-            self._lose_socket(component, socket, _ADDRESS_GONE, now)
-        self._know_sockets()
+        self._move_to(self._gatherer.choose(addresses, include_loopback), now)
         self._settle(now)
 
     def set_remote(self, description: Description | SessionDescription, *, now: float) -> None:

@@ -27,7 +27,7 @@ from sansice.machine import (
 )
 from sansice.stun import Message, MessageClass, Method, decode_untrusted, is_stun
 
-from ._agent_sockets import FREE, AgentSockets
+from ._agent_sockets import FREE, MOVE, AgentSockets
 from ._component import Component
 from ._session import NAMES, OVER, TCP, PairNominated, owner_of
 from ._turns import Turns
@@ -205,6 +205,9 @@ class AgentInputs(AgentSockets):
     def _handle_own_timer(self, timer: int, now: float) -> None:
         if timer == FREE:
             self._free_unselected(now)
+        elif timer == MOVE:
+            if self._moving is not None and self._moving.waiting is not None and self.state is not IceState.CLOSED:
+                self._move_to(self._moving.waiting, now)
         elif timer == TCP and self._tcp is not None:
             self._tcp.handle_timer(now)
         elif timer == NAMES and self._session.names is not None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sansice.ice._tcp._paths import TcpPaths
 
 FREE = -2  # a timer beside those of streams: unselected candidates are released
+MOVE = -5  # another: new addresses have waited for long enough
+_ADDRESS_GONE = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has lost the address")
 
 
 class AgentSockets(AgentView):
@@ -35,6 +37,8 @@ class AgentSockets(AgentView):
         """For the first time, or for what has restarted since."""
         self._forget_servers(hosts.names, asked_again=len(self._ungathered) in (0, len(self._streams)))
         self._session.gathered_at = math.inf
+        if self._moving is not None:
+            self._moving.waiting = None  # these are later ones
         self._gatherer.start(hosts, streams=self._ungathered or None, now=now)
         self._ungathered = ()
         self._know_sockets()
@@ -43,8 +47,40 @@ class AgentSockets(AgentView):
         for socket, place in self._gatherer.opening.items():
             self._sockets.setdefault(socket, self._streams[place.stream].components[place.component - 1])
 
+    def _move_to(self, hosts: HostList, now: float) -> None:
+        """Let go of addresses that are gone at once, and gather from new ones, if there is a use for them and it is time."""
+        moving = self._moving
+        if moving is None:
+            from ._moving import Moving  # most agents stay where they are
+
+            moving = self._moving = Moving(self._session)
+        self._forget_servers(hosts.names, asked_again=False)
+        moving.waiting = None
+        opens = self._has_use_for_more and self._gatherer.is_lacking(hosts)
+        if opens and not moving.may_open(now):
+            opens = False
+            self._session.timers.set(MOVE, moving.wait(hosts))
+        moving.is_under_way = True
+        for socket in self._gatherer.update(hosts, opens=opens, is_told=not self._ungathered, now=now):
+            component = self._sockets[socket]
+            self._close_socket(socket, CloseMode.RESET, now)
+            self._lose_socket(component, socket, _ADDRESS_GONE, now)
+        self._know_sockets()
+        self._pass_on(now)
+        moving.is_under_way = False
+        if hosts.names:
+            moving.tell(self._streams, self._gatherer)
+
+    @property
+    def _has_use_for_more(self) -> bool:
+        """Whether a pair that is still to come may be used: not where all is selected for good, or over (RFC 8445 8.3)."""
+        if self._ungathered:
+            return False  # gather() will come, and begin with what there is then
+        return self._is_moving or any(stream.is_to_select for stream in self._streams)
+
     def _lose_socket(self, component: Component, socket: SocketId, error: SocketError, now: float) -> None:
-        self._streams[component.stream].lose_socket(socket, error, now=now)
+        stream = self._streams[component.stream]
+        stream.lose_socket(socket, error, is_moving=self._moving is not None and self._moving.is_under_way, now=now)
 
     def _pass_on(self, now: float) -> None:
         """Do what the gatherer wants."""

@@ -181,6 +181,17 @@ class Conclusion:
         """Whether a pair was selected once, and none is now."""
         return self.selected is None and self._followed_in is not None
 
+    @property
+    def awaits_restart(self) -> bool:
+        """Whether the selected pair was lost, and no other may take its place (RFC 8445 8.1.1)."""
+        return self.was_lost and self.has_failed and self.mover is None
+
+    def cut_off(self) -> None:
+        """The selected pair is dead, and we nominate no other: only a peer that nominates again could."""
+        self.selected = None
+        self.has_failed = True
+        self._session.timers.cancel(self._timer)
+
     def lose(self, now: float) -> None:
         """The selected pair is dead, and another one may take its place."""
         self.selected = None

@@ -99,6 +99,11 @@ class Stream:
         return all(conclusion.selected is not None for conclusion in self.wanted)
 
     @property
+    def is_to_select(self) -> bool:
+        """Whether it may still select a pair that it has not, without a restart."""
+        return not self.is_selected and not self.is_over and not any(one.awaits_restart for one in self.checker.conclusions)
+
+    @property
     def is_complete_now(self) -> bool:
         """Whether every component has a selected pair, which was not so before: the peer has fewer of them than thought."""
         return self.is_selected and self.checker.list.state is ChecklistState.RUNNING and not self.is_over
@@ -201,8 +206,11 @@ class Stream:
         """Know a local candidate."""
         self.checker.add_local(local)
 
-    def lose_socket(self, socket: SocketId, error: SocketError, *, now: float) -> None:
-        """A socket died, and with it the stream if a selected pair used it."""
+    def lose_socket(self, socket: SocketId, error: SocketError, *, is_moving: bool = False, now: float) -> None:
+        """A socket died, and with it the stream if a selected pair used it for good.
+
+        ``is_moving``: the machine has other addresses, and the application may want to restart from one of them.
+        """
         if self.is_over:  # a restart must not begin with it
             self.checker.forget_local(socket)
             return
@@ -215,10 +223,13 @@ class Stream:
             if pair is None or pair.local.socket != socket:
                 continue
             self.lost_socket = error
-            if conclusion.mover is None:
+            if conclusion.mover is not None:
+                self._do_without(conclusion, now)
+            elif is_moving:
+                self._be_cut_off(conclusion, now)
+            else:
                 self.fail()
                 return
-            self._do_without(conclusion, now)
 
     def lose_connection(self, component: Component, loss: TcpLoss, *, is_in_use: bool, was_answered: bool, now: float) -> None:
         """A TCP connection is no more, or was not to be had: checks on it fail (RFC 6544 7.1), but consent is not revoked.
@@ -332,6 +343,8 @@ class Stream:
         session, pair = self._session, news.pair
         component = self.components[pair.local.candidate.component - 1]
         conclusion = component.conclusion
+        if conclusion.awaits_restart:  # what else is valid the peer does not use
+            return
         if conclusion.selected is not None or not component.is_of_former:  # else what is in use stays (RFC 8445 9)
             component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
         if isinstance(news, PairAnswered):
@@ -392,6 +405,14 @@ class Stream:
         """
         self.components[conclusion.component - 1].select(None)
         conclusion.lose(now)
+        self.patience_over = False
+        self._session.timers.set(timer_of(self.index), now + self._session.config.consent_timeout)
+
+    def _be_cut_off(self, conclusion: Conclusion, now: float) -> None:
+        """A selected pair is dead, and only a restart can bring another: the stream waits for that as it would for consent."""
+        self._session.move(self.index, IceCause.QUIET)
+        conclusion.cut_off()
+        self.components[conclusion.component - 1].stop()
         self.patience_over = False
         self._session.timers.set(timer_of(self.index), now + self._session.config.consent_timeout)
 

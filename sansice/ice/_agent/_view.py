@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sansice.ice._telling._explanation import Explanation
     from sansice.ice._telling._report import IceReport
 
+    from ._moving import Moving
     from ._relaying import Relaying
 
 
@@ -36,9 +37,10 @@ class AgentView(Machine):
         stats: counters.
     """
 
-    __slots__ = ("_gatherer", "_relaying", "_session", "_streams", "_tcp", "_ungathered", "stats")
+    __slots__ = ("_gatherer", "_moving", "_relaying", "_session", "_streams", "_tcp", "_ungathered", "stats")
 
     _gatherer: Gatherer
+    _moving: Moving | None  # since other addresses came for the first time
     _relaying: Relaying | None
     _session: Session
     _streams: tuple[Stream, ...]
@@ -171,8 +173,21 @@ class AgentView(Machine):
             candidates=self._gatherer.candidates_of(stream),
             options=("ice2", RENOMINATION) if self._session.nomination.renominate else ("ice2",),  # RFC 8445 10
             pacing=round(self._session.config.ta * 1000),
-            end_of_candidates=self.gathering_state is GatheringState.COMPLETE,
+            end_of_candidates=self.is_all_told,
         )
+
+    @property
+    def is_all_told(self) -> bool:
+        """Whether no candidate of the present generation will follow those that there are (RFC 8838 13).
+
+        Where gathering is continual that is so only once it can bring nothing any more.
+        """
+        return self.gathering_state is GatheringState.COMPLETE and self._gatherer.is_final
+
+    @property
+    def needs_restart(self) -> bool:
+        """Whether `RestartNeeded` was told of a stream that has neither restarted nor found another pair since."""
+        return self._moving is not None and self._moving.needs_restart(self._streams)
 
     @property
     def failure(self) -> IceError | None:

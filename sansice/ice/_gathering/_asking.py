@@ -129,6 +129,11 @@ class Asking(Machine):
         self._search.start(now=now)
         self._absorb(now)
 
+    def go_on(self, *, now: float) -> None:
+        """Ask through more hosts, some time after the first. Where no server was found it was perhaps for want of a network."""
+        if not self._found:
+            self.start(now=now)
+
     def add_host(self, host: LocalCandidate, *, now: float) -> None:
         """Ask all servers through this socket. One that relays for it already is not asked again."""
         relayed = [relay.question.number for relay in self.relays.live if relay.question.host.socket == host.socket]

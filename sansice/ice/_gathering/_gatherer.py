@@ -260,10 +260,26 @@ class Gatherer(Machine):
             self._open_socket(place)
         self._finish_step(now)
 
-    def update(self, hosts: HostList, *, now: float) -> tuple[SocketId, ...]:
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will be told of this generation."""
+        return self.state is GatheringState.COMPLETE and (not self._options.continual or self._locals.is_silent)
+
+    def is_lacking(self, hosts: HostList) -> bool:
+        """Whether `update` would open a socket."""
+        return bool(self._new_places(hosts.names))
+
+    def update(self, hosts: HostList, *, opens: bool = True, is_told: bool = True, now: float) -> tuple[SocketId, ...]:
         """The machine has other addresses now: let go of those that went, and gather from those that came (RFC 8445 5.1.1.4).
 
-        What is found after `GatheringCompleted` is used, and told in the next generation only (RFC 8838 13).
+        What is found after `GatheringCompleted` is used, and told in the next generation only (RFC 8838 13), unless gathering is
+        continual.
+
+        Args:
+            hosts: from `choose`.
+            opens: whether those that came are gathered from; if not, those that went are let go of all the same.
+            is_told: whether the streams' present generations have all begun to gather.
+            now: monotonic seconds.
 
         Returns:
             The sockets of lost addresses; the caller closes them.
@@ -274,11 +290,22 @@ class Gatherer(Machine):
         for socket in (*lost, *abandoned):
             self._lose(socket, error, now)
         self._hosts = hosts
-        self._locals.is_silent = self.state is not GatheringState.GATHERING
-        for place in self._new_places(hosts.names):
+        if self.state is not GatheringState.GATHERING and not (self._options.continual and is_told):
+            self._locals.is_silent = True
+        places = self._new_places(hosts.names) if opens else []
+        if places and self.state is GatheringState.COMPLETE:
+            self._go_on(now)
+        for place in places:
             self._open_socket(place)
         self._finish_step(now)
         return tuple(lost) + tuple(abandoned)
+
+    def _go_on(self, now: float) -> None:
+        """Another round of a gathering that was complete, as long as the first; a name that led nowhere may lead somewhere."""
+        self._timers.cancel(_Timer.END)
+        self._timers.set(_Timer.SILENCE, now + self._config.gathering_timeout)
+        if self._asking is not None:
+            self._asking.go_on(now=now)
 
     def forget(self, socket: SocketId) -> None:
         """A host candidate's socket is being closed: it is not there for the next generation."""
@@ -295,6 +322,7 @@ class Gatherer(Machine):
         self._opening.clear()
         self._timers.clear()
         self._locals.end()
+        self._locals.is_silent = True
         if self._asking is not None:
             self._asking.stop(now=now)
         self._finish_step(now)
@@ -499,7 +527,7 @@ class Gatherer(Machine):
         self._hand_over()
         self.state = GatheringState.COMPLETE
         self._timers.clear()
-        self._outputs.append(GatheringCompleted())
+        self._outputs.append(GatheringCompleted(is_final=self.is_final))
 
     def _hand_over(self) -> None:
         found = self._locals.found

@@ -58,6 +58,10 @@ class GatheringOptions:
         answering_timeout: seconds for servers that have begun to answer when ``IceConfig.gathering_timeout`` has passed: what is
             far away takes five round trips to relay over TLS.
         turn: of the TURN clients.
+        continual: whether gathering goes on for as long as another pair may be used: candidates of addresses that
+            `IceAgent.update_addresses` brings are told the peer, too, before any pair is selected and, where both agents
+            renominate, afterwards. So the end of candidates is not told meanwhile (RFC 8838 13): `GatheringCompleted` says that
+            it is not final, and a description has no end-of-candidates. A lite agent tells everything at once, and ignores this.
 
     Raises:
         ValueError: a port outside 1 to 65535, or a range without ports; a bound below 1; a code point, a time or a word
@@ -76,6 +80,7 @@ class GatheringOptions:
     max_relays: int = 32
     answering_timeout: float = 10.0
     turn: TurnClientConfig | None = None
+    continual: bool = False
 
     def __attrs_post_init__(self) -> None:
         if self.port_range is not None:

@@ -25,6 +25,7 @@ from sansice.machine import (
     SendDatagram,
     SendStream,
     SocketError,
+    SocketErrorKind,
     SocketId,
 )
 from sansice.stun import is_stun
@@ -350,8 +351,12 @@ class Relays(Machine):
         self._closing.pop(socket, None)
         for relay in tuple(self._relays.values()):
             if socket == relay.question.host.socket or self._own.get(socket) is relay:
-                relay.client.handle_socket_failed(socket, error, now=now)
-                self._absorb(relay, now)
+                dead = [socket]
+                if error.kind is SocketErrorKind.ADDRESS_UNAVAILABLE:  # to which the sockets of its own are bound, too
+                    dead += [one for one, owner in self._own.items() if owner is relay and one != socket]
+                for one in dead:
+                    relay.client.handle_socket_failed(one, error, now=now)
+                    self._absorb(relay, now)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
         """How much a server still has to read."""
