@@ -124,16 +124,17 @@ async def serve_ice(
     max_queued: int = MAX_QUEUED,
     max_queued_bytes: int = MAX_QUEUED_BYTES,
 ) -> AsyncIterator[IceService]:
-    """Serve any number of ICE peers on one UDP port: an ``async with`` block that yields an `IceService` once it is open.
+    """Serve any number of ICE peers on one port: an ``async with`` block that yields an `IceService` once it is open.
 
     Peers that signalling tells of get a connection each with `IceService.open`. Where ``admit`` is given, others may come by
     themselves: ``async for ice in service`` gives those that it lets in, once they are connected. All of them have one
     socket for each address, one reader and one timer. Leaving the block closes everything.
 
     Args:
-        listen: `Listener` values, addresses, or texts: ``"192.0.2.1:3478"``, ``"udp:[2001:db8::1]:3478"``. A wildcard
-            (``"0.0.0.0:3478"``, ``"[::]:3478"``) stands for each address of the machine. Port 0 is any port, for each
-            address another.
+        listen: `Listener` values, addresses, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``, and without a
+            transport, ``"192.0.2.1:3478"``, UDP and TCP both. A wildcard (``"0.0.0.0:3478"``, ``"[::]:3478"``) stands for each
+            address of the machine. Port 0 is any port, for each listener another. Over TCP peers connect to passive
+            candidates (RFC 6544): those that no UDP reaches.
         lite: be a lite agent to everybody (RFC 8445 2.5), as servers that are reachable as they are can; otherwise a full one.
         admit: is asked about each check for a ufrag that no connection has, and answers with our password for it, or with an
             `Admission`; ``None`` lets nobody in. A pure function that does not wait; where it has to, it answers
@@ -153,7 +154,7 @@ async def serve_ice(
     Raises:
         IceError: a listener could not be opened; it says which, and why.
         ValueError: a text that names no place to listen at.
-        LocalProtocolError: servers or a nomination for lite agents; the same place twice; not UDP.
+        LocalProtocolError: servers or a nomination for lite agents; the same place twice.
     """
     reception = IceReception(
         lite=lite,

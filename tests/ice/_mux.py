@@ -7,7 +7,7 @@ from sansice.ice import AgentEvent, Credentials, Description, IceAgent, IceMux, 
 from sansice.ice._binding import encode_check
 from sansice.ice._role import IceRole
 from sansice.machine import Address, CloseSocket, Event, OpenSocket, SendDatagram
-from sansice.stun import MessageClass, TransactionId, decode_untrusted, short_term_key
+from sansice.stun import Listener, MessageClass, TransactionId, decode_untrusted, short_term_key
 
 PORT = at("192.0.2.1", 4000)
 ALICE, BOB, CAROL = (at(f"198.51.100.{number}", 5000) for number in (1, 2, 3))
@@ -27,7 +27,9 @@ def client(number: int, *, lite: bool = False, candidates=()) -> Description:
 class MuxBench:
     """A mux that listens at `PORT`; what it sends and tells is kept."""
 
-    def __init__(self, *listen: Address, config: MuxConfig | None = None, started: bool = True, opened: bool = True) -> None:
+    def __init__(
+        self, *listen: Address | Listener, config: MuxConfig | None = None, started: bool = True, opened: bool = True
+    ) -> None:
         self.now = 0.0
         self.mux = IceMux(config=config or MuxConfig())
         self.sent: list[SendDatagram] = []

@@ -32,6 +32,23 @@ def test_a_lite_agent_has_passive_candidates_whatever_else_is_wished():
     ]
 
 
+def test_two_lite_agents_both_wait_and_explain_that_they_cannot_meet():
+    net = Network(seed=1, latency=0.01)
+    agents = []
+    for name, address, controlling in (("A", "192.0.2.1", True), ("B", "198.51.100.1", False)):
+        host = net.host(name, address)
+        agent = LiteAgent(controlling=controlling, entropy=host.entropy, gathering=tcp(PASSIVE))
+        agents.append((agent, host.run(agent)))
+        agents[-1][1].call(agent.gather, host.addresses)
+    net.run(until=1.0)
+    for (agent, node), (other, _) in zip(agents, agents[::-1], strict=True):
+        node.call(agent.set_remote, other.local_description)
+    net.run(until=60.0)
+    for agent, _ in agents:
+        assert agent.state is IceState.FAILED
+        assert "the peer is lite too" in str(agent.explain()) and "have the peer tell UDP candidates" in str(agent.explain())
+
+
 @pytest.mark.req("RFC6544-015")
 def test_a_full_agent_connects_to_a_lite_one_over_tcp_and_data_flows():
     two = FullAndLite()

@@ -1,4 +1,4 @@
-"""Many real peers on one port of `serve_ice`: pages of Chromium's, and aioice."""
+"""Many real peers on one port of `serve_ice`, over UDP and TCP: pages of Chromium's, aioice, and libnice."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
 from interop._aioice import aioice_peer
 from interop._chromium import chromium, description_of, sdp_of
+from interop._libnice import libnice
 from interop._peer_process import LIMIT
 from sansice.ice import Admission, Description, IceState
+from sansice.machine import Transport
 from sansice_trio import serve_ice
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "sfu_front_end.py"
@@ -29,15 +32,16 @@ def browser():
         yield page
 
 
-async def visit(service, page):
-    """A page offers, and is answered: the connection to it."""
+async def visit(service, page, transport=None):
+    """A page offers, and is answered, perhaps only with candidates of one transport: the connection to it."""
     await page.open()
     await page.ask("offer")
     offer = description_of(await page.ask("gathered"))
     served = service.open()
     answer = await served.gather()
     served.set_remote(offer)
-    await page.ask("accept", sdp_of(answer, setup="passive"))
+    told = [one for one in answer.candidates if transport in (None, one.transport)]
+    await page.ask("accept", sdp_of(attrs.evolve(answer, candidates=told), setup="passive"))
     return served
 
 
@@ -45,8 +49,7 @@ async def connected(service, page, served):
     """Wait until both ends say so; what the page begins to say over DTLS."""
     await served.connected()
     assert await page.ask("until", "connected", "completed", "failed") != "failed"
-    (port,) = service.listening
-    assert served.selected_pair.local.address == port
+    assert served.selected_pair.local.address in service.listening
     hello = await served.receive()
     assert hello[0] == DTLS_HANDSHAKE
     return hello[HELLO_RANDOM]
@@ -83,6 +86,48 @@ async def test_three_pages_share_a_port_while_one_of_them_is_reloaded_again_and_
                 assert await page.ask("history") == ["checking", "connected"]
             for page in pages:
                 await page.ask("close")
+
+
+@pytest.mark.parametrize(("listen", "lite"), [("127.0.0.1:0", True), ("tcp:127.0.0.1:0", False)], ids=["lite", "full"])
+async def test_pages_that_are_told_of_no_udp_connect_over_tcp_and_one_is_reloaded(browser, listen, lite):
+    """A full agent would check over UDP by itself."""
+    with trio.fail_after(LIMIT):
+        async with serve_ice(listen, lite=lite) as service:
+            pages = [browser.another(number) for number in range(PAGES)]
+            served = [await visit(service, page, Transport.TCP) for page in pages]
+            randoms = [await connected(service, page, one) for page, one in zip(pages, served, strict=True)]
+            served[-1].close()
+            served[-1] = await visit(service, pages[-1], Transport.TCP)
+            randoms.append(await connected(service, pages[-1], served[-1]))
+            assert len(set(randoms)) == PAGES + 1
+            for page, one in zip(pages, served, strict=True):
+                assert one.selected_pair.local.transport is Transport.TCP
+                assert one.selected_pair.local.address == service.listening[-1]
+                assert await hears(page, one)
+                await page.ask("close")
+
+
+@pytest.mark.parametrize("lite", [True, False], ids=["lite", "full"])
+async def test_libnice_connects_over_tcp_through_the_port(lite):
+    async with serve_ice("tcp:127.0.0.1:0", lite=lite) as service, contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            peer = await stack.enter_async_context(
+                libnice(controlling=True, options=("REGULAR_NOMINATION",), udp=False, tcp=True)
+            )
+            served = service.open()
+            ours = await served.gather()
+            served.set_remote(await peer.description())
+            await peer.learn(ours)
+            await peer.ready()
+            await served.connected()
+            assert served.selected_pair.local.address == service.listening[0]
+            said = [b"to libnice %d" % number for number in range(COUNT)]
+            for data in said:
+                await served.send(data)
+            assert await peer.ask(receive=COUNT, component=1) == [data.hex() for data in said]
+            await peer.ask(send=[data.hex() for data in said], component=1)
+            assert [await served.receive() for _ in said] == said
+        assert not service.dropped
 
 
 @contextlib.asynccontextmanager

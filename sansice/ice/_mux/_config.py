@@ -25,7 +25,11 @@ class MuxConfig:
         transaction_timeout: how long the answer to a check or a question is waited for: longer than the last
             retransmission's (RFC 8489 6.2.1: 39.5 s).
         max_transactions: of these, in that time; beyond it the older ones are forgotten.
-        receive_buffer: bytes that may wait at each socket, as far as the system allows; 0 for its default.
+        max_silent: TCP connections whose first frame, which says whose they are, is not there yet. Anybody can connect, and each
+            costs a descriptor; in a flood the oldest go.
+        max_silent_per_prefix: of these, from one source prefix, so that one network cannot push out all others.
+        first_frame_timeout: how long they may take for it: a few losses of packets.
+        receive_buffer: bytes that may wait at each UDP socket, as far as the system allows; 0 for its default.
 
     Raises:
         ValueError: a bound or a time that is none.
@@ -39,6 +43,9 @@ class MuxConfig:
     max_sources: int = 32
     transaction_timeout: float = 40.0
     max_transactions: int = 2**17
+    max_silent: int = 512
+    max_silent_per_prefix: int = 64
+    first_frame_timeout: float = 5.0
     receive_buffer: int = 2**21
 
     def __attrs_post_init__(self) -> None:
@@ -56,8 +63,10 @@ _BOUNDS = (
     ("max_refused", 1),
     ("max_sources", 1),
     ("max_transactions", 1),
+    ("max_silent", 1),
+    ("max_silent_per_prefix", 1),
     ("receive_buffer", 0),
 )
-_DURATIONS = ("unknown_timeout", "refused_timeout", "transaction_timeout")
+_DURATIONS = ("unknown_timeout", "refused_timeout", "transaction_timeout", "first_frame_timeout")
 
 DEFAULT_MUX_CONFIG = MuxConfig()

@@ -19,6 +19,8 @@ from sansice.stun import Listener, ListenerFailed, ListenerOpened, ServerReady
 
 from ._members import SharedSocket
 
+_SHARED = (Transport.UDP, Transport.TCP)
+
 
 class Listening:
     """The shared sockets, in the order of `IceMux.start`."""
@@ -34,7 +36,9 @@ class Listening:
         for listener in listeners:
             shared = SharedSocket(ids.socket(), listener)
             self.sockets[shared.id] = shared
-            options = SocketOptions(reuse_port=listener.reuse_port, receive_buffer=receive_buffer)
+            # A listener hands its own on to each connection, where as much would be far too much.
+            buffer = receive_buffer if listener.transport is Transport.UDP else 0
+            options = SocketOptions(reuse_port=listener.reuse_port, receive_buffer=buffer)
             yield OpenSocket(shared.id, listener.transport, listener.address, options=options)
 
     def opened(self, shared: SharedSocket, local: Address) -> Iterator[Event]:
@@ -65,13 +69,17 @@ class Listening:
         return tuple(dict.fromkeys(one.listener.address.host for one in self.sockets.values()))
 
     def serving(self, wish: OpenSocket) -> SharedSocket | None:
-        """The socket that does for what an agent wants to open: of its address, and of its port where it asks for one."""
-        if wish.transport is not Transport.UDP or wish.remote is not None:
+        """The socket that does for what an agent wants to open: of its address, and of its port where it asks for one.
+
+        A connection is the agent's own, and so is the listener of a simultaneous-open candidate, which connects from its port
+        as well (RFC 6544 7.1): it says so by ``reuse_port``.
+        """
+        if wish.remote is not None or wish.options.reuse_port:
             return None
         host, port = wish.bind
         for one in self.sockets.values():
             known = one.listener.address if one.local is None else one.local
-            if known.host == host and port in (0, known.port):
+            if known.host == host and port in (0, known.port) and one.listener.transport is wish.transport:
                 return one
         return None
 
@@ -80,7 +88,8 @@ def read_listeners(given: Iterable[Listener | Address]) -> tuple[Listener, ...]:
     """What `IceMux.start` was given.
 
     Raises:
-        LocalProtocolError: none; the same one twice; not UDP; a wildcard address, from which answers could leave by another.
+        LocalProtocolError: none; the same one twice; neither UDP nor TCP; a wildcard address, from which answers could leave by
+            another.
     """
     if isinstance(given, (Listener, Address)):
         given = (given,)
@@ -91,9 +100,9 @@ def read_listeners(given: Iterable[Listener | Address]) -> tuple[Listener, ...]:
     if not listed:
         raise LocalProtocolError("start() needs at least one address")
     for one in listed:
-        if one.transport is not Transport.UDP:
-            raise LocalProtocolError(f"start(): {one} is not UDP")
-    fixed = [one.address for one in listed if one.address.port]
+        if one.transport not in _SHARED:
+            raise LocalProtocolError(f"start(): {one} is neither UDP nor TCP")
+    fixed = [(one.transport, one.address) for one in listed if one.address.port]
     if len(set(fixed)) < len(fixed):
         raise LocalProtocolError("start(): the same address twice")
     return listed

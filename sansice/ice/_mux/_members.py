@@ -12,14 +12,14 @@ from ._inside import AnyAgent
 
 
 class SharedSocket:
-    """A socket that all agents share.
+    """A socket that all agents share; or a listener, whose connections are an agent's each, once it is known whose.
 
     Attributes:
         id: its name to the driver.
         listener: as given to `IceMux.start`.
         local: what it is bound to, once it is open.
         lanes: the agents' places at it, by their names.
-        routes: whose data comes from an address.
+        routes: whose data comes from an address; of UDP only.
     """
 
     __slots__ = ("id", "lanes", "listener", "local", "routes")

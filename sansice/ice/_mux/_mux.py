@@ -2,7 +2,7 @@
 
 A check names the agent that it is for, by the ufrag in front of its USERNAME (RFC 8445 7.2.2); an answer repeats the transaction
 id of what asked; everything else, data, DTLS, RTP, QUIC (RFC 7983), is known by where it comes from, once a check from there has
-been authenticated.
+been authenticated. A TCP connection is all one agent's: that of its first check.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from sansice.machine import (
 from sansice.stun import Listener, decode_untrusted, is_stun, short_term_key
 
 from ._config import DEFAULT_MUX_CONFIG, MuxConfig
+from ._doorstep import Caller
 from ._events import MUX_TRANSITIONS, AgentId, MuxInput, MuxState, UnknownUfrag
 from ._inside import AnyAgent, ids_of, is_trusted, pacer_of, ufrags_of
 from ._listening import Listening, read_listeners
@@ -45,7 +46,7 @@ from ._strangers import FirstCheck
 
 
 class IceMux(Machine):
-    """Serves any number of agents, full and lite, on one socket for each address of the machine.
+    """Serves any number of agents, full and lite, on one UDP socket and one TCP listener for each address of the machine.
 
     `start` names where to listen; `ServerReady` tells when that is decided. Agents are ordinary ones, made with ``ids=mux.ids``,
     and full ones with ``pacer=mux.pacer`` besides; `add` takes them before they gather. From then on the mux is their driver:
@@ -59,17 +60,18 @@ class IceMux(Machine):
         mux.absorb(name, now=now)
 
     An agent's host candidates are then at the shared port, and so are server-reflexive ones, and those that a 1:1 NAT gives
-    (`GatheringOptions.rewrite`). What else it opens, such as connections to TURN servers, and names that it looks up,
-    go through to the driver.
+    (`GatheringOptions.rewrite`); where the mux listens over TCP, passive TCP candidates are there as well. What else it opens,
+    such as connections to TURN servers, and names that it looks up, go through to the driver.
 
     **Whose is it?** A check belongs to the agent that has its ufrag, an answer to the agent that asked. Anything else belongs to
     the agent whose peer was last proven to be at the source address: by a check that the agent has authenticated, or by
     an answer that it has accepted. So a client moves to another address by its checks from there, and whoever claims another's
     ufrag without the password moves nothing. Where a NAT gives an address to another client, it becomes the other agent's with
-    the first check. What is nobody's is dropped and counted; it makes no state, but for `UnknownUfrag`, within the bounds of
-    `MuxConfig`.
+    the first check. A TCP connection is the agent's whose ufrag the check in its first frame has (RFC 6544 7.2), who closes it
+    where the password is wrong. What is nobody's is dropped and counted; it makes no state, but for `UnknownUfrag` and for
+    connections whose first frame is not there yet, within the bounds of `MuxConfig`.
 
-    Each peer has to be at an address of its own: two agents here cannot both be connected to one port there.
+    Over UDP each peer has to be at an address of its own: two agents here cannot both be connected to one port there.
 
     Args:
         config: bounds.
@@ -91,7 +93,7 @@ class IceMux(Machine):
         self._config = config
         self._state = MuxState.NEW
         self._listening = Listening()
-        self._residents = Residents(config, self._listening, self._outputs)
+        self._residents = Residents(config, self._listening, self._outputs, self.stats)
         self._last = 0
 
     # ------------------------------------------------------------- what may be read
@@ -103,8 +105,13 @@ class IceMux(Machine):
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The addresses of the shared sockets that are open now."""
-        return tuple(address for _, address in self._listening.addresses)
+        """The addresses of the shared sockets that are open now, each once."""
+        return tuple(dict.fromkeys(address for _, address in self._listening.addresses))
+
+    @property
+    def listeners(self) -> tuple[tuple[Listener, Address | None], ...]:
+        """Where it listens: as `start` was told, and what that is bound to, once it is open."""
+        return tuple((one.listener, one.local) for one in self._listening.sockets.values())
 
     @property
     def agents(self) -> tuple[AgentId, ...]:
@@ -151,7 +158,7 @@ class IceMux(Machine):
         """Open the shared sockets. Each answers with `ListenerOpened` or `ListenerFailed`, then comes one `ServerReady`.
 
         Args:
-            listeners: the machine's own addresses, never the wildcard; port 0 is any. UDP only.
+            listeners: the machine's own addresses, never the wildcard; port 0 is any. UDP, where a `Listener` does not say TCP.
             now: monotonic seconds.
 
         Raises:
@@ -253,14 +260,17 @@ class IceMux(Machine):
         if encoded in self._residents.by_ufrag:
             raise LocalProtocolError(f"refuse(): an agent has the ufrag {ufrag}; remove() it")
         self._residents.strangers.refuse(encoded, now=now)
+        self._residents.doorstep.dismiss(encoded)
 
     def forget(self, ufrag: str, *, now: float) -> None:
         """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one is offered again."""
         self._residents.strangers.forget(ufrag.encode(), now=now)
+        self._residents.doorstep.dismiss(ufrag.encode())
 
     def distrust(self, ufrag: str, *, now: float) -> None:
         """The same, and for ``MuxConfig.unknown_timeout`` at most its sender is not listened to; the next one of another is."""
         self._residents.strangers.distrust(ufrag.encode(), now=now)
+        self._residents.doorstep.dismiss(ufrag.encode())
 
     def vouch(self, source: Address, *, now: float) -> None:
         """Who came from there has proven something: it does not count for ``MuxConfig.max_unknown_per_prefix`` any more."""
@@ -271,6 +281,7 @@ class IceMux(Machine):
         self._state = self._after(MuxInput.CLOSE)
         for name in tuple(self._residents.members):
             self.remove(name, now=now)
+        self._residents.doorstep.close_at()
         self._outputs.extend([CloseSocket(socket) for socket in self._listening.sockets])
         self._listening.sockets.clear()
         self._residents.strangers.clear()
@@ -298,6 +309,7 @@ class IceMux(Machine):
         shared = self._listening.sockets.get(socket)
         if shared is not None:
             self._outputs.extend(self._listening.failed(shared, error))
+            self._residents.doorstep.close_at(shared)
             for lane in tuple(shared.lanes.values()):
                 self._residents.close_lane(lane)
                 lane.member.agent.handle_socket_failed(lane.id, error, now=now)
@@ -307,9 +319,16 @@ class IceMux(Machine):
         if member is not None:
             member.agent.handle_socket_failed(socket, error, now=now)
             self._residents.take(member, now)
+        elif (caller := self._residents.doorstep.find(socket)) is not None:
+            self._residents.doorstep.lose(caller)
+            self._stop_offering(caller, now)
 
     def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
-        """An agent that takes TCP connections has a listener of its own."""
+        """A connection to a shared listener waits until it is known whose it is. Or an agent has a listener of its own."""
+        shared = self._listening.sockets.get(listener)
+        if shared is not None:
+            self._residents.doorstep.take(shared, socket, remote, now=now)
+            return
         member = self._residents.owners.get(listener)
         if member is None:
             self._outputs.append(CloseSocket(socket, CloseMode.RESET))
@@ -319,14 +338,16 @@ class IceMux(Machine):
             self._residents.take(member, now)
 
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
-        """Of an agent's own connection."""
+        """Of an agent's connection; or of one that is still to say whose it is."""
         member = self._residents.owners.get(socket)
         if member is not None:
             member.agent.handle_stream_data(socket, data, now=now)
             self._residents.take(member, now)
+        elif (caller := self._residents.doorstep.find(socket)) is not None:
+            self._hear(caller, data, now)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
-        """Of an agent's own connection."""
+        """Of an agent's connection."""
         member = self._residents.owners.get(socket)
         if member is not None:
             member.agent.handle_stream_sent(socket, unsent, now=now)
@@ -359,10 +380,12 @@ class IceMux(Machine):
             member.due = math.inf
             member.agent.handle_timer(now=now)
             self._residents.take(member, now)
+        self._residents.doorstep.expire(now)
 
     def deadline(self) -> float:
-        """The earliest of all agents."""
-        return self._residents.timers.deadline()
+        """The earliest of all agents, and of the connections that wait."""
+        due, doorstep = self._residents.timers.deadline(), self._residents.doorstep
+        return min(due, doorstep.deadline()) if doorstep else due
 
     def take_outputs(self) -> list[Action | Event]:
         """What is to be done and known, in order."""
@@ -414,7 +437,9 @@ class IceMux(Machine):
             if ufrag is None:
                 self.stats.drop(DropReason.BAD_USERNAME)
             elif member is None:
-                self._offer(ufrag, shared, source, data, now)
+                why = self._offer(ufrag, shared, source, data, now)
+                if why is not None:
+                    self.stats.drop(why)
             elif (lane := member.lane_at(shared, ufrag)) is None:
                 self.stats.drop(DropReason.UNKNOWN_SOCKET)
             else:
@@ -452,16 +477,53 @@ class IceMux(Machine):
         ):
             self._residents.learn(lane, source)
 
-    def _offer(self, ufrag: bytes, shared: SharedSocket, source: Address, data: bytes, now: float) -> None:
-        """A check for a ufrag that nobody has."""
-        why: DropReason | None
+    def _offer(self, ufrag: bytes, shared: SharedSocket, source: Address, data: bytes, now: float) -> DropReason | None:
+        """A check for a ufrag that nobody has: offer it, or say why not."""
         try:
             ufrags = ufrags_untrusted(data)
         except DecodeError as error:
-            why = error.reason
-        else:
-            why = self._residents.strangers.admit(ufrag, FirstCheck(shared.id, source, data), now=now)
-            if why is None and shared.local is not None:
-                self._outputs.append(UnknownUfrag(ufrags.local, ufrags.remote, source, shared.local))
-        if why is not None:
-            self.stats.drop(why)
+            return error.reason
+        why = self._residents.strangers.admit(ufrag, FirstCheck(shared.id, source, data), now=now)
+        if why is None and shared.local is not None:
+            self._outputs.append(UnknownUfrag(ufrags.local, ufrags.remote, source, shared.local))
+        return why
+
+    # ------------------------------------------------------------- inputs: connections that wait
+
+    def _hear(self, caller: Caller, data: bytes, now: float) -> None:
+        doorstep = self._residents.doorstep
+        if not data:
+            doorstep.leave(caller)
+            self._stop_offering(caller, now)
+            return
+        first = doorstep.hear(caller, data)
+        if first is not None:
+            why = self._seat(caller, first, now)
+            if why is not None:
+                doorstep.turn_away(caller, why)
+        elif caller.ufrag is not None and doorstep.find(caller.socket) is None:  # it has said too much
+            self._stop_offering(caller, now)
+
+    def _seat(self, caller: Caller, first: bytes, now: float) -> DropReason | None:
+        """The first frame of a connection is there: give it to its agent, or offer it, or say why not."""
+        if not is_stun(first):
+            return DropReason.NOT_STUN
+        ufrag = local_ufrag_untrusted(first) if first[:2] == REQUEST else None
+        if ufrag is None:
+            return DropReason.BAD_USERNAME
+        member = self._residents.by_ufrag.get(ufrag)
+        if member is not None:
+            lane = member.lane_at(caller.shared, ufrag)
+            if lane is None:
+                return DropReason.UNKNOWN_SOCKET
+            self._residents.adopt(caller, lane, now)
+            return None
+        why = self._offer(ufrag, caller.shared, caller.remote, first, now)
+        if why is None:
+            self._residents.doorstep.offer(caller, ufrag, now=now)
+        return why
+
+    def _stop_offering(self, caller: Caller, now: float) -> None:
+        """Whose check it was is gone; who asks for that ufrag next, is offered."""
+        if caller.ufrag is not None:
+            self._residents.strangers.forget(caller.ufrag, now=now)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sansice._timers import Timers
 from sansice.ice._events import Closed, DataReceived, PairSelected, Restarted
+from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
     Address,
@@ -16,10 +17,12 @@ from sansice.machine import (
     Resolve,
     SendDatagram,
     SocketId,
+    Transport,
 )
 from sansice.stun import ERROR_CODE, ErrorCode, MessageClass, Method, TransactionId, decode_untrusted, encode, is_stun
 
 from ._config import MuxConfig
+from ._doorstep import Caller, Doorstep
 from ._events import AgentEvent, AgentId, UfragTaken
 from ._inside import stream_of, ufrags_of
 from ._listening import Listening
@@ -49,6 +52,7 @@ class Residents:
         timers: of the agents.
         transactions: who has asked what through shared sockets.
         strangers: ufrags that nobody here has.
+        doorstep: connections of which nobody knows yet whose they are.
     """
 
     __slots__ = (
@@ -57,6 +61,7 @@ class Residents:
         "_outputs",
         "asking",
         "by_ufrag",
+        "doorstep",
         "lanes",
         "members",
         "owners",
@@ -65,7 +70,7 @@ class Residents:
         "transactions",
     )
 
-    def __init__(self, config: MuxConfig, listening: Listening, outputs: list[Action | Event]) -> None:
+    def __init__(self, config: MuxConfig, listening: Listening, outputs: list[Action | Event], stats: IceStats) -> None:
         self._config = config
         self._listening = listening
         self._outputs = outputs
@@ -76,6 +81,7 @@ class Residents:
         self.asking: dict[QueryId, Member] = {}
         self.timers: Timers[AgentId] = Timers()
         self.strangers = Strangers(config)
+        self.doorstep = Doorstep(config, outputs, stats)
         self.transactions = Transactions(config.transaction_timeout, config.max_transactions)
 
     # ------------------------------------------------------------- what they are given
@@ -100,6 +106,15 @@ class Residents:
         proven = self.take(lane.member, now, (lane.id, source, data[TRANSACTION_ID]))
         if proven and source not in lane.sources:
             self.learn(lane, source)
+
+    def adopt(self, caller: Caller, lane: Lane, now: float) -> None:
+        """A connection has said whose it is: it is that agent's, who judges whether that was said with the right password."""
+        member, socket = lane.member, caller.socket
+        data = self.doorstep.release(caller)
+        self.owners[socket] = member
+        lane.agent.handle_accepted(lane.id, socket, caller.remote, now=now)
+        lane.agent.handle_stream_data(socket, data, now=now)
+        self.take(member, now)
 
     def learn(self, lane: Lane, source: Address) -> None:
         """The peer of an agent has proven where it is."""
@@ -196,7 +211,11 @@ class Residents:
             first = self.strangers.find(ufrag, now=now)
             if first is not None and first.socket == shared.id and self.by_ufrag.get(ufrag) is member:
                 self.strangers.welcome(ufrag)
-                self.check(lane, first.source, first.data, now)
+                caller = self.doorstep.asking(ufrag)
+                if caller is None or caller.shared is not shared:
+                    self.check(lane, first.source, first.data, now)
+                else:
+                    self.adopt(caller, lane, now)
 
     def _pass_action(self, member: Member, action: Action) -> None:
         """Whatever else is to be done: only what is about a shared socket stays here."""
@@ -224,7 +243,9 @@ class Residents:
         """A lite peer sends no checks: it is where it has said that it is, if nobody has proven to be there."""
         path = member.agent.path_of(stream)
         lane = None if path is None else self.lanes.get(path[0])
-        if path is not None and lane is not None and path[1] not in lane.shared.routes:
+        if path is None or lane is None or lane.shared.listener.transport is not Transport.UDP:
+            return
+        if path[1] not in lane.shared.routes:
             lane.learn(path[1], self._config.max_sources)
 
     # ------------------------------------------------------------- agents and places come and go
@@ -250,6 +271,7 @@ class Residents:
                     self._outputs.append(UfragTaken(member.id, ufrag.decode()))
                 else:
                     self.strangers.welcome(ufrag)
+                    self.doorstep.dismiss(ufrag)  # the next connection for it is at the right place
 
     def close_lane(self, lane: Lane) -> None:
         lane.close()

@@ -11,14 +11,17 @@ from sansice.stun import Listener
 
 Listen = Listener | Address | str
 
+_SHARED = (Transport.UDP, Transport.TCP)
+
 
 def read_places(listen: Iterable[Listen] | Listen, hosts: Callable[[], HostsGiven]) -> tuple[Listener, ...]:
     """The listeners that are meant.
 
     Args:
-        listen: `Listener` values, addresses, or texts: ``"udp:192.0.2.1:3478"``, ``"192.0.2.1:3478"``. A wildcard
-            (``0.0.0.0``, ``[::]``) means each address of the machine of that family, without loopback where there are
-            others: answers must leave from the address that was asked, so that each has a socket of its own.
+        listen: `Listener` values, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``. Without a transport,
+            ``"192.0.2.1:3478"`` or an `Address`, it is both. A wildcard (``0.0.0.0``, ``[::]``) means each address of the
+            machine of that family, without loopback where there are others: answers must leave from the address that was
+            asked, so that each has a socket of its own.
         hosts: the machine's own addresses.
 
     Raises:
@@ -36,24 +39,25 @@ def read_places(listen: Iterable[Listen] | Listen, hosts: Callable[[], HostsGive
 def _places(one: Listen, hosts: Callable[[], HostsGiven]) -> Iterable[Listener]:
     if isinstance(one, Listener):
         return (one,)
-    address = _parse(one) if isinstance(one, str) else one
+    transports, address = _parse(one) if isinstance(one, str) else (_SHARED, one)
     if address.host not in (ANY_IPV4, ANY_IPV6):
-        return (Listener(Transport.UDP, address),)
+        return [Listener(transport, address) for transport in transports]
     is_ipv6 = address.host == ANY_IPV6
     literals = [given if isinstance(given, str) else given.host for given in hosts()]
     usable = usable_addresses([host for host in literals if (":" in host) == is_ipv6])
     if not usable:
         raise ValueError(f"cannot listen at {one}: the machine has no address of that family")
-    return [Listener(Transport.UDP, Address(host, address.port)) for host in usable]
+    return [Listener(transport, Address(host, address.port)) for host in usable for transport in transports]
 
 
-def _parse(text: str) -> Address:
+def _parse(text: str) -> tuple[tuple[Transport, ...], Address]:
     word, _, rest = text.partition(":")
     try:
         if word.isalpha() and rest.count(":") > 0:
-            if word.lower() != Transport.UDP.value:
-                raise ValueError(f"{word!r} is not udp, which is all that many agents can share")
-            return Address.parse(rest)
-        return Address.parse(text)
+            transports = tuple([one for one in _SHARED if one.value == word.lower()])
+            if not transports:
+                raise ValueError(f"{word!r} is neither udp nor tcp, which is all that many agents can share")
+            return transports, Address.parse(rest)
+        return _SHARED, Address.parse(text)
     except ValueError as error:
         raise ValueError(f"cannot listen at {text!r}: {error}") from None

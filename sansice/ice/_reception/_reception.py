@@ -15,7 +15,7 @@ import attrs
 
 from sansice.ice._agent._agent import IceAgent
 from sansice.ice._agent._pacer import MIN_INTERVAL
-from sansice.ice._candidate import Candidate
+from sansice.ice._candidate import Candidate, TcpType
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
 from sansice.ice._description import Credentials
 from sansice.ice._events import Closed, IceState, IceStateChanged, PairSelected
@@ -53,7 +53,7 @@ R = TypeVar("R")
 
 
 class IceReception(Machine):
-    """Serves peers on one socket for each address: those that are announced, and those that come by themselves.
+    """Serves peers on one port of each address, over UDP, TCP or both: those that are announced, and those that come unasked.
 
     `start` names where to listen; `ServerReady` tells when that is decided. `open` makes an agent for a peer that signalling will
     tell of; commands are given to it through `tell`. Where ``admit`` is given, it is asked about each check for a ufrag that
@@ -144,10 +144,12 @@ class IceReception(Machine):
             return ()
         agent = LiteAgent(controlling=False, gathering=self._gathering, config=self._config, entropy=bytes)
         agent.gather([address.host for address in self.mux.addresses], include_loopback=True, now=0.0)
-        local = {address.host: address for address in reversed(self.mux.addresses)}
-        wishes = [one for one in agent.take_outputs() if isinstance(one, OpenSocket) and one.transport is Transport.UDP]
-        for wish in wishes:
-            agent.handle_socket_opened(wish.socket, local[wish.bind.host], now=0.0)
+        open_now = [(one.transport, local) for one, local in reversed(self.mux.listeners) if local is not None]
+        shared = {(transport, local.host): local for transport, local in open_now}
+        for wish in [one for one in agent.take_outputs() if isinstance(one, OpenSocket)]:
+            local = shared.get((wish.transport, wish.bind.host))
+            if local is not None:
+                agent.handle_socket_opened(wish.socket, local, now=0.0)
         return agent.local_candidates
 
     @property
@@ -171,8 +173,12 @@ class IceReception(Machine):
     # ------------------------------------------------------------- commands
 
     def start(self, listeners: Iterable[Listener | Address], *, now: float) -> None:
-        """Open the sockets. See `IceMux.start`."""
+        """Open the sockets. See `IceMux.start`.
+
+        Agents have candidates of what is listened at: UDP ones, passive TCP ones (RFC 6544), or both.
+        """
         self.mux.start(listeners, now=now)
+        self._gathering = _gathering_at([one.transport for one, _ in self.mux.listeners], self._gathering)
         self._absorb(now)
 
     def open(
@@ -407,6 +413,11 @@ class IceReception(Machine):
         self.mux.handle_datagrams(socket, batch, now=now)
         self._absorb(now)
 
+    def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
+        """See `IceMux`."""
+        self.mux.handle_accepted(listener, socket, remote, now=now)
+        self._absorb(now)
+
     def handle_stream_data(self, socket: SocketId, data: bytes, *, now: float) -> None:
         """See `IceMux`."""
         self.mux.handle_stream_data(socket, data, now=now)
@@ -442,6 +453,14 @@ class IceReception(Machine):
         """What is to be done and known, in order."""
         outputs, self._outputs = self._outputs, []
         return outputs
+
+
+def _gathering_at(listened: Sequence[Transport], given: GatheringOptions) -> GatheringOptions:
+    """Which candidates agents have that are to use these shared sockets."""
+    if Transport.TCP not in listened:
+        return given
+    tcp = tuple(dict.fromkeys([*given.tcp, TcpType.PASSIVE]))
+    return attrs.evolve(given, udp=given.udp and Transport.UDP in listened, tcp=tcp)
 
 
 def _nobody(stranger: UnknownUfrag) -> None:

@@ -8,13 +8,14 @@ import threading
 import pytest
 
 from adapters.conformance._runtimes import RUNTIMES
-from sansice import Address, LocalProtocolError
+from sansice import Address, DropReason, LocalProtocolError, Transport
 from sansice.ice import (
     Admission,
     AdmissionFailed,
     ConsentLost,
     Credentials,
     Description,
+    GatheringOptions,
     HandlerFailed,
     IceClosed,
     IceConfig,
@@ -94,6 +95,52 @@ async def exchange(rt, one, other):
 def run(rt, body):
     """Run a body that leaves nothing behind."""
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+# ---------------------------------------------------------------- where UDP is dead (RFC 6544)
+
+
+def over_tcp(rt, name="client"):
+    return client(rt, name, gathering=GatheringOptions(udp=False, tcp=("active",)))
+
+
+@pytest.mark.parametrize("lite", [True, False])
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "tcp:127.0.0.1:0"])
+def test_peers_over_udp_and_tcp_share_a_place_to_listen_at(rt, listen, lite):
+    async def body(rt):
+        async with serving(rt, listen, lite=lite) as service, contextlib.AsyncExitStack() as stack:
+            listener = service.listening[-1]
+            pairs = []
+            for number in range(3):
+                ice = await stack.enter_async_context(over_tcp(rt, f"client{number}"))
+                pairs.append((ice, await announced(rt, service, ice)))
+            if not listen.startswith("tcp"):
+                ice = await stack.enter_async_context(client(rt, "overUDP"))
+                served = await announced(rt, service, ice)
+                assert served.selected_pair.local.transport is Transport.UDP
+                await exchange(rt, served, ice)
+            for ice, served in pairs:
+                assert served.selected_pair.local.address == ice.selected_pair.remote.address == listener
+                assert served.selected_pair.local.transport is Transport.TCP
+                await exchange(rt, served, ice)
+            assert sum(service.dropped.values()) == 0
+
+    run(rt, body)
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_who_comes_by_itself_over_tcp_is_let_in_with_the_right_password_only(rt, lite):
+    async def body(rt):
+        async with serving(rt, "tcp:127.0.0.1:0", lite=lite, admit=by_name) as service, over_tcp(rt) as ice:
+            with socket.create_connection(service.listening[0]) as web:
+                web.sendall(b"\0\x12GET / HTTP/1.1\r\n\r\n")
+                served = await arrived(rt, service, ice, lite=lite)
+                await exchange(rt, served, ice)
+                assert service.dropped[DropReason.NOT_STUN] == 1
+                with pytest.raises(ConnectionResetError):
+                    web.recv(1)
+
+    run(rt, body)
 
 
 # ---------------------------------------------------------------- peers that are announced
@@ -553,7 +600,7 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(rt):
 
 @pytest.mark.parametrize(
     ("listen", "match"),
-    [("tcp:127.0.0.1:1", "udp"), ("nowhere", "cannot listen"), ("quic:1.2.3.4:5", "udp")],
+    [("tls:127.0.0.1:1", "neither udp nor tcp"), ("nowhere", "cannot listen"), ("quic:1.2.3.4:5", "neither udp nor tcp")],
 )
 def test_a_text_that_names_no_place_is_refused(rt, listen, match):
     async def body(rt):
@@ -569,9 +616,9 @@ def test_a_wildcard_means_the_addresses_that_the_filter_lets_through(rt):
         only = {"interface_filter": lambda name, address: address == "127.0.0.1"}
         for listen in ("0.0.0.0:0", Address("0.0.0.0", 0)):
             async with serving(rt, listen, **only) as service:
-                (address,) = service.listening
-                assert address.host == "127.0.0.1"
-                assert [one.address for one in service.local_candidates] == [address]
+                assert {one.host for one in service.listening} == {"127.0.0.1"}
+                assert [one.transport for one in service.local_candidates] == [Transport.UDP, Transport.TCP]
+                assert tuple(one.address for one in service.local_candidates) == service.listening
         with pytest.raises(ValueError, match="no address of that family"):
             async with serving(rt, "[::]:0", **only):
                 raise AssertionError("it serves")

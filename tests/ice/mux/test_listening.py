@@ -4,7 +4,7 @@ import pytest
 
 from ice._wire import at
 from sansice.ice._mux._listening import Listening, read_listeners
-from sansice.machine import Ids, LocalProtocolError, OpenSocket, SocketError, SocketErrorKind, SocketId, Transport
+from sansice.machine import Ids, LocalProtocolError, OpenSocket, SocketError, SocketErrorKind, SocketId, SocketOptions, Transport
 from sansice.stun import Listener, ListenerFailed, ListenerOpened, ServerReady
 
 ONE, TWO = at("192.0.2.1", 4000), at("192.0.2.1", 0)
@@ -31,7 +31,7 @@ def test_addresses_and_listeners_are_taken_one_or_several():
         ((), "at least one"),
         ((at("0.0.0.0"),), "name each address"),
         ((at("::"),), "name each address"),
-        ((Listener(Transport.TCP, ONE),), "is not UDP"),
+        ((Listener(Transport.TLS, ONE),), "neither UDP nor TCP"),
         ((ONE, ONE), "same address twice"),
     ],
 )
@@ -71,4 +71,9 @@ def test_socket_serves_its_address_and_any_port_or_its_own():
 def test_streams_and_sockets_towards_one_server_are_not_shared():
     table, _ = listening(ONE)
     assert table.serving(wish("192.0.2.1", transport=Transport.TCP)) is None
+    table, wishes = listening(ONE, Listener(Transport.TCP, ONE))
+    assert table.serving(wish("192.0.2.1", transport=Transport.TCP)) is list(table.sockets.values())[1]
+    assert [one.options.receive_buffer for one in wishes] == [1000, 0]  # each connection would have as much
+    both_ways = OpenSocket(SocketId(9), Transport.TCP, ONE, options=SocketOptions(reuse_port=True))
+    assert table.serving(both_ways) is None
     assert table.serving(wish("192.0.2.1", remote=at("203.0.113.9"))) is None

@@ -23,31 +23,31 @@ def places(*listen):
 
 def test_texts_addresses_and_listeners_are_places():
     listener = Listener(Transport.UDP, at("192.0.2.9", 9), reuse_port=True)
-    read = read_places(["udp:192.0.2.1:3478", "192.0.2.2:0", "UDP:[2001:db8::1]:1", at("192.0.2.3", 5), listener], list)
-    assert [str(one) for one in read] == [
-        "udp:192.0.2.1:3478",
-        "udp:192.0.2.2:0",
-        "udp:[2001:db8::1]:1",
-        "udp:192.0.2.3:5",
-        "udp:192.0.2.9:9",
-    ]
+    read = read_places(["udp:192.0.2.1:3478", "TCP:192.0.2.2:0", "UDP:[2001:db8::1]:1", listener], list)
+    assert [str(one) for one in read] == ["udp:192.0.2.1:3478", "tcp:192.0.2.2:0", "udp:[2001:db8::1]:1", "udp:192.0.2.9:9"]
     assert read[-1] is listener
     assert read_places(listener, list) == (listener,)
-    assert read_places("192.0.2.1:3478", list) == read[:1]
-    assert read_places(at("192.0.2.3", 5), list) == read[3:4]
+    assert read_places("udp:192.0.2.1:3478", list) == read[:1]
+
+
+def test_without_a_transport_it_is_udp_and_tcp():
+    both = ["udp:192.0.2.3:5", "tcp:192.0.2.3:5"]
+    assert places("192.0.2.3:5") == places(at("192.0.2.3", 5)) == places("udp:192.0.2.3:5", "192.0.2.3:5") == both
 
 
 def test_a_wildcard_is_each_address_of_its_family_without_loopback():
-    assert places("0.0.0.0:3478") == ["udp:192.0.2.1:3478", "udp:192.0.2.2:3478"]
-    assert places("[::]:3478") == ["udp:[2001:db8::1]:3478"]
-    assert places("udp:0.0.0.0:3478", "192.0.2.1:3478") == ["udp:192.0.2.1:3478", "udp:192.0.2.2:3478"]
-    assert [str(one) for one in read_places(at("0.0.0.0", 1), lambda: ["127.0.0.1"])] == ["udp:127.0.0.1:1"]
+    assert places("udp:0.0.0.0:3478") == ["udp:192.0.2.1:3478", "udp:192.0.2.2:3478"]
+    assert places("tcp:[::]:3478") == ["tcp:[2001:db8::1]:3478"]
+    assert places("[::]:3478") == ["udp:[2001:db8::1]:3478", "tcp:[2001:db8::1]:3478"]
+    assert places("udp:0.0.0.0:3478", "udp:192.0.2.1:3478") == ["udp:192.0.2.1:3478", "udp:192.0.2.2:3478"]
+    here = [str(one) for one in read_places(at("0.0.0.0", 1), lambda: ["127.0.0.1"])]
+    assert here == ["udp:127.0.0.1:1", "tcp:127.0.0.1:1"]
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("tcp:192.0.2.1:1", "'tcp' is not udp"),
+        ("tls:192.0.2.1:1", "'tls' is neither udp nor tcp"),
         ("nonsense", "cannot listen at 'nonsense'"),
         ("udp:here:1", "cannot listen at 'udp:here:1'"),
         ("192.0.2.1", "cannot listen at '192.0.2.1'"),

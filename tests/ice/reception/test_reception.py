@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from ice._lite import check_bytes
 from ice._mux import ALICE, BOB, CAROL, PORT, STRANGER, WRONG, client, credentials
 from ice._reception import HASTY, ReceptionBench
 from ice._wire import at, candidate
@@ -35,11 +36,13 @@ from sansice.machine import (
     QueryId,
     Resolve,
     ResolveError,
+    SendStream,
     SocketError,
     SocketErrorKind,
     SocketId,
+    Transport,
 )
-from sansice.stun import PENDING, ServerReady, short_term_key
+from sansice.stun import PENDING, Listener, ServerReady, frame_rfc4571, short_term_key
 
 NAMED = Candidate.from_sdp("candidate:2 1 udp 2130706431 somewhere.example.org 5000 typ host")
 
@@ -388,6 +391,51 @@ def test_what_agents_open_and_ask_goes_through_to_the_driver_and_back():
     bench.call(bench.mux.handle_stream_sent, SocketId(99), 0)
     assert agent.state is IceState.CHECKING
     assert not any(isinstance(one, CloseSocket) for one in bench.others)
+
+
+TCP_PORT = Listener(Transport.TCP, PORT)
+
+
+@pytest.mark.parametrize(
+    ("listen", "given", "candidates"),
+    [
+        ((PORT,), {}, [Transport.UDP]),
+        ((PORT, TCP_PORT), {}, [Transport.UDP, Transport.TCP]),
+        ((TCP_PORT,), {}, [Transport.TCP]),
+        ((PORT, TCP_PORT), {"udp": False, "tcp": ("passive",)}, [Transport.TCP]),
+        ((PORT,), {"tcp": ("passive",)}, [Transport.UDP]),  # a listener of each agent's own is not known before
+    ],
+)
+def test_candidates_are_those_of_what_is_listened_at(listen, given, candidates):
+    bench = ReceptionBench(*listen, gathering=GatheringOptions(**given))
+    assert [one.transport for one in bench.reception.local_candidates] == candidates
+    assert {one.address for one in bench.reception.local_candidates} == {PORT}
+
+
+def test_a_1_to_1_nat_is_told_of_over_udp_and_tcp():
+    outside = GatheringOptions(rewrite=[RewriteRule("203.0.113.9")])
+    bench = ReceptionBench(PORT, TCP_PORT, gathering=outside)
+    told = [(one.transport, one.address) for one in bench.reception.local_candidates]
+    assert told == [(Transport.UDP, at("203.0.113.9", PORT.port)), (Transport.TCP, at("203.0.113.9", PORT.port))]
+
+
+def test_who_comes_by_itself_over_tcp_is_answered_over_its_connection():
+    bench = ReceptionBench(PORT, TCP_PORT)
+    [listener] = [one.id for one in bench.reception.mux._listening.sockets.values() if one.listener == TCP_PORT]
+    check = check_bytes(1, ours=credentials(1), theirs=client(1).ufrag, use_candidate=True)
+    bench.call(bench.reception.handle_accepted, listener, SocketId(-1), ALICE)
+    bench.call(bench.reception.handle_stream_data, SocketId(-1), frame_rfc4571(check))
+    [answer] = [one for one in bench.others if isinstance(one, SendStream)]
+    assert answer.socket == -1 and answer.data[2:4] == b"\1\1"
+    assert bench.heard(PeerArrived) and bench.counted() == {"admitted": 1}
+    bench.call(bench.reception.handle_accepted, listener, SocketId(-2), BOB)
+    bench.call(
+        bench.reception.handle_stream_data,
+        SocketId(-2),
+        frame_rfc4571(check_bytes(2, ours=credentials(2), theirs="x" * 4, key=WRONG)),
+    )
+    assert -2 in bench.closed and -1 not in bench.closed
+    assert bench.counted() == {"admitted": 1, "forged": 1}
 
 
 def test_passwords_are_in_no_repr():
