@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from sansice.machine import LocalProtocolError
+from sansice.machine import LocalProtocolError, Transport
 from sansice.stun import ServerUri
 
 if TYPE_CHECKING:
-    from sansice.stun import AccessToken, LongTermCredentials
+    from sansice.stun import AccessToken, HttpProxy, LongTermCredentials
 
 
 def _as_urls(urls: str | Iterable[str]) -> tuple[str, ...]:
@@ -23,8 +23,10 @@ class IceServer:
     """A server, or several that share credentials (W3C ``RTCIceServer``).
 
     Attributes:
-        urls: one URL or several: ``stun:`` ``stuns:`` ``turn:`` ``turns:``. A ``stuns:`` server is of no use to an agent: what it
-            sees is a connection, and a candidate is a UDP socket; the agent says so in `ServerFailed`.
+        urls: one URL or several: ``stun:`` ``stuns:`` ``turn:`` ``turns:``. TURN URLs of one host, here or in several values
+            with the same credentials, are one server, which relays once: UDP is tried first, TCP and TLS soon after. A
+            ``stuns:`` server is of no use to an agent: what it sees is a connection, and a candidate is a UDP socket; the agent
+            says so in `ServerFailed`.
         username, credential: for TURN; ``credential`` may be an `AccessToken` (RFC 7635) and then stands alone.
         verify_name: what the server's certificate must say, where a URL names it by its address.
     """
@@ -44,12 +46,16 @@ class NamedServer:
         uri: what it says.
         credentials: for TURN.
         verify_name: what its certificate must say, if not the URL's host.
+        transports: which of those that the URL allows are used; ``None`` for all.
+        proxy: through which it is reached.
     """
 
     url: str
     uri: ServerUri
     credentials: LongTermCredentials | AccessToken | None = None
     verify_name: str | None = None
+    transports: tuple[Transport, ...] | None = None
+    proxy: HttpProxy | None = None
 
 
 def read_servers(servers: Iterable[IceServer | str] | IceServer) -> tuple[NamedServer, ...]:

@@ -104,7 +104,7 @@ def test_a_server_with_both_families_relays_in_both():
 
 def test_relays_are_preferred_by_what_their_transport_costs():
     world = World()
-    agent, _ = world.add(servers=[relay(TLS, TCP, DTLS, UDP)], gathering=GatheringOptions(relayed_family=4))
+    agent, _ = world.add(servers=[relay(TLS, TCP, DTLS, UDP)], gathering=GatheringOptions(relayed_family=4, every_url=True))
     world.gather()
     best_first = sorted(relayed(agent), key=lambda one: -one.priority)
     preferences = [one.priority >> 8 for one in best_first]
@@ -397,7 +397,7 @@ def test_a_deletion_that_is_lost_is_repeated():
 def test_relays_that_no_selected_pair_uses_are_given_back():
     world = World(**DIRECT)
     for _ in range(2):
-        world.add(servers=[relay(UDP, TCP)])
+        world.add(servers=[relay(UDP, TCP)], gathering=GatheringOptions(every_url=True))
     assert world.connect()
     assert allocations(world) == 4
     world.run(5.0)
@@ -408,7 +408,7 @@ def test_relays_that_no_selected_pair_uses_are_given_back():
 def test_the_relay_in_use_is_kept_and_the_others_given_back():
     world = World()
     for _ in range(2):
-        world.add(servers=[relay(UDP, TCP)], policy="relay")
+        world.add(servers=[relay(UDP, TCP)], policy="relay", gathering=GatheringOptions(every_url=True))
     assert world.connect()
     world.run(5.0)
     assert allocations(world) == 2

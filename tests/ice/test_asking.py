@@ -135,11 +135,11 @@ def test_every_host_asks_every_server_of_its_family_and_kinds_take_turns():
 
 def test_one_server_of_two_urls_gives_one_allocation_from_a_socket_whether_it_was_asked_or_waits_for_its_turn():
     same = IceServer("turn:198.51.100.53:3478?transport=udp", "user", "secret")
-    waiting = Bench(TURN, same)
+    waiting = Bench(TURN, same, every_url=True)
     waiting.ask_all()
     assert len(waiting.asked) == 1
     assert waiting.told(QuestionEnded) == [QuestionEnded(ONE, 1)]
-    over_both = Bench(TURN, IceServer("turn:198.51.100.53", "user", "secret"))
+    over_both = Bench(TURN, IceServer("turn:198.51.100.53", "user", "secret"), every_url=True)
     over_both.ask_all()
     assert [one.transport.value for one in over_both.actions if isinstance(one, OpenSocket)] == ["tcp"]
 
@@ -344,7 +344,8 @@ def test_another_generation_does_not_ask_again_whom_it_has_over_a_stream():
 
 
 def test_two_urls_of_one_server_over_streams_are_two_relays_for_each_has_a_connection_of_its_own():
-    bench = Bench(*(IceServer(f"turn:198.51.100.53{port}?transport=tcp", "user", "secret") for port in ("", ":3478")))
+    urls = [f"turn:198.51.100.53{port}?transport=tcp" for port in ("", ":3478")]
+    bench = Bench(IceServer(urls, "user", "secret"), every_url=True)
     bench.ask_all()
     assert len(bench.asking.relays) == 2
     assert len([one for one in bench.actions if isinstance(one, OpenSocket)]) == 2

@@ -3,6 +3,8 @@
 import pytest
 
 from sansice.ice import GatheringOptions, RewriteRule
+from sansice.stun import HttpProxy
+from sansice.turn import TurnClientConfig
 
 
 def test_nothing_is_chosen_by_default():
@@ -40,3 +42,12 @@ def test_rules_are_kept_in_order_and_a_range_may_be_any_pair():
 def test_values_that_mean_nothing_are_refused_by_name(wrong, words):
     with pytest.raises(ValueError, match=words):
         GatheringOptions(**wrong)
+
+
+def test_a_proxy_is_said_once_and_its_text_is_read():
+    assert GatheringOptions(proxy="http://u:p@10.1.0.10:80").proxy == HttpProxy("10.1.0.10", 80, "u", "p")
+    with pytest.raises(ValueError, match="a proxy is written"):
+        GatheringOptions(proxy="10.1.0.10:80")
+    with pytest.raises(ValueError, match="said by proxy="):
+        GatheringOptions(turn=TurnClientConfig(proxy="http://10.1.0.10"))
+    assert "secret" not in repr(GatheringOptions(proxy="http://u:secret@10.1.0.10"))

@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import pytest
 
 from ice._relay_bench import (
@@ -39,6 +40,7 @@ from sansice.machine import (
     IcmpError,
     LocalProtocolError,
     OpenSocket,
+    ProxyOptions,
     SendDatagram,
     SendStream,
     SocketError,
@@ -55,6 +57,7 @@ from sansice.stun import (
     MessageClass,
     Method,
     ServerTarget,
+    ServerUri,
     TransactionId,
     encode,
 )
@@ -544,3 +547,20 @@ def test_every_state_but_the_last_can_be_left():
     assert set(RELAY_TRANSITIONS) == set(RelayState)
     assert all(RelayInput.LEAVE in steps for steps in RELAY_TRANSITIONS.values())
     assert set(RELAY_TRANSITIONS[RelayState.OVER].values()) == {RelayState.OVER}
+
+
+def test_servers_whose_names_a_proxy_looks_up_are_left_alone_each_for_itself():
+    bench = Bench()
+    at = Address("10.1.0.10", 3128)
+    ways = [ServerTarget(TCP, at, None, ProxyOptions(at, authority=f"{name}.example:3478")) for name in "ab"]
+    asked = [question(way) for way in ways]
+    asked[1] = attrs.evolve(asked[1], server=attrs.evolve(asked[1].server, uri=ServerUri.parse("turn:b.example")))
+    memories = [bench.relays._memory_of(one) for one in asked]
+    assert memories[0] is not memories[1]
+    assert bench.relays._memory_of(asked[1]) is memories[1]
+    plain = [
+        bench.relays._memory_of(question(target))
+        for target in (ServerTarget(TCP, at), ServerTarget(TCP, at, None, ProxyOptions(at)))
+    ]
+    assert plain[0] is plain[1]
+    assert plain[0] not in memories

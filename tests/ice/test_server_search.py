@@ -1,5 +1,6 @@
 """Servers given by name (RFC 8489 8.1): alone, and all the way to a candidate in the simulation."""
 
+import attrs
 import pytest
 
 from sansice.ice import CandidateType, GatheringState, IceAgent, IceConfig, IceServer, ServerFailed
@@ -17,7 +18,7 @@ from sansice.machine import (
     Transport,
 )
 from sansice.simulation import BindingResponder, Fate, Network
-from sansice.stun import ServerTarget
+from sansice.stun import HttpProxy, ServerTarget
 
 NAME = "stun:stun.example.org"
 
@@ -238,3 +239,14 @@ def test_servers_that_are_silent_until_the_end_of_gathering_are_told_by_their_ur
     agent, node = gather(network, NAME, "stun:198.51.100.7", config=IceConfig(gathering_timeout=1.0))
     assert agent.gathering_state is GatheringState.COMPLETE
     assert sorted((one.url, one.local) for one in failures(node)) == [("stun:198.51.100.7", "10.0.0.2"), (NAME, "")]
+
+
+def test_a_server_behind_a_proxy_is_found_without_asking_for_its_name():
+    proxy = HttpProxy("10.1.0.10", 3128)
+    (server,) = read_servers(["turns:turn.example:443?transport=tcp"])
+    server = attrs.evolve(server, proxy=proxy, transports=(Transport.TCP, Transport.TLS))
+    search = ServerSearch((server,), ids=Ids(), timeout=5.0, entropy=bytes)
+    search.start(now=0.0)
+    (found,) = search.take_outputs()
+    assert [str(target) for target in found.targets] == ["turn.example:443 through 10.1.0.10:3128"]
+    assert search.is_over

@@ -35,6 +35,7 @@ from sansice.stun import Message
 from sansice.turn import TurnClientConfig
 
 from ._bindings import Bindings, Mapped, Query, Unanswered, why_not_mapped
+from ._fallbacks import STREAM_DELAY, Fallbacks
 from ._options import GatheringOptions
 from ._relay import Relay, Relayed, RelayLost, RelayQuestion, RelayRefused
 from ._relays import Relays
@@ -84,6 +85,7 @@ class Asking(Machine):
         "_asked",
         "_bindings",
         "_config",
+        "_fallbacks",
         "_found",
         "_hosts",
         "_max_relays",
@@ -113,11 +115,12 @@ class Asking(Machine):
         self._max_relays = options.max_relays
         self._search = ServerSearch(servers, ids=ids, timeout=config.gathering_timeout, entropy=entropy)
         self._bindings = Bindings(config, entropy)
-        turn = options.turn if options.turn is not None else TurnClientConfig()
+        turn = options.turn if options.turn is not None else TurnClientConfig(transport_delay=STREAM_DELAY)
         self.relays = Relays(ids=ids, family=options.relayed_family, config=turn, entropy=entropy, drop=drop)
         self._found: list[ServerFound] = []
         self._hosts: dict[SocketId, LocalCandidate] = {}  # to ask through
         self._asked: dict[tuple[SocketId, int], None] = {}  # through which socket which server
+        self._fallbacks = Fallbacks(servers, every_url=options.every_url)
         self._relay_queue: list[RelayQuestion] = []
         self._relays_turn = False
 
@@ -139,7 +142,7 @@ class Asking(Machine):
         relayed = [relay.question.number for relay in self.relays.live if relay.question.host.socket == host.socket]
         for number in range(self.count):
             self._asked.pop((host.socket, number), None)
-        self._asked.update(((host.socket, number), None) for number in relayed)
+        self._asked.update(((host.socket, number), None) for number in self._fallbacks.begin(host.socket, relayed, now=now))
         self._hosts[host.socket] = host
         for server in self._found:
             self._ask(host, server)
@@ -150,6 +153,7 @@ class Asking(Machine):
         self._hosts.pop(socket, None)
         self._asked = {key: None for key in self._asked if key[0] != socket}
         self._bindings.forget(socket)
+        self._fallbacks.forget(socket)
         self._relay_queue = [question for question in self._relay_queue if question.host.socket != socket]
 
     def _ask(self, host: LocalCandidate, found: ServerFound) -> None:
@@ -157,19 +161,30 @@ class Asking(Machine):
         if key in self._asked:
             return
         self._asked[key] = None
-        targets = tuple(target for target in found.targets if target.address.is_ipv6 == host.base.is_ipv6)
+        targets = tuple(target for target in found.targets if target.towards.is_ipv6 == host.base.is_ipv6)
         if found.server.uri.is_turn:
-            targets = tuple(target for target in targets if not self._is_taken(host.socket, target.address, target.transport))
-            if targets and len(self.relays.live) + len(self._relay_queue) >= self._max_relays:
-                self._fail(found.server.url, host, f"not asked: there are {self._max_relays} relays already (max_relays)")
-            elif targets:
-                self._relay_queue.append(RelayQuestion(host, found.server, found.number, targets))
+            if targets:
+                self._fallbacks.add(RelayQuestion(host, found.server, found.number, targets))
                 return
+            self._fallbacks.ended(host.socket, found.number)
         elif targets and self._policy is not CandidatePolicy.RELAY:
             addresses = tuple(target.address for target in targets)
             self._bindings.queue.append(Query(host, found.server.url, found.number, addresses[0], addresses[1:]))
             return
         self._outputs.append(QuestionEnded(host, found.number))
+
+    def _ask_relays(self, now: float) -> None:
+        """Have those asked whose turn it is."""
+        for question in self._fallbacks.take_due(now):
+            host, number = question.host, question.number
+            targets = tuple(one for one in question.targets if not self._is_taken(host.socket, one.address, one.transport))
+            if targets and len(self.relays.live) + len(self._relay_queue) < self._max_relays:
+                self._relay_queue.append(attrs.evolve(question, targets=targets))
+                continue
+            if targets:
+                self._fail(question.server.url, host, f"not asked: there are {self._max_relays} relays already (max_relays)")
+            self._fallbacks.ended(host.socket, number)
+            self._outputs.append(QuestionEnded(host, number))
 
     def _is_taken(self, socket: SocketId, server: Address, transport: Transport) -> bool:
         """Whether another URL means the same server: from one socket it gives one allocation (RFC 8656 2.2)."""
@@ -187,7 +202,8 @@ class Asking(Machine):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is to be asked, or waited for, any more."""
-        return self._search.is_over and self._bindings.is_idle and not self._relay_queue and not self.relays.pending
+        is_asking = self._relay_queue or self.relays.pending or not self._fallbacks.is_idle
+        return self._search.is_over and self._bindings.is_idle and not is_asking
 
     def has_next(self) -> bool:
         """Whether `start_next` would start a transaction."""
@@ -215,7 +231,7 @@ class Asking(Machine):
         text = f"no answer within {self._config.gathering_timeout:g} s"
         for query in self._bindings.give_up():
             self._end(Unanswered(query, text, None, self._config.gathering_timeout, is_silent=True))
-        for question in self._relay_queue:
+        for question in (*self._relay_queue, *self._fallbacks.clear()):
             self._fail(question.server.url, question.host, text)
             self._outputs.append(QuestionEnded(question.host, question.number))
         self._relay_queue.clear()
@@ -240,6 +256,7 @@ class Asking(Machine):
         self._search.stop()
         self._found.clear()
         self._bindings.stop()
+        self._fallbacks.clear()
         self._relay_queue.clear()
         for relay in self.relays.pending:
             self.relays.leave(relay, now=now)
@@ -282,10 +299,11 @@ class Asking(Machine):
             if part.deadline() <= now:
                 part.handle_timer(now=now)
                 self._absorb(now)
+        self._ask_relays(now)
 
     def deadline(self) -> float:
         """The earliest of all that is planned."""
-        return min(self._search.deadline(), self._bindings.deadline(), self.relays.deadline())
+        return min(self._search.deadline(), self._bindings.deadline(), self.relays.deadline(), self._fallbacks.deadline())
 
     # ------------------------------------------------------------- what comes of it
 
@@ -299,16 +317,19 @@ class Asking(Machine):
                 if isinstance(output, Action):
                     self._outputs.append(output)
                 else:
-                    self._take(output)
+                    self._take(output, now)
+        self._ask_relays(now)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, now: float) -> None:
         if isinstance(event, ServerFound):
             self._found.append(event)
             for host in self._hosts.values():
                 self._ask(host, event)
         elif isinstance(event, ServerNotFound):
             self._outputs.append(ServerFailed(event.server.url, "", event.reason))
-            self._outputs += [QuestionEnded(host, event.number) for host in self._hosts.values()]
+            for host in self._hosts.values():
+                self._fallbacks.ended(host.socket, event.number)
+                self._outputs.append(QuestionEnded(host, event.number))
         elif isinstance(event, Mapped):
             query = event.query
             self._outputs.append(ReflexiveFound(query.host, query.number, event.address, query.server))
@@ -318,7 +339,7 @@ class Asking(Machine):
         elif isinstance(event, Unanswered):
             self._end(event)
         elif isinstance(event, Relayed):
-            self._relayed(event)
+            self._relayed(event, now)
         elif isinstance(event, RelayRefused):
             self._refused(event)
         elif isinstance(event, RelayLost):
@@ -328,7 +349,7 @@ class Asking(Machine):
         else:  # about a peer of a relay
             self._outputs.append(event)
 
-    def _relayed(self, event: Relayed) -> None:
+    def _relayed(self, event: Relayed, now: float) -> None:
         question = event.relay.question
         host, server = question.host, event.target.address
         is_seen = event.local == host.base and why_not_mapped(event.mapped, host.base) is None
@@ -339,10 +360,23 @@ class Asking(Machine):
         answer = (question.server.url, host.base.host, event.seconds, event.mapped, relayed, event.target.transport)
         self._outputs.append(ServerAnswered(*answer))
         self._outputs.append(QuestionEnded(host, question.number))
+        self._spare_others(question, now)
+
+    def _spare_others(self, won: RelayQuestion, now: float) -> None:
+        """What else was asked, or would be, of a server that relays now."""
+        spared, numbers = self._fallbacks.won(won)
+        spared += [one for one in self._relay_queue if one.host.socket == won.host.socket and one.number in numbers]
+        self._relay_queue = [one for one in self._relay_queue if one not in spared]
+        for relay in self.relays.pending:
+            if relay.question.host.socket == won.host.socket and relay.question.number in numbers:
+                spared.append(relay.question)
+                self.relays.leave(relay, now=now)
+        self._outputs += [QuestionEnded(one.host, one.number) for one in spared]
 
     def _refused(self, event: RelayRefused) -> None:
         """A server that relays nothing can still tell how it sees the socket (RFC 8445 5.1.1.2)."""
         question = event.relay.question
+        self._fallbacks.ended(question.host.socket, question.number)
         is_silent = event.code is None and all(one.code is None for one in event.attempts)
         self._fail(question.server.url, question.host, event.reason, event.code, event.seconds, is_silent=is_silent)
         answered = [one.target for one in event.attempts if one.code is not None and one.target.transport is Transport.UDP]

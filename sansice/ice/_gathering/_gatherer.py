@@ -174,6 +174,10 @@ class Gatherer(Machine):
         if servers:
             from ._asking import Asking  # an agent without servers need not load what asks them
 
+            if options.proxy is not None:
+                from ._ways import through_proxy
+
+                servers = through_proxy(servers, options.proxy)
             self._asking = Asking(servers, ids=ids, config=config, entropy=entropy, options=options, policy=policy, drop=drop)
         self._locals = LocalCandidates(
             foundations=foundations,

@@ -11,6 +11,7 @@ import attrs
 from sansice.ice._candidate import TcpType
 
 if TYPE_CHECKING:
+    from sansice.stun import HttpProxy
     from sansice.turn import Family, TurnClientConfig
 
     from ._hosts import HostAddress
@@ -33,6 +34,14 @@ def _tcp_types(value: Iterable[TcpType | str]) -> tuple[TcpType, ...]:
         raise ValueError(f"tcp: {value!r} is one word; a tuple of them is needed")
     wanted = [TcpType(one) for one in value]
     return tuple([one for one in TcpType if one in wanted])
+
+
+def _proxy(value: HttpProxy | str | None) -> HttpProxy | None:
+    if value is None:
+        return None
+    from sansice.stun import as_proxy  # few have one
+
+    return as_proxy(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +67,11 @@ class GatheringOptions:
         answering_timeout: seconds for servers that have begun to answer when ``IceConfig.gathering_timeout`` has passed: what is
             far away takes five round trips to relay over TLS.
         turn: of the TURN clients.
+        proxy: an HTTP proxy (`sansice.stun.HttpProxy`, or ``"http://user:password@host:port"``), through which TURN servers are
+            reached over TCP and TLS, and only through it; their names are the proxy's to look up. UDP, which no such proxy
+            carries, is tried beside it. It is said here, and not of servers, because it belongs to the network that the agent is
+            in, and they come from somewhere else. Variables of the environment are never looked at.
+        every_url: every URL of a server is asked for an allocation, at once, as a tool does that finds out which of them work.
         continual: whether gathering goes on for as long as another pair may be used: candidates of addresses that
             `IceAgent.update_addresses` brings are told the peer, too, before any pair is selected and, where both agents
             renominate, afterwards. So the end of candidates is not told meanwhile (RFC 8838 13): `GatheringCompleted` says that
@@ -65,7 +79,7 @@ class GatheringOptions:
 
     Raises:
         ValueError: a port outside 1 to 65535, or a range without ports; a bound below 1; a code point, a time or a word
-            that is none; neither UDP nor TCP.
+            that is none; neither UDP nor TCP; a text that is no proxy's, or a proxy in ``turn``.
     """
 
     accept: Callable[[HostAddress], bool] | None = None
@@ -80,6 +94,8 @@ class GatheringOptions:
     max_relays: int = 32
     answering_timeout: float = 10.0
     turn: TurnClientConfig | None = None
+    proxy: HttpProxy | None = attrs.field(default=None, converter=_proxy)
+    every_url: bool = False
     continual: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -93,6 +109,8 @@ class GatheringOptions:
             raise ValueError(f"dscp: {self.dscp!r} is outside 0..63")
         if self.relayed_family not in (None, 4, 6, "both"):
             raise ValueError(f"relayed_family: 4, 6, 'both' or None, not {self.relayed_family!r}")
+        if self.turn is not None and self.turn.proxy is not None:
+            raise ValueError("turn: the proxy of an agent is said by proxy=, because its servers are found by it as well")
         if self.max_relays < 1:
             raise ValueError(f"max_relays: {self.max_relays!r} is below 1")
         if not 0 <= self.answering_timeout < math.inf:

@@ -85,6 +85,7 @@ class Relays(Machine):
         "_family",
         "_ids",
         "_memory",
+        "_named",
         "_number",
         "_own",
         "_relays",
@@ -109,6 +110,7 @@ class Relays(Machine):
         self._entropy = entropy
         self._drop = drop
         self._memory = TurnServerMemory()
+        self._named: dict[str, TurnServerMemory] = {}  # of servers that only a proxy knows the addresses of
         self._relays: dict[int, Relay] = {}  # by number
         self._number = 0
         self._by_socket: dict[SocketId, Relay] = {}  # sockets that relayed addresses are to the agent
@@ -167,7 +169,7 @@ class Relays(Machine):
             config=self._config,
             local=question.host.base,
             socket=question.host.socket,
-            memory=self._memory,
+            memory=self._memory_of(question),
             ids=self._ids,
             entropy=self._entropy,
         )
@@ -175,6 +177,13 @@ class Relays(Machine):
         client.allocate(family=self._family, now=now)
         self._absorb(relay, now)
         return relay
+
+    def _memory_of(self, question: RelayQuestion) -> TurnServerMemory:
+        """Who is to be left alone is known by address; of servers whose names a proxy looks up that is the proxy's."""
+        proxy = question.targets[0].proxy
+        if proxy is None or proxy.authority is None:
+            return self._memory
+        return self._named.setdefault(question.server.uri.host, TurnServerMemory())
 
     def leave(self, relay: Relay, *, now: float) -> None:
         """Delete one's allocation, or ask for none any more."""

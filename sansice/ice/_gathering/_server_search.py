@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -10,6 +12,9 @@ from sansice._timers import FewTimers
 from sansice.ice._server import NamedServer
 from sansice.machine import Action, Entropy, Event, Ids, LocalProtocolError, Machine, QueryId, Record, ResolveError
 from sansice.stun import ResolutionFailed, ServerResolution, ServerResolved, ServerTarget
+
+if TYPE_CHECKING:
+    from sansice.stun import ProxiedResolution
 
 
 @attrs.frozen
@@ -57,7 +62,7 @@ class ServerSearch(Machine):
         self._ids = ids
         self._timeout = timeout
         self._entropy = entropy
-        self._searches: dict[int, ServerResolution] = {}  # by the number of the server
+        self._searches: dict[int, ServerResolution | ProxiedResolution] = {}  # by the number of the server
         self._timers: FewTimers[int] = FewTimers()
         for server in servers:
             if server.verify_name is not None:
@@ -80,10 +85,21 @@ class ServerSearch(Machine):
             search.start(now=now)
             self._absorb(number, search)
 
-    def _resolution(self, server: NamedServer) -> ServerResolution:
-        name, timeout = server.verify_name, self._timeout
+    def _resolution(self, server: NamedServer) -> ServerResolution | ProxiedResolution:
+        resolution: Callable[..., ServerResolution | ProxiedResolution] = ServerResolution
+        if server.proxy is not None:
+            from sansice.stun import ProxiedResolution  # few have one
+
+            resolution = partial(ProxiedResolution, proxy=server.proxy)
         try:
-            return ServerResolution(server.uri, verify_name=name, ids=self._ids, timeout=timeout, entropy=self._entropy)
+            return resolution(
+                server.uri,
+                transports=server.transports,
+                verify_name=server.verify_name,
+                ids=self._ids,
+                timeout=self._timeout,
+                entropy=self._entropy,
+            )
         except LocalProtocolError as error:
             raise LocalProtocolError(f"ICE server {server.url!r}: {error}") from None
 
@@ -109,7 +125,7 @@ class ServerSearch(Machine):
         """When the next question is given up."""
         return self._timers.earliest
 
-    def _absorb(self, number: int, search: ServerResolution) -> None:
+    def _absorb(self, number: int, search: ServerResolution | ProxiedResolution) -> None:
         server = self._servers[number]
         for output in search.take_outputs():
             if isinstance(output, Action):

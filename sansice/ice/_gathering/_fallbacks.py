@@ -1,0 +1,172 @@
+"""In which order the URLs of one TURN server are asked: the best first, and each other one soon enough to be of use (RFC 8305 5).
+
+A server with several URLs is one server, which is there over UDP, and over TCP or TLS for networks that let nothing else out. One
+allocation is enough of it: what is asked later is asked only while nothing has come of what is better, and is given up as soon
+as anything has. So a network that takes UDP sees nothing else, and one that drops it without a word costs less than a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from sansice.ice._server import NamedServer
+from sansice.machine import SocketId, Transport
+
+from ._relay import RelayQuestion
+
+# Seconds from the first attempt over UDP to the first over a stream. The first retransmission is after 0.5 s (RFC 8489 6.2.1), so
+# that one lost datagram does not make a relay over TCP of what could be one over UDP; and the last resort, TLS through a proxy,
+# takes eight round trips from here until a pair is selected, 1.6 s where one is 200 ms.
+STREAM_DELAY = 0.6
+ATTEMPT_DELAY = 0.25  # seconds between attempts of which none is better by nature (RFC 8305 5, 8)
+
+# When each begins, where all are there. DTLS is UDP to a firewall, and only refused by one that looks for the words of STUN.
+_STARTS = {
+    Transport.UDP: 0.0,
+    Transport.DTLS: ATTEMPT_DELAY,
+    Transport.TCP: STREAM_DELAY,
+    Transport.TLS: STREAM_DELAY + ATTEMPT_DELAY,
+}
+
+
+class _Race:
+    """One server's URLs, for one host candidate."""
+
+    __slots__ = ("asked", "begun", "ended", "waiting")
+
+    def __init__(self, begun: float) -> None:
+        self.begun = begun
+        self.asked: dict[int, float] = {}
+        self.ended: dict[int, None] = {}
+        self.waiting: dict[int, RelayQuestion] = {}
+
+
+class Fallbacks:
+    """Holds questions for relays until it is their turn.
+
+    Args:
+        servers: URLs, which are known by their places among these.
+        every_url: each is a server of its own.
+    """
+
+    __slots__ = ("_group_of", "_groups", "_races")
+
+    def __init__(self, servers: Sequence[NamedServer], *, every_url: bool) -> None:
+        self._groups: dict[object, dict[int, float]] = {}  # of each: when its members begin, in this order
+        self._group_of: dict[int, object] = {}
+        for number, server in enumerate(servers):
+            if server.uri.is_turn:
+                group = number if every_url else (server.uri.host, server.credentials)
+                self._group_of[number] = group
+                self._groups.setdefault(group, {})[number] = _start_of(server)
+        self._groups = {group: _spread(members) for group, members in self._groups.items()}
+        self._races: dict[tuple[SocketId, object], _Race] = {}
+
+    def begin(self, socket: SocketId, relayed: Sequence[int], *, now: float) -> list[int]:
+        """Forget what was asked through a host candidate's socket, unless something came of it.
+
+        Args:
+            socket: the candidate's.
+            relayed: which URLs relay for it, or are about to.
+
+        Returns:
+            Those that are not to be asked: the servers of ``relayed``, by all their URLs.
+        """
+        held = [self._group_of[number] for number in relayed]
+        for group in self._groups:
+            if group not in held:
+                self._races[socket, group] = _Race(now)
+        return [number for group in held for number in self._groups[group]]
+
+    def forget(self, socket: SocketId) -> None:
+        """Nothing is asked through this socket any more."""
+        self._races = {key: race for key, race in self._races.items() if key[0] != socket}
+
+    def clear(self) -> list[RelayQuestion]:
+        """Give up what waits; returns it."""
+        waiting = [question for race in self._races.values() for question in race.waiting.values()]
+        for race in self._races.values():
+            race.waiting.clear()
+        return waiting
+
+    def add(self, question: RelayQuestion) -> None:
+        """A server was found: it is asked in its turn."""
+        self._race(question).waiting[question.number] = question
+
+    def ended(self, socket: SocketId, number: int) -> None:
+        """This URL leads to nothing: the next one need not wait for it."""
+        race = self._races.get((socket, self._group_of.get(number)))
+        if race is not None:
+            race.waiting.pop(number, None)
+            race.ended[number] = None
+
+    def won(self, question: RelayQuestion) -> tuple[list[RelayQuestion], list[int]]:
+        """One relays: what has waited behind it, and is not asked; and the numbers of all other URLs of its server."""
+        race = self._race(question)
+        spared = list(race.waiting.values())
+        race.waiting.clear()
+        return spared, [number for number in self._groups[self._group_of[question.number]] if number != question.number]
+
+    def take_due(self, now: float) -> Iterator[RelayQuestion]:
+        """Those whose turn it is, from now on asked."""
+        for key, race in self._races.items():
+            for number in self._groups[key[1]]:
+                if number in race.waiting and self._due(key[1], race, number) <= now:
+                    race.asked[number] = now
+                    yield race.waiting.pop(number)
+
+    def deadline(self) -> float:
+        """When it is somebody's turn."""
+        dues = [self._due(key[1], race, number) for key, race in self._races.items() for number in race.waiting]
+        return min(dues, default=math.inf)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return not any(race.waiting for race in self._races.values())
+
+    def _race(self, question: RelayQuestion) -> _Race:
+        return self._races[question.host.socket, self._group_of[question.number]]
+
+    def _due(self, group: object, race: _Race, number: int) -> float:
+        """Not before those that are better had their time: counted from when they were asked, or could have been."""
+        starts = self._groups[group]
+        due = race.begun
+        for other, start in starts.items():
+            if other == number:
+                break
+            if other not in race.ended:
+                due = max(due, race.asked.get(other, race.begun) + starts[number] - start)
+        return due
+
+
+def _start_of(server: NamedServer) -> float:
+    """By the best transport that a URL may mean; a URL of more than one leaves the others to the TURN client."""
+    uri = server.uri
+    if uri.transport is not None:
+        transport = _NAMED.get((uri.is_secure, uri.transport), Transport.UDP)
+    elif server.transports is not None:
+        transport = next(one for one in server.transports if one.is_secure == uri.is_secure)
+    else:
+        transport = Transport.TLS if uri.is_secure else Transport.UDP
+    return _STARTS[transport]
+
+
+_NAMED = {
+    (False, "tcp"): Transport.TCP,
+    (True, "tcp"): Transport.TLS,
+    (True, "udp"): Transport.DTLS,
+}
+
+
+def _spread(members: dict[int, float]) -> dict[int, float]:
+    """In order, beginning at once, and no two at a time."""
+    spread: dict[int, float] = {}
+    first = min(members.values())
+    for number in sorted(members, key=lambda one: members[one]):
+        start = members[number] - first
+        while start in spread.values():
+            start += ATTEMPT_DELAY
+        spread[number] = start
+    return dict(sorted(spread.items(), key=lambda item: item[1]))
