@@ -407,6 +407,22 @@ def test_sockets_that_are_lost_together_with_the_one_in_use_are_not_used_after_a
     assert {one.socket for one in checks_of(bench, THEIRS_2)} == {3}
 
 
+def test_data_goes_where_the_peer_sends_from_in_the_next_generation_once_a_pair_there_is_valid():
+    bench = answered(controlling=False)
+    bench.run(bench.now + 0.05)
+    check = checks_of(bench, THEIRS_2)[0]
+    bench.request(PEER_2, own=OURS_2, username=f"{OURS_2.ufrag}:{THEIRS_2.ufrag}")
+    bench.arrive(1, PEER_2, b"\x80 early")  # trusted, and not proven to be reached
+    assert bench.agent.path_of() == (1, PEER)
+    bench.answer(check, theirs=THEIRS_2)
+    assert bench.agent.path_of() == (1, PEER)  # the pair before stays while nothing says that it is dead
+    bench.arrive(1, PEER, b"\x80 as before")
+    assert bench.agent.path_of() == (1, PEER)
+    bench.arrive(1, PEER_2, b"\x80 from elsewhere")
+    assert bench.agent.path_of() == (1, PEER_2) and bench.agent.state is IceState.CONNECTED
+    assert [one.data[2:] for one in bench.heard(DataReceived)] == [b"early", b"as before", b"from elsewhere"]
+
+
 # ------------------------------------------------------------- roles
 
 

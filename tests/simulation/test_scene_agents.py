@@ -8,6 +8,7 @@ from sansice.simulation import (
     AgentRestarted,
     AgentSpec,
     At,
+    Expectation,
     HostSpec,
     InterfaceDown,
     InterfaceSpec,
@@ -193,3 +194,49 @@ def test_program_whose_agent_has_come_back_by_itself_restarts_nothing():
     world.programs["alice"]._help()  # as planned while it was disconnected
     assert world.programs["alice"].restarts == 0
     assert world.agents["alice"].state.value == "completed"
+
+
+def test_program_that_roams_restarts_its_agent_when_it_asks_for_that_and_not_before_it_has_an_address():
+    world = both(roams=True).build()
+    world.network.run(until=20.0)
+    alice = world.interfaces["alice", "192.168.1.2"]
+    alice.down()
+    world.network.run(until=28.0)  # longer than the program's patience with an agent that is disconnected
+    assert world.programs["alice"].restarts == 0 and world.agents["alice"].state.value == "disconnected"
+    alice.up()
+    world.network.run(until=29.0)
+    assert world.programs["alice"].restarts == 1 and world.agents["alice"].state.value == "completed"
+    world.programs["alice"]._begin_anew()  # as planned, and it is not needed any more
+    assert world.programs["alice"].restarts == 1
+
+
+def test_changes_of_interfaces_that_come_at_once_are_looked_at_once_and_no_change_is_none():
+    world = both(roams=True).build()
+    world.network.run(until=20.0)
+    for _ in range(5):
+        world.interfaces["alice", "192.168.1.2"].down()
+        world.interfaces["alice", "192.168.1.2"].up()
+    world.network.run(until=21.0)
+    assert world.agents["alice"].state.value == "completed" and world.programs["alice"].restarts == 0
+
+
+def test_agents_that_talk_are_not_echoed_and_note_how_long_they_hear_nothing():
+    world = both(talks=0.02).build()
+    assert {program.silence_until for program in world.programs.values()} == {0.0}
+    world.network.run(until=20.0)
+    assert all(0.02 <= program.silence < 0.3 for program in world.programs.values())
+    world.interfaces["alice", "192.168.1.2"].down()
+    world.network.run(until=23.0)
+    world.interfaces["alice", "192.168.1.2"].up()
+    assert all(program.silence < 0.3 for program in world.programs.values())
+    assert all(2.9 <= program.silence_until < 3.3 for program in world.programs.values())
+    world.network.run(until=24.0)
+    assert all(2.9 <= program.silence < 3.3 and 19.9 < program.silence_at < 20.1 for program in world.programs.values())
+    world.nodes["alice"].call(world.agents["alice"].close)
+    world.network.run(until=25.0)
+
+
+def test_scene_in_which_it_is_silent_for_longer_than_expected_has_a_surprise():
+    scene = attrs.evolve(both(talks=0.5), expect=Expectation(silence=0.2), duration=10.0)
+    surprises = simulate(scene).surprises
+    assert len(surprises) == 2 and "alice heard nothing for 0.5" in surprises[0]

@@ -155,6 +155,9 @@ class AgentInputs(AgentSockets):
                 deliver(DataReceived(component.stream, component.number, data))
             elif component.is_trusted(source):
                 self._count_stray(component, socket, source, data, now)
+                if component.is_of_former:
+                    self._streams[component.stream].follow_data(component, socket, source, now)
+                    usual = component.source_on(socket)
                 deliver(DataReceived(component.stream, component.number, data))
             else:
                 stats.drop(DropReason.UNVALIDATED_SOURCE)

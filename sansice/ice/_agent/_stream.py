@@ -288,6 +288,16 @@ class Stream:
         if component.path is not None:
             self._validate()
 
+    def follow_data(self, component: Component, socket: SocketId, source: Address, now: float) -> None:
+        """The peer sends over a valid pair of this generation, though an earlier one's is in use here: he has left that.
+
+        A peer restarts because his network is another one, and his old address hears nothing. To wait for the nomination would
+        be a second of silence; RFC 8445 9 allows the earlier pair meanwhile, and 12.1 any that is valid.
+        """
+        pair = self.checker.list.find(socket, source)
+        if pair is not None and pair.valid is not None:
+            self._leave_former(component, now)
+
     def find_pair(self, socket: SocketId, remote: Address) -> Pair | None:
         """The pair of that path, of the latest generation that has one."""
         found = (one.list.find(socket, remote) for one in (self.checker, *reversed(self.previous)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sansice.simulation._scene._changes import At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp
 from sansice.simulation._scene._parts import (
+    AgentSpec,
     Expectation,
     HostSpec,
     InterfaceSpec,
@@ -17,7 +18,7 @@ from sansice.simulation._scene._parts import (
 from sansice.simulation._scene._scene import Scene
 from sansice.simulation._world._link import Link
 
-from ._cast import STUN, couple
+from ._cast import ASK_STUN, STUN, couple
 
 _WIFI = Link(latency=0.002, jitter=0.003)
 _LTE = Link(latency=0.03, jitter=0.015)
@@ -48,6 +49,39 @@ def travels() -> Iterator[Scene]:
         agents=couple("phone", "bob"),
         changes=(At(10.0, InterfaceDown("phone", "192.168.1.2")), At(11.0, InterfaceUp("phone", "100.64.7.7"))),
         expect=Expectation(pair_types="srflx-srflx", lasts=False, later=_GATHER_AGAIN),
+    )
+    yield Scene(
+        name="wifi-to-lte",
+        about="Somebody on the phone leaves the house, and the phone does what good ones do: the mobile network is up before the "
+        "Wi-Fi is gone. Both ends gather on and on, trickle and renominate; voice runs both ways all the time, and nobody "
+        "misses a word of it.",
+        nats=(NatSpec("home A", "203.0.113.1"), NatSpec("carrier", "203.0.113.200", "cgnat"), _HOME_B),
+        hosts=(
+            HostSpec(
+                "phone",
+                interfaces=(
+                    InterfaceSpec("192.168.1.2", "home A", link=_WIFI),
+                    InterfaceSpec("100.64.7.7", "carrier", link=_LTE, up=False),
+                ),
+            ),
+            _AT_HOME,
+        ),
+        servers=(STUN,),
+        agents=tuple(
+            AgentSpec(
+                name,
+                controlling=name == "phone",
+                ice_servers=ASK_STUN,
+                nomination="renominating",
+                trickle=True,
+                roams=True,
+                talks=0.02,
+            )
+            for name in ("phone", "bob")
+        ),
+        changes=(At(10.0, InterfaceUp("phone", "100.64.7.7")), At(12.0, InterfaceDown("phone", "192.168.1.2"))),
+        duration=20.0,
+        expect=Expectation(pair_types="srflx-srflx", silence=1.0),
     )
     yield Scene(
         name="phone-keeps-both",

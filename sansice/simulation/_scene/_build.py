@@ -149,6 +149,7 @@ def _add_agents(world: SceneWorld) -> None:
             world.scene.payload,
             trickles=spec.trickle,
             roams=spec.roams,
+            talks=spec.talks,
         )
         world.programs[spec.name] = program
         peer = world.programs.get(world.scene.peer_of(spec))
@@ -172,7 +173,7 @@ def _agent(spec: AgentSpec, scene: Scene, host: Host) -> IceAgent | LiteAgent:
         components=spec.components,
         servers=[_server(url, scene) for url in spec.ice_servers],
         policy=spec.policy,
-        gathering=GatheringOptions(tcp=spec.tcp),
+        gathering=GatheringOptions(tcp=spec.tcp, continual=spec.roams and spec.trickle),
         nomination=spec.nomination.policy,
         entropy=host.entropy,
     )

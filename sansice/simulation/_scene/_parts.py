@@ -400,8 +400,11 @@ class AgentSpec:
         start: when it begins to gather, seconds.
         streams, components: how many streams it has, and how many components each of them.
         lite: whether it is a lite agent (RFC 8445 2.5), which has host candidates only.
-        roams: whether its program tells it of new addresses of its host, and restarts it where it stays disconnected or fails.
-        trickle: whether it tells its candidates as they come (RFC 8838), and not all at once.
+        roams: whether its program tells it of new addresses of its host, and restarts it where it asks for that, stays
+            disconnected or fails.
+        trickle: whether it tells its candidates as they come (RFC 8838), and not all at once; one that roams tells those of new
+            addresses as well.
+        talks: seconds from one datagram to the next that it sends on and on, beside the few that are echoed; 0: none.
         policy: what of its addresses it lets anybody see: ``"all"``, ``"no-host"`` or ``"relay"``.
         tcp: the kinds of TCP candidates it has beside those for UDP (RFC 6544): ``"active"``, ``"passive"``, ``"so"``; a lite
             agent has passive ones only.
@@ -422,6 +425,7 @@ class AgentSpec:
     lite: bool = attrs.field(default=False, kw_only=True)
     trickle: bool = attrs.field(default=False, kw_only=True)
     roams: bool = attrs.field(default=False, kw_only=True)
+    talks: float = attrs.field(default=0.0, validator=check_seconds, kw_only=True)
     policy: CandidatePolicy = attrs.field(default=CandidatePolicy.ALL, converter=_as_policy, kw_only=True)
     tcp: tuple[TcpType, ...] = attrs.field(default=(), converter=_as_tcp_types, kw_only=True)
     nomination: NominationKind = attrs.field(default=NominationKind.REGULAR, converter=_as_nomination, kw_only=True)
@@ -448,12 +452,14 @@ class Expectation:
         connected: whether the agents connect.
         pair_types: the types of the pair that the first agent may select, as ``local-remote``; empty for any.
         lasts: whether they are still connected at the end, after all changes.
+        silence: the longest that an agent may hear nothing of a peer that talks, once it has heard something, seconds.
         later: where the agents of today do worse than ICE could: what will change.
     """
 
     connected: bool = True
     pair_types: tuple[str, ...] = attrs.field(default=(), converter=as_texts, kw_only=True)
     lasts: bool = attrs.field(default=attrs.Factory(lambda self: self.connected, takes_self=True), kw_only=True)
+    silence: float = attrs.field(default=math.inf, kw_only=True)
     later: str = attrs.field(default="", kw_only=True)
 
     def __attrs_post_init__(self) -> None:

@@ -20,6 +20,7 @@ from sansice.ice import (
     LiteAgent,
     PairSelected,
     Restarted,
+    RestartNeeded,
     SessionDescription,
 )
 from sansice.machine import Address, Event, LocalProtocolError
@@ -32,8 +33,9 @@ PROBE_INTERVAL = 0.02  # s: of voice
 ROUNDS, ROUND = 4, 1.0  # so often it asks for those that are still out, and s between: a satellite's round trip and a half
 
 PROBE = 0x80  # the first byte of RTP, RFC 7983 7: none of STUN's
+TALK = 0x81  # of what is not echoed
 
-LOOK = 1.0  # s from one look at the host's addresses to the next, of a program that roams
+NOTICE = 0.1  # s from a change of an interface until a program that roams looks at the addresses: several come at once
 PATIENCE = 5.0  # s that it leaves a disconnected agent alone before it restarts it: a pair may come back, or another take over
 
 _LOST = (IceState.DISCONNECTED, IceState.FAILED)
@@ -48,7 +50,8 @@ class Program:
     It gathers, tells the peer's program what was gathered, all at once or bit by bit, and is told in turn. Once both have
     selected a pair for each component, the caller sends datagrams that the other echoes, until it has had `PROBES` echoes, or
     one from each component if these are more, or has asked often enough. Where its agent is restarted it gathers again and tells
-    the peer; one that roams tells its agent of new addresses, and restarts it where it stays disconnected or has failed.
+    the peer; one that roams tells its agent of new addresses, and restarts it where it asks for that, stays disconnected or has
+    failed.
 
     Attributes:
         name: the agent's.
@@ -61,16 +64,22 @@ class Program:
         probed_at: when the probes began.
         sent, echoed: how many datagrams left, and how many came back.
         restarts: how often it has restarted its agent.
+        silence: the longest that nothing of the peer's talk has come since the first of it, seconds; what lasts still is in
+            `silence_until`.
+        silence_at: since when that was.
     """
 
     __slots__ = (
         "_addresses",
         "_begun",
+        "_heard_at",
+        "_looks_at",
         "_network",
         "_payload",
         "_restarted",
         "_roams",
         "_signalling",
+        "_talks",
         "_trickles",
         "_untold",
         "agent",
@@ -84,6 +93,8 @@ class Program:
         "probed_at",
         "restarts",
         "sent",
+        "silence",
+        "silence_at",
     )
 
     def __init__(
@@ -97,6 +108,7 @@ class Program:
         *,
         trickles: bool = False,
         roams: bool = False,
+        talks: float = 0.0,
     ) -> None:
         self.name: str = name
         self.agent: IceAgent | LiteAgent = agent
@@ -110,6 +122,11 @@ class Program:
         self.sent: int = 0
         self.echoed: int = 0
         self.restarts: int = 0
+        self.silence: float = 0.0
+        self.silence_at: float = 0.0
+        self._talks = talks
+        self._heard_at: float | None = None
+        self._looks_at = 0.0
         self._addresses = host.addresses
         self._restarted = False
         self._roams = roams
@@ -147,7 +164,9 @@ class Program:
             self._describe()
         self.node.call(self.agent.gather, self._addresses)
         if self._roams:
-            self._network.at(self._network.now + LOOK, self._look)
+            self.node.host.watch_interfaces(self._notice)
+        if self._talks:
+            self._talk()
         for told in self._untold:
             told()
 
@@ -156,6 +175,8 @@ class Program:
             case CandidateGathered():
                 if self._trickles:
                     self._trickle(event.stream, event.candidate)
+            case GatheringCompleted(is_final=False) if self._trickles:
+                pass  # more may come
             case GatheringCompleted() if self._trickles:
                 ufrags = [description.ufrag for description in self.agent.local_descriptions.streams]
                 self._signal(lambda peer: peer.be_told_all(ufrags))
@@ -172,6 +193,8 @@ class Program:
             case Restarted():
                 self._restarted = True
                 self._network.at(self._network.now, self._gather_again)
+            case RestartNeeded() if self._roams:
+                self._network.at(self._network.now, self._begin_anew)
             case IceStateChanged(new=new) if self._roams and new in _LOST:
                 wait = PATIENCE if new is IceState.DISCONNECTED else 0.0
                 self._network.at(self._network.now + wait, self._help)
@@ -246,18 +269,24 @@ class Program:
         elif self.agent.gathering_state is GatheringState.COMPLETE:  # pragma: no branch - else its end is yet to come
             self._describe()
 
+    def _notice(self) -> None:
+        """Programs that roam watch the interfaces of their host."""
+        if self._looks_at <= self._network.now:
+            self._looks_at = self._network.now + NOTICE
+            self._network.at(self._looks_at, lambda: self._when_awake(self._look))
+
     def _look(self) -> None:
-        """Programs that roam watch the addresses of their host."""
         addresses = self.node.host.addresses
-        if self.agent.state is IceState.CLOSED:
-            return
-        if addresses != self._addresses:
+        if addresses != self._addresses and self.agent.state is not IceState.CLOSED:
             self._addresses = addresses
             self.node.call(self.agent.update_addresses, addresses)
-        self._network.at(self._network.now + LOOK, self._look)
+
+    def _begin_anew(self) -> None:
+        if isinstance(self.agent, IceAgent) and self.agent.needs_restart:
+            self.restart()
 
     def _help(self) -> None:
-        if self.agent.state in _LOST:
+        if self.agent.state in _LOST and self._addresses:  # without any it waits until it has one
             self.restart()
 
     # ------------------------------------------------------------- what both have selected
@@ -294,8 +323,29 @@ class Program:
             self.sent += 1
             self.node.call(self.agent.send, bytes([PROBE]) * self._payload, stream=stream, component=component)
 
+    def _talk(self) -> None:
+        """Send on and on, on the first component, whenever there is a pair, to a peer that notes how long it hears nothing."""
+        if self.agent.state is IceState.CLOSED:
+            return
+        if self.agent.is_writable():
+            self.node.call(self.agent.send, bytes([TALK]) * self._payload)
+        self._network.at(self._network.now + self._talks, lambda: self._when_awake(self._talk))
+
+    def _hear(self) -> None:
+        now = self._network.now
+        if self._heard_at is not None and now - self._heard_at > self.silence:
+            self.silence, self.silence_at = now - self._heard_at, self._heard_at
+        self._heard_at = now
+
+    @property
+    def silence_until(self) -> float:
+        """The longest silence, if the present one were to end now; 0 for who has never heard anything."""
+        return 0.0 if self._heard_at is None else max(self.silence, self._network.now - self._heard_at)
+
     def _take(self, event: DataReceived) -> None:
-        if self.caller:
+        if event.data[0] == TALK:
+            self._hear()
+        elif self.caller:
             self.echoed += 1
         elif self.agent.is_writable(event.stream, event.component):
             self.node.call(self.agent.send, event.data, stream=event.stream, component=event.component)

@@ -118,6 +118,9 @@ def _differences(run: SceneRun) -> Iterator[str]:
                 yield f"connected over {pair_type}, and {' or '.join(expect.pair_types)} was expected"
     if run.connected and not run.echoed:
         yield f"no data came back: {run.sent} datagrams were sent"
+    for name, program in run.world.programs.items():
+        if program.silence_until > expect.silence:
+            yield f"{name} heard nothing for {program.silence_until:.3f} s, and at most {expect.silence:g} s was expected"
     if run.lasted is not expect.lasts:
         yield f"{_lasted(run.lasted)} at the end, and {_lasted(expect.lasts)} was expected"
 

@@ -64,6 +64,7 @@ class Host:
         "_path_mtus",
         "_ports",
         "_tcp",
+        "_watchers",
         "_world",
         "certificate",
         "clock_offset",
@@ -76,6 +77,7 @@ class Host:
 
     def __init__(self, world: World, name: str) -> None:
         self._world = world
+        self._watchers: list[Callable[[], None]] = []
         self.name: str = name
         self.icmp: bool = world.icmp
         self.certificate: tuple[str, ...] | None = None
@@ -227,6 +229,10 @@ class Host:
         for interface in self.interfaces:
             self.settle(interface)
 
+    def watch_interfaces(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` with each change of an interface of this host, as its system would tell a program."""
+        self._watchers.append(watcher)
+
     def settle(self, interface: HostInterface) -> None:
         """Have an interface send and receive as it can at present."""
         asleep = self.wakes > self._world.clock.now
@@ -237,6 +243,8 @@ class Host:
             interface.receive = self._while_down
         else:
             interface.receive = self._receive_current if interface.has_moved else self.receive
+        for watcher in self._watchers:
+            watcher()
 
     def rename(self, interface: HostInterface, old: str, new: str, place: Place) -> None:
         """Move an interface to another address, at another place perhaps; see `HostInterface.readdress`."""
