@@ -49,6 +49,7 @@ DEBIAN = (
     ("chromium", "the browser that our agent connects with", shutil.which("chromium") is not None),
     ("gir1.2-nice-0.1", "libnice, a peer of our agent", any(Path("/usr/lib").glob("*/girepository-1.0/Nice-0.1.typelib"))),
     ("python3-gi", "runs that peer, on Debian's own Python", Path("/usr/lib/python3/dist-packages/gi").exists()),
+    ("tinyproxy", "the HTTP proxy of an office, in front of TURN servers", shutil.which("tinyproxy") is not None),
     ("tshark", "reads the captures of simulated networks", shutil.which("tshark") is not None),
 )
 

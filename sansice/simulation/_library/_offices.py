@@ -8,12 +8,17 @@ from typing import Any
 from sansice.machine import Address
 from sansice.simulation._nat._firewall_kind import Direction, FirewallKind, Rule, Verdict
 from sansice.simulation._nat._forwards import Forward
-from sansice.simulation._scene._parts import AgentSpec, Expectation, FirewallSpec, HostSpec, NatSpec, ProxySpec
+from sansice.simulation._scene._parts import AgentSpec, Expectation, FirewallSpec, HostSpec, NameSpec, NatSpec, ProxySpec
+from sansice.simulation._scene._relays import TurnServerSpec
 from sansice.simulation._scene._scene import Scene
 
 from ._cast import ASK_STUN, STUN, couple
 
 _RELAY = "a relay over TCP or TLS at port 443 will connect it"
+
+_TURN = TurnServerSpec("turn", "192.0.2.10", tls_port=443)
+# As providers of relays hand them out: one server, for every kind of network.
+_ALL_URLS = ("turn:192.0.2.10?transport=udp", "turn:192.0.2.10?transport=tcp", "turns:192.0.2.10:443?transport=tcp")
 
 _ONLY_PROXY = FirewallKind(
     rules=(Rule(Verdict.ALLOW, "tcp", direction=Direction.OUT, inside="10.1.0.10/32"),), outbound=Verdict.DROP
@@ -43,6 +48,28 @@ def offices() -> Iterator[Scene]:
         firewall=FirewallSpec("firewall", kind=_ONLY_PROXY, behind="office"),
         proxies=(ProxySpec("proxy", "10.1.0.10", ports=(443,), behind="firewall"),),
         expect=Expectation(connected=False, later="a relay over TLS through the proxy will connect it"),
+    )
+    yield _relayed_office(
+        name="office-udp-blocked-relay",
+        about="The company that lets out no UDP, and an agent that knows all URLs of one relay. UDP is asked first; a little "
+        "later, without having heard anything, TCP, which gets through.",
+        firewall=FirewallSpec("firewall", "udp-blocked", behind="office"),
+    )
+    yield _relayed_office(
+        name="office-web-only-relay",
+        about="The company that lets out the web and nothing else. Of all URLs of the relay TLS at port 443 is the last resort, "
+        "and asked less than a second after the first, so that nobody notices that it was one.",
+        firewall=FirewallSpec("firewall", "web-only", behind="office"),
+    )
+    yield _relayed_office(
+        name="office-proxy-relay",
+        about="The bank again, and an agent that was told of the proxy and how to log in. The relay's name is the proxy's to "
+        "look up; TLS is spoken with the relay, inside, and the proxy sees nothing but a connection to port 443.",
+        firewall=FirewallSpec("firewall", kind=_ONLY_PROXY, behind="office"),
+        proxies=(ProxySpec("proxy", "10.1.0.10", ports=(443,), username="alice", password="horse", behind="firewall"),),
+        names=(NameSpec("turn.example.org", "192.0.2.10"),),
+        urls=(_ALL_URLS[0], "turns:turn.example.org:443?transport=tcp"),
+        proxy="proxy",
     )
     yield Scene(
         name="office-udp-blocked-tcp",
@@ -111,14 +138,23 @@ def offices() -> Iterator[Scene]:
     )
 
 
+def _relayed_office(*, urls: tuple[str, ...] = _ALL_URLS, proxy: str = "", **more: Any) -> Scene:
+    """The same call, with a relay, and candidates told as they come: whoever waits for all of them waits for what is blocked."""
+    agents = (
+        AgentSpec("alice", controlling=True, ice_servers=(ASK_STUN, *urls), trickle=True, proxy=proxy),
+        AgentSpec("bob", ice_servers=ASK_STUN, trickle=True),
+    )
+    return _office(agents=agents, turn_servers=(_TURN,), expect=Expectation(pair_types=("relay-srflx", "relay-prflx")), **more)
+
+
 def _office(**more: Any) -> Scene:
     """A call from behind an office's firewall and NAT to somebody at home."""
     firewall = more.pop("firewall")
+    more.setdefault("agents", couple())
     return Scene(
         nats=(NatSpec("office", "203.0.113.1"), NatSpec("home B", "198.51.100.1", "full-cone")),
         firewalls=(firewall,),
         hosts=(HostSpec("alice", "10.1.0.20", behind="firewall"), HostSpec("bob", "192.168.178.20", behind="home B")),
         servers=(STUN,),
-        agents=couple(),
         **more,
     )

@@ -11,6 +11,7 @@ from sansice.machine import Address, AddressRecord
 from sansice.simulation._nat._dns64 import Dns64
 from sansice.simulation._network import Network
 from sansice.simulation._world._host import Host
+from sansice.stun import HttpProxy
 
 from ._befall import befall
 from ._parts import AgentSpec, FirewallSpec, InterfaceSpec, NatSpec, RouterSpec, SegmentSpec, TrafficSpec, traffic_addresses
@@ -173,10 +174,19 @@ def _agent(spec: AgentSpec, scene: Scene, host: Host) -> IceAgent | LiteAgent:
         components=spec.components,
         servers=[_server(url, scene) for url in spec.ice_servers],
         policy=spec.policy,
-        gathering=GatheringOptions(tcp=spec.tcp, continual=spec.roams and spec.trickle),
+        gathering=GatheringOptions(tcp=spec.tcp, continual=spec.roams and spec.trickle, proxy=_proxy(spec.proxy, scene)),
         nomination=spec.nomination.policy,
         entropy=host.entropy,
     )
+
+
+def _proxy(name: str, scene: Scene) -> HttpProxy | None:
+    """With what an agent must know of a proxy."""
+    if not name:
+        return None
+    spec = next(spec for spec in scene.proxies if spec.name == name)
+    who = (spec.username, spec.password) if spec.username else (None, None)
+    return HttpProxy(spec.addresses[0], spec.port, *who)
 
 
 def _server(url: str, scene: Scene) -> IceServer:

@@ -184,6 +184,8 @@ def _check_agents(scene: Scene) -> None:
         if seen.setdefault(agent.name, index) != index:
             raise ValueError(f"{where}: agents[{seen[agent.name]}] has this name; give one of them a name of its own")
         _check_servers(where, agent)
+        if agent.proxy:
+            _require(where, "proxy", agent.proxy, [proxy.name for proxy in scene.proxies])
     for index, agent in enumerate(scene.agents):
         where = f"agents[{index}] {agent.name!r}"
         peer = scene.peer_of(agent)

@@ -291,6 +291,7 @@ class ProxySpec:
         addresses: one literal or several.
         port: where it listens.
         ports: to which it connects.
+        username, password: whom it lets through; without a name everybody.
         behind: the place.
     """
 
@@ -298,6 +299,8 @@ class ProxySpec:
     addresses: tuple[str, ...] = attrs.field(converter=as_addresses)
     port: int = attrs.field(default=3128, validator=check_port, kw_only=True)
     ports: tuple[int, ...] = attrs.field(default=(443,), kw_only=True)
+    username: str = attrs.field(default="", kw_only=True)
+    password: str = attrs.field(default="", kw_only=True)
     behind: str = attrs.field(default=INTERNET, kw_only=True)
 
 
@@ -408,6 +411,7 @@ class AgentSpec:
         policy: what of its addresses it lets anybody see: ``"all"``, ``"no-host"`` or ``"relay"``.
         tcp: the kinds of TCP candidates it has beside those for UDP (RFC 6544): ``"active"``, ``"passive"``, ``"so"``; a lite
             agent has passive ones only.
+        proxy: the name of the scene's proxy through which it reaches TURN servers over TCP and TLS, as it was told beforehand.
         nomination: how it nominates: ``"regular"``, ``"renominating"``, ``"by-rtt"`` or ``"standby"``.
 
     Raises:
@@ -428,6 +432,7 @@ class AgentSpec:
     talks: float = attrs.field(default=0.0, validator=check_seconds, kw_only=True)
     policy: CandidatePolicy = attrs.field(default=CandidatePolicy.ALL, converter=_as_policy, kw_only=True)
     tcp: tuple[TcpType, ...] = attrs.field(default=(), converter=_as_tcp_types, kw_only=True)
+    proxy: str = attrs.field(default="", kw_only=True)
     nomination: NominationKind = attrs.field(default=NominationKind.REGULAR, converter=_as_nomination, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -435,6 +440,7 @@ class AgentSpec:
             "ice_servers": self.ice_servers,
             "trickle": self.trickle,
             "policy": self.policy is not CandidatePolicy.ALL,
+            "proxy": self.proxy,
             "nomination": self.nomination is not NominationKind.REGULAR,
         }
         for name, value in does.items():

@@ -98,7 +98,8 @@ class SceneWorld:
         host = self.hosts[name]
         spec = next(spec for spec in self.scene.services if spec.name == name)
         if isinstance(spec, ProxySpec):
-            self.servers[name] = host.run(ForwardProxy(host.addresses, spec.port, ports=spec.ports))
+            credentials = {spec.username: spec.password} if spec.username else None
+            self.servers[name] = host.run(ForwardProxy(host.addresses, spec.port, ports=spec.ports, credentials=credentials))
         elif isinstance(spec, TurnServerSpec):
             from ._relay_server import run_turn_server  # only scenes with relays load a TURN server
 
