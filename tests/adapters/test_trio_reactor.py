@@ -695,6 +695,15 @@ def test_drivers_run_in_a_guest_of_another_loop():
     assert outcome[0].unwrap()
 
 
+@pytest.fixture
+def interruptible():
+    """Whoever starts the tests in the background may have them ignore SIGINT, and trio leaves that as it is."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_lets_the_step_end_and_the_blocks_be_left():
     left = []
 
@@ -722,6 +731,7 @@ def test_an_interrupt_lets_the_step_end_and_the_blocks_be_left():
     assert open_files() == before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_a_driver_opens_is_told_to_its_block():
     class Slow(Toy):
         def handle_wall_clock(self, unix, *, now):
