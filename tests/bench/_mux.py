@@ -34,6 +34,7 @@ from sansice.stun import TransactionId, short_term_key
 MANY, FEW = 10_000, 10
 PACKETS = 4_000  # of one round
 BATCH = 32  # what a driver reads at once, at most
+KEEP = 8.0  # seconds in which each client sends a check; they have 30
 MEMORY_ROUNDS = 1  # Python's own count of bytes does not vary
 PORT = Address("192.0.2.1", 3478)
 DATA = b"\x80" + bytes(159)  # an RTP packet of 20 ms
@@ -84,6 +85,7 @@ class Crowd:
     def __init__(self, count: int) -> None:
         self.mux = IceMux()
         self.now = 0.0
+        self._kept_at = 0.0
         self._transactions = itertools.count(1)
         self.mux.start([PORT], now=self.now)
         [self._socket] = [one.socket for one in self.mux.take_outputs() if isinstance(one, OpenSocket)]
@@ -135,19 +137,33 @@ class Crowd:
 
     def microseconds(self, make: str, active: int) -> float:
         """What one packet costs."""
+        self._pass_a_second()
         packets = getattr(self, make)(PACKETS, active)
-        self.now += 1.0
-        self.mux.handle_timer(now=self.now)
-        self.mux.take_outputs()
         batches = [packets[start : start + BATCH] for start in range(0, len(packets), BATCH)]
         mux, socket, now = self.mux, self._socket, self.now
 
+        told = 0
+
         def feed() -> None:
+            nonlocal told
             for batch in batches:
                 mux.handle_datagrams(socket, batch, now=now)
-                mux.take_outputs()
+                told += len(mux.take_outputs())
 
-        return 1e6 * cpu_seconds(feed) / len(packets)
+        cost = cpu_seconds(feed)
+        if told != len(packets):
+            raise RuntimeError(f"of {len(packets)} packets {told} were answered or delivered")
+        return 1e6 * cost / len(packets)
+
+    def _pass_a_second(self) -> None:
+        """Whoever is silent for too long has no consent any more (RFC 7675), and what he sends costs little."""
+        self.now += 1.0
+        self.mux.handle_timer(now=self.now)
+        if self.now - self._kept_at >= KEEP:
+            self._kept_at = self.now
+            for number in range(len(self.clients)):
+                self.mux.handle_datagrams(self._socket, [self._check(number)], now=self.now)
+        self.mux.take_outputs()
 
 
 def _fresh(address: Address) -> Address:

@@ -11,6 +11,7 @@ from sansice.ice._agent._agent import IceAgent
 from sansice.ice._agent._pacer import Pacer
 from sansice.ice._events import IceState
 from sansice.ice._lite._agent import LiteAgent
+from sansice.ice._telling._tally import Carried
 from sansice.machine import Address, Ids, SocketId
 
 AnyAgent: TypeAlias = IceAgent | LiteAgent
@@ -47,3 +48,19 @@ def is_trusted(agent: AnyAgent, socket: SocketId, source: Address) -> bool:
     """Whether a full agent takes data from there, because a check of its own was answered from there."""
     component = agent._sockets.get(socket) if isinstance(agent, IceAgent) else None
     return component is not None and component.is_trusted(source)
+
+
+def carried_of(agent: AnyAgent, socket: SocketId, source: Address) -> Carried | None:
+    """Where an agent counts data that comes from the peer's end of the pair in use; ``None`` if ``source`` is not that."""
+    if agent.state in (IceState.CLOSED, IceState.FAILED):
+        return None
+    if isinstance(agent, IceAgent):
+        component = agent._sockets.get(socket)
+        return component.carried if component is not None and component.source_on(socket) == source else None
+    host = agent._session.hosts.open.get(socket)
+    stream = None if host is None else agent._session.streams[host.stream]
+    pair = None if stream is None or stream.carrier is None else stream.carrier.components[0].pair
+    if stream is None or pair is None or not pair.is_on(socket, source) or not stream.is_trusted(1, source):
+        return None
+    stream.ledgers[0].use(pair.tally)
+    return stream.ledgers[0].total

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from sansice.ice._telling._tally import Carried
 from sansice.machine import Address, SocketId
 from sansice.stun import Listener
 
 from ._events import AgentId
-from ._inside import AnyAgent
+from ._inside import AnyAgent, carried_of
 
 
 class SharedSocket:
@@ -42,9 +43,11 @@ class Lane:
         name, agent: the same of that one, for every packet is looked up by them.
         stream: of which stream.
         sources: the peer's addresses that have been proven there, in that order.
+        usual: of these, the one that data comes from, with
+        carried: where the agent counts it: such data need not be shown to the agent. ``None`` where it has to be.
     """
 
-    __slots__ = ("agent", "id", "member", "name", "shared", "sources", "stream")
+    __slots__ = ("agent", "carried", "id", "member", "name", "shared", "sources", "stream", "usual")
 
     def __init__(self, socket: SocketId, shared: SharedSocket, member: Member, stream: int) -> None:
         self.id = socket
@@ -53,6 +56,8 @@ class Lane:
         self.name = member.id
         self.agent = member.agent
         self.stream = stream
+        self.usual: Address | None = None
+        self.carried: Carried | None = None
         self.sources: tuple[Address, ...] = ()  # most have one, for which a dictionary takes four times the room
 
     def learn(self, source: Address, limit: int) -> None:
@@ -72,6 +77,13 @@ class Lane:
             oldest = next(one for one in self.sources if one != used)
             self.sources = tuple([one for one in self.sources if one != oldest])
             del routes[oldest]
+
+    def settle(self, source: Address) -> None:
+        """The agent has taken data from ``source``, and takes more of it, until something else happens to the agent."""
+        carried = carried_of(self.agent, self.id, source)
+        if carried is not None:
+            self.usual = next((one for one in self.sources if one == source), None)
+            self.carried = carried
 
     def close(self) -> None:
         """Nothing is routed here any more."""

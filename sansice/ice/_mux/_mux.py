@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from sansice.ice._agent._agent import IceAgent
 from sansice.ice._agent._pacer import MIN_INTERVAL, Pacer
-from sansice.ice._events import GatheringState, IceState
+from sansice.ice._events import DataReceived, GatheringState, IceState
 from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
@@ -36,7 +36,7 @@ from sansice.stun import Listener, decode_untrusted, is_stun, short_term_key
 
 from ._config import DEFAULT_MUX_CONFIG, MuxConfig
 from ._doorstep import Caller
-from ._events import MUX_TRANSITIONS, AgentId, MuxInput, MuxState, UnknownUfrag
+from ._events import MUX_TRANSITIONS, AgentEvent, AgentId, MuxInput, MuxState, UnknownUfrag
 from ._inside import AnyAgent, ids_of, is_trusted, pacer_of, ufrags_of
 from ._listening import Listening, read_listeners
 from ._members import Lane, Member, SharedSocket
@@ -401,7 +401,9 @@ class IceMux(Machine):
         if shared is None:
             self._handle_own(socket, batch, now)
             return
-        routes, stats = shared.routes, self.stats
+        if now >= self._residents.timers.deadline():  # late, and what comes now may no longer be whose it was (RFC 7675 5.1)
+            self.handle_timer(now=now)
+        routes, stats, emit = shared.routes, self.stats, self._outputs.append
         owner: Lane | None = None
         start = 0  # of a run of datagrams that are one agent's
         for position, (source, data) in enumerate(batch):
@@ -412,6 +414,14 @@ class IceMux(Machine):
                 self._handle_stun(shared, source, data, now)
                 continue
             lane = routes.get(source)
+            if lane is not None and (carried := lane.carried) is not None and source == lane.usual and data:
+                # With many agents each look at one is at memory that is far away: what makes no difference is not looked at.
+                if owner is not None:
+                    self._residents.deliver(owner, batch[start:position], now)
+                    owner = None
+                carried.receive(len(data), now)
+                emit(AgentEvent(lane.name, DataReceived(lane.stream, 1, data)))  # one component a stream, see `add`
+                continue
             if lane is not owner:
                 if owner is not None:
                     self._residents.deliver(owner, batch[start:position], now)

@@ -96,6 +96,8 @@ class Residents:
                 self.take(lane.member, now, outputs=outputs[position:])
                 return
             self._outputs.append(AgentEvent(lane.name, output))
+        if outputs:
+            lane.settle(batch[-1][0])
         # An agent that does nothing but deliver plans nothing earlier than before, so that its timer need not be looked at: with
         # many agents each look is at memory that is far away, and costs as much as all the rest.
 
@@ -143,10 +145,12 @@ class Residents:
         """
         agent, lanes, emit = member.agent, self.lanes, self._outputs.append
         proven = False
+        wished = sent = 0
         opened: list[Lane] = []
         if outputs is None:
             outputs = agent.take_outputs()
         while outputs:
+            wished += len(outputs)
             opening: list[Lane] = []
             for output in outputs:
                 if type(output) is SendDatagram:
@@ -164,6 +168,8 @@ class Residents:
                         elif kind == _ALLOCATE:
                             agent.handle_datagrams(lane.id, ((output[1], _refuse(data)),), now=now)
                             continue
+                    else:
+                        sent += 1
                     emit(SendDatagram(lane.shared.id, output[1], data))
                 elif type(output) is DataReceived:
                     emit(AgentEvent(member.id, output))
@@ -178,6 +184,9 @@ class Residents:
                     agent.handle_socket_opened(lane.id, lane.shared.local, now=now)
                     opened.append(lane)
             outputs = agent.take_outputs()
+        if not sent or sent != wished:  # more has happened to the agent than that the application has sent data
+            for lane in member.lanes:
+                lane.carried = None
         if member.is_renewing:
             self._renew(member, now)
         if member.is_over and not agent.lingers:
