@@ -18,7 +18,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\r\n]*))?\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _WANTED = re.compile(rb"^proxy-authenticate:[ \t]*([!-+\--~]+)", re.IGNORECASE | re.MULTILINE)
 _MAX_REASON = 80  # characters of what a proxy says: the text goes to a person, and perhaps into a log
-_WANTS_CREDENTIALS = 407  # RFC 9110 15.5.8
+_WANT_CREDENTIALS = (401, 407)  # RFC 9110 15.5.8; and 401, as which tinyproxy refuses wrong ones
 
 
 class ProxyError(Exception):
@@ -88,7 +88,7 @@ class ProxyClient:
 
     def _refusal(self, code: int, reason: bytes, head: bytes) -> str:
         text = f"the proxy {self._options.address} answered {code} {_printable(reason)}".rstrip()
-        if code != _WANTS_CREDENTIALS:
+        if code not in _WANT_CREDENTIALS:
             return text
         if self._options.username is not None:
             return f"{text}: it does not accept the user name and password"

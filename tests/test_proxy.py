@@ -65,9 +65,10 @@ def test_any_other_answer_says_what_it_was(answer, words):
         client().receive(answer)
 
 
-def test_who_has_said_who_he_is_is_told_that_it_did_not_help_and_not_what_he_said():
+@pytest.mark.parametrize("code", [b"401", b"407"])
+def test_who_has_said_who_he_is_is_told_that_it_did_not_help_and_not_what_he_said(code):
     with pytest.raises(ProxyError, match="does not accept the user name and password") as caught:
-        client(username="alice", password="secret").receive(b"HTTP/1.1 407 alice\r\n\r\n".replace(b"alice", b"No"))
+        client(username="alice", password="secret").receive(b"HTTP/1.1 %b No\r\n\r\n" % code)
     assert "alice" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
