@@ -23,6 +23,7 @@ from .machine import (
     NaptrRecord as NaptrRecord,
     OpenSocket as OpenSocket,
     ProxyOptions as ProxyOptions,
+    PublishName as PublishName,
     QueryId as QueryId,
     Record as Record,
     RecordKind as RecordKind,
@@ -40,6 +41,7 @@ from .machine import (
     SrvRecord as SrvRecord,
     TlsOptions as TlsOptions,
     Transport as Transport,
+    WithdrawName as WithdrawName,
 )
 
 __version__ = "0.1.0"

@@ -22,6 +22,7 @@ from .machine import (
     IcmpError,
     Machine,
     OpenSocket,
+    PublishName,
     Record,
     Resolve,
     ResolveError,
@@ -32,6 +33,7 @@ from .machine import (
     SetReading,
     SocketError,
     SocketId,
+    WithdrawName,
 )
 
 P = ParamSpec("P")
@@ -45,7 +47,8 @@ class Runtime(Protocol):
     ``open_socket`` and ``resolve`` answer through the driver, at once or later. ``send_datagram``
     never raises for a network condition: a refused datagram is a lost one, counted by the runtime.
 
-    A runtime may also have ``send_datagrams``, see `BatchRuntime`; one without gets datagrams one by one.
+    A runtime may also have ``send_datagrams``, see `BatchRuntime`; one without gets datagrams one by one. Without the methods of
+    `NamingRuntime` the names that a machine has in place of addresses are known to nobody.
     """
 
     def now(self) -> float:
@@ -94,6 +97,18 @@ class BatchRuntime(Runtime, Protocol):
 
     def send_datagrams(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
         """Send or lose each of ``items``, in order: what ``send_datagram`` for each would do."""
+        ...
+
+
+class NamingRuntime(Runtime, Protocol):
+    """A runtime that can answer for names on the links of its machine, as long as the driver lives."""
+
+    def publish_name(self, name: str, host: str) -> None:
+        """Answer for ``name``, that it has the address ``host``."""
+        ...
+
+    def withdraw_name(self, name: str) -> None:
+        """Answer for it no more; an unknown one is a no-op."""
         ...
 
 
@@ -371,6 +386,18 @@ def _resolve(runtime: Runtime, action: Resolve) -> None:
     runtime.resolve(action)
 
 
+def _publish_name(runtime: Runtime, action: PublishName) -> None:
+    publish = getattr(runtime, "publish_name", None)
+    if publish is not None:
+        publish(*action)
+
+
+def _withdraw_name(runtime: Runtime, action: WithdrawName) -> None:
+    withdraw = getattr(runtime, "withdraw_name", None)
+    if withdraw is not None:
+        withdraw(*action)
+
+
 _PERFORM: dict[type, Callable[..., None]] = {
     OpenSocket: _open,
     CloseSocket: _close,
@@ -378,6 +405,8 @@ _PERFORM: dict[type, Callable[..., None]] = {
     SetReading: _set_reading,
     SetDontFragment: _set_dont_fragment,
     Resolve: _resolve,
+    PublishName: _publish_name,
+    WithdrawName: _withdraw_name,
 }
 
 # A laptop's CLOCK_MONOTONIC stops while it sleeps; consent and allocations elsewhere do not.

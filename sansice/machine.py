@@ -469,6 +469,30 @@ class Resolve(Action):
     kind: RecordKind
 
 
+class _PublishName(NamedTuple):  # a quarter of an attrs class's time of import, which hardly any program has any use for
+    name: str
+    host: str
+
+
+class PublishName(_PublishName, Action):
+    """Answer for ``name`` on the link of ``host``, one of this machine's addresses, until `WithdrawName` (RFC 6762).
+
+    Nothing tells whether that can be done: a machine goes on as if it could.
+    """
+
+    __slots__ = ()
+
+
+class _WithdrawName(NamedTuple):
+    name: str
+
+
+class WithdrawName(_WithdrawName, Action):
+    """Answer for ``name`` no more, and say so to who has heard of it (RFC 6762 10.1). An unknown one is a no-op."""
+
+    __slots__ = ()
+
+
 class _SendDatagram(NamedTuple):
     socket: SocketId
     destination: Address

@@ -19,6 +19,7 @@ from sansice.machine import (
     LocalProtocolError,
     Machine,
     OpenSocket,
+    PublishName,
     QueryId,
     RecordKind,
     Resolve,
@@ -32,6 +33,7 @@ from sansice.machine import (
     SocketErrorKind,
     SocketId,
     Transport,
+    WithdrawName,
 )
 
 ONE = SocketId(1)
@@ -130,6 +132,16 @@ class BatchingPaper(Paper):
 
     def send_datagrams(self, socket: SocketId, items: Sequence[tuple[Address, bytes]]) -> None:
         self.done.append(("send all", socket, items))
+
+
+class NamingPaper(Paper):
+    """One that answers for names."""
+
+    def publish_name(self, name: str, host: str) -> None:
+        self.done.append(("publish", name, host))
+
+    def withdraw_name(self, name: str) -> None:
+        self.done.append(("withdraw", name))
 
 
 def make(**replies: list[Action | Event]) -> tuple[Script, Paper, Driver]:
@@ -373,3 +385,12 @@ def test_a_machine_that_nobody_records_is_constructed_as_it_is() -> None:
     machine = recorder.make(Named, "me", shout=True)
     assert (type(machine), machine.name) == (Named, "ME")
     recorder.close()
+
+
+def test_names_are_published_where_the_runtime_can_and_otherwise_nobody_answers_for_them() -> None:
+    machine, paper, driver = make()
+    driver.call(machine.say, PublishName("a.local", "192.0.2.1"), WithdrawName("a.local"), Told("after"))
+    assert paper.done == [("deliver", Told("after"))]
+    machine, able = Script(), NamingPaper()
+    Driver(machine, able).call(machine.say, PublishName("a.local", "192.0.2.1"), WithdrawName("a.local"))
+    assert able.done == [("publish", "a.local", "192.0.2.1"), ("withdraw", "a.local")]

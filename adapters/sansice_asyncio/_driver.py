@@ -316,6 +316,14 @@ class AsyncioDriver:
             self._look_ups = LookUps(self._answer_of_thread)
         self._look_ups.start(action)
 
+    def publish_name(self, name: str, host: str) -> None:
+        """Answer for a name on the link, by the mDNS of this process."""
+        self._sockets.publish_name(name, host)
+
+    def withdraw_name(self, name: str) -> None:
+        """Answer for it no more."""
+        self._sockets.withdraw_name(name)
+
     def deliver(self, event: Event) -> None:
         """Hand an event over."""
         self._deliver(event)

@@ -325,6 +325,14 @@ class BlockingDriver:
             self._look_ups = LookUps(self._answered)
         self._look_ups.start(action)
 
+    def publish_name(self, name: str, host: str) -> None:
+        """Answer for a name on the link, by the mDNS of this process."""
+        self._sockets.publish_name(name, host)
+
+    def withdraw_name(self, name: str) -> None:
+        """Answer for it no more."""
+        self._sockets.withdraw_name(name)
+
     def deliver(self, event: Event) -> None:
         """Hand an event over."""
         self._deliver(event)

@@ -341,6 +341,14 @@ class TrioDriver:
         """Ask the system's resolver, in a task of its own."""
         self._nursery.start_soon(self._look_up, action)
 
+    def publish_name(self, name: str, host: str) -> None:
+        """Answer for a name on the link, by the mDNS of this process."""
+        self._sockets.publish_name(name, host)
+
+    def withdraw_name(self, name: str) -> None:
+        """Answer for it no more."""
+        self._sockets.withdraw_name(name)
+
     def deliver(self, event: Event) -> None:
         """Hand an event over."""
         self._deliver(event)

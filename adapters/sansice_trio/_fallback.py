@@ -118,6 +118,12 @@ class TrioSockets:
             self._outbox.pop()  # no datagram came in between: only the last word counts
         self._enqueue(slot, enabled, b"")
 
+    def publish_name(self, name: str, host: str) -> None:
+        """Nothing: who brings sockets of his own may have no link, and a candidate is told whether or not its name is known."""
+
+    def withdraw_name(self, name: str) -> None:
+        """Nothing: see `publish_name`."""
+
     def feed(self, driver: Driver) -> None:
         """Nothing: the tasks do."""
 

@@ -105,13 +105,13 @@ if TYPE_CHECKING:
         NameFailure as NameFailure,
         NameResolved as NameResolved,
     )
-    from ._mdns._names import (
+    from ._mdns._stats import (
+        MdnsStats as MdnsStats,
+    )
+    from ._mdns_name import (
         is_concealing_name as is_concealing_name,
         is_mdns_name as is_mdns_name,
         mdns_name as mdns_name,
-    )
-    from ._mdns._stats import (
-        MdnsStats as MdnsStats,
     )
     from ._mux._config import MuxConfig as MuxConfig
     from ._mux._events import (
@@ -311,7 +311,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "NameFailure",
         "NameResolved",
     ),
-    "_mdns._names": (
+    "_mdns_name": (
         "is_concealing_name",
         "is_mdns_name",
         "mdns_name",

@@ -47,6 +47,11 @@ class HostName(NamedTuple):
 CandidateAddress: TypeAlias = Address | HostName
 
 
+def is_under_local(name: str) -> bool:
+    """Whether a name is for multicast, and so never to be asked of a name server (RFC 6762 3)."""
+    return name.lower().removesuffix(".").endswith(".local")
+
+
 class UnsupportedCandidate(ValueError):
     """A well-formed candidate of a type or transport that is not known here; RFC 8839 5.1 says to skip it."""
 

@@ -90,6 +90,12 @@ class LocalCandidate:
     local_preference: int
     stream: int = 0
 
+    @property
+    def address(self) -> Address:
+        """Its transport address, also where the peer is told a name in place of it."""
+        told = self.candidate.address
+        return told if isinstance(told, Address) else self.base
+
 
 class Pair:
     """A pair in a checklist or a valid list.

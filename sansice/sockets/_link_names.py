@@ -7,6 +7,7 @@ interface does, whatever number of agents there are, in whichever runtime.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from sansice.driver import Driver, clock
-from sansice.machine import Address, CloseMode, Event, OpenSocket, QueryId, Resolve, SocketId
+from sansice.machine import Address, CloseMode, Event, LocalProtocolError, OpenSocket, QueryId, Resolve, SocketId
 
 from ._interfaces import local_hosts
 from ._sockets import Sockets
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sansice.ice import HostAddress, MdnsAgent, NameFailed, NameResolved
 
 REFRESH = 5.0  # seconds between two looks at the interfaces, as for any listing of them
-IDLE = 30.0  # seconds after which the thread ends, if nothing is looked for: what it has heard is of no use any more
+IDLE = 30.0  # seconds after which the thread ends, if nothing is looked for and no name is ours: what it has heard is of no use
 
 _MANY = 4096  # of a pipe's bytes
 
@@ -96,6 +97,30 @@ class LinkNames:
             self._stir()
         return True
 
+    def publish(self, name: str, host: str) -> bool:
+        """Answer for a name of an agent's, from now on until `withdraw`. Beyond ``MdnsConfig.max_names`` nobody answers for it.
+
+        Returns:
+            ``False``: the thread has ended, and nothing is answered for.
+        """
+        with self._lock:
+            if self.ended:
+                return False
+            with contextlib.suppress(LocalProtocolError):  # the candidate is told all the same (draft 3.1.1)
+                self._driver.call(self._machine.publish, name, host)
+            if host not in self._machine.addresses:
+                self._refresh = 0.0  # an address that is newer than the last look
+            self._stir()
+        return True
+
+    def withdraw(self, name: str) -> None:
+        """Take a name back, and say so on the link; one that is not ours is a no-op."""
+        with self._lock:
+            if not self.ended:
+                self._driver.call(self._machine.withdraw, name)
+                self._idle = clock() + IDLE
+                self._stir()
+
     def close(self) -> None:
         """End the thread, and wait for that; what is looked for is not found. The second time it is a no-op."""
         with self._lock:
@@ -152,7 +177,7 @@ class LinkNames:
             with self._lock:
                 self._step()
                 answers = self._take_answers()
-                deadline = min(self._machine.deadline(), self._refresh, self._idle)
+                deadline = min(self._machine.deadline(), self._refresh, self._idle_until)
                 ended = self._ended
             for found, host in answers:
                 found(host)
@@ -166,12 +191,16 @@ class LinkNames:
         now = clock()
         if now >= self._machine.deadline():
             self._driver.timer(self._machine.deadline())
-        if now >= self._idle:
+        if now >= self._idle_until:
             self._end()
         elif now >= self._refresh:
             self._refresh = now + REFRESH
             with contextlib.suppress(OSError):  # what is there at present stays
                 self._driver.call(self._machine.update_addresses, self._hosts())
+
+    @property
+    def _idle_until(self) -> float:
+        return self._idle if not self._idle or not self._machine.names else math.inf
 
     def _end(self) -> None:
         self._ended = True
@@ -205,6 +234,20 @@ def find_on_link(name: str, found: Found) -> None:
     """
     while not _names().find(name, found):
         pass  # its thread has ended meanwhile, and there is another now
+
+
+def publish_on_link(name: str, host: str) -> None:
+    """Answer for a name, for all of this process. See `LinkNames.publish`; where there is no link, nobody does."""
+    with contextlib.suppress(OSError, ModuleNotFoundError):
+        while not _names().publish(name, host):
+            pass
+
+
+def withdraw_from_link(name: str) -> None:
+    """Answer for it no more. See `LinkNames.withdraw`."""
+    names = _shared.get(os.getpid())
+    if names is not None:
+        names.withdraw(name)
 
 
 def _names() -> LinkNames:

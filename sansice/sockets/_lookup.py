@@ -47,17 +47,18 @@ def look_up(action: Resolve, *, nameservers: Sequence[Address] | None = None, li
 
     Args:
         action: what the machine wants to know.
-        nameservers: ask these, over UDP and then TCP, for every kind of record; ``None`` for those of the system.
+        nameservers: ask these, over UDP and then TCP, for every kind of record; ``None`` for those of the system. No name server
+            is ever asked for a name that conceals an address (RFC 6762 3).
         lifetime: seconds after which a name server has not answered. The system has a time limit of its own for addresses.
 
     Returns:
         At most `MAX_RECORDS` records, with their times to live where DNS told them and otherwise 0; never none.
     """
     family = _FAMILIES.get(action.kind)
+    if family is not None and _is_concealing(action.name):
+        return _ask_link(action, lifetime)
     if family is None or nameservers is not None:
         return _ask_dns(action, nameservers, lifetime)
-    if _is_concealing(action.name):
-        return _ask_link(action, lifetime)
     return _ask_system(action.name, family)
 
 
@@ -192,7 +193,7 @@ class LookUps:
 
         A name that conceals an address needs no thread, and does not wait for others.
         """
-        if self._nameservers is None and action.kind in _FAMILIES and _is_concealing(action.name):
+        if action.kind in _FAMILIES and _is_concealing(action.name):
             _find_on_link(action, self._tell)
         else:
             _WORKERS.submit(lambda: self._look_up(action))

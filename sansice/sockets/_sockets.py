@@ -71,7 +71,7 @@ class Sockets:
         ValueError: ``ports`` is empty.
     """
 
-    __slots__ = ("_hub", "_options", "_sockets")
+    __slots__ = ("_hub", "_names", "_options", "_sockets")
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Sockets:
         self._options = _DEFAULTS if ports is None and tls is None and not inherited else _Options.of(ports, tls, inherited)
         self._hub = Hub(max_unsent)
         self._sockets = self._hub.sockets
+        self._names: tuple[str, ...] = ()
 
     @property
     def lost(self) -> Mapping[str, int]:
@@ -281,8 +282,25 @@ class Sockets:
         """Bytes that streams, closed ones included, still have to write."""
         return sum(sock.unsent for key, sock in self._sockets.items() if key >= BY_FD and isinstance(sock, Stream))
 
+    def publish_name(self, name: str, host: str) -> None:
+        """Answer for a name on the link of an address, for as long as the driver lives: by what all of the process share."""
+        from ._link_names import publish_on_link  # what hardly any driver needs
+
+        self._names += (name,)
+        publish_on_link(name, host)
+
+    def withdraw_name(self, name: str) -> None:
+        """Answer for it no more; one that this driver has not published is a no-op."""
+        from ._link_names import withdraw_from_link
+
+        if name in self._names:
+            self._names = tuple([one for one in self._names if one != name])
+            withdraw_from_link(name)
+
     def close_all(self) -> None:
-        """Release every descriptor, at once."""
+        """Release every descriptor, at once, and take back every name."""
+        for name in self._names:
+            self.withdraw_name(name)
         for sock in [sock for key, sock in self._sockets.items() if key >= BY_FD]:
             self._hub.remove(sock)
         self._hub.epoll.close()

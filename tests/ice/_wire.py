@@ -26,7 +26,19 @@ from sansice.ice._agent._checklist import Checklist
 from sansice.ice._agent._session import Session
 from sansice.ice._nomination import NOMINATION, REGULAR, Nomination
 from sansice.ice._pair import LocalCandidate, Pair
-from sansice.machine import Action, Address, CloseSocket, IcmpError, OpenSocket, Resolve, SendDatagram, SocketId, Transport
+from sansice.machine import (
+    Action,
+    Address,
+    CloseSocket,
+    IcmpError,
+    OpenSocket,
+    PublishName,
+    Resolve,
+    SendDatagram,
+    SocketId,
+    Transport,
+    WithdrawName,
+)
 from sansice.stun import (
     ERROR_CODE,
     ICE_CONTROLLED,
@@ -151,7 +163,7 @@ class Bench:
         tiebreakers: the agent's, in the order in which it draws them.
         nomination: the agent's policy.
         known: whether the agent gets the peer's description now.
-        streams, components, pacer, gathering: of the agent.
+        streams, components, pacer, gathering, policy: of the agent.
     """
 
     def __init__(
@@ -174,12 +186,14 @@ class Bench:
         pacer: Pacer | None = None,
         start: float = 0.0,
         gathering: GatheringOptions | None = None,
+        policy: str = "all",
     ) -> None:
         self.now = start
         self.sent: list[Sent] = []
         self.events: list[tuple[float, object]] = []
         self.closed: list[tuple[float, SocketId]] = []
         self.asked: list[Resolve] = []
+        self.names: list[PublishName | WithdrawName] = []
         self.their_transactions = itertools.count(1)
         self.agent = IceAgent(
             controlling=controlling,
@@ -192,6 +206,7 @@ class Bench:
             components=components,
             pacer=pacer,
             gathering=gathering or GatheringOptions(),
+            policy=policy,
         )
         self.agent.gather(hosts, now=self.now)
         self._drain()
@@ -211,6 +226,8 @@ class Bench:
                 self.closed.append((round(self.now, 6), output.socket))
             elif isinstance(output, Resolve):
                 self.asked.append(output)
+            elif isinstance(output, PublishName | WithdrawName):
+                self.names.append(output)
             else:
                 assert not isinstance(output, Action), output
                 self.events.append((round(self.now, 6), output))
@@ -328,7 +345,9 @@ class Bench:
 
     def base(self, socket: int) -> Address:
         """The address of a socket of the agent's."""
-        return next(one.address for one in self.agent.local_candidates if one.address.port == 4000 + socket)
+        told = next(one.address for one in self.agent.local_candidates if one.address.port == 4000 + socket)
+        hosts = {one.name: one.host for one in self.names if isinstance(one, PublishName)}
+        return Address(hosts.get(told[0], told[0]), told.port)
 
     @property
     def requests(self) -> list[Sent]:

@@ -177,6 +177,13 @@ def peer_unknown():
 
 
 def candidates_unusable():
+    nowhere = Candidate.from_sdp("candidate:1 1 udp 2122260223 198.51.100.1 0 typ host")
+    bench = Bench(remotes=(nowhere,))
+    bench.run(until=PATIENCE)
+    return bench.agent
+
+
+def names_not_found():
     hidden = Candidate.from_sdp("candidate:1 1 udp 2122260223 3b4b1f7e-1f4e-4c0e-8f0b-6d7c7a3a0b5d.local 5000 typ host")
     bench = Bench(remotes=(hidden,))
     bench.run(until=PATIENCE)
@@ -434,6 +441,7 @@ SCENES = [
     (Cause.RESTART_UNANSWERED, restart_unanswered),
     (Cause.PEER_UNKNOWN, peer_unknown),
     (Cause.CANDIDATES_UNUSABLE, candidates_unusable),
+    (Cause.NAMES_NOT_FOUND, names_not_found),
     (Cause.PEER_HAS_NO_CANDIDATES, peer_has_no_candidates),
     (Cause.TRICKLE_UNFINISHED, trickle_unfinished),
     (Cause.NO_COMMON_FAMILY, no_common_family),

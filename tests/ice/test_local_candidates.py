@@ -3,13 +3,13 @@
 import pytest
 
 from ice._wire import at
-from sansice.ice import CandidatePolicy, CandidateType, RewriteMode, RewriteRule, candidate_priority
+from sansice.ice import CandidatePolicy, CandidateType, HostName, RewriteMode, RewriteRule, candidate_priority
 from sansice.ice._gathering._local_candidates import LocalCandidates, LocalFound
 from sansice.ice._priority import Foundations
 from sansice.machine import Address, LocalProtocolError, SocketId, Transport
 
 HOST, REFLEXIVE, RELAYED = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE, CandidateType.RELAYED
-ALL, NO_HOST, RELAY = CandidatePolicy
+ALL, CONCEAL, NO_HOST, RELAY = CandidatePolicy
 ONE, TWO, VIRTUAL = SocketId(1), SocketId(2), SocketId(50)
 INSIDE, OUTSIDE, SERVER = at("10.0.0.2"), at("203.0.113.7", 6000), at("198.51.100.53", 3478)
 HIDDEN = Address("0.0.0.0", 9)
@@ -296,3 +296,21 @@ def test_a_single_component_waits_for_nobody():
     made.end()
     made.ended(add(made), 0)
     assert len(made.found) == 1
+
+
+def test_a_server_on_the_own_network_does_not_give_away_what_a_name_conceals():
+    made = make(policy=CONCEAL)
+    host = add(made)
+    made.add_reflexive(host, INSIDE, SERVER, 0)
+    assert made.told == [host]
+    made.add_reflexive(host, OUTSIDE, SERVER, 0)
+    assert made.told[1].candidate.related_address == HIDDEN
+
+
+@pytest.mark.req("MDNS-004")
+def test_a_mapping_that_is_the_base_of_a_concealed_host_is_not_redundant():
+    made = LocalCandidates(
+        foundations=Foundations(), hosts=1, servers=1, policy=CONCEAL, conceal=lambda address: HostName("a.local", address.port)
+    )
+    made.add_reflexive(add(made, address=OUTSIDE), OUTSIDE, SERVER, 0)
+    assert told(made) == [(HOST, HostName("a.local", OUTSIDE.port)), (REFLEXIVE, OUTSIDE)]

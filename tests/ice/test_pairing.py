@@ -467,3 +467,80 @@ def test_a_local_candidate_that_is_known_is_ignored_whatever_its_priority():
     made.pairing.add_local(attrs.evolve(made.locals[0], candidate=again))
     (pair,) = made.pairing.list
     assert pair.local is made.locals[0] and made.pairing.bases() == made.locals
+
+
+# ------------------------------------------------------------- names in place of addresses
+
+CONCEALED = attrs.evolve(candidate("198.51.100.1"), address=HostName("0b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.local", 5000))
+OPENLY = candidate("198.51.100.1", type=SRFLX)
+RELAY = make_local("203.0.113.53", 9, type=CandidateType.RELAYED)
+
+
+def with_name(*hosts):
+    """A pairing whose peer has a name for `REMOTE`, which was found."""
+    fixture = Fixture(*hosts)
+    assert fixture.pairing.note_name(CONCEALED)
+    assert fixture.pairing.add_remote(CONCEALED, REMOTE)
+    return fixture
+
+
+@pytest.mark.req("MDNS-011")
+def test_a_relay_makes_no_pair_with_what_a_name_conceals():
+    fixture = with_name("192.0.2.1")
+    fixture.pairing.add_local(RELAY)
+    assert [pair.local.socket for pair in fixture.pairing.list] == [1]
+    assert not fixture.pairing.is_open(REMOTE)
+
+
+@pytest.mark.req("MDNS-011")
+def test_a_check_that_a_relay_brings_from_where_a_name_leads_makes_no_pair():
+    fixture = with_name("192.0.2.1")
+    fixture.pairing.add_local(RELAY)
+    assert fixture.pairing.remote_of_check(REMOTE, 1, RELAY) is None
+    assert fixture.dropped == [DropReason.UNUSABLE_CANDIDATE]
+    assert fixture.pairing.remote_of_check(REMOTE, 1, fixture.locals[0]) is CONCEALED
+
+
+@pytest.mark.req("MDNS-011")
+@pytest.mark.parametrize("order", ["relay", "name", "open"])
+def test_a_relay_is_paired_with_an_address_that_is_told_openly_beside_its_name(order):
+    fixture = Fixture("192.0.2.1")
+    pairing = fixture.pairing
+    pairing.note_name(CONCEALED)
+    if order == "relay":
+        pairing.add_local(RELAY)
+    if order == "open":
+        assert pairing.add_remote(OPENLY) and pairing.add_remote(CONCEALED, REMOTE)
+    else:
+        assert pairing.add_remote(CONCEALED, REMOTE) and pairing.add_remote(OPENLY)
+    if order != "relay":
+        pairing.add_local(RELAY)
+    assert {pair.local.socket: pair.remote for pair in pairing.list} == {1: CONCEALED, 9: OPENLY}
+    assert pairing.is_open(REMOTE) and pairing.remote_of_check(REMOTE, 1, RELAY) is OPENLY
+    assert not pairing.add_remote(attrs.evolve(OPENLY, foundation="again"))
+
+
+def test_what_the_checks_of_a_peer_with_names_reveal_is_no_relays_business():
+    fixture = with_name("192.0.2.1")
+    fixture.pairing.discover(NEW, 1)
+    assert not fixture.pairing.is_open(NEW)
+    fixture.pairing.add_remote(candidate(NEW.host, 7000))
+    assert fixture.pairing.is_open(NEW)
+
+
+def test_a_name_is_noted_once_and_too_many_are_counted():
+    fixture = Fixture("192.0.2.1", max_remote_candidates=1)
+    assert fixture.pairing.note_name(CONCEALED)
+    assert not fixture.pairing.note_name(attrs.evolve(CONCEALED, priority=1))
+    assert not fixture.pairing.note_name(attrs.evolve(CONCEALED, address=HostName("other.local", 5000)))
+    assert fixture.dropped == [DropReason.LIMIT]
+
+
+@pytest.mark.req("MDNS-012")
+@pytest.mark.parametrize(("source", "shown"), [(NEW, "0.0.0.0"), (at("2001:db8::7", 6000), "::")])
+def test_the_address_of_a_peer_with_names_that_only_checks_reveal_is_not_shown(source, shown):
+    fixture = Fixture("192.0.2.1")
+    fixture.pairing.discover(source, 1)
+    assert fixture.pairing.remotes[source].address == source
+    fixture.pairing.note_name(CONCEALED)
+    assert fixture.pairing.remotes[source].address == at(shown, 9)

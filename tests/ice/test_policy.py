@@ -7,10 +7,10 @@ from sansice.machine import LocalProtocolError
 
 
 def test_policies_are_called_as_w3c_and_browsers_call_them():
-    assert [policy.value for policy in CandidatePolicy] == ["all", "no-host", "relay"]
+    assert [policy.value for policy in CandidatePolicy] == ["all", "conceal-host", "no-host", "relay"]
 
 
 @pytest.mark.parametrize("wrong", ["relays", "", None, 0])
 def test_other_words_are_refused_with_those_that_there_are(wrong):
-    with pytest.raises(LocalProtocolError, match="'all', 'no-host', 'relay'"):
+    with pytest.raises(LocalProtocolError, match="'all', 'conceal-host', 'no-host', 'relay'"):
         IceAgent(controlling=True, policy=wrong)

@@ -10,12 +10,13 @@ import subprocess
 
 import pytest
 
+from adapters.conformance._runtimes import RUNTIMES
 from interop._netns import required_namespaces
 from sansice.driver import Driver, clock
-from sansice.ice import HostAddress, MdnsAgent, MdnsConfig, NameResolved
+from sansice.ice import HostAddress, IceConfig, MdnsAgent, MdnsConfig, NameResolved, is_concealing_name
 from sansice.machine import Address
 from sansice.simulation import Capture, Network
-from sansice.sockets import Sockets, local_hosts
+from sansice.sockets import Sockets, _interfaces, _link_names, local_hosts
 from sansice.sockets._link_names import LinkNames
 
 SECONDS = 20  # after which what crosses a veth pair is lost
@@ -202,6 +203,44 @@ def test_a_stranger_that_answers_is_understood(link):
 
     run(one, until=answered, other=stranger)
     assert [(event.name, event.host) for event in one.events] == [(name, RIGHT4)]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)
+def test_two_programs_that_conceal_their_addresses_connect_by_their_names(monkeypatch, runtime):
+    monkeypatch.setattr(_link_names, "_shared", {})
+    monkeypatch.setattr(_interfaces, "_listing", _interfaces._Listing())
+    shown = []
+
+    async def body(rt):
+        options = {"policy": "conceal-host", "config": IceConfig(ta=0.005)}
+        async with (
+            rt.opened(rt.adapter.open_ice(controlling=True, **options)) as alice,
+            rt.opened(rt.adapter.open_ice(controlling=False, **options)) as bob,
+        ):
+            ours, theirs = await rt.call(alice.gather()), await rt.call(bob.gather())
+
+            async def from_alice():
+                return await rt.call(alice.connect(theirs))
+
+            async def from_bob():
+                return await rt.call(bob.connect(ours))
+
+            shown.extend(await rt.together(from_alice, from_bob))
+            shown.extend([len(_link_names._names()._machine.names), ours.to_json(), theirs.to_json()])
+
+    with required_namespaces() as spaces:
+        for name in ("left", "right"):
+            spaces.add(name)
+        spaces.join("left", "eth0", "right", "eth0")
+        spaces.ip("left", [f"addr add {LEFT4}/24 dev eth0"])
+        with spaces.inside("left"):
+            runtime.run(body)
+            [process] = _link_names._shared.values()
+            assert process._machine.names == ()
+            process.close()
+    one, other, names, *texts = shown
+    assert all(is_concealing_name(end.address[0]) for pair in (one, other) for end in (pair.local, pair.remote))
+    assert names >= 2 and LEFT4 not in "".join(texts)
 
 
 FIELDS = ("_ws.malformed", "_ws.expert.severity", "dns.flags.response", "dns.qry.name", "dns.resp.name", "dns.a", "dns.aaaa")

@@ -1,5 +1,6 @@
 """One mDNS for all agents of a process: what it finds, on loopback taken for a link, and when its thread ends."""
 
+import math
 import os
 import threading
 
@@ -8,11 +9,12 @@ import pytest
 from sansice import AddressRecord, QueryId, RecordKind, Resolve, ResolveError, SocketId, Transport
 from sansice.ice import HostAddress, MdnsAgent, MdnsConfig
 from sansice.machine import Address, CloseMode, OpenSocket
-from sansice.sockets import LookUps, _interfaces, _link_names, look_up
-from sansice.sockets._link_names import LinkNames, find_on_link
+from sansice.sockets import LookUps, Sockets, _interfaces, _link_names, look_up
+from sansice.sockets._link_names import LinkNames, find_on_link, publish_on_link, withdraw_from_link
 
 HANG = 20  # seconds after which what happens in another thread is taken for lost
 NAME = "0b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.local"
+OTHER_NAME = "1b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.local"
 HOST = "192.0.2.7"
 
 
@@ -198,3 +200,99 @@ def test_without_a_list_of_interfaces_looking_up_fails(shared, monkeypatch):
 def test_other_names_under_local_are_the_systems(shared):
     assert isinstance(look_up(Resolve(QueryId(1), "no-such-host-at-all.local", RecordKind.A)), ResolveError)
     assert not shared
+
+
+def test_a_published_name_is_found_until_it_is_withdrawn(names):
+    assert names.publish(NAME, HOST)
+    told = Told()
+    names.find(NAME, told)
+    assert told.wait()[0][0] == HOST
+    names.withdraw(NAME)
+    names.withdraw(NAME)
+    names.find(NAME, told)
+    assert told.wait()[1][0] is None
+
+
+def test_a_thread_with_names_to_answer_for_does_not_end(brisk, monkeypatch):
+    monkeypatch.setattr(_link_names, "IDLE", 0.0)
+    names = LinkNames(list)
+    names._thread.join(HANG)
+    assert names.ended and not names.publish(NAME, HOST)
+    names.withdraw(NAME)
+    monkeypatch.setattr(_link_names, "IDLE", 30.0)
+    other = LinkNames(list)
+    assert other.publish(NAME, HOST)
+    assert other._idle_until == math.inf
+    other.withdraw(NAME)
+    assert other._idle_until < math.inf
+    other.publish(NAME, HOST)
+    other.close()
+    assert other.ended and not other._thread.is_alive()
+
+
+def test_a_name_beyond_those_that_are_answered_for_is_nobodys(monkeypatch):
+    monkeypatch.setattr("sansice.ice.MdnsAgent", lambda: MdnsAgent(config=MdnsConfig(max_names=1, query_timeout=0.2)))
+    names, told = LinkNames(list), Told()
+    assert names.publish(NAME, HOST) and names.publish(OTHER_NAME, HOST)
+    names.find(OTHER_NAME, told)
+    assert told.wait()[0][0] is None
+    names.close()
+
+
+def test_an_address_that_is_newer_than_the_last_look_is_looked_for(brisk):
+    looks = []
+    arrived = threading.Semaphore(0)
+
+    def hosts():
+        looks.append(None)
+        arrived.release()
+        return ()
+
+    names = LinkNames(hosts)
+    assert arrived.acquire(timeout=HANG)
+    names.publish(NAME, HOST)
+    assert arrived.acquire(timeout=HANG)
+    names.close()
+    assert len(looks) == 2
+
+
+def test_the_sockets_of_a_driver_take_back_their_names_when_they_are_closed(shared):
+    ours, others = Sockets(), Sockets()
+    ours.publish_name(NAME, HOST)
+    others.publish_name(OTHER_NAME, HOST)
+    ours.withdraw_name(OTHER_NAME)  # another's
+    [process] = shared.values()
+    assert process._machine.names == (NAME, OTHER_NAME)
+    ours.close_all()
+    assert process._machine.names == (OTHER_NAME,)
+    others.withdraw_name(OTHER_NAME)
+    assert process._machine.names == ()
+    others.close_all()
+
+
+def test_a_machine_without_interfaces_has_nobody_to_answer(monkeypatch):
+    def fail():
+        raise OSError("no interfaces")
+
+    monkeypatch.setattr(_link_names, "_shared", {})
+    monkeypatch.setattr(_link_names, "_names", fail)
+    publish_on_link(NAME, HOST)
+    withdraw_from_link(NAME)
+
+
+def test_a_name_is_published_by_the_thread_that_follows_one_that_has_ended(shared, monkeypatch):
+    publish_on_link(NAME, HOST)
+    [first] = shared.values()
+    first.close()
+    publish_on_link(NAME, HOST)
+    [second] = shared.values()
+    assert second is not first and second._machine.names == (NAME,)
+
+
+def test_a_name_that_conceals_an_address_is_asked_of_no_name_server_whichever_there_are(shared):
+    publish_on_link(NAME, HOST)
+    question, told = Resolve(QueryId(1), NAME, RecordKind.A), Told()
+    nowhere = [Address("192.0.2.53", 53)]
+    assert look_up(question, nameservers=nowhere) == (AddressRecord(HOST),)
+    LookUps(told, nameservers=nowhere).start(question)
+    assert told.wait()[0][1] == (AddressRecord(HOST),)

@@ -106,6 +106,7 @@ class IceAgent(AgentInputs):
             ids=ids,
             outputs=self._outputs,
         )
+        self._session.relays_only = hidden is CandidatePolicy.RELAY
         self.stats: IceStats = self._session.stats
         self._gatherer = Gatherer(
             servers=read_servers(servers),
@@ -257,9 +258,9 @@ class IceAgent(AgentInputs):
 
         Returns:
             Whether it is used, or kept for a description that is still to come. Not used are: TCP by an agent that has none
-            itself, a component that the stream has not, a name under .local, port 0, an address that cannot be sent to, a
-            duplicate, what comes after end-of-candidates, what belongs to an earlier generation, and candidates beyond
-            ``max_remote_candidates``.
+            itself, a component that the stream has not, a name under .local that conceals no address (or any, where only relays
+            are used), port 0, an address that cannot be sent to, a duplicate, what comes after end-of-candidates, what belongs to
+            an earlier generation, and candidates beyond ``max_remote_candidates``.
 
         Raises:
             LocalProtocolError: not a `Candidate`, no such stream, or on an agent that is closed or has failed.
@@ -422,6 +423,7 @@ class IceAgent(AgentInputs):
         self._wind_up(now)
         for socket in tuple(self._sockets):
             self._close_socket(socket, CloseMode.FLUSH, now)
+        self._gatherer.close()
         self._pass_on(now)
         for stream in self._streams:
             self._session.move(stream.index, IceCause.CLOSE)

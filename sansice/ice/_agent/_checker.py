@@ -21,7 +21,7 @@ from sansice.ice._binding import (
     encode_success,
     read_check,
 )
-from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType, HostName
+from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType, HostName, is_under_local
 from sansice.ice._description import Credentials, Description
 from sansice.ice._events import NominationRefused
 from sansice.ice._nomination import RENOMINATION
@@ -191,15 +191,33 @@ class Checker:
         if candidate.component > len(self.conclusions):
             self._session.drop(DropReason.UNUSABLE_CANDIDATE)
             return False
-        if isinstance(candidate.address, HostName) and candidate.transport is Transport.UDP:
-            return self._session.find(candidate, candidate.address, self)
-        return self.conclusions[candidate.component - 1].pairing.add_remote(candidate)
+        pairing, name = self.conclusions[candidate.component - 1].pairing, candidate.address
+        if not isinstance(name, HostName) or (candidate.transport is not Transport.UDP and not self._session.has_tcp):
+            return pairing.add_remote(candidate)
+        is_concealed = is_under_local(name.name)
+        if is_concealed and not pairing.note_name(candidate):
+            return False
+        is_sought = self._session.find(candidate, name, self)
+        if is_concealed and not is_sought:
+            pairing.lose_name(candidate)
+        return is_sought
 
     def add_found(self, candidate: Candidate, hosts: tuple[str, ...]) -> None:
-        """Know a remote candidate whose name has these addresses: of IPv6 where we have that, or else of IPv4 (RFC 5245 15.1)."""
+        """Know a remote candidate whose name has these addresses: of IPv6 where we have that, or else of IPv4 (RFC 5245 15.1).
+
+        A name that conceals an address stays in its place, for whoever is told of the candidate. Without any address it has led
+        nowhere.
+        """
         pairing = self.conclusions[candidate.component - 1].pairing
-        chosen = next((host for host in hosts if (":" in host) is pairing.has_ipv6), hosts[0])
-        pairing.add_remote(attrs.evolve(candidate, address=Address(chosen, candidate.address.port)))
+        chosen = next((host for host in hosts if (":" in host) is pairing.has_ipv6), next(iter(hosts), None))
+        if chosen is None:
+            pairing.lose_name(candidate)
+            return
+        address = Address(chosen, candidate.address.port)
+        if is_under_local(candidate.address[0]):
+            pairing.add_remote(candidate, address)
+        else:
+            pairing.add_remote(attrs.evolve(candidate, address=address))
 
     # ------------------------------------------------------------- what the agent asks
 
@@ -359,7 +377,7 @@ class Checker:
         Else an agent whose NAT has forgotten would tell of an address for ever at which it is no more. Only where renomination
         was agreed, for what it finds is another pair, and without that a selection is final (RFC 8445 8.1.1).
         """
-        if valid is None or mapped is None or mapped == valid.local.candidate.address:
+        if valid is None or mapped is None or mapped == valid.local.address:
             return
         conclusion = self._of(valid.local)
         if conclusion.mover is None:
@@ -492,7 +510,7 @@ class Checker:
         conclusion = self._of(local)
         conclusion.hear(now)
         pairing = conclusion.pairing
-        remote = pairing.remotes.get(source) or pairing.discover(source, check.priority, local)
+        remote = pairing.remote_of_check(source, check.priority, local)
         if remote is None or not can_pair(local.base, source):
             return
         pairing.trust(source)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from sansice.ice._candidate import Candidate, HostName
+from sansice.ice._candidate import Candidate, HostName, is_under_local
 from sansice.ice._config import IceConfig
 from sansice.machine import (
     AddressRecord,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 # RFC 8305 3, the resolution delay: who has an address of one family gives the other so long.
 OTHER_FAMILY = 0.05
 _KINDS = (RecordKind.AAAA, RecordKind.A)  # RFC 8421: IPv6 first
-_LOCAL = ".local"  # RFC 6762 3: such names are asked for by multicast, and never of a name server
 
 
 @attrs.frozen
@@ -38,7 +37,7 @@ class NameFound:
     Attributes:
         generation: whose candidate it is.
         candidate: as the peer told it.
-        hosts: literals, those of IPv6 first; at least one.
+        hosts: literals, those of IPv6 first; none where a name that conceals an address leads nowhere.
     """
 
     generation: Checker
@@ -49,10 +48,11 @@ class NameFound:
 class _Search:
     """The questions about one name, and the candidates that wait for the answers."""
 
-    __slots__ = ("candidates", "deadline", "hosts", "left", "name")
+    __slots__ = ("candidates", "conceals", "deadline", "hosts", "left", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.conceals = is_under_local(name)
         self.candidates: list[tuple[Checker, Candidate]] = []
         self.left: dict[QueryId, RecordKind] = {}
         self.hosts: dict[RecordKind, tuple[str, ...]] = {}
@@ -66,25 +66,29 @@ class NameSearch(Machine):
         ids: of the agent.
         config: the bounds.
         drop: counts what leads nowhere.
+        relays_only: nothing is to be known on the link: names under ``.local`` are ignored.
     """
 
-    __slots__ = ("_config", "_drop", "_found", "_ids", "_searches")
+    __slots__ = ("_config", "_drop", "_found", "_ids", "_relays_only", "_searches")
 
-    def __init__(self, ids: Ids, config: IceConfig, drop: Callable[[DropReason], None]) -> None:
+    def __init__(self, ids: Ids, config: IceConfig, drop: Callable[[DropReason], None], *, relays_only: bool = False) -> None:
         super().__init__()
         self._ids = ids
         self._config = config
         self._drop = drop
+        self._relays_only = relays_only
         self._found: list[NameFound] = []
         self._searches: dict[str, _Search] = {}  # by name, in lower case; in the order of asking
 
     def add(self, candidate: Candidate, name: HostName, generation: Checker) -> bool:
         """Have a candidate's name looked up, from the next `start` on; ``False``: it is not.
 
-        Names under ``.local`` are not: no multicast is sent yet, and a name server must not be asked (RFC 6762 3).
+        Of names under ``.local`` only those that conceal an address are: what asks for others by multicast could be had to send
+        to devices whose names are known (draft-ietf-mmusic-mdns-ice-candidates 3.2.2), and a name server must not be asked (RFC
+        6762 3).
         """
         text = name.name.lower().removesuffix(".")
-        if text.endswith(_LOCAL) or not name.port:
+        if not name.port or (is_under_local(text) and not self._may_find(name.name)):
             self._drop(DropReason.UNUSABLE_CANDIDATE)
             return False
         search = self._searches.get(text) or _Search(text)
@@ -99,6 +103,11 @@ class NameSearch(Machine):
         search.candidates.append((generation, candidate))
         self._searches[text] = search
         return True
+
+    def _may_find(self, name: str) -> bool:
+        from sansice.ice._mdns_name import is_concealing_name
+
+        return not self._relays_only and is_concealing_name(name)
 
     def waits_for(self, generation: Checker) -> bool:
         """Whether a name of this generation may still lead somewhere."""
@@ -146,8 +155,17 @@ class NameSearch(Machine):
     def _end(self, search: _Search) -> None:
         del self._searches[search.name]
         hosts = tuple(host for kind in _KINDS for host in search.hosts.get(kind, ()))
+        if search.conceals:
+            hosts = _only_usable(hosts)
         for generation, candidate in search.candidates:
-            if hosts:
-                self._found.append(NameFound(generation, candidate, hosts))
-            else:
+            if not hosts:
                 self._drop(DropReason.UNUSABLE_CANDIDATE)
+            if hosts or search.conceals:
+                self._found.append(NameFound(generation, candidate, hosts))
+
+
+def _only_usable(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """The address that a name conceals: one, and none at which this machine finds itself, or many (draft 3.2.2)."""
+    from sansice.ice._mdns._link import is_usable
+
+    return hosts if len(hosts) == 1 and is_usable(hosts[0]) else ()

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from sansice.ice._candidate import MAX_PRIORITY, Candidate, CandidateType
+from sansice.ice._candidate import (
+    DISCARD_PORT,
+    MAX_PRIORITY,
+    Candidate,
+    CandidateAddress,
+    CandidateType,
+    HostName,
+)
 from sansice.ice._pair import LocalCandidate, Pair, PairEvent, PairState
 from sansice.ice._reachability import can_pair, is_reachable
 from sansice.ice._telling._tally import Tally
-from sansice.machine import Address, DropReason, SocketId, Transport
+from sansice.machine import ANY_IPV4, ANY_IPV6, Address, DropReason, SocketId, Transport
 
 from ._checklist import Checklist, thaw_late
 from ._session import Session
+
+if TYPE_CHECKING:
+    from ._peer_names import PeerNames
 
 _BASES = (CandidateType.HOST, CandidateType.RELAYED)  # RFC 8445 5.1.1.2: the others have the base of one of these
 
@@ -27,9 +38,10 @@ class Pairing:
         remotes: remote candidates by address, peer-reflexive ones included.
         trusted: where data may come from; each of them is, or was, a remote candidate.
         is_concluded: whether a pair is selected, so that no ordinary pair is added any more.
+        names: what the peer conceals, if anything.
     """
 
-    __slots__ = ("_discovered", "_known", "_session", "component", "is_concluded", "list", "remotes", "trusted")
+    __slots__ = ("_discovered", "_known", "_session", "component", "is_concluded", "list", "names", "remotes", "trusted")
 
     def __init__(self, session: Session, checklist: Checklist, component: int = 1) -> None:
         self.component = component
@@ -39,6 +51,7 @@ class Pairing:
         self._session = session
         self._known: list[LocalCandidate] = []
         self._discovered: tuple[Address, ...] = ()
+        self.names: PeerNames | None = None
         self.trusted: tuple[Address, ...] = ()  # few, and a set of one takes four times the room
 
     @property
@@ -68,6 +81,8 @@ class Pairing:
             for remote_address, remote in self.remotes.items():
                 if remote_address not in self._discovered:  # RFC 8445 7.3.1.3
                     self._form(local, remote, remote_address)
+            for remote_address, remote in () if self.names is None else self.names.open.items():
+                self._form(local, remote, remote_address)
 
     def remove_local(self, socket: SocketId) -> None:
         """Forget the candidates of a socket that died (RFC 8445 5.1.1.4)."""
@@ -104,7 +119,7 @@ class Pairing:
             self._session.drop(DropReason.BAD_ATTRIBUTE)
             return None
         for known in self._known:
-            if known.socket == pair.local.socket and known.candidate.address == mapped:
+            if known.socket == pair.local.socket and known.address == mapped:
                 return known
         if not self.has_room_for_mapping:
             self._session.drop(DropReason.LIMIT)
@@ -117,7 +132,7 @@ class Pairing:
             priority=priority,
             address=mapped,
             type=CandidateType.PEER_REFLEXIVE,
-            related_address=base,
+            related_address=_hidden(base) if is_named(pair.local.candidate) else base,
             tcp_type=pair.local.candidate.tcp_type,
         )
         local = LocalCandidate(candidate, pair.local.socket, base, pair.local.local_preference, pair.local.stream)
@@ -131,15 +146,22 @@ class Pairing:
 
     # ------------------------------------------------------------- remote candidates
 
-    def add_remote(self, candidate: Candidate) -> bool:
-        """Pair a remote candidate; ``False`` where it cannot be used (see `IceAgent.add_remote_candidate`)."""
-        address = candidate.address if candidate.transport is Transport.UDP else self._tcp_end(candidate)
+    def add_remote(self, candidate: Candidate, found: Address | None = None) -> bool:
+        """Pair a remote candidate; ``False`` where it cannot be used (see `IceAgent.add_remote_candidate`).
+
+        ``found`` is the address that its name conceals.
+        """
+        address: CandidateAddress | None = found or candidate.address
+        if candidate.transport is not Transport.UDP:
+            address = self._tcp_end(candidate, found or candidate.address)
         if not isinstance(address, Address) or candidate.component != self.component or not is_reachable(address):
             self._session.drop(DropReason.UNUSABLE_CANDIDATE)
             return False
         known = self.remotes.get(address)
         is_early = address in self._discovered
         if known is not None and not is_early:
+            if is_named(known) is not is_named(candidate):
+                return self._add_other(candidate, known, address)
             if candidate.priority <= known.priority:
                 return False
             self._replace(address, candidate)
@@ -156,19 +178,91 @@ class Pairing:
                 self._form(local, self.remotes[address], address)
         return True
 
-    def _tcp_end(self, candidate: Candidate) -> Address | None:
+    def _tcp_end(self, candidate: Candidate, address: CandidateAddress) -> Address | None:
         """Where a TCP candidate is, for an agent that has some itself."""
         if not self._session.has_tcp:
             return None
         from sansice.ice._tcp._address import remote_end
 
-        return remote_end(candidate)
+        return remote_end(attrs.evolve(candidate, address=address))
+
+    def _add_other(self, candidate: Candidate, known: Candidate, address: Address) -> bool:
+        """The same address is told openly, and concealed by a name: relays are paired with the one (draft 3.3.2), others with the
+        candidate that is preferred.
+        """
+        openly = known if is_named(candidate) else candidate
+        if cast("PeerNames", self.names).open.setdefault(address, openly) is not openly:
+            return False
+        if is_named(candidate) and candidate.priority > known.priority:
+            self._replace(address, candidate)
+        for local in tuple(self._known):
+            if local.candidate.type is CandidateType.RELAYED:
+                self._form(local, openly, address)
+        return openly is candidate or candidate.priority > known.priority
+
+    # ------------------------------------------------------------- what the peer conceals
+
+    def note_name(self, candidate: Candidate) -> bool:
+        """The peer has a name in place of an address; ``False`` where that is known, or there are too many.
+
+        From now on addresses that only its checks reveal are shown to nobody (draft 3.3.1).
+        """
+        if self.names is None:
+            from ._peer_names import PeerNames  # what hardly any peer but a browser has
+
+            self.names = PeerNames()
+            for address in self._discovered:
+                self._replace(address, self._as_shown(self.remotes[address], address))
+        if self.names.knows(candidate):
+            return False
+        if len(self.names.told) >= self._session.config.max_remote_candidates:
+            self._session.drop(DropReason.LIMIT)
+            return False
+        self.names.told.append(candidate)
+        return True
+
+    def lose_name(self, candidate: Candidate) -> None:
+        """A name that was noted leads nowhere."""
+        cast("PeerNames", self.names).lost.append(candidate)
+
+    def has_told(self, address: Address) -> bool:
+        """Whether the peer itself has told a host, at whatever port."""
+        told = [one for known, one in self.remotes.items() if known not in self._discovered]
+        return any(one.address[0] == address.host for one in (*told, *(() if self.names is None else self.names.open.values())))
+
+    def _as_shown(self, candidate: Candidate, address: Address) -> Candidate:
+        if self.names is None or self.has_told(address):
+            return candidate
+        return attrs.evolve(candidate, address=_hidden(address))
+
+    def is_open(self, address: Address) -> bool:
+        """Whether a relay may be told a peer's address: a name does not conceal it (draft 3.3.2)."""
+        if self.names is None or address in self.names.open:
+            return True
+        return self.has_told(address) if address in self._discovered else not is_named(self.remotes[address])
+
+    def remote_of_check(self, source: Address, priority: int, local: LocalCandidate) -> Candidate | None:
+        """Whose check it is; ``None``: nobody's whom a pair may be made with."""
+        remote = self.remotes.get(source)
+        if remote is None:
+            return self.discover(source, priority, local)
+        if self.names is None or self._may_pair(local, remote):
+            return remote
+        openly = self.names.open.get(source)
+        if openly is None:
+            self._session.drop(DropReason.UNUSABLE_CANDIDATE)
+        return openly
+
+    @staticmethod
+    def _may_pair(local: LocalCandidate, remote: Candidate) -> bool:
+        """A relay's server would learn what the name conceals (draft 3.3.2)."""
+        return not is_named(remote) or local.candidate.type is not CandidateType.RELAYED
 
     def _replace(self, address: Address, candidate: Candidate) -> None:
         """Another candidate for a known address: its pairs keep their states."""
         self.remotes[address] = candidate
         for pair in self.pairs:
-            if pair.remote_address == address:
+            if pair.remote_address == address and self._may_pair(pair.local, candidate):
                 for one in (pair, pair.valid or pair):
                     one.remote = candidate
                     one.foundation = (one.local.candidate.foundation, candidate.foundation)
@@ -199,12 +293,12 @@ class Pairing:
             address=source,
             type=CandidateType.PEER_REFLEXIVE,
         )
-        if local is None or local.candidate.tcp_type is None:
-            return found
-        from sansice.ice._tcp._address import OPPOSITES
+        if local is not None and local.candidate.tcp_type is not None:
+            from sansice.ice._tcp._address import OPPOSITES
 
-        tcp_type = OPPOSITES[local.candidate.tcp_type]
-        return attrs.evolve(found, transport=Transport.TCP, address=Address(*source), tcp_type=tcp_type)
+            tcp_type = OPPOSITES[local.candidate.tcp_type]
+            found = attrs.evolve(found, transport=Transport.TCP, address=Address(*source), tcp_type=tcp_type)
+        return self._as_shown(found, source)
 
     def _forget_failed(self) -> bool:
         """Forget the oldest peer-reflexive candidate whose pairs have all failed, for the sake of a new one.
@@ -245,17 +339,19 @@ class Pairing:
             self.forget(pair)
 
     def _fresh_foundation(self) -> str:
+        """One that no other candidate of the agent's peer has had: statistics know it by that."""
         taken = {remote.foundation for remote in self.remotes.values()}
-        number = len(self.remotes) + 1
-        while f"prflx{number}" in taken:
-            number += 1
-        return f"prflx{number}"
+        while (foundation := f"prflx{self._session.next_pair_number()}") in taken:
+            pass
+        return foundation
 
     # ------------------------------------------------------------- pairs
 
     def _form(self, local: LocalCandidate, remote: Candidate, remote_address: Address) -> None:
         """Add an ordinary pair, where the two can be paired (RFC 8445 6.1.2.2) and there is room (6.1.2.5)."""
-        if self.is_concluded or not can_pair(local.base, remote_address) or local.candidate.transport is not remote.transport:
+        if self.is_concluded or not can_pair(local.base, remote_address) or not self._may_pair(local, remote):
+            return
+        if local.candidate.transport is not remote.transport:
             return
         if remote.transport is not Transport.UDP and not self._is_checked(local, remote):
             return
@@ -318,6 +414,16 @@ def _signalled_late(candidate: Candidate, seen: Candidate) -> Candidate:
 
 def _is_forgettable(pair: Pair) -> bool:
     return pair.state is PairState.FAILED and not (pair.cancelled or pair.nominate_on_success)
+
+
+def is_named(candidate: Candidate) -> bool:
+    """Whether what is told of a candidate is a name, which conceals its address."""
+    return isinstance(candidate.address, HostName)
+
+
+def _hidden(address: CandidateAddress) -> Address:
+    """What is shown in place of an address (RFC 8839 5.1)."""
+    return Address(ANY_IPV6 if ":" in address[0] else ANY_IPV4, DISCARD_PORT)
 
 
 def _is_base(local: LocalCandidate) -> bool:

@@ -72,8 +72,9 @@ class Relaying:
         """
         for socket, component in tuple(sockets.items()):
             if self._relays.is_virtual(socket):
-                known = component.conclusion.pairing.remotes
-                remotes = tuple([address for address, one in known.items() if one.transport is Transport.UDP])
+                pairing = component.conclusion.pairing
+                known = pairing.remotes.items()
+                remotes = tuple([at for at, one in known if one.transport is Transport.UDP and pairing.is_open(at)])
                 in_use = component.former or () if component.path is None else (component.path[1], *(component.former or ()))
                 self._relays.keep(socket, {address.host for address in (*remotes, *in_use)}, now=now)
                 for remote in remotes:

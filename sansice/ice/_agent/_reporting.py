@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sansice.ice._candidate import CandidateType
+from sansice.ice._candidate import Candidate, CandidateAddress, CandidateType
 from sansice.ice._events import ServerAnswered
 from sansice.ice._pair import LocalCandidate, Pair
 from sansice.ice._telling._report import (
@@ -19,9 +19,11 @@ from sansice.ice._telling._report import (
     transport_id,
     transport_stats,
 )
+from sansice.machine import Address
 
 from ._checker import Checker
 from ._component import Component
+from ._pairing import Pairing, is_named
 from ._session import Session
 from ._stream import Stream
 
@@ -63,10 +65,11 @@ def _transport(session: Session, stream: Stream, component: Component) -> Transp
 
 def _pairs(stream: int, checker: Checker) -> Iterator[CandidatePairStats]:
     for pair in checker.list:
-        yield _pair(pair, pair.valid or pair, stream, checker.generation)
+        pairing = checker.conclusions[pair.local.candidate.component - 1].pairing
+        yield _pair(pairing, pair, pair.valid or pair, stream, checker.generation)
 
 
-def _pair(pair: Pair, shown: Pair, stream: int, generation: int) -> CandidatePairStats:
+def _pair(pairing: Pairing, pair: Pair, shown: Pair, stream: int, generation: int) -> CandidatePairStats:
     """``shown`` is the valid pair where there is one: it has the local candidate that the peer sees."""
     local = shown.local
     place = {"stream": stream, "component": local.candidate.component, "generation": generation}
@@ -74,7 +77,7 @@ def _pair(pair: Pair, shown: Pair, stream: int, generation: int) -> CandidatePai
         pair.tally,
         transport=transport_id(stream, local.candidate.component),
         local=candidate_id(local.candidate.address, **place, socket=local.socket),
-        remote=candidate_id(shown.remote_address, **place, socket=None),
+        remote=candidate_id(_shown(pairing, shown.remote, shown.remote_address)[1], **place, socket=None),
         state=pair.state,
         nominated=pair.nominated or shown.nominated,
         priority=shown.priority,
@@ -88,14 +91,44 @@ def _candidates(session: Session, stream: int, checker: Checker) -> Iterator[Can
             yield candidate_stats(
                 local.candidate,
                 local.candidate.address,
+                local.candidate.address,
                 stream=stream,
                 generation=checker.generation,
                 ufrag=checker.credentials.ufrag,
                 socket=local.socket,
                 server=_server_of(session, local),
             )
-        for address, remote in conclusion.pairing.remotes.items():
-            yield candidate_stats(remote, address, stream=stream, generation=checker.generation, ufrag=remote_ufrag)
+        yield from _remotes(conclusion.pairing, stream, checker.generation, remote_ufrag)
+
+
+def _remotes(pairing: Pairing, stream: int, generation: int, ufrag: str | None) -> Iterator[CandidateStats]:
+    """The peer's candidates. Those that have a name are there whether it leads anywhere or not (mDNS draft 3.3.1)."""
+    names = pairing.names
+    known = [*pairing.remotes.items()]
+    if names is not None:
+        known += names.open.items()
+        found = {(one.transport, one.address) for one in pairing.remotes.values()}
+        for candidate in names.told:
+            if (candidate.transport, candidate.address) not in found:
+                yield candidate_stats(
+                    candidate, candidate.address, candidate.address, stream=stream, generation=generation, ufrag=ufrag
+                )
+    for address, remote in known:
+        shown, key = _shown(pairing, remote, address)
+        yield candidate_stats(remote, shown, key, stream=stream, generation=generation, ufrag=ufrag)
+
+
+def _shown(pairing: Pairing, remote: Candidate, address: Address) -> tuple[CandidateAddress | None, object]:
+    """What statistics say of where a candidate of the peer's is, and what is of it alone.
+
+    That is its name, if it has one; and of one that only its checks have revealed no address is told, unless the peer has told
+    that itself, with whatever port (draft-ietf-mmusic-mdns-ice-candidates 3.3.1).
+    """
+    if is_named(remote):
+        return remote.address, remote.address
+    if remote.type is CandidateType.PEER_REFLEXIVE and not pairing.has_told(address):
+        return None, remote.foundation
+    return address, address
 
 
 def _server_of(session: Session, local: LocalCandidate) -> ServerAnswered | None:

@@ -88,6 +88,7 @@ class Session:
         role: of this moment; change it with `take_role`.
         is_to_consider: what nominations wait for has changed, so that those of every stream are to be considered anew.
         gathered_at: when the local candidates were complete that the peer was told; infinite while they are not.
+        relays_only: whether the policy is that nothing but relays is used.
         has_tcp: whether there are TCP candidates (RFC 6544), so that the peer's are of use.
         has_discovered: a remote candidate was learned by its checks, and relays are to let it in.
         has_failed: one of several streams has, and the others may be all that was waited for.
@@ -120,6 +121,7 @@ class Session:
         "news",
         "nomination",
         "outputs",
+        "relays_only",
         "role",
         "servers",
         "state",
@@ -142,7 +144,7 @@ class Session:
     ) -> None:
         self.role = role
         self.nomination = nomination
-        self.has_tcp = False
+        self.has_tcp = self.relays_only = False
         self.is_to_consider = self.has_failed = self.has_discovered = False
         self.gathered_at = math.inf
         self.config = config
@@ -196,7 +198,7 @@ class Session:
         if self.names is None:
             from ._names import NameSearch  # most peers have addresses
 
-            self.names = NameSearch(self.ids, self.config, self.drop)
+            self.names = NameSearch(self.ids, self.config, self.drop, relays_only=self.relays_only)
         return self.names.add(candidate, name, generation)
 
     def follow(self, names: NameSearch, now: float) -> None:
@@ -283,7 +285,7 @@ class Session:
         return None
 
     def next_pair_number(self) -> int:
-        """Of a pair that is made: none other has it, whatever generation it is of."""
+        """Of a pair that is made, or a candidate that is discovered: none other has it, whatever generation it is of."""
         self._pairs += 1
         return self._pairs
 

@@ -14,7 +14,7 @@ import attrs
 
 from sansice._enums import IdentityEnum
 from sansice._timers import FewTimers
-from sansice.ice._candidate import DISCARD_PORT, Candidate, TcpType
+from sansice.ice._candidate import DISCARD_PORT, Candidate, CandidateAddress, HostName, TcpType
 from sansice.ice._config import IceConfig
 from sansice.ice._events import GatheringCompleted, GatheringState
 from sansice.ice._policy import CandidatePolicy
@@ -46,6 +46,7 @@ from ._options import DEFAULT_OPTIONS, GatheringOptions
 
 if TYPE_CHECKING:
     from ._asking import Asking
+    from ._concealment import Concealment
     from ._relay import Relayed
     from ._relays import Relays
 
@@ -131,6 +132,7 @@ class Gatherer(Machine):
 
     __slots__ = (
         "_asking",
+        "_concealment",
         "_config",
         "_entropy",
         "_first_port",
@@ -179,12 +181,18 @@ class Gatherer(Machine):
 
                 servers = through_proxy(servers, options.proxy)
             self._asking = Asking(servers, ids=ids, config=config, entropy=entropy, options=options, policy=policy, drop=drop)
+        self._concealment: Concealment | None = None
+        if policy is CandidatePolicy.CONCEAL_HOST:
+            from ._concealment import Concealment
+
+            self._concealment = Concealment(entropy)
         self._locals = LocalCandidates(
             foundations=foundations,
             hosts=_GENERATIONS * config.max_host_addresses,
             servers=len(servers),
             rules=options.rewrite,
             policy=policy,
+            conceal=None if self._concealment is None else self._concealment.address_of,
             is_ordered=max(layout) > 1,
         )
         self._streams: Collection[int] = ()  # those that are gathered for
@@ -209,6 +217,15 @@ class Gatherer(Machine):
     def opening(self) -> Mapping[SocketId, Place]:
         """Sockets that were asked for and have not opened yet."""
         return self._opening
+
+    def name_of(self, host: str) -> str:
+        """What may be told of one of this machine's addresses: its name, where it is concealed."""
+        return host if self._concealment is None else self._concealment.name_of(host)
+
+    def shown(self, address: Address) -> CandidateAddress:
+        """The same of an address with its port."""
+        name = self.name_of(address.host)
+        return address if name == address.host else HostName(name, address.port)
 
     @property
     def has_servers(self) -> bool:
@@ -293,6 +310,8 @@ class Gatherer(Machine):
         error = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has this address no more")
         for socket in (*lost, *abandoned):
             self._lose(socket, error, now)
+        if self._concealment is not None:
+            self._concealment.keep(hosts.names)
         self._hosts = hosts
         if self.state is not GatheringState.GATHERING and not (self._options.continual and is_told):
             self._locals.is_silent = True
@@ -331,6 +350,12 @@ class Gatherer(Machine):
             self._asking.stop(now=now)
         self._finish_step(now)
 
+    def close(self) -> None:
+        """Nobody is to answer for a name any more."""
+        if self._concealment is not None:
+            self._concealment.keep(())
+            self._hand_over()
+
     # ------------------------------------------------------------- sockets
 
     def _new_places(self, hosts: Sequence[str]) -> list[Place]:
@@ -365,7 +390,7 @@ class Gatherer(Machine):
         rule that tells the outside of addresses, for no server does.
         """
         options = self._options
-        is_hidden = self.policy is not CandidatePolicy.ALL and not (self.policy is CandidatePolicy.NO_HOST and options.rewrite)
+        is_hidden = self.policy is CandidatePolicy.RELAY or (self.policy is CandidatePolicy.NO_HOST and not options.rewrite)
         return (*((None,) if options.udp else ()), *(() if is_hidden else options.tcp))
 
     def _take_open(self, socket: SocketId) -> Place | None:
@@ -534,6 +559,8 @@ class Gatherer(Machine):
         self._outputs.append(GatheringCompleted(is_final=self.is_final))
 
     def _hand_over(self) -> None:
+        if self._concealment is not None:  # names before their candidates: who is told one may ask for it at once
+            self._outputs += self._concealment.take_outputs()
         found = self._locals.found
         if found:
             self._outputs += found

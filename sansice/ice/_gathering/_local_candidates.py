@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import attrs
 
-from sansice.ice._candidate import Candidate, CandidateType, TcpType
+from sansice.ice._candidate import Candidate, CandidateAddress, CandidateType, TcpType
 from sansice.ice._pair import LocalCandidate
 from sansice.ice._policy import CandidatePolicy
 from sansice.ice._priority import (
@@ -54,6 +54,7 @@ class LocalCandidates:
         servers: how many there are.
         rules: what is known about the outside of addresses.
         policy: what is hidden.
+        conceal: what stands in place of the address of a host candidate; ``None``: that itself.
         is_ordered: whether there are streams with several components, whose candidates have an order.
 
     Attributes:
@@ -67,6 +68,7 @@ class LocalCandidates:
 
     __slots__ = (
         "_bases",
+        "_conceal",
         "_foundations",
         "_hosts",
         "_order",
@@ -87,9 +89,11 @@ class LocalCandidates:
         servers: int,
         rules: tuple[RewriteRule, ...] = (),
         policy: CandidatePolicy = CandidatePolicy.ALL,
+        conceal: Callable[[Address], CandidateAddress] | None = None,
         is_ordered: bool = False,
     ) -> None:
         self._foundations = foundations
+        self._conceal = conceal
         self._hosts = hosts
         self._servers = servers
         self._rules = rules
@@ -126,17 +130,21 @@ class LocalCandidates:
         if self._policy is not CandidatePolicy.RELAY:
             if self._rules:
                 self._add_outside(host, index, interface)
-            elif self._policy is CandidatePolicy.ALL:
+            elif self._tells_hosts:
                 self._add(host, index, -1)
         self.ended(host, -1)
         return host
+
+    @property
+    def _tells_hosts(self) -> bool:
+        return self._policy in (CandidatePolicy.ALL, CandidatePolicy.CONCEAL_HOST)
 
     def _add_outside(self, host: LocalCandidate, index: int, interface: str) -> None:
         """By the rule for its address, if there is one."""
         from ._rewrite import outside_of
 
         outside = outside_of(host.base.host, interface, self._rules)
-        if outside.keeps and self._policy is CandidatePolicy.ALL:
+        if outside.keeps and self._tells_hosts:
             self._add(host, index, -1)
         place = (host.socket, host.base)
         of = (host.stream, host.candidate.component)
@@ -145,7 +153,7 @@ class LocalCandidates:
             if outside.type is _REFLEXIVE:
                 preference = self._reflexive_preference(index, number)
                 self._add_reflexive(host, self._make(_REFLEXIVE, address, *place, preference, *of, host.base.host, name), -1)
-            elif self._policy is CandidatePolicy.ALL:
+            elif self._tells_hosts:
                 preference = MAX_LOCAL_PREFERENCE - (number + outside.keeps) * self._hosts - index
                 self._add(self._make(_HOST, address, *place, preference, *of, name), index, -1)
 
@@ -178,12 +186,12 @@ class LocalCandidates:
             )
             for number, name in enumerate(outside.hosts)
         ]
-        is_told = outside.keeps and self._policy is CandidatePolicy.ALL
+        is_told = outside.keeps and self._tells_hosts
         told = [host] if is_told else []
         if outside.type is _REFLEXIVE and others and not is_told:
             base = attrs.evolve(host, candidate=attrs.evolve(host.candidate, priority=others[0].candidate.priority))
             self.found.append(LocalFound(base, told=False))  # what checks are sent from: see `_add_reflexive`
-        if outside.type is _REFLEXIVE or self._policy is CandidatePolicy.ALL:
+        if outside.type is _REFLEXIVE or self._tells_hosts:
             told += others
         self._tell(told)
 
@@ -209,9 +217,9 @@ class LocalCandidates:
     def add_reflexive(self, host: LocalCandidate, mapped: Address, server: Address, number: int) -> None:
         """How a server sees a host candidate's socket (RFC 8445 5.1.1.2); redundant ones are left out (5.1.3)."""
         if self._policy is CandidatePolicy.RELAY or (
-            self._policy is CandidatePolicy.NO_HOST and mapped == host.base and is_private(mapped)
+            self._policy is not CandidatePolicy.ALL and mapped == host.base and is_private(mapped)
         ):
-            return
+            return  # with a server on one's own network it would be the host candidate
         preference = self._reflexive_preference(_index_of(host), self._outside + number)
         place = (host.socket, host.base, preference, host.stream, host.candidate.component)
         self._add_reflexive(host, self._make(_REFLEXIVE, mapped, *place, host.base.host, server.host), number)
@@ -271,12 +279,13 @@ class LocalCandidates:
             related = base if related is None else related
             if self._policy is not CandidatePolicy.ALL:
                 related = Address(ANY_IPV6 if address.is_ipv6 else ANY_IPV4, _HIDDEN_PORT)  # RFC 8839 5.1
+        is_inside = type is _HOST and address == base  # the outside of a 1:1 NAT is what a rule wants to have told
         candidate = Candidate(
             foundation=self._foundations.of(type, founded_on, server, transport),
             component=component,
             transport=transport,
             priority=candidate_priority(type, preference, component, transport),
-            address=address,
+            address=self._conceal(address) if is_inside and self._conceal is not None else address,
             type=type,
             related_address=related,
         )

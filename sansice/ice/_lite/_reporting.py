@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 
 from sansice.ice._pair import PairState
 from sansice.ice._telling._report import (
@@ -17,6 +18,7 @@ from sansice.ice._telling._report import (
     transport_id,
     transport_stats,
 )
+from sansice.machine import Address
 
 from ._component import LitePair
 from ._session import LiteSession
@@ -34,7 +36,7 @@ def report(session: LiteSession) -> IceReport:
             _transport(session, stream, index) for stream in session.streams for index in range(len(stream.ledgers))
         ),
         pairs=tuple(
-            _pair(pair, stream.index, generation.number)
+            _pair(pair, generation.components[pair.host.component - 1].remotes, stream.index, generation.number)
             for stream in session.streams
             for generation in _generations(stream)
             for pair in generation.pairs
@@ -67,13 +69,13 @@ def _transport(session: LiteSession, stream: Stream, index: int) -> TransportSta
     )
 
 
-def _pair(pair: LitePair, stream: int, generation: int) -> CandidatePairStats:
+def _pair(pair: LitePair, told: Collection[Address], stream: int, generation: int) -> CandidatePairStats:
     place = {"stream": stream, "component": pair.host.component, "generation": generation}
     return pair_stats(
         pair.tally,
         transport=transport_id(stream, pair.host.component),
         local=candidate_id(pair.host.candidate.address, **place, socket=pair.host.socket),
-        remote=candidate_id(pair.address, **place, socket=None),
+        remote=candidate_id(_shown(pair, told)[1], **place, socket=None),
         state=PairState.SUCCEEDED,
         nominated=True,
         priority=pair.priority,
@@ -85,11 +87,18 @@ def _candidates(session: LiteSession, stream: int, generation: Generation) -> It
     for host in session.hosts.of(stream):
         address = host.candidate.address
         yield candidate_stats(
-            host.candidate, address, stream=stream, generation=generation.number, ufrag=ours, socket=host.socket
+            host.candidate, address, address, stream=stream, generation=generation.number, ufrag=ours, socket=host.socket
         )
     for component in generation.components:
-        remotes = dict(component.remotes)
-        if component.pair is not None:
-            remotes.setdefault(component.pair.address, component.pair.remote)
-        for address, remote in remotes.items():
-            yield candidate_stats(remote, address, stream=stream, generation=generation.number, ufrag=theirs)
+        tell = partial(candidate_stats, stream=stream, generation=generation.number, ufrag=theirs)
+        for address, remote in component.remotes.items():
+            yield tell(remote, address, address)
+        if component.pair is not None and component.pair.address not in component.remotes:
+            yield tell(component.pair.remote, *_shown(component.pair, component.remotes))
+
+
+def _shown(pair: LitePair, told: Collection[Address]) -> tuple[Address | None, object]:
+    """What statistics say of where the peer is, and what is of that candidate alone: see `sansice.ice._agent._reporting`."""
+    if any(pair.address.host == address.host for address in told):
+        return pair.address, pair.address
+    return None, f"prflx{pair.tally.number}"

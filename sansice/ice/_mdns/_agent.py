@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from sansice.ice._gathering._addresses import look_at
 from sansice.ice._gathering._hosts import HostAddress
+from sansice.ice._mdns_name import is_concealing_name
 from sansice.machine import (
     Address,
     CloseSocket,
@@ -128,9 +129,34 @@ class MdnsAgent(Machine):
         known = self._responder.known(host, session)
         if known is not None:
             return known
-        if len(self._responder) >= self._config.max_names:
-            raise LocalProtocolError(f"{self._config.max_names} names are in use: withdraw those of sessions that have ended")
+        self._check_room()
         return self._responder.add(host, session, now=now)
+
+    def publish(self, name: str, address: str, *, now: float) -> None:
+        """Answer for a name that was made elsewhere, as `sansice.PublishName` asks for; it is announced as one of `register`.
+
+        Args:
+            name: of the form that conceals an address; `mdns_name` makes such names. Saying the same twice is harmless.
+            address: a literal, one of this machine's.
+            now: seconds.
+
+        Raises:
+            LocalProtocolError: of another form, in use for another address, not a literal, too many names, or closed.
+        """
+        self._check_open()
+        name = name.lower()
+        if not is_concealing_name(name):
+            raise LocalProtocolError(f"name: {name!r} is no UUID under .local")
+        try:
+            host = look_at(address)[0]
+        except ValueError as error:
+            raise LocalProtocolError(f"address: {error}") from None
+        known = self._responder.host_of(name)
+        if known not in (None, host):
+            raise LocalProtocolError(f"name: {name} is that of {known}")
+        if known is None:
+            self._check_room()
+            self._responder.take(name, host, name, now=now)  # a session of its own: nobody else shares it
 
     def withdraw(self, name: str, *, now: float) -> None:
         """Take a name back, and say so on its link (RFC 6762 10.1). One that is not ours is a no-op."""
@@ -222,6 +248,10 @@ class MdnsAgent(Machine):
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("closed")
+
+    def _check_room(self) -> None:
+        if len(self._responder) >= self._config.max_names:
+            raise LocalProtocolError(f"{self._config.max_names} names are in use: withdraw those of sessions that have ended")
 
     def _choose(self, places: Sequence[Place]) -> dict[tuple[str, bool], Place]:
         """One of each interface and family; those that have a socket already before others."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from sansice._timers import Timers
+from sansice.ice._mdns_name import is_concealing_name
 from sansice.machine import Entropy, QueryId
 
 from ._cache import Cache
@@ -15,7 +16,6 @@ from ._delay import random_delay
 from ._events import NameFailed, NameFailure, NameResolved
 from ._link import Link, is_usable
 from ._message import AAAA, A, HostRecord, Question
-from ._names import is_concealing_name
 
 Outcome: TypeAlias = NameResolved | NameFailed
 

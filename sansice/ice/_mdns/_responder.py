@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sansice._timers import Timers
+from sansice.ice._mdns_name import mdns_name
 from sansice.machine import Address, Entropy, SendDatagram
 
 from ._config import MdnsConfig
 from ._delay import delay_for_more, random_delay
 from ._link import PORT, Link
 from ._message import ANY, HostRecord, MdnsMessage, Question, encode_legacy_response, encode_response
-from ._names import mdns_name
 
 ANNOUNCEMENTS = 2  # RFC 6762 8.3: at least
 _ANNOUNCEMENT_INTERVAL = 1.0  # RFC 6762 8.3
@@ -75,10 +75,14 @@ class Responder:
     def add(self, host: str, session: str, *, now: float) -> str:
         """Make a name for an address, and announce it soon."""
         name = mdns_name(self._entropy)
+        self.take(name, host, session, now=now)
+        return name
+
+    def take(self, name: str, host: str, session: str, *, now: float) -> None:
+        """Announce a name that is new here."""
         self._names[name] = _Own(host, session)
         self._by_host[session, host] = name
         self._announce(name, now)
-        return name
 
     def remove(self, names: Iterable[str], links: Sequence[Link]) -> list[SendDatagram]:
         """Take names back: who has heard of them is told (RFC 6762 10.1). Names that are not ours are passed over."""

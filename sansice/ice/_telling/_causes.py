@@ -25,6 +25,7 @@ from ._facts import Facts, is_public
 from ._tally import CheckFailure, Ending
 
 _MANY = 20  # checks: a peer that nominates has done so by then, unless it tries as many pairs
+_TELLS_HOSTS = (CandidatePolicy.ALL, CandidatePolicy.CONCEAL_HOST)
 _HOST, _REFLEXIVE, _RELAYED = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE, CandidateType.RELAYED
 
 
@@ -124,8 +125,13 @@ class Cause(Enum):
     )
     CANDIDATES_UNUSABLE = (
         "candidates-unusable",
-        "none of the candidates that the peer told can be used: TCP, names that lead nowhere or end in .local, port 0",
+        "none of the candidates that the peer told can be used: TCP, names that lead nowhere, port 0",
         "have the peer tell UDP candidates with addresses",
+    )
+    NAMES_NOT_FOUND = (
+        "names-not-found",
+        "the peer conceals its addresses by names, and nobody on the same link answers for them, or they are of the wrong form",
+        "both must be on one network that lets multicast DNS through (UDP port 5353): otherwise give both a STUN or TURN server",
     )
     PEER_HAS_NO_CANDIDATES = (
         "peer-has-no-candidates",
@@ -292,11 +298,11 @@ def _no_address(facts: Facts) -> str | None:
 
 def _has_nothing(facts: Facts) -> bool:
     is_gathered = facts.gathering is GatheringState.COMPLETE and not facts.servers
-    return is_gathered and not facts.local and (facts.policy is CandidatePolicy.ALL or not facts.has_servers)
+    return is_gathered and not facts.local and (facts.policy in _TELLS_HOSTS or not facts.has_servers)
 
 
 def _policy_hides_all(facts: Facts) -> str | None:
-    is_hiding = facts.policy is not CandidatePolicy.ALL and facts.gathering is GatheringState.COMPLETE
+    is_hiding = facts.policy not in _TELLS_HOSTS and facts.gathering is GatheringState.COMPLETE
     return f"policy={facts.policy.value!r}" if is_hiding and not facts.local else None
 
 
@@ -365,7 +371,17 @@ def _peer_unknown(facts: Facts) -> str | None:
 
 def _candidates_unusable(facts: Facts) -> str | None:
     count = facts.count(DropReason.UNUSABLE_CANDIDATE)
-    return f"{count} of them" if count and _has_silent_peer(facts) else None
+    return f"{count} of them" if count and _has_silent_peer(facts) and not _lost_names(facts) else None
+
+
+def _names_not_found(facts: Facts) -> str | None:
+    """What was found did not work, or there was nothing else."""
+    lost = _lost_names(facts)
+    return lost[0] if lost and (_has_silent_peer(facts) or _unanswered(facts)) else None
+
+
+def _lost_names(facts: Facts) -> list[str]:
+    return [name for component in facts.missing for name in component.lost_names]
 
 
 def _peer_has_no_candidates(facts: Facts) -> str | None:
@@ -459,7 +475,7 @@ def _nomination_failed(facts: Facts) -> str | None:
 
 def _answers_from_elsewhere(facts: Facts) -> str | None:
     odd = [pair for pair in facts.pairs if pair.failure is CheckFailure.WRONG_SOURCE]
-    return f"asked at {odd[0].destination}" if odd and _is_tried(facts) else None
+    return f"asked at {odd[0].path[1]}" if odd and _is_tried(facts) else None
 
 
 def _answers_lost(facts: Facts) -> str | None:
@@ -472,7 +488,7 @@ def _nobody_listens(facts: Facts) -> str | None:
     """ICMP from an address of the peer's own; what a NAT says of its outside means nothing."""
     dead = [pair for pair in facts.pairs if pair.failure is CheckFailure.UNREACHABLE and pair.remote is _HOST]
     near = [pair for pair in dead if is_public(pair.destination) or _is_one_network(pair.source, pair.destination)]
-    return str(near[0].destination) if near and _unanswered(facts) else None
+    return str(near[0].path[1]) if near and _unanswered(facts) else None
 
 
 def _tcp_failed(*failures: CheckFailure) -> Rule:
@@ -480,7 +496,7 @@ def _tcp_failed(*failures: CheckFailure) -> Rule:
 
     def rule(facts: Facts) -> str | None:
         failed = [pair for pair in facts.pairs if pair.failure in failures]
-        return str(failed[0].destination) if failed and _unanswered(facts) else None
+        return str(failed[0].path[1]) if failed and _unanswered(facts) else None
 
     return rule
 
@@ -559,6 +575,7 @@ _RULES: tuple[tuple[Cause, Rule], ...] = (
     (Cause.RESTART_UNANSWERED, _restart_unanswered),
     (Cause.PEER_UNKNOWN, _peer_unknown),
     (Cause.CANDIDATES_UNUSABLE, _candidates_unusable),
+    (Cause.NAMES_NOT_FOUND, _names_not_found),
     (Cause.PEER_HAS_NO_CANDIDATES, _peer_has_no_candidates),
     (Cause.TRICKLE_UNFINISHED, _trickle_unfinished),
     (Cause.ROLE_CONFLICT, _role_conflict),

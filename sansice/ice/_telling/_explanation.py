@@ -151,6 +151,7 @@ def _lines(facts: Facts, verdicts: Iterable[str], findings: tuple[Finding, ...],
         yield f"  server {_show_server(outcome)}"
     yield from _each(facts, "local", lambda component: map(_show, component.local))
     yield from _each(facts, "remote", lambda component: map(_show, component.remote))
+    yield from _each(facts, "lost", lambda component: (f"{name}: no usable address" for name in component.lost_names))
     yield from _each(facts, "pair", lambda component: (_show_pair(pair, facts.is_lite) for pair in component.pairs))
     for reason, count in facts.dropped.items():
         yield f"  dropped {count} x {reason.value}"
@@ -174,11 +175,12 @@ def _show(candidate: Candidate) -> str:
 
 
 def _show_pair(pair: PairFact, is_lite: bool) -> str:
+    source, destination = pair.path
     if is_lite:
-        return f"{pair.source} <- {pair.destination}: checks received {pair.heard}"
+        return f"{source} <- {destination}: checks received {pair.heard}"
     failure = f" ({pair.failure.value})" if pair.failure is not None and pair.state is PairState.FAILED else ""
     counters = f"checks sent {pair.sent}, answered {pair.answered}, received {pair.heard}"
-    return f"{pair.source} -> {pair.destination} {pair.state.value}{failure}: {counters}"
+    return f"{source} -> {destination} {pair.state.value}{failure}: {counters}"
 
 
 def _show_server(outcome: ServerAnswered | ServerFailed) -> str:
@@ -204,7 +206,7 @@ def _verdicts(facts: Facts) -> Iterator[str]:
 def _verdict(facts: Facts, stream: StreamFacts) -> str:
     selected = stream.selected
     if selected is not None and (not stream.missing or stream.state is IceState.FAILED):
-        path = f"{selected.source} -> {selected.destination}"
+        path = " -> ".join(map(str, selected.path))
         return f"the selected pair was lost: {path}" if stream.state is IceState.FAILED else f"the selected pair is {path}"
     missing = stream.missing or stream.components
     if not any(component.local for component in missing):
@@ -274,6 +276,7 @@ def _stream_json(stream: StreamFacts) -> dict[str, object]:
                 "local": [candidate.to_sdp() for candidate in component.local],
                 "remote": [candidate.to_sdp() for candidate in component.remote],
                 "pairs": [_pair_json(pair) for pair in component.pairs],
+                "lost_names": list(component.lost_names),
                 "selected": None if component.selected is None else _pair_json(component.selected),
             }
             for component in stream.components
@@ -283,8 +286,8 @@ def _stream_json(stream: StreamFacts) -> dict[str, object]:
 
 def _pair_json(pair: PairFact) -> dict[str, object]:
     return {
-        "local": {"type": pair.local.value, "address": str(pair.source)},
-        "remote": {"type": pair.remote.value, "address": str(pair.destination)},
+        "local": {"type": pair.local.value, "address": str(pair.path[0])},
+        "remote": {"type": pair.remote.value, "address": str(pair.path[1])},
         "state": pair.state.value,
         "checks_sent": pair.sent,
         "checks_answered": pair.answered,

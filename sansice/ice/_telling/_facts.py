@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import attrs
 
-from sansice.ice._candidate import Candidate, CandidateType, TcpType
+from sansice.ice._candidate import Candidate, CandidateAddress, CandidateType, TcpType
 from sansice.ice._events import GatheringState, IceState, ServerAnswered, ServerFailed
 from sansice.ice._pair import UNFINISHED, PairState
 from sansice.ice._policy import CandidatePolicy
@@ -31,6 +31,7 @@ class PairFact(NamedTuple):
         sent, answered, heard: checks of ours, answers to them, checks of the peer's.
         nominated: whether it was selected.
         failure: why the last check failed.
+        shown: source and destination as they may be told, where one of them is concealed by a name.
     """
 
     local: CandidateType
@@ -43,6 +44,12 @@ class PairFact(NamedTuple):
     heard: int
     nominated: bool
     failure: CheckFailure | None
+    shown: tuple[CandidateAddress, CandidateAddress] | None = None
+
+    @property
+    def path(self) -> tuple[CandidateAddress, CandidateAddress]:
+        """Source and destination as they may be told."""
+        return self.shown or (self.source, self.destination)
 
     @property
     def kind(self) -> CandidateType:
@@ -61,6 +68,7 @@ class ComponentFacts:
         pairs: by decreasing priority.
         checks: how many authenticated ones came, also where there is no pair.
         selected: the pair that is selected, or was when it was lost.
+        lost_names: names of the peer's candidates that lead nowhere, or are not looked for.
     """
 
     number: int
@@ -69,6 +77,7 @@ class ComponentFacts:
     pairs: tuple[PairFact, ...]
     checks: int = 0
     selected: PairFact | None = None
+    lost_names: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:

@@ -27,7 +27,9 @@ class CandidateStats:
         id: the same for the same candidate, and never another's, whatever generations follow.
         transport_id: of the `TransportStats` that it is of.
         is_remote: whether it is the peer's.
-        address, port, protocol, candidate_type, priority, foundation, related_address, related_port, tcp_type: as `Candidate`.
+        address, port: as `Candidate`, a name where it has one; ``None`` of a candidate of the peer's whose address only its
+            checks have revealed, because it may be one that the peer conceals. `IceAgent.path_of` has what data is sent to.
+        protocol, candidate_type, priority, foundation, related_address, related_port, tcp_type: as `Candidate`.
         username_fragment: of the generation that it is of.
         url: of the server that told it; ``None`` of those that no server did, and of the peer's.
         relay_protocol: how that server is reached, of relayed ones.
@@ -37,8 +39,8 @@ class CandidateStats:
     id: str
     transport_id: str
     is_remote: bool
-    address: str
-    port: int
+    address: str | None
+    port: int | None
     protocol: Transport
     candidate_type: CandidateType
     priority: int
@@ -253,7 +255,8 @@ def transport_stats(
 
 def candidate_stats(
     candidate: Candidate,
-    address: CandidateAddress,
+    address: CandidateAddress | None,
+    key: object,
     *,
     stream: int,
     generation: int,
@@ -261,14 +264,17 @@ def candidate_stats(
     socket: SocketId | None = None,
     server: ServerAnswered | None = None,
 ) -> CandidateStats:
-    """What is known of one candidate. ``socket`` is that of one of ours, ``server`` who told it."""
+    """What is known of one candidate.
+
+    ``address`` is what may be told, ``key`` what its id is made of; ``socket`` is that of one of ours, ``server`` who told it.
+    """
     related = candidate.related_address
     return CandidateStats(
-        id=candidate_id(address, stream=stream, component=candidate.component, generation=generation, socket=socket),
+        id=candidate_id(key, stream=stream, component=candidate.component, generation=generation, socket=socket),
         transport_id=transport_id(stream, candidate.component),
         is_remote=socket is None,
-        address=address[0],
-        port=address.port,
+        address=None if address is None else address[0],
+        port=None if address is None else address.port,
         protocol=candidate.transport,
         candidate_type=candidate.type,
         priority=candidate.priority,
@@ -282,10 +288,10 @@ def candidate_stats(
     )
 
 
-def candidate_id(address: CandidateAddress, *, stream: int, component: int, generation: int, socket: SocketId | None) -> str:
+def candidate_id(key: object, *, stream: int, component: int, generation: int, socket: SocketId | None) -> str:
     """Of a candidate: ``R`` of the peer's, ``L`` of one's own, which a socket belongs to. None has that of another generation."""
     where = f"{stream}.{component}.{generation}"
-    return f"R{where}-{address}" if socket is None else f"L{where}-{socket}-{address}"
+    return f"R{where}-{key}" if socket is None else f"L{where}-{socket}-{key}"
 
 
 def transport_id(stream: int, component: int) -> str:

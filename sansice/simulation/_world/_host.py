@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sansice.machine import (
     ANY_IPV4,
@@ -34,6 +34,9 @@ from ._segment import Interface, Place, Segment, is_group
 from ._tcp_ports import TcpPorts
 from ._world import World
 
+if TYPE_CHECKING:
+    from ._link_names import LinkNames
+
 _NOBODYS = (ANY_IPV4, ANY_IPV6, "255.255.255.255")
 
 
@@ -60,6 +63,7 @@ class Host:
         "_fragments",
         "_interfaces",
         "_joined",
+        "_link_names",
         "_nodes",
         "_path_mtus",
         "_ports",
@@ -94,6 +98,7 @@ class Host:
         self._path_mtus: PathMtus | None = None
         self._nodes: tuple[Node, ...] = ()
         self._entropy: Entropy | None = None
+        self._link_names: LinkNames | None = None
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -118,6 +123,20 @@ class Host:
         if self._tcp is None:
             self._tcp = TcpPorts(self, self._world)
         return self._tcp
+
+    @property
+    def link_names(self) -> LinkNames:
+        """Its mDNS, which runs from the first name on that a machine here looks for, or has (RFC 6762)."""
+        if self._link_names is None:
+            from ._link_names import LinkNames
+
+            self._link_names = LinkNames(self)
+        return self._link_names
+
+    def forget(self, node: Node) -> None:
+        """A node was stopped: nobody answers for its names any more."""
+        if self._link_names is not None:
+            self._link_names.forget(node)
 
     def interface(self, address: str) -> HostInterface | None:
         """The interface that has a canonical literal address."""

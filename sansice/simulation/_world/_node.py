@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from sansice.driver import Driver
+from sansice.ice import is_concealing_name
 from sansice.machine import (
     ANY_IPV4,
     ANY_IPV6,
@@ -129,6 +130,7 @@ class Node:
             self._others.die()
         self._armed = math.inf
         self.running = False
+        self.host.forget(self)
 
     @property
     def _unix(self) -> float:
@@ -266,7 +268,10 @@ class Node:
             self._sockets[socket] = (*bound[:2], enabled)
 
     def resolve(self, action: Resolve) -> None:
-        """Ask the host's name service, which never answers within the machine's own step."""
+        """Ask the host's name service, which never answers within the machine's own step; or who is on the link."""
+        if action.name.lower().endswith(".local") and is_concealing_name(action.name):
+            self.host.link_names.find(action, self._resolved)
+            return
         seconds, answer = self.host.names.look_up(action.name, action.kind)
         self._clock.at(self._clock.now + seconds, self._resolved, (action, answer))
 
@@ -275,6 +280,14 @@ class Node:
             self._clock.at(self.host.wakes, self._resolved, answered)
         elif self.running:
             self.driver.resolved(*answered)
+
+    def publish_name(self, name: str, host: str) -> None:
+        """Answer for a name on the links of the host."""
+        self.host.link_names.publish(name, host, self)
+
+    def withdraw_name(self, name: str) -> None:
+        """Answer for it no more."""
+        self.host.link_names.withdraw(name)
 
     def deliver(self, event: Event) -> None:
         """Keep an event for the test, and have the listener act on it soon."""

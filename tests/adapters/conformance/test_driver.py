@@ -16,6 +16,7 @@ from sansice import (
     LocalProtocolError,
     Machine,
     OpenSocket,
+    PublishName,
     QueryId,
     RecordKind,
     Resolve,
@@ -27,6 +28,7 @@ from sansice import (
     SocketErrorKind,
     SocketId,
     Transport,
+    WithdrawName,
 )
 from sansice.driver import clock
 from sansice.sockets import from_sockaddr
@@ -193,6 +195,22 @@ def test_one_datagram_alone_may_be_kept_from_being_fragmented(rt):
                 assert driver.lost == {"EMSGSIZE": 1}
 
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+
+
+def test_names_are_answered_for_until_they_are_withdrawn_or_the_block_ends(rt, monkeypatch):
+    told = []
+    monkeypatch.setattr("sansice.sockets._link_names.publish_on_link", lambda *name: told.append(name))
+    monkeypatch.setattr("sansice.sockets._link_names.withdraw_from_link", lambda name: told.append(name))
+
+    async def body(rt):
+        machine = Toy()
+        async with rt.opened(rt.adapter.open_driver(machine)) as (driver, _):
+            publish = [PublishName(name, "192.0.2.1") for name in ("a.local", "b.local")]
+            driver.call(machine.perform, *publish, WithdrawName("a.local"), WithdrawName("elsewhere.local"))
+            assert told == [("a.local", "192.0.2.1"), ("b.local", "192.0.2.1"), "a.local"]
+
+    rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
+    assert told[3:] == ["b.local"]
 
 
 def test_streams_are_echoed_in_order_and_end(rt):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ice._mdns import NAME, OURS, PEER, MdnsBench
+from ice._mdns import NAME, OTHER_NAME, OURS, PEER, MdnsBench
 from sansice.ice import HostAddress, MdnsAgent, MdnsConfig, NameResolved
 from sansice.machine import (
     Address,
@@ -236,3 +236,44 @@ def test_what_was_sent_is_counted():
     bench.do("resolve", NAME)
     bench.wait(0.5)
     assert (bench.agent.stats.queries_sent, bench.agent.stats.responses_sent) == (1, 2)
+
+
+def test_a_name_that_was_made_elsewhere_is_announced_answered_for_and_taken_back():
+    bench = MdnsBench(OURS)
+    bench.do("publish", NAME.upper(), OURS)
+    bench.do("publish", NAME, OURS)
+    announcements = bench.wait(5)
+    assert bench.agent.names == (NAME,) and [one.names for one in announcements] == [[NAME], [NAME]]
+    assert [one.names for one in bench.ask(NAME)] == [[NAME]]
+    before = len(bench.sent)
+    bench.do("withdraw", NAME)
+    assert [record.ttl for record in bench.sent[before].message.hosts_untrusted()] == [0]
+
+
+def test_names_that_were_made_elsewhere_are_no_sessions_and_leave_its_own_alone():
+    bench = MdnsBench(OURS)
+    bench.do("publish", NAME, OURS)
+    bench.do("publish", OTHER_NAME, OURS)
+    assert bench.do("register", OURS) not in (NAME, OTHER_NAME)
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "says"),
+    [("printer.local", OURS, "no UUID"), (NAME, "localhost", "address: "), (OTHER_NAME, "192.168.1.9", "is that of 192.168.1.1")],
+)
+def test_what_cannot_be_published_is_refused(name, address, says):
+    bench = MdnsBench(OURS)
+    bench.do("publish", OTHER_NAME, OURS)
+    with pytest.raises(LocalProtocolError, match=says):
+        bench.do("publish", name, address)
+    assert bench.agent.names == (OTHER_NAME,)
+
+
+def test_too_many_names_and_a_closed_machine_refuse_what_is_published():
+    bench = MdnsBench(OURS, config=MdnsConfig(max_names=1))
+    bench.do("publish", NAME, OURS)
+    with pytest.raises(LocalProtocolError, match="1 names are in use"):
+        bench.do("publish", OTHER_NAME, OURS)
+    bench.do("close")
+    with pytest.raises(LocalProtocolError, match="closed"):
+        bench.do("publish", NAME, OURS)
