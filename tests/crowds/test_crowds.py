@@ -55,3 +55,17 @@ def test_tool_says_so_when_a_packet_went_astray(capsys, monkeypatch, report):
     monkeypatch.setattr("crowds.__main__.run_crowd", lambda *arguments: report)
     assert main([]) == 1
     assert json.loads(capsys.readouterr().out) == report
+
+
+def test_clients_in_another_process_connect_over_udp_and_tcp_and_hear_only_what_is_for_them(capsys):
+    assert main(["--sockets", "12", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["connected"], report["connections"], report["over_tcp"]) == (12, 12, 3)
+    assert report["misrouted"] == 0 and report["dropped"] == {}
+
+
+@pytest.mark.parametrize("report", [{"misrouted": 1, "connected": 5}, {"misrouted": 0, "connected": 4}])
+def test_tool_says_so_when_a_client_did_not_connect_or_heard_anothers(capsys, monkeypatch, report):
+    monkeypatch.setattr("crowds.__main__.run_sockets", lambda clients: {"clients": clients, **report})
+    assert main(["--sockets", "5"]) == 1
+    assert json.loads(capsys.readouterr().out)["clients"] == 5
