@@ -10,7 +10,7 @@ import click
 
 from sansice import Transport
 from sansice.sockets import TlsConfig
-from sansice.stun import LongTermCredentials, ServerUri, ShortTermCredentials
+from sansice.stun import HttpProxy, LongTermCredentials, ServerUri, ShortTermCredentials
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +38,17 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is no finite number.", param, ctx)
         return number
+
+
+def proxy_option(command: F) -> F:
+    """Add ``--proxy``, an `HttpProxy`."""
+    return click.option(
+        "--proxy",
+        metavar="URL",
+        callback=read_by(HttpProxy.parse),
+        help="Reach TURN servers over TCP and TLS through this HTTP proxy: http://[USER:PASSWORD@]HOST[:PORT]. Others on this "
+        "machine may see the password. No variable of the environment is looked at.",
+    )(command)
 
 
 def password_options(command: F) -> F:

@@ -11,8 +11,8 @@ import click
 
 from sansice import LocalProtocolError
 from sansice.ice import IceServer
-from sansice.stun import LongTermCredentials, ServerUri
-from sansice_cli._options import FiniteRange, read_by, relay_credentials_of, relay_user_options, tls_of
+from sansice.stun import HttpProxy, LongTermCredentials, ServerUri
+from sansice_cli._options import FiniteRange, proxy_option, read_by, relay_credentials_of, relay_user_options, tls_of
 from sansice_cli._running import run
 
 from ._gathering import Wish, gather_again, gather_once
@@ -27,6 +27,7 @@ _FAMILIES = {"ipv4": (4,), "ipv6": (6,)}
     "--server", "servers", metavar="URI", multiple=True, callback=read_by(ServerUri.parse), help="STUN or TURN; repeat it."
 )
 @relay_user_options
+@proxy_option
 @click.option("--interface", "names", metavar="NAME", multiple=True, help="Use the addresses of this interface only; repeat it.")
 @click.option("--family", type=click.Choice(list(_FAMILIES)), help="Use addresses of this family only.")
 @click.option("--loopback", is_flag=True, help="Use loopback addresses too. They are used anyway where there are no others.")
@@ -47,6 +48,7 @@ def gather(
     user: str | None,
     password: str | None,
     password_file: TextIO | None,
+    proxy: HttpProxy | None,
     names: tuple[str, ...],
     family: str | None,
     loopback: bool,
@@ -73,6 +75,7 @@ def gather(
     wish = Wish(
         servers=_servers(servers, relay_credentials_of(user, password, password_file)),
         timeout=timeout,
+        proxy=proxy,
         include_loopback=loopback or None,
         families=_FAMILIES.get(family or "", (4, 6)),
         names=names,

@@ -9,8 +9,9 @@ import attrs
 import trio
 
 from sansice.driver import clock
-from sansice.ice import HostAddress, IceAgent, IceConfig, IceServer
+from sansice.ice import GatheringOptions, HostAddress, IceAgent, IceConfig, IceServer
 from sansice.sockets import TlsConfig, local_hosts
+from sansice.stun import HttpProxy
 from sansice_trio import open_driver
 
 from ._presenter import Presenter
@@ -30,6 +31,7 @@ class Wish:
         families: 4, 6 or both.
         names: of the interfaces to use; none for all.
         tls: what to trust.
+        proxy: through which servers are reached over TCP and TLS.
     """
 
     servers: Sequence[IceServer]
@@ -38,6 +40,7 @@ class Wish:
     families: tuple[int, ...] = (4, 6)
     names: tuple[str, ...] = ()
     tls: TlsConfig = attrs.field(factory=TlsConfig)
+    proxy: HttpProxy | None = None
 
     @property
     def urls(self) -> list[str]:
@@ -46,7 +49,10 @@ class Wish:
 
     def agent(self) -> IceAgent:
         """A new agent."""
-        return IceAgent(controlling=True, servers=self.servers, config=IceConfig(gathering_timeout=self.timeout))
+        gathering = GatheringOptions(proxy=self.proxy, every_url=True)
+        return IceAgent(
+            controlling=True, servers=self.servers, gathering=gathering, config=IceConfig(gathering_timeout=self.timeout)
+        )
 
     def addresses(self) -> list[HostAddress]:
         """What the machine has of what is wanted, at this moment."""

@@ -10,10 +10,11 @@ from typing import TextIO
 import click
 
 from sansice import Address, LocalProtocolError
-from sansice.stun import ServerUri
+from sansice.stun import HttpProxy, ServerUri
 from sansice.turn import Family
 from sansice_cli._options import (
     FiniteRange,
+    proxy_option,
     read_by,
     relay_credentials_of,
     relay_user_options,
@@ -39,6 +40,7 @@ def _turn_uri(text: str) -> ServerUri:
 @click.command(short_help="Find out whether a TURN server relays, and how well.")
 @click.argument("uri", callback=read_by(_turn_uri))
 @relay_user_options
+@proxy_option
 @click.option("--peer", callback=read_by(Address.parse), help="Measure by ADDRESS:PORT, where something echoes UDP (RFC 862).")
 @click.option("--echo", is_flag=True, help="Measure by a second allocation, which echoes. That is the default.")
 @click.option("--allocate-only", is_flag=True, help="Send no data.")
@@ -59,6 +61,7 @@ def turn(
     user: str | None,
     password: str | None,
     password_file: TextIO | None,
+    proxy: HttpProxy | None,
     peer: Address | None,
     echo: bool,
     allocate_only: bool,
@@ -92,6 +95,7 @@ def turn(
         family=_FAMILIES.get(family or ""),
         transports=transports_of(transport),
         verify_name=server_name,
+        proxy=proxy,
         timeout=timeout,
         tls=tls_of(ca),
     )

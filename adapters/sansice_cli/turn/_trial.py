@@ -10,7 +10,7 @@ import trio
 
 from sansice import Address, Transport
 from sansice.sockets import TlsConfig
-from sansice.stun import LongTermCredentials, ServerUri
+from sansice.stun import HttpProxy, LongTermCredentials, ServerUri
 from sansice.turn import Family, TurnClientConfig, TurnError, TurnStep
 from sansice_trio import TurnConnection, TurnPeer, open_turn
 
@@ -35,6 +35,7 @@ class Trial:
         verify_name: what its certificate must carry instead of the URI's host.
         timeout: seconds for each step.
         tls: what to trust.
+        proxy: through which it is reached, over TCP or TLS.
     """
 
     uri: ServerUri
@@ -47,6 +48,7 @@ class Trial:
     verify_name: str | None
     timeout: float
     tls: TlsConfig
+    proxy: HttpProxy | None = None
 
     async def run(self, report: Callable[[str], None]) -> Outcome:
         """Try it; ``report`` takes each sentence as it is found to be true."""
@@ -71,6 +73,7 @@ class Trial:
             family=self.family,
             transports=self.transports,
             verify_name=self.verify_name,
+            proxy=self.proxy,
             tls=self.tls,
             config=TurnClientConfig(allocate_timeout=self.timeout),
         )

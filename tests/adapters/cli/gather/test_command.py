@@ -130,3 +130,15 @@ def test_wrong_usage_is_code_2(invoke, arguments):
 def test_help_names_the_exit_codes(sansice):
     done = sansice("gather", "--help")
     assert "Exit codes: 0" in " ".join(done.stdout.split())
+
+
+def test_every_url_of_a_server_is_asked_and_not_only_the_best(sansice, start):
+    options = ("--listen", "127.0.0.1:0", "--user", "alice:secret", "--relay-address", "127.0.0.1")
+    with start("serve", *options) as process:
+        places = json.loads(process.stdout.readline())["listening"]
+        urls = [f"turn:{place}?transport={transport}" for transport, _, place in (one.partition(":") for one in places)]
+        assert len(urls) == 2
+        servers = [word for url in urls for word in ("--server", url)]
+        done = sansice("gather", *ONLY_IPV4, *servers, "--user", "alice:secret", "--json")
+        said = json.loads(done.stdout)
+    assert [(one["url"], one["ok"]) for one in said["servers"]] == [(url, True) for url in urls]

@@ -217,3 +217,16 @@ def test_an_interrupt_deletes_the_allocation(start, relay, uri, loopback):
             _, errors = process.communicate(timeout=HANG)
             assert (process.returncode, errors) == (130, "Interrupted.\n")
         assert service.allocations() == ()
+
+
+def test_a_proxy_that_is_not_there_is_told_and_one_that_is_no_url_is_no_use(invoke):
+    options = ["--user", "alice:secret", "--allocate-only", "--json"]
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        nobody = f"127.0.0.1:{sock.getsockname()[1]}"
+    code, found = told(invoke("turn", "turn:turn.example.org?transport=tcp", "--proxy", f"http://bob:horse@{nobody}", *options))
+    assert (code, found["allocated"], found["step"]) == (1, False, "open")
+    assert f"turn.example.org:3478 through {nobody} (tcp): the proxy: " in found["error"]
+    code, _, errors = invoke("turn", "turn:turn.example.org", "--proxy", "bob:horse@127.0.0.1", *options)
+    assert code == 2
+    assert "a proxy is written http://HOST:PORT" in errors
+    assert "horse" not in errors
