@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ async def _serve(clients: int) -> dict[str, Any]:
     async with serve_ice("127.0.0.1:0") as service:
         process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None and process.stdout is not None
-        async with trio.open_nursery() as nursery:
-            async for line in _lines(process.stdout):
+        async with trio.open_nursery() as nursery, contextlib.aclosing(_lines(process.stdout)) as lines:
+            async for line in lines:
                 if "over" in line:
                     counts["connections"] = len(service.connections)
                     counts["misrouted"] += line["misrouted"]
@@ -73,14 +73,12 @@ async def _answer(service: IceService, line: dict[str, Any], nursery: trio.Nurse
 
 async def _attend(served: ServedConnection, number: int, counts: dict[str, int]) -> None:
     await served.connected()
-    await served.send(b"for %d" % number)
-    is_first = True
+    pair = served.selected_pair
     async for data in served:
         counts["misrouted"] += data != b"from %d" % number
-        counts["connected"] += is_first
-        pair = served.selected_pair
-        counts["over_tcp"] += is_first and pair is not None and pair.local.tcp_type is not None
-        is_first = False
+        counts["connected"] += 1
+        counts["over_tcp"] += pair is not None and pair.local.tcp_type is not None
+        await served.send(b"for %d" % number)
 
 
 # ------------------------------------------------------------------- the clients
@@ -124,14 +122,15 @@ async def _be_clients(clients: int) -> None:
 
 
 async def _hand_out(incoming: trio.abc.ReceiveStream, answers: dict[int, trio.MemorySendChannel[Description]]) -> None:
-    async for line in _lines(incoming):
-        await answers[line["client"]].send(Description.from_json(line["answer"]))
+    async with contextlib.aclosing(_lines(incoming)) as lines:
+        async for line in lines:
+            await answers[line["client"]].send(Description.from_json(line["answer"]))
 
 
 # ------------------------------------------------------------------- both
 
 
-async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[dict[str, Any]]:
+async def _lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[dict[str, Any], None]:
     received = b""
     async for chunk in stream:
         *lines, received = (received + chunk).split(b"\n")
