@@ -26,6 +26,7 @@ from _environment import enter_test_venv  # noqa: E402  the path comes first
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SECONDS = 60.0
+SUITES = ("ice", "mux", "tcp", "corners")  # of `mutants._suites`, which needs the packages
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("plants", nargs="*", metavar="NAME")
     parser.add_argument("--none", action="store_true", help="plant nothing, and expect to find nothing")
+    parser.add_argument("--suite", action="append", choices=SUITES, help="with --none: whose worlds (default: all)")
     parser.add_argument("--budget", type=float, default=SECONDS, help="seconds a plant (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the exploration (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="plants at the same time (default: %(default)s)")
@@ -49,10 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"no such plant: {', '.join(unknown)} (there are: {', '.join(by_name)})")
     if options.none:
-        return try_nothing(options.budget, options.seed, options.json)
+        return try_nothing(options.suite or list(SUITES), options.budget, options.seed, options.json)
 
     def try_one(plant: Plant) -> dict[str, Any]:
-        found = hunt(plant, options.budget, options.seed)
+        found = hunt(plant, [plant.suite], options.budget, options.seed)
         events, seconds = found.get("events"), found["seconds"]
         print(f"{plant.name:45} {seconds:6.2f} s  {events} events, {found.get('invariant')}", file=sys.stderr, flush=True)
         if options.plants:
@@ -67,24 +69,26 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(fair) else 1
 
 
-def try_nothing(seconds: float, seed: int, as_json: bool) -> int:
-    """Explore the package as it is."""
-    found = hunt(None, seconds, seed)
+def try_nothing(suites: list[str], seconds: float, seed: int, as_json: bool) -> int:
+    """Explore the package as it is, in the worlds of some suites, which share the time."""
+    found = hunt(None, suites, seconds, seed)
     print(found.get("text", "\n\n".join(found["coverage"])), file=sys.stderr)
     if as_json:
         print(json.dumps({"found": found["found"], "seconds": found["seconds"]}))
     return 1 if found["found"] else 0
 
 
-def hunt(plant: Any, seconds: float, seed: int = 0) -> dict[str, Any]:
+def hunt(plant: Any, suites: list[str], seconds: float, seed: int = 0) -> dict[str, Any]:
     """Explore a copy of the package, with the plant if there is one, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "sansice"
         shutil.copytree(ROOT / "sansice", package, ignore=shutil.ignore_patterns("__pycache__"))
         if plant is not None:
             put(plant, package)
-        command = [sys.executable, str(HERE / "_hunt.py"), "--seconds", str(seconds), "--seed", str(seed)]
-        run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folder})
+        command = [sys.executable, "-P", "-m", "mutants._hunt", "--seconds", str(seconds), "--seed", str(seed), *suites]
+        run = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, str(HERE.parent)])}
+        )
     if run.returncode:
         raise SystemExit(f"exploration failed:\n{run.stderr}")
     report: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""Explores all worlds with whatever `sansice` is on the path, and prints one JSON object: what it found, and how soon.
+"""Explores the worlds of some suites with whatever `sansice` is on the path, and prints one JSON object: what it found, how soon.
 
 Run in a process of its own, with a planted package first on the path.
 """
@@ -9,31 +9,28 @@ import argparse
 import json
 import time
 
-from _worlds import BEYOND, BEYOND_WORLDS, WORLDS
-
-from sansice.simulation import INVARIANTS, Exploration, explore
-
-ROUNDS = (1, 300, 1500, 6000, 25_000, 1_000_000)  # runs a world: what is easy is found before anything costs much
+from mutants._suites import SUITES
+from sansice.simulation import Exploration, explore
 
 
-def hunt(seconds: float, seed: int) -> tuple[Exploration | None, dict[str, Exploration]]:
-    """Explore every world in rounds.
+def hunt(suites: list[str], seconds: float, seed: int) -> tuple[Exploration | None, dict[str, Exploration]]:
+    """Explore every world of some suites in rounds.
 
     Returns:
         The exploration that found something, if one did, and the last of each world.
     """
     ends_at = time.monotonic() + seconds
-    worlds = {**WORLDS, **BEYOND_WORLDS}
+    worlds = {name: (world, rules) for suite in suites for name, world, rules in SUITES[suite].worlds}
+    rounds = SUITES[suites[0]].rounds
     last: dict[str, Exploration] = {}
-    for number, budget in enumerate(ROUNDS):
-        for name, world in worlds.items():
+    for number, budget in enumerate(rounds):
+        for name, (world, rules) in worlds.items():
             left = ends_at - time.monotonic()
             if left <= 0:
                 return None, last
             worlds_to_come = len(worlds) - list(worlds).index(name)
-            until = time.monotonic() + left / worlds_to_come if number == len(ROUNDS) - 1 else ends_at
+            until = time.monotonic() + left / worlds_to_come if number == len(rounds) - 1 else ends_at
             stop = _stop_at(until)
-            rules = BEYOND if name in BEYOND_WORLDS else INVARIANTS
             last[name] = explore(world, invariants=rules, depth=3, budget=budget, seed=seed + number, stop=stop, world=name)
             if last[name].counterexample is not None:
                 return last[name], last
@@ -48,9 +45,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("suites", nargs="+", choices=SUITES)
     options = parser.parse_args()
     started = time.monotonic()
-    found, last = hunt(options.seconds, options.seed)
+    found, last = hunt(options.suites, options.seconds, options.seed)
     report: dict[str, object] = {"found": found is not None, "seconds": round(time.monotonic() - started, 2)}
     report["coverage"] = [str(exploration) for exploration in last.values() if exploration.counterexample is None]
     if found is not None and found.counterexample is not None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 class Plant(NamedTuple):
     """A bug: in ``file``, below ``sansice/``, the text ``old``, which occurs once, becomes ``new``.
 
-    A counterexample may have so many ``events``: what shows only when all has settled has more.
+    A counterexample may have so many ``events``: what shows only when all has settled has more. It is looked for in the worlds
+    of a ``suite``, those of the part that was changed.
     """
 
     name: str
@@ -16,12 +17,22 @@ class Plant(NamedTuple):
     old: str
     new: str
     events: int = 30
+    suite: str = "ice"
 
 
 CHECKER, CHECKS, SESSION = "ice/_agent/_checker.py", "ice/_agent/_checks.py", "ice/_agent/_session.py"
-AGENT, COMPONENT, CONCLUSION = "ice/_agent/_agent.py", "ice/_agent/_component.py", "ice/_agent/_conclusion.py"
+INPUTS, COMPONENT, CONCLUSION = "ice/_agent/_agent_inputs.py", "ice/_agent/_component.py", "ice/_agent/_conclusion.py"
 CHECKLIST, PAIRING = "ice/_agent/_checklist.py", "ice/_agent/_pairing.py"
 STREAM, BINDING, ROLE = "ice/_agent/_stream.py", "ice/_binding.py", "ice/_role.py"
+
+MEMBERS, RESIDENTS, STRANGERS = "ice/_mux/_members.py", "ice/_mux/_residents.py", "ice/_mux/_strangers.py"
+RELAYS, MOVER, LITE, LITE_CHECKS = (
+    "ice/_gathering/_relays.py",
+    "ice/_agent/_mover.py",
+    "ice/_lite/_component.py",
+    "ice/_lite/_requests.py",
+)
+TCP, FRAMING = "ice/_tcp/_paths.py", "stun/_framing.py"
 
 LONG = 500  # of two minutes with several components, and the data of an application
 
@@ -64,7 +75,7 @@ PLANTS = (
     ),
     Plant(
         "consent-renewed-by-requests",
-        AGENT,
+        INPUTS,
         "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n",
         "                self._streams[component.stream].handle_request(component, socket, source, message, now=now)\n                if (consent := component.consent): consent.pair.answered_at = now; component.renew()\n",  # noqa: E501  (source text)
     ),
@@ -76,7 +87,7 @@ PLANTS = (
     ),
     Plant(
         "consent-checked-after-it-has-ended",
-        AGENT,
+        INPUTS,
         "                if now >= component.until:\n                    stream",
         "                if now >= component.until and component._next_check == math.inf:\n                    stream",
     ),
@@ -106,15 +117,15 @@ PLANTS = (
     ),
     Plant(
         "data-from-strangers-accepted",
-        AGENT,
+        INPUTS,
         "            elif component.is_trusted(source):",
         "            elif component.is_trusted(source) or component.path is not None:",
     ),
     Plant(
         "priority-of-a-host-in-checks",
         CHECKER,
-        "    return candidate_priority(_PEER_REFLEXIVE, local.local_preference, local.candidate.component)",
-        "    return local.candidate.priority",
+        "    return candidate_priority(_PEER_REFLEXIVE, local.local_preference, candidate.component, candidate.transport)",
+        "    return candidate.priority",
     ),
     Plant(
         "retransmission-without-end",
@@ -124,7 +135,7 @@ PLANTS = (
     ),
     Plant(
         "pacing-skipped-for-triggered-checks",
-        AGENT,
+        INPUTS,
         "            turns.take(now, session.ta)\n",
         "            turns.take(now, 0 if session.lists[0]._triggered else session.ta)\n",
     ),
@@ -161,12 +172,12 @@ PLANTS = (
     Plant(
         "mapped-address-ignored",
         PAIRING,
-        "            if known.socket == pair.local.socket and known.candidate.address == mapped:",
+        "            if known.socket == pair.local.socket and known.address == mapped:",
         "            if known.socket == pair.local.socket:",
     ),
     Plant(
         "failed-agent-goes-on-answering",
-        AGENT,
+        INPUTS,
         "        if component is None or self._session.states[component.stream] in OVER:",
         "        if component is None or self.state is IceState.CLOSED:",
     ),
@@ -214,8 +225,8 @@ PLANTS = (
     Plant(
         "components-mixed-up",
         STREAM,
-        "        component = self.components[pair.local.candidate.component - 1]\n        conclusion = component.conclusion\n        if conclusion.selected",  # noqa: E501  (source text)
-        "        component = self.components[0]\n        conclusion = component.conclusion\n        if conclusion.selected",
+        "        component = self.components[pair.local.candidate.component - 1]\n        conclusion = component.conclusion\n        if conclusion.awaits_restart",  # noqa: E501  (source text)
+        "        component = self.components[0]\n        conclusion = component.conclusion\n        if conclusion.awaits_restart",
         LONG,
     ),
     Plant(
@@ -231,5 +242,141 @@ PLANTS = (
         "        return number != 0 and number << _NUMBERED <= self._latest",
         "        return number != 0",
         LONG,
+    ),
+    Plant(
+        "route-kept-after-the-agent-is-gone",
+        MEMBERS,
+        "        for source in self.sources:\n            del self.shared.routes[source]\n        self.sources = ()\n",
+        "        self.sources = ()\n",
+        LONG,
+        "mux",
+    ),
+    Plant(
+        "address-taken-over-by-a-wrong-password",
+        RESIDENTS,
+        "        if proven and source not in lane.sources:",
+        "        if source not in lane.sources:",
+        60,
+        "mux",
+    ),
+    Plant(
+        "former-owner-of-an-address-believes-to-have-it",
+        MEMBERS,
+        "            former.sources = tuple([one for one in former.sources if one != source])\n",
+        "            pass\n",
+        LONG,
+        "mux",
+    ),
+    Plant(
+        "answer-from-a-new-address-moves-nothing",
+        RESIDENTS,
+        "        if lane.id in self.lanes:  # or what proved",
+        "        if lane.id in self.lanes and not lane.sources:  # or what proved",
+        LONG,
+        "mux",
+    ),
+    Plant(
+        "ufrag-of-a-removed-agent-kept",
+        RESIDENTS,
+        "                del self.by_ufrag[ufrag]\n                self.strangers.refuse",
+        "                self.strangers.refuse",
+        LONG,
+        "mux",
+    ),
+    Plant(
+        "unknown-ufrag-offered-with-each-retransmission",
+        STRANGERS,
+        "        if ufrag in self._waiting or ufrag in self._refused:",
+        "        if ufrag in self._refused:",
+        60,
+        "mux",
+    ),
+    Plant(
+        "earlier-deadline-of-an-agent-missed",
+        RESIDENTS,
+        "        elif (due := agent.deadline()) != member.due:",
+        "        elif (due := agent.deadline()) > member.due or member.due > 1e9:",
+        60,
+        "mux",
+    ),
+    Plant(
+        "frame-length-counts-itself",
+        FRAMING,
+        '    return len(data).to_bytes(_LENGTH, "big") + data',
+        '    return (len(data) + _LENGTH).to_bytes(_LENGTH, "big") + data',
+        60,
+        "tcp",
+    ),
+    Plant(
+        "rest-of-a-read-forgotten",
+        FRAMING,
+        "                self._needed = _LENGTH + length\n                break\n            start += _LENGTH + length\n            if length:",  # noqa: E501  (source text)
+        "                self._needed = _LENGTH + length\n                if packets:\n                    return packets\n                break\n            start += _LENGTH + length\n            if length:",  # noqa: E501  (source text)
+        LONG,
+        "tcp",
+    ),
+    Plant(
+        "first-frame-clock-never-started",
+        TCP,
+        "        if not connection.is_ours:\n            self._timers.set(socket, now + self._config.tcp_first_check_timeout)\n",
+        "        if not connection.is_ours:\n",
+        LONG,
+        "tcp",
+    ),
+    Plant(
+        "retried-check-opens-a-second-connection",
+        TCP,
+        "        if connection is None:\n            if not is_request:",
+        "        if connection is None or not connection.is_answered:\n            if not is_request:",
+        LONG,
+        "tcp",
+    ),
+    Plant(
+        "strangers-proven-by-any-answer",
+        TCP,
+        "        if not decode_untrusted(answer).has_integrity:\n            return\n",
+        "",
+        LONG,
+        "tcp",
+    ),
+    Plant(
+        "oldest-stranger-stays",
+        TCP,
+        "            self._close(strangers[0], CloseMode.RESET)\n",
+        "",
+        LONG,
+        "tcp",
+    ),
+    Plant(
+        "one-permission-for-all-peers",
+        RELAYS,
+        "        if peer.host not in relay.permitted:\n",
+        "        if not relay.permitted:\n",
+        LONG,
+        "corners",
+    ),
+    Plant(
+        "lite-agent-uses-what-nobody-nominated",
+        LITE_CHECKS,
+        "        (check.use_candidate or _is_spliced(generation, host))\n",
+        "        (check.use_candidate or not _is_spliced(generation, host))\n",
+        LONG,
+        "corners",
+    ),
+    Plant(
+        "lite-agent-refuses-a-nomination-that-is-sent-again",
+        LITE,
+        "        if chosen is not None and chosen.is_on(pair.host.socket, pair.address):\n",
+        "        if chosen is not None and chosen.is_on(pair.host.socket, pair.address) and not is_repeated:\n",
+        LONG,
+        "corners",
+    ),
+    Plant(
+        "suspicion-is-never-judged",
+        MOVER,
+        "        self._verdict_at = now + used.patience + THIRD_TRANSMISSION\n",
+        "        self._verdict_at = math.inf\n",
+        LONG,
+        "corners",
     ),
 )

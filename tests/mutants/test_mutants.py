@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mutants._plants import PLANTS
+from mutants._suites import SUITES
 from mutants._worlds import BEYOND, BEYOND_WORLDS, WORLDS
 from sansice.simulation import explore
 
@@ -28,7 +29,12 @@ def test_every_plant_fits_the_package_and_leaves_it_compilable(plant):
 
 
 def test_plants_have_names_of_their_own():
-    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 33
+    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 50
+
+
+def test_every_suite_has_plants_of_its_own():
+    assert {plant.suite for plant in PLANTS} == set(SUITES)
+    assert sum(plant.suite in ("mux", "tcp") for plant in PLANTS) >= 13
 
 
 @pytest.mark.long
@@ -39,6 +45,20 @@ def test_planted_bugs_are_found_with_short_counterexamples():
     assert [one["name"] for one in report["planted"]] == names
     assert all(one["found"] and one["events"] <= 30 for one in report["planted"])
     assert "ConsentEnds is broken in" in shown
+
+
+@pytest.mark.long
+def test_bugs_planted_in_the_mux_in_tcp_and_in_the_corners_are_found():
+    names = [
+        "route-kept-after-the-agent-is-gone",
+        "former-owner-of-an-address-believes-to-have-it",
+        "frame-length-counts-itself",
+        "first-frame-clock-never-started",
+        "lite-agent-refuses-a-nomination-that-is-sent-again",
+    ]
+    code, report, shown = run(*names)
+    assert code == 0, shown
+    assert [one["name"] for one in report["planted"] if one["found"]] == names
 
 
 def test_with_nothing_planted_nothing_is_found():
@@ -56,6 +76,22 @@ def test_nothing_is_found_in_a_fair_sample_of_each_world(world):
 def test_nothing_is_found_in_a_sample_of_restarts_streams_trickle_and_renomination(world):
     found = explore(world, invariants=BEYOND, depth=2, budget=25, seed=11)
     assert found.counterexample is None, str(found)
+
+
+OTHERS = [world for suite in ("mux", "tcp", "corners") for world in SUITES[suite].worlds]
+
+
+@pytest.mark.parametrize(("world", "rules"), [world[1:] for world in OTHERS], ids=[world[0] for world in OTHERS])
+def test_nothing_is_found_in_a_sample_of_the_mux_of_tcp_and_of_the_corners(world, rules):
+    found = explore(world, invariants=rules, depth=2, budget=20, seed=11)
+    assert found.counterexample is None, str(found)
+
+
+def test_the_suites_to_explore_can_be_chosen():
+    code, report, shown = run("--none", "--suite", "mux", "--budget", "2")
+    assert (code, report["found"]) == (0, False), shown
+    assert "mux_lite" in shown
+    assert "two_homes" not in shown
 
 
 def test_an_unknown_plant_is_refused():

@@ -41,6 +41,7 @@ class InputKind(enum.Enum):
 
     DATAGRAM = "datagram"
     OPENED = "opened"
+    FAILED = "failed"
     ACCEPTED = "accepted"
     STREAM = "stream"
     TIMER = "timer"
@@ -97,7 +98,7 @@ class Moment:
         now: when, virtual seconds.
         late: how many seconds it comes after the agent's deadline: its timer was held up, or is held up still.
         path: of a datagram, its socket and its source; of a connection that was accepted, the listener and who connected.
-        socket: of what was opened or accepted, and of a stream's data.
+        socket: of what was opened or accepted or has failed, and of a stream's data.
         data: of a datagram, the payload; of a stream, what came, ``b""`` at its end.
         message: of a datagram, the STUN message in it.
         authentic: whether the key and the user name of ``message`` are right: the peer wrote it.

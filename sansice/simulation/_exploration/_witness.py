@@ -54,7 +54,8 @@ class Witness(Machine):
         self._run(moment, partial(self._end.machine.handle_socket_opened, socket, local, now=now))
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
-        moment = self._other(f"socket {socket} failed: {error.kind.value}", now)
+        text = f"socket {socket} failed: {error.kind.value}"
+        moment = Moment(self._end, InputKind.FAILED, now, self._end.before(), socket=socket, text=text)
         self._run(moment, partial(self._end.machine.handle_socket_failed, socket, error, now=now))
 
     def handle_accepted(self, listener: SocketId, socket: SocketId, remote: Address, *, now: float) -> None:
