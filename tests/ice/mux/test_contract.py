@@ -5,28 +5,40 @@ import random
 from hypothesis import strategies as st
 
 from ice._lite import check_bytes
-from ice._mux import PORT, client, credentials
+from ice._mux import PORT, WRONG, client, credentials
 from ice._wire import at
-from sansice.ice import GatheringState, IceAgent, IceMux, IceState, LiteAgent, MuxConfig
-from sansice.machine import LocalProtocolError
+from sansice.ice import GatheringOptions, GatheringState, IceAgent, IceMux, IceState, LiteAgent, MuxConfig
+from sansice.machine import LocalProtocolError, SocketId, Transport
 from sansice.simulation import check_machine
+from sansice.stun import Listener, frame_rfc4571
 
-CONFIG = MuxConfig(max_unknown=4, max_unknown_per_prefix=2, max_refused=8, max_sources=2, max_transactions=16)
+CONFIG = MuxConfig(
+    max_unknown=4,
+    max_unknown_per_prefix=2,
+    max_refused=8,
+    max_sources=2,
+    max_transactions=16,
+    max_silent=6,
+    max_silent_per_prefix=4,
+)
+TCP_PORT = Listener(Transport.TCP, PORT)
 
 
 class Crowd(IceMux):
     """A mux that makes its agents itself, so that a script can have them come, act and go by number."""
 
-    __slots__ = ("_names", "_seed")
+    __slots__ = ("_callers", "_names", "_seed")
 
     def __init__(self, entropy):
         super().__init__(config=CONFIG)
         self._seed = entropy(8)  # the agents draw from sources of their own, so that one that is refused has drawn nothing
         self._names = {}
+        self._callers = 0
 
     def join(self, number, *, lite=True, gather=True, now):
         entropy = random.Random(self._seed + bytes([number])).randbytes
-        made = {"controlling": False, "credentials": credentials(number), "entropy": entropy, "ids": self.ids}
+        tcp = GatheringOptions(tcp=("passive",)) if number % 2 else GatheringOptions()
+        made = {"controlling": False, "credentials": credentials(number), "entropy": entropy, "ids": self.ids, "gathering": tcp}
         agent = LiteAgent(**made) if lite else IceAgent(**made, pacer=self.pacer)
         self._names[number] = self.add(agent, now=now)
         if gather:
@@ -43,6 +55,17 @@ class Crowd(IceMux):
         getattr(agent, command)(*arguments, now=now)
         self.absorb(name, now=now)
 
+    def come(self, owner, key, size, *, now):
+        """Somebody connects, and says as much as that of a check for an agent that is here, or is not."""
+        listeners = [one for one in self._listening.sockets.values() if one.listener == TCP_PORT and one.local]
+        if not listeners:
+            raise LocalProtocolError("nothing listens over TCP")
+        self._callers += 1
+        socket = SocketId(-1000 - self._callers)
+        self.handle_accepted(listeners[0].id, socket, at("203.0.113.7", self._callers), now=now)
+        check = check_bytes(self._callers, ours=credentials(owner), theirs=client(owner).ufrag, key=key, use_candidate=True)
+        self.handle_stream_data(socket, frame_rfc4571(check)[:size], now=now)
+
     def leave(self, number, *, now):
         self.remove(self._named(number), now=now)
 
@@ -57,7 +80,8 @@ class Crowd(IceMux):
 
 NUMBERS = st.integers(1, 4)
 COMMANDS = {
-    "start": [((PORT,),), ((PORT, at("2001:db8::1")),), ((),), ((at("0.0.0.0"),),)],
+    "start": [((PORT,),), ((PORT, at("2001:db8::1")),), ((PORT, TCP_PORT),), ((),), ((at("0.0.0.0"),),)],
+    "come": st.tuples(st.integers(1, 6), st.sampled_from([None, WRONG]), st.sampled_from([1, 40, 4096])),
     "join": st.builds(
         lambda number, lite, gather: {"number": number, "lite": lite, "gather": gather}, NUMBERS, st.booleans(), st.booleans()
     ),
@@ -80,7 +104,7 @@ CHECKS = st.builds(
 
 
 def crowded(mux, now):
-    mux.start([PORT], now=now)
+    mux.start([PORT, TCP_PORT], now=now)
     mux.join(1, now=now)
     mux.join(2, lite=False, now=now)
     mux.act(2, "set_remote", client(2), now=now)
@@ -90,7 +114,9 @@ def state_size(mux):
     """How much a mux remembers that strangers could have made it remember."""
     residents = mux._residents
     routes = sum(len(shared.routes) for shared in mux._listening.sockets.values())
-    return routes + len(residents.strangers) + len(residents.transactions) + len(residents.lanes) + len(residents.by_ufrag)
+    waiting = len(residents.doorstep) + len(residents.owners)
+    known = len(residents.lanes) + len(residents.by_ufrag)
+    return routes + waiting + known + len(residents.strangers) + len(residents.transactions)
 
 
 def test_mux_keeps_the_contract():
