@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Self, TypeAlias, Unpack
 
 from sansice import Entropy
 from sansice.ice import (
@@ -32,6 +32,9 @@ from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, local_hos
 from ._driver import AsyncioDriver
 from ._recording import RecordTo, open_recorder
 
+if TYPE_CHECKING:
+    from ._network import SharedWatch
+
 Candidates: TypeAlias = AsyncCandidates
 IceChannel: TypeAlias = AsyncIceChannel
 IceStates: TypeAlias = AsyncIceStates
@@ -52,7 +55,7 @@ def open_ice(
     include_loopback: bool | None = None,
     interface_filter: InterfaceFilter | None = None,
     port_range: tuple[int, int] | None = None,
-    watch_network: float | None = None,
+    watch_network: bool | float = True,
     nomination: Nomination | None = None,
     pacer: Pacer | None = None,
     gathering: GatheringOptions | None = None,
@@ -75,10 +78,10 @@ def open_ice(
             ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
         policy: what the peer may see: ``"all"``; ``"no-host"``, no address of this network; ``"relay"``, nothing but relayed
             addresses (`CandidatePolicy`).
-        watch_network: seconds between two looks at the addresses of this machine; where they have changed, candidates and
-            pairs of those that are gone are dropped, and new ones gathered and tried (`IceConnection.update_addresses`). A
-            listing takes 0.2 ms. What lost its selected pair fails, unless renomination moves it; `IceConnection.restart`
-            revives it.
+        watch_network: whether the connection follows changes of this machine's addresses by itself
+            (`IceConnection.update_addresses`), from its first second on: the system tells of them on Linux, and elsewhere they
+            are looked at every 2 s. A number of seconds has them looked at as often, everywhere. One watch serves all
+            connections. What renomination cannot move, `IceConnection.restart` does: `IceConnection.restart_needed` says when.
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
         pacer: shared with other agents of the process, so that all of them together begin one transaction in 5 ms (RFC
             8445 14.2); not with ``record``. Without one each keeps its own pace.
@@ -136,24 +139,24 @@ class IceConnection(AsyncIceConnection[AsyncioDriver]):
     peer's consent is lost, and `IceFailed` once connecting has failed.
     """
 
-    __slots__ = ("_next_look",)
+    __slots__ = ("_watching",)
 
     _address_of = staticmethod(from_sockaddr)
     _event = asyncio.Event
 
     def __init__(self, tls: TlsConfig | Mapping[str, TlsConfig] | None, **arguments: Unpack[IceArguments]) -> None:
         super().__init__(lambda agent, deliver, ports: AsyncioDriver(agent, deliver, ports=ports, tls=tls), **arguments)
-        self._next_look: asyncio.TimerHandle | None = None
+        self._watching: SharedWatch | None = None
 
     async def __aenter__(self) -> Self:
         await self._driver.__aenter__()
-        if self._watch_network is not None:
-            self._look_later(self._watch_network)
+        if self._watch_network is not False:
+            self._join_watch()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._next_look is not None:
-            self._next_look.cancel()
+        if self._watching is not None:
+            self._watching.leave(self)
         try:
             await self._driver.__aexit__(kind, error, trace)
         finally:
@@ -166,11 +169,8 @@ class IceConnection(AsyncIceConnection[AsyncioDriver]):
     def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
         return local_hosts(self._interface_filter, in_use=in_use, refresh=refresh)
 
-    def _look_later(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
+    def _join_watch(self) -> None:
+        from ._network import SharedWatch  # for those who stay
 
-        def look() -> None:
-            self._look_later(seconds)
-            self._driver._step(self._look_at_network)
-
-        self._next_look = loop.call_later(seconds, look)
+        self._watching = SharedWatch.shared(self._interval)
+        self._watching.join(self)

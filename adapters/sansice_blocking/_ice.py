@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from sansice import Entropy
 from sansice.ice import (
@@ -40,6 +40,9 @@ from sansice.sockets import InterfaceFilter, TlsConfig, from_sockaddr, local_hos
 from ._driver import BlockingDriver
 from ._recording import RecordTo, open_recorder
 
+if TYPE_CHECKING:
+    from ._network import SharedWatch
+
 R = TypeVar("R")
 
 _DEFAULT_CONFIG = IceConfig()
@@ -58,7 +61,7 @@ def open_ice(
     include_loopback: bool | None = None,
     interface_filter: InterfaceFilter | None = None,
     port_range: tuple[int, int] | None = None,
-    watch_network: float | None = None,
+    watch_network: bool | float = True,
     nomination: Nomination | None = None,
     pacer: Pacer | None = None,
     gathering: GatheringOptions | None = None,
@@ -81,10 +84,10 @@ def open_ice(
             ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
         policy: what the peer may see: ``"all"``; ``"no-host"``, no address of this network; ``"relay"``, nothing but relayed
             addresses (`CandidatePolicy`).
-        watch_network: seconds between two looks at the addresses of this machine; where they have changed, candidates and
-            pairs of those that are gone are dropped, and new ones gathered and tried (`IceConnection.update_addresses`). A
-            listing takes 0.2 ms. What lost its selected pair fails, unless renomination moves it; `IceConnection.restart`
-            revives it.
+        watch_network: whether the connection follows changes of this machine's addresses by itself
+            (`IceConnection.update_addresses`), from its first second on: the system tells of them on Linux, and elsewhere they
+            are looked at every 2 s. A number of seconds has them looked at as often, everywhere. One watch serves all
+            connections. What renomination cannot move, `IceConnection.restart` does: `IceConnection.restart_needed` says when.
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
         pacer: shared with other agents of the process, each of which has a thread of its own, so that all of them together begin
             one transaction in 5 ms (RFC 8445 14.2); not with ``record``. Without one each keeps its own pace.
@@ -155,24 +158,24 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         self._news = threading.Condition(self._driver.lock)
         self._changes = 0
         self._seen = threading.local()
-        self._watching: threading.Thread | None = None
+        self._watching: SharedWatch | None = None
 
     def __enter__(self) -> Self:
         self._driver.__enter__()
-        if self._watch_network is not None:
-            self._watching = threading.Thread(
-                target=self._watch, args=(self._watch_network,), name="sansice network", daemon=True
-            )
-            self._watching.start()
+        if self._watch_network is not False:
+            from ._network import SharedWatch
+
+            self._watching = SharedWatch.shared(self._interval)
+            self._watching.join(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._watching is not None:
+            self._watching.leave(self)
         try:
             self._driver.__exit__(kind, error, trace)
         finally:
             self._leave()
-            if self._watching is not None:
-                self._watching.join()
 
     # ------------------------------------------------------------- connecting
 
@@ -226,6 +229,22 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         """
         with self._driver.lock:
             return self._wait(self._connected_pair, timeout, "connected")
+
+    def restart_needed(self, *, timeout: float | None = None) -> None:
+        """Wait until the network has changed so that only `restart` helps.
+
+        Then `restart`, `gather`, tell the peer, and `connect` with the answer.
+
+        Raises:
+            IceClosed: the connection is closed.
+            TimeoutError: it is not needed.
+        """
+        with self._driver.lock:
+            # Also where it has failed: there may be another network later.
+            if not self._news.wait_for(lambda: self.needs_restart or self._is_closed(), timeout):
+                raise TimeoutError(f"restart_needed(): not within {timeout:g} s")
+            if not self.needs_restart:
+                self._raise_if_over()
 
     def changed(self, *, timeout: float | None = None) -> None:
         """Wait until something is new since this thread's last call: the state, a candidate, a pair, data.
@@ -323,11 +342,6 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
         with self._driver.lock:
             return read()
 
-    def _watch(self, seconds: float) -> None:
-        with self._driver.lock:
-            while not self._news.wait_for(lambda: self._left, seconds):
-                self._driver._step(self._look_at_network)
-
     def _wait(self, look: Callable[[], R | None], timeout: float | None, what: str) -> R:
         """Wait until ``look`` finds something, or it is over."""
 
@@ -376,12 +390,12 @@ class IceChannel(IceChannelBase[IceConnection]):
 class Candidates:
     """Local candidates as they are found: an iterator."""
 
-    __slots__ = ("_ice", "_stream", "_told")
+    __slots__ = ("_given", "_ice", "_stream")
 
     def __init__(self, ice: IceConnection, stream: int) -> None:
         self._ice = ice
         self._stream = stream
-        self._told = 0
+        self._given: list[Candidate] = []
 
     def __iter__(self) -> Self:
         return self
@@ -389,11 +403,11 @@ class Candidates:
     def __next__(self) -> Candidate:
         ice = self._ice
         with ice._driver.lock:
-            ice._wait(lambda: ice._candidate(self._stream, self._told) or ice._is_gathered(), None, "candidates")
-            candidate = ice._candidate(self._stream, self._told)
+            ice._wait(lambda: ice._candidate(self._stream, self._given) or ice._has_all_candidates(), None, "candidates")
+            candidate = ice._candidate(self._stream, self._given)
         if candidate is None:
             raise StopIteration
-        self._told += 1
+        self._given.append(candidate)
         return candidate
 
 

@@ -54,7 +54,7 @@ def open_ice(
     include_loopback: bool | None = None,
     interface_filter: InterfaceFilter | None = None,
     port_range: tuple[int, int] | None = None,
-    watch_network: float | None = None,
+    watch_network: bool | float = True,
     nomination: Nomination | None = None,
     pacer: Pacer | None = None,
     gathering: GatheringOptions | None = None,
@@ -77,10 +77,10 @@ def open_ice(
             ``ice_servers`` (RFC 8445 2.5). See `LiteAgent`.
         policy: what the peer may see: ``"all"``; ``"no-host"``, no address of this network; ``"relay"``, nothing but relayed
             addresses (`CandidatePolicy`).
-        watch_network: seconds between two looks at the addresses of this machine; where they have changed, candidates and
-            pairs of those that are gone are dropped, and new ones gathered and tried (`IceConnection.update_addresses`). A
-            listing takes 0.2 ms. What lost its selected pair fails, unless renomination moves it; `IceConnection.restart`
-            revives it.
+        watch_network: whether the connection follows changes of this machine's addresses by itself
+            (`IceConnection.update_addresses`), from its first second on: the system tells of them on Linux, and elsewhere they
+            are looked at every 2 s. A number of seconds has them looked at as often, everywhere. One watch serves all
+            connections. What renomination cannot move, `IceConnection.restart` does: `IceConnection.restart_needed` says when.
         nomination: how a controlling agent chooses its pairs, and whether it may change its mind; regular, and once, if left out.
         pacer: shared with other agents of the process, so that all of them together begin one transaction in 5 ms (RFC
             8445 14.2); not with ``record``. Without one each keeps its own pace.
@@ -149,13 +149,16 @@ class IceConnection(AsyncIceConnection[TrioDriver]):
 
     async def __aenter__(self) -> Self:
         await self._driver.__aenter__()
-        if self._watch_network is not None:
-            self._driver._nursery.start_soon(self._watch, self._watch_network, name="sansice network")
+        if self._watch_network is not False:
+            self._join_watch()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        if self._watch_network is not False:
+            for watch in tuple(self._driver._reactor.watches.values()):
+                watch.leave(self)
         try:
             return await self._driver.__aexit__(kind, error, trace)
         finally:
@@ -164,7 +167,7 @@ class IceConnection(AsyncIceConnection[TrioDriver]):
     def _host_addresses(self, *, in_use: Sequence[HostAddress | str] = (), refresh: bool = False) -> Sequence[HostAddress | str]:
         return host_addresses(self._interface_filter, in_use=in_use, refresh=refresh)
 
-    async def _watch(self, seconds: float) -> None:
-        while True:
-            await trio.sleep(seconds)
-            self._look_at_network()
+    def _join_watch(self) -> None:
+        from ._network import SharedWatch  # for those who stay
+
+        SharedWatch.shared(self._driver._reactor, self._interval).join(self)

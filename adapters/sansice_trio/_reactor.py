@@ -19,14 +19,16 @@ from __future__ import annotations
 import math
 import select
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVarTuple
+from typing import TYPE_CHECKING, Protocol, TypeVarTuple
 
 import trio
 
 from sansice.driver import Timers, clock
 
 if TYPE_CHECKING:
-    from ._driver import TrioDriver
+    import contextvars
+
+    from ._network import SharedWatch
 
 Ts = TypeVarTuple("Ts")
 
@@ -38,18 +40,41 @@ _REAL: trio.lowlevel.RunVar[Reactor | None] = trio.lowlevel.RunVar("sansice reac
 _OF_TEST: trio.lowlevel.RunVar[Reactor | None] = trio.lowlevel.RunVar("sansice reactor on the clock of a test")
 
 
-class Reactor:
-    """See the module. Made by the first driver of a run, and over with the last."""
+class Served(Protocol):
+    """A driver, or whoever else is served as one."""
 
-    __slots__ = ("_drivers", "_ended", "_epoll", "_last_place", "_live", "_now", "_scope", "_timers", "_token")
+    _place: int
+    _context: contextvars.Context
+
+    def _read(self) -> None: ...
+
+    def _fire(self, fired: float) -> None: ...
+
+    def _fail(self, error: BaseException) -> None: ...
+
+    def _end(self) -> None: ...
+
+    def __hash__(self) -> int: ...
+
+
+class Reactor:
+    """See the module. Made by the first driver of a run, and over with the last.
+
+    Attributes:
+        now: the clock that all of it is on.
+        watches: of the network, by how often they look.
+    """
+
+    __slots__ = ("_drivers", "_ended", "_epoll", "_last_place", "_live", "_scope", "_timers", "_token", "now", "watches")
 
     _token: trio.lowlevel.RunVarToken[Reactor | None]
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._drivers: dict[int, TrioDriver] = {}  # by the descriptor to be read, or a negative number
+        self.now: Callable[[], float] = now
+        self.watches: dict[float | None, SharedWatch] = {}
+        self._drivers: dict[int, Served] = {}  # by the descriptor to be read, or a negative number
         self._last_place = 0
-        self._timers: Timers[TrioDriver] = Timers()
+        self._timers: Timers[Served] = Timers()
         self._live = math.inf  # when the scope expires
         self._scope = trio.CancelScope()
         self._ended = trio.Event()
@@ -70,7 +95,7 @@ class Reactor:
             reactor._token = var.set(reactor)
         return reactor
 
-    def join(self, driver: TrioDriver, fd: int | None) -> int:
+    def join(self, driver: Served, fd: int | None) -> int:
         """Have a driver be served: called back whenever its descriptor is readable, or what it said to `wake` has come.
 
         Args:
@@ -96,7 +121,7 @@ class Reactor:
         self._drivers[place] = driver
         return place
 
-    def leave(self, driver: TrioDriver) -> None:
+    def leave(self, driver: Served) -> None:
         """Serve a driver no more; one that is not here is a no-op. The last one ends the task."""
         place = driver._place
         if self._drivers.get(place) is not driver:
@@ -108,7 +133,7 @@ class Reactor:
         if not self._drivers:
             self._retire()
 
-    def wake(self, driver: TrioDriver, deadline: float) -> None:
+    def wake(self, driver: Served, deadline: float) -> None:
         """Call a driver back at ``deadline``, replacing its earlier one; `math.inf` for never."""
         self._timers.set(driver, deadline)
         self._wake_by(deadline)
@@ -120,14 +145,14 @@ class Reactor:
                 await self._ended.wait()
 
     def _retire(self) -> None:
-        (_REAL if self._now is clock else _OF_TEST).reset(self._token)
+        (_REAL if self.now is clock else _OF_TEST).reset(self._token)
         self._scope.cancel()
 
     async def _run(self) -> None:
         try:
             while self._drivers:
                 self._live = self._timers.deadline()
-                self._scope = trio.CancelScope(deadline=on_trio_clock(self._live, self._now))
+                self._scope = trio.CancelScope(deadline=on_trio_clock(self._live, self.now))
                 with self._scope:
                     while self._drivers:
                         if self._epoll is None:
@@ -152,8 +177,8 @@ class Reactor:
                 self._step(driver, driver._read)
 
     def _fire(self) -> None:
-        now = max(self._now(), self._live)  # trio may wake us early, by the granularity of its clock
-        due: list[TrioDriver] = []
+        now = max(self.now(), self._live)  # trio may wake us early, by the granularity of its clock
+        due: list[Served] = []
         while len(due) < _MAX_TURN and (driver := self._timers.pop_due(now)) is not None:
             due.append(driver)
         for driver in due:
@@ -162,7 +187,7 @@ class Reactor:
         if self._timers.deadline() <= now:
             self._read()  # or who has timers without end would keep all sockets waiting
 
-    def _step(self, driver: TrioDriver, feed: Callable[[*Ts], None], *args: *Ts) -> None:
+    def _step(self, driver: Served, feed: Callable[[*Ts], None], *args: *Ts) -> None:
         try:
             driver._context.run(feed, *args)
         except BaseException as error:  # even SystemExit goes to whose it is
@@ -183,7 +208,7 @@ class Reactor:
 
     def _expire_at(self, deadline: float) -> None:
         self._live = deadline
-        self._scope.deadline = on_trio_clock(deadline, self._now)
+        self._scope.deadline = on_trio_clock(deadline, self.now)
 
     def _close(self) -> None:
         if self._epoll is not None:

@@ -38,7 +38,7 @@ class IceArguments(TypedDict):
     include_loopback: bool | None
     interface_filter: Callable[[str, str], bool] | None
     port_range: tuple[int, int] | None
-    watch_network: float | None
+    watch_network: bool | float
     nomination: Nomination | None
     pacer: Pacer | None
     gathering: GatheringOptions | None
@@ -123,8 +123,8 @@ def _check(arguments: IceArguments) -> None:
     if port_range is not None and not _is_port_range(port_range):
         raise LocalProtocolError(f"open_ice(): port_range {port_range} is not (lowest, highest) within 1..65535")
     watch = arguments["watch_network"]
-    if watch is not None and not 0 < watch < math.inf:
-        raise LocalProtocolError(f"open_ice(): watch_network={watch!r} is not a number of seconds between two looks")
+    if not isinstance(watch, bool) and (not isinstance(watch, (int, float)) or not 0 < watch < math.inf):
+        raise LocalProtocolError(f"open_ice(): watch_network={watch!r} is neither True, False nor a number of seconds")
     if min(arguments["max_queued"], arguments["max_queued_bytes"]) < 1:
         raise LocalProtocolError("open_ice(): a queue of less than one datagram")
 

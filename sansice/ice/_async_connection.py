@@ -109,6 +109,18 @@ class AsyncIceConnection(IceConnectionBase[D]):
             pair = self._connected_pair()
         return pair
 
+    async def restart_needed(self) -> None:
+        """Wait until the network has changed so that only `restart` helps. Cancelling is safe.
+
+        Then `restart`, `gather`, tell the peer, and `connect` with the answer.
+        """
+        if self.needs_restart:
+            await self._checkpoint()
+        while not self.needs_restart:
+            if self._is_closed():
+                self._raise_if_over()
+            await self._until_news()  # also where it has failed: there may be another network later
+
     async def changed(self) -> None:
         """Wait until something is new: the state, a candidate, a pair, data. Cancelling is safe."""
         await self._park()
@@ -250,12 +262,12 @@ class AsyncIceChannel(IceChannelBase[AsyncIceConnection[Any]]):
 class AsyncCandidates:
     """Local candidates as they are found: an asynchronous iterator. Cancelling it is safe."""
 
-    __slots__ = ("_ice", "_stream", "_told")
+    __slots__ = ("_given", "_ice", "_stream")
 
     def __init__(self, ice: AsyncIceConnection[Any], stream: int) -> None:
         self._ice = ice
         self._stream = stream
-        self._told = 0
+        self._given: list[Candidate] = []
 
     def __aiter__(self) -> Self:
         return self
@@ -263,11 +275,11 @@ class AsyncCandidates:
     async def __anext__(self) -> Candidate:
         ice = self._ice
         await ice._checkpoint()
-        while (candidate := ice._candidate(self._stream, self._told)) is None:
-            if ice._is_gathered():
+        while (candidate := ice._candidate(self._stream, self._given)) is None:
+            if ice._has_all_candidates():
                 raise StopAsyncIteration
             await ice._park()
-        self._told += 1
+        self._given.append(candidate)
         return candidate
 
 

@@ -7,6 +7,7 @@ An adapter adds the waiting.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast
@@ -307,16 +308,28 @@ class IceConnectionBase(Generic[D]):
         """
         return self._driver.call(self._agent.restart, stream=stream, credentials=credentials)
 
-    def update_addresses(self) -> None:
-        """Look which addresses the machine has now, and go on with them. See `IceAgent.update_addresses`.
+    def update_addresses(self, addresses: HostsGiven | None = None) -> None:
+        """Go on with the addresses that the machine has now. See `IceAgent.update_addresses`.
 
         ``open_ice(watch_network=...)`` does it by itself.
 
+        Args:
+            addresses: all that are to be used, where you know better than the system, which is asked otherwise. Who gives them
+                has ``watch_network=False``, or the next change replaces them.
+
         Raises:
-            LocalProtocolError: nothing was gathered yet, or the connection is closed.
+            LocalProtocolError: nothing was gathered yet, or the connection is closed; an address that is none.
         """
-        self._addresses = self._host_addresses(in_use=self._addresses, refresh=True)
-        self._driver.call(self._agent.update_addresses, self._addresses, include_loopback=self._include_loopback)
+        if addresses is None:
+            addresses = self._host_addresses(in_use=self._addresses, refresh=True)
+        self._driver.call(self._agent.update_addresses, addresses, include_loopback=self._include_loopback)
+        self._addresses = addresses
+
+    @property
+    def needs_restart(self) -> bool:
+        """Whether this machine's addresses have changed so that only `restart` brings a stream back (`RestartNeeded`)."""
+        agent = self._agent
+        return isinstance(agent, IceAgent) and agent.needs_restart
 
     def close(self) -> None:
         """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""
@@ -397,15 +410,27 @@ class IceConnectionBase(Generic[D]):
             self._addresses = self._host_addresses()
             self._driver.call(self._agent.gather, self._addresses, include_loopback=self._include_loopback)
 
-    def _look_at_network(self) -> None:
+    @property
+    def _interval(self) -> float | None:
+        """Seconds between two looks at the network, where they were given."""
+        watch = self._watch_network
+        return None if isinstance(watch, bool) else watch
+
+    def _look_at_network(self, *, refresh: bool = True) -> None:
         """Go on with the addresses that the machine has now, if they are others than before."""
         if self._is_closed() or self._agent.gathering_state is GatheringState.NEW:  # who gathers later looks then
             return
-        if self._host_addresses(in_use=self._addresses, refresh=True) != self._addresses:
-            self.update_addresses()
+        addresses = self._host_addresses(in_use=self._addresses, refresh=refresh)
+        if addresses != self._addresses:
+            with contextlib.suppress(LocalProtocolError):  # a lite agent that has failed
+                self.update_addresses(addresses)
 
     def _is_closed(self) -> bool:
         return self._agent.state is IceState.CLOSED or self._left
+
+    def _has_all_candidates(self) -> bool:
+        agent = self._agent
+        return agent.is_all_told if isinstance(agent, IceAgent) else self._is_gathered()
 
     def _is_gathered(self) -> bool:
         return self._agent.gathering_state is GatheringState.COMPLETE
@@ -415,11 +440,14 @@ class IceConnectionBase(Generic[D]):
             self._raise_if_over()
         return self.local_description
 
-    def _candidate(self, stream: int, index: int) -> Candidate | None:
-        """The local candidate of that number, if it has been found."""
+    def _candidate(self, stream: int, given: list[Candidate]) -> Candidate | None:
+        """The first local candidate that is not among those ``given``, which are forgotten once they are withdrawn."""
         agent = self._agent
         found = agent.local_candidates if len(agent.components) == 1 else agent.describe(stream).candidates
-        return found[index] if index < len(found) else None
+        if len(given) == len(found) and given and given[-1] is found[-1]:
+            return None  # as whenever somebody looks for no reason
+        given[:] = [candidate for candidate in given if candidate in found]
+        return next((candidate for candidate in found if candidate not in given), None)
 
     def _start_connecting(self, remote: Description | SessionDescription) -> None:
         self._raise_if_over()

@@ -47,6 +47,7 @@ from ._lookup import (
     look_up as look_up,
     look_up_error as look_up_error,
 )
+from ._network_watch import POLL as POLL, NetworkWatch as NetworkWatch
 from ._options import (
     check_supported as check_supported,
     configure as configure,

@@ -18,7 +18,7 @@ def open_arguments(**changes):
         "include_loopback": None,
         "interface_filter": None,
         "port_range": None,
-        "watch_network": None,
+        "watch_network": False,
         "nomination": None,
         "pacer": None,
         "gathering": None,

@@ -1,0 +1,181 @@
+"""Who looks at the network, and when: at news, at intervals, and never for who lives shorter than a second."""
+
+import errno
+import math
+import socket
+
+import pytest
+
+from sansice.sockets._network_watch import (
+    FIRST_LOOK,
+    MAX_SETTLE,
+    POLL,
+    SETTLE,
+    NetworkWatch,
+    open_netlink,
+)
+
+
+@pytest.fixture
+def news():
+    """Both ends of what a watch waits for: what is written to the second is news."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ends[0].setblocking(False)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def watching(news, **options):
+    """A watch of one member, which was looked at for the first time."""
+    watch = NetworkWatch(open_source=lambda: news[0], **options)
+    watch.join("alice", 0.0)
+    assert watch.timer(watch.deadline) == ["alice"]
+    return watch
+
+
+def test_nothing_is_opened_for_who_leaves_within_a_second():
+    def fails():
+        raise AssertionError
+
+    watch = NetworkWatch(open_source=fails)
+    watch.join("alice", 5.0)
+    assert watch.deadline == 5.0 + FIRST_LOOK and watch.timer(5.9) == []
+    assert watch.leave("alice")
+    watch.close()
+    assert watch.deadline == math.inf and watch.source is None
+
+
+def test_where_news_is_told_nobody_looks_without_any(news):
+    watch = watching(news)
+    assert watch.source is news[0] and watch.deadline == math.inf
+
+
+def test_members_are_looked_at_once_some_time_after_they_came_and_not_the_others_with_them(news):
+    watch = watching(news)
+    watch.join("bob", 10.0)
+    watch.join("carol", 10.5)
+    assert watch.deadline == 11.0 and watch.timer(11.0) == ["bob", "carol"] and watch.deadline == math.inf
+
+
+def test_all_look_once_the_network_has_settled(news):
+    watch = watching(news)
+    watch.join("bob", 1.0)
+    assert watch.timer(2.0) == ["bob"]
+    for at in (5.0, 5.05):
+        news[1].send(b"an address has gone")
+        news[1].send(b"another has come")
+        watch.readable(at)
+    with pytest.raises(BlockingIOError):
+        news[0].recv(1)
+    assert watch.deadline == 5.05 + SETTLE
+    assert watch.timer(watch.deadline) == ["alice", "bob"] and watch.deadline == math.inf
+
+
+def test_what_never_settles_is_looked_at_twice_a_second(news):
+    watch = watching(news)
+    looks = []
+    for number in range(1000):  # 10 s
+        now = 10.0 + number / 100
+        news[1].send(b"flap")
+        watch.readable(now)
+        looks += watch.timer(now)
+    assert 15 <= len(looks) <= 10.0 / MAX_SETTLE
+
+
+def test_a_flood_of_news_is_read_in_pieces():
+    class Endless:
+        reads = 0
+
+        def recv(self, size):
+            self.reads += 1
+            return b"news"
+
+        def close(self):
+            pass
+
+    endless = Endless()
+    watch = watching((endless,))
+    watch.readable(5.0)
+    assert 10 <= endless.reads <= 100 and watch.deadline == 5.0 + SETTLE
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOBUFS, "No buffer space"), InterruptedError()])
+def test_news_that_was_lost_is_news(error):
+    class Overrun:
+        def recv(self, size):
+            raise error
+
+        def close(self):
+            pass
+
+    watch = watching((Overrun(),))
+    watch.readable(5.0)
+    assert watch.deadline == 5.0 + SETTLE
+
+
+def test_where_there_is_no_news_everybody_looks_now_and_then():
+    watch = NetworkWatch(open_source=lambda: None)
+    watch.join("alice", 0.0)
+    looks = []
+    while watch.deadline < 10.0:
+        now = watch.deadline
+        looks += [(now, who) for who in watch.timer(now)]
+    assert looks == [(FIRST_LOOK + number * POLL, "alice") for number in range(5)]
+    watch.readable(10.0)
+    assert watch.deadline == FIRST_LOOK + 5 * POLL
+
+
+def test_an_interval_is_kept_whatever_the_system_could_tell(news):
+    watch = NetworkWatch(0.5, open_source=lambda: news[0])
+    watch.join("alice", 0.0)
+    assert [watch.deadline, watch.timer(0.5), watch.deadline, watch.timer(1.0)] == [0.5, ["alice"], 1.0, ["alice"]]
+    assert watch.source is None
+
+
+def test_a_watch_is_as_new_when_its_last_member_has_left(news):
+    watch = watching(news)
+    watch.join("bob", 1.0)
+    watch.timer(2.0)
+    assert not watch.leave("alice") and watch.source is not None
+    assert not watch.leave("nobody")
+    assert watch.leave("bob")
+    watch.close()
+    assert watch.source is None and news[0].fileno() < 0
+    watch.join("carol", 3.0)
+    assert watch.deadline == 4.0
+
+
+def test_netlink_is_one_socket_that_closes():
+    source = open_netlink()
+    assert source is not None
+    with source, pytest.raises(BlockingIOError):
+        source.recv(1)
+
+
+class Refusing:
+    """A socket that the sandbox does not let listen to the kernel."""
+
+    closed = False
+
+    def __init__(self, *arguments):
+        pass
+
+    def bind(self, address):
+        raise PermissionError
+
+    def close(self):
+        type(self).closed = True
+
+
+def refuse(*arguments):
+    raise PermissionError
+
+
+def test_a_system_without_netlink_or_that_refuses_it_is_looked_at(monkeypatch):
+    monkeypatch.setattr(socket, "socket", Refusing)
+    assert open_netlink() is None and Refusing.closed
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert open_netlink() is None
+    monkeypatch.delattr(socket, "AF_NETLINK")
+    assert open_netlink() is None
