@@ -108,8 +108,7 @@ class LinkNames:
                 return False
             with contextlib.suppress(LocalProtocolError):  # the candidate is told all the same (draft 3.1.1)
                 self._driver.call(self._machine.publish, name, host)
-            if host not in self._machine.addresses:
-                self._refresh = 0.0  # an address that is newer than the last look
+            self._refresh = 0.0  # the address may be newer than the last look
             self._stir()
         return True
 
