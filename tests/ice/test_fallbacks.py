@@ -8,13 +8,13 @@ from _turn_client_scene import CREDENTIALS
 from ice._relay_scene import DTLS, SERVER, TCP, TLS, UDP, World, kinds, relay, url
 from ice._wire import make_local
 from sansice.ice import GatheringOptions, IceServer, ServerAnswered, ServerFailed
-from sansice.ice._gathering._fallbacks import ATTEMPT_DELAY, STREAM_DELAY, Fallbacks
+from sansice.ice._gathering._fallbacks import ATTEMPT_DELAY, SECURE_DELAY, STREAM_DELAY, Fallbacks
 from sansice.ice._gathering._relay import RelayQuestion
 from sansice.ice._server import NamedServer, read_servers
 from sansice.stun import ServerUri
 
 ONE, TWO = make_local("192.0.2.1", 1), make_local("192.0.2.2", 2)
-LAST = STREAM_DELAY + ATTEMPT_DELAY
+LAST = STREAM_DELAY + SECURE_DELAY
 
 
 class Bench:
@@ -50,7 +50,7 @@ class Bench:
         ([url(UDP), url(TCP), url(TLS)], [(0.0, 0), (STREAM_DELAY, 1), (LAST, 2)]),
         ([url(TLS), url(TCP), url(UDP)], [(0.0, 2), (STREAM_DELAY, 1), (LAST, 0)]),
         ([url(UDP), url(DTLS), url(TLS)], [(0.0, 0), (ATTEMPT_DELAY, 1), (LAST, 2)]),
-        ([url(TLS), url(TCP)], [(0.0, 1), (ATTEMPT_DELAY, 0)]),
+        ([url(TLS), url(TCP)], [(0.0, 1), (SECURE_DELAY, 0)]),
         ([url(TLS)], [(0.0, 0)]),
         (["turn:a.example", "turns:a.example"], [(0.0, 0), (LAST, 1)]),
         (["turn:a.example:80?transport=tcp", "turn:a.example:443?transport=tcp"], [(0.0, 0), (ATTEMPT_DELAY, 1)]),
@@ -73,7 +73,7 @@ def test_one_that_leads_to_nothing_delays_nobody():
     bench.fallbacks.ended(ONE.socket, 0)
     bench.take(0.1)
     assert bench.asked == [(0.0, 0), (0.1, 1)]
-    assert bench.fallbacks.deadline() == pytest.approx(0.1 + ATTEMPT_DELAY)
+    assert bench.fallbacks.deadline() == pytest.approx(0.1 + SECURE_DELAY)
 
 
 def test_one_whose_name_is_looked_up_still_is_waited_for_as_long_as_if_it_were_asked():

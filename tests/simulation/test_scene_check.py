@@ -153,6 +153,10 @@ IMPOSSIBLE = {
         {"agents": (AgentSpec("alice"), AgentSpec("carol"))},
         "agents[1] 'carol': there is no host 'carol'",
     ),
+    "an agent with a proxy that is not there": (
+        {"agents": (AgentSpec("alice", proxy="proxy"), AgentSpec("bob"))},
+        "agents[0] 'alice': there is no proxy 'proxy'",
+    ),
     "two agents of one name": (
         {"agents": (AgentSpec("alice"), AgentSpec("alice"))},
         "agents[1] 'alice': agents[0] has this name; give one of them a name of its own",

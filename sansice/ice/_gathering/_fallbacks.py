@@ -19,6 +19,9 @@ from ._relay import RelayQuestion
 # that one lost datagram does not make a relay over TCP of what could be one over UDP; and the last resort, TLS through a proxy,
 # takes eight round trips from here until a pair is selected, 1.6 s where one is 200 ms.
 STREAM_DELAY = 0.6
+# Seconds from TCP to TLS: the least that RFC 8305 5 has between two attempts, because who lets out nothing but TLS answers TCP
+# with silence, and it is the last resort that has the longest way to go.
+SECURE_DELAY = 0.1
 ATTEMPT_DELAY = 0.25  # seconds between attempts of which none is better by nature (RFC 8305 5, 8)
 
 # When each begins, where all are there. DTLS is UDP to a firewall, and only refused by one that looks for the words of STUN.
@@ -26,7 +29,7 @@ _STARTS = {
     Transport.UDP: 0.0,
     Transport.DTLS: ATTEMPT_DELAY,
     Transport.TCP: STREAM_DELAY,
-    Transport.TLS: STREAM_DELAY + ATTEMPT_DELAY,
+    Transport.TLS: STREAM_DELAY + SECURE_DELAY,
 }
 
 

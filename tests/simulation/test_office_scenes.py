@@ -1,0 +1,84 @@
+"""Offices that let out little: how soon agents connect from there, whatever the network loses, and what they say of it."""
+
+import random
+
+import attrs
+import pytest
+
+from sansice.ice import CandidateType, IceState, IceStateChanged, ServerAnswered
+from sansice.machine import Transport
+from sansice.simulation import Link, scene
+from sansice.turn import TurnServer
+
+SEEDS = 50  # for each scene
+LAST_RESORT = 3.0  # seconds from the start of gathering until both can send
+
+
+RELAYED = ("office-udp-blocked-relay", "office-web-only-relay", "office-proxy-relay")
+
+
+def connected_at(world):
+    events = world.nodes["alice"].events
+    return next(at for at, one in events if isinstance(one, IceStateChanged) and one.new is IceState.CONNECTED)
+
+
+@pytest.mark.parametrize("name", [*RELAYED, "office-udp-blocked-tcp"])
+def test_whoever_is_let_out_at_all_is_connected_within_three_seconds(name):
+    late = []
+    for seed in range(SEEDS):
+        draw = random.Random(f"{name} {seed}")
+        link = Link(latency=draw.uniform(0.01, 0.1), loss=draw.uniform(0.0, 0.02))
+        world = attrs.evolve(scene(name), internet=link).build(seed=seed)
+        assert world.run().connected, seed
+        if (at := connected_at(world)) > LAST_RESORT:
+            late.append((seed, at))
+    assert late == []
+
+
+@pytest.mark.parametrize(
+    ("name", "transport"),
+    [
+        ("office-udp-blocked-relay", Transport.TCP),
+        ("office-web-only-relay", Transport.TLS),
+        ("office-proxy-relay", Transport.TLS),
+    ],
+)
+def test_the_best_that_gets_through_relays_alone_and_an_explanation_names_it(name, transport):
+    world = scene(name).build(seed=1)
+    assert world.run().connected
+    (answer,) = [event for _, event in world.nodes["alice"].events if isinstance(event, ServerAnswered) and event.relayed]
+    assert answer.transport is transport
+    (server,) = [node.machine for node in world.servers.values() if isinstance(node.machine, TurnServer)]
+    assert len(server.allocations(now=world.network.now)) == 1
+    alice = world.agents["alice"]
+    assert alice.selected_pair.local.type is CandidateType.RELAYED
+    explanation = alice.explain()
+    assert f"server {answer.url} (10.1.0.20): sees" in explanation
+    assert f"relays at {answer.relayed[0]}" in explanation
+
+
+def unexpected(office, **changes):
+    """The office, otherwise, where nobody expects to connect."""
+    return attrs.evolve(office, expect=attrs.evolve(office.expect, connected=False, lasts=False), **changes)
+
+
+def test_a_proxy_that_does_not_want_to_is_told_with_its_words():
+    office = scene("office-proxy-relay")
+    world = unexpected(office, proxies=(attrs.evolve(office.proxies[0], ports=(80,)),)).build(seed=1)
+    assert not world.run().connected
+    explanation = world.agents["alice"].explain()
+    assert "the proxy 10.1.0.10:3128 answered 403 Forbidden" in explanation
+    assert "horse" not in explanation
+
+
+def test_who_was_not_told_of_the_proxy_finds_no_way_out():
+    office = scene("office-proxy-relay")
+    alice, bob = office.agents
+    world = unexpected(office, agents=(attrs.evolve(alice, proxy=""), bob)).build(seed=1)
+    assert not world.run().connected
+
+
+def test_a_proxy_may_let_everybody_through():
+    office = scene("office-proxy-relay")
+    world = attrs.evolve(office, proxies=(attrs.evolve(office.proxies[0], username="", password=""),)).build(seed=1)
+    assert world.run().connected
