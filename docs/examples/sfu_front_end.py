@@ -1,4 +1,4 @@
-"""The front end of a media server: any number of clients on one UDP port, each packet passed on to all others.
+"""The front end of a media server: any number of clients on one port, each packet passed on to all others.
 
     python docs/examples/sfu_front_end.py --listen 0.0.0.0:3478
 
@@ -157,7 +157,7 @@ async def lines_of_stdin() -> AsyncIterator[str]:
 
 async def main() -> None:
     """Read the arguments, and do it."""
-    parser = argparse.ArgumentParser(description="Any number of ICE clients on one UDP port.")
+    parser = argparse.ArgumentParser(description="Any number of ICE clients on one port, over UDP and TCP.")
     parser.add_argument("--listen", metavar="ADDRESS:PORT", help="serve; otherwise three clients meet on loopback")
     arguments = parser.parse_args()
     if arguments.listen is None:

@@ -5,7 +5,7 @@ import pytest
 from ice._mux import ALICE, BOB, CAROL, PORT, WRONG, client, credentials
 from ice._mux_tcp import BOTH, TCP_ONLY, TCP_PORT, MuxTcpBench, narrow
 from ice._wire import at
-from sansice.ice import GatheringOptions, IceAgent, IceMux, IceState, LiteAgent, UnknownUfrag
+from sansice.ice import CandidateType, GatheringOptions, IceAgent, IceMux, IceState, LiteAgent, RewriteRule, UnknownUfrag
 from sansice.ice._mux._doorstep import MAX_OFFERED
 from sansice.ice._tcp._paths import MAX_FIRST_FRAME
 from sansice.machine import CloseMode, DropReason, LocalProtocolError, SocketError, SocketErrorKind, Transport
@@ -226,6 +226,22 @@ def test_connections_are_routed_at_the_listener_that_they_came_to():
     for listener in range(2):
         assert bench.ask(bench.connect(listener=listener), 1, nominate=False).message_class is SUCCESS
     assert [one.sources for one in bench.mux._residents.lanes.values()] == [(), ()]
+
+
+def test_a_1_to_1_nat_gives_server_reflexive_candidates_at_the_shared_port_over_udp_and_tcp():
+    rule = RewriteRule("203.0.113.9", type=CandidateType.SERVER_REFLEXIVE)
+    bench = MuxTcpBench()
+    name = bench.full(1, gathering=GatheringOptions(tcp=("passive",), rewrite=[rule]))
+    found = {(one.transport, one.type.value, one.address) for one in bench.mux.agent(name).local_candidates}
+    outside = at("203.0.113.9", PORT.port)
+    assert found == {
+        (Transport.UDP, "host", PORT),
+        (Transport.UDP, "srflx", outside),
+        (Transport.TCP, "host", PORT),
+        (Transport.TCP, "srflx", outside),
+    }
+    bench.tell(name, client(1))
+    assert bench.ask(bench.connect(), 1).message_class is SUCCESS
 
 
 def test_a_simultaneous_open_candidate_has_a_listener_of_its_own():
