@@ -351,6 +351,37 @@ def test_two_urls_of_one_server_over_streams_are_two_relays_for_each_has_a_conne
     assert len([one for one in bench.actions if isinstance(one, OpenSocket)]) == 2
 
 
+def test_a_relay_that_was_asked_for_through_a_host_that_is_gone_may_still_come():
+    bench = Bench(TURN, "turn:198.51.100.53?transport=tcp")
+    bench.ask_all()
+    bench.asking.remove_host(ONE.socket)
+    bench.challenge()
+    bench.grant()
+    assert len(bench.told(Relayed)) == 1
+
+
+def test_what_waits_for_its_turn_or_for_the_pace_is_spared_by_one_that_relays():
+    urls = [f"turn:198.51.100.53{rest}" for rest in ("?transport=udp", ":80?transport=udp", "?transport=tcp")]
+    bench = Bench(IceServer(urls, "user", "secret"))
+    bench.do("start_next")
+    bench.now = 0.3
+    bench.do("handle_timer")  # the second is due, and waits for the pace
+    assert bench.asking.has_next()
+    bench.challenge()
+    bench.grant()
+    assert not bench.asking.has_next()
+    assert bench.asking.is_idle
+    assert [one.number for one in bench.told(QuestionEnded)] == [0, 2, 1]
+
+
+def test_what_waits_for_its_turn_at_the_end_is_told_as_silent():
+    bench = Bench(IceServer(["turn:198.51.100.53?transport=udp", "turn:198.51.100.53?transport=tcp"], "user", "secret"))
+    bench.do("start_next")
+    bench.do("give_up")
+    assert next(iter(bench.told(ServerFailed))).url.endswith("tcp")
+    assert bench.asking.is_idle
+
+
 def test_a_host_that_comes_after_the_end_asks_nobody_before_the_next_start():
     bench = Bench(STUN)
     bench.ask_all()

@@ -10,8 +10,9 @@ from ice._wire import make_local
 from sansice.ice import GatheringOptions, IceServer, ServerAnswered, ServerFailed
 from sansice.ice._gathering._fallbacks import ATTEMPT_DELAY, SECURE_DELAY, STREAM_DELAY, Fallbacks
 from sansice.ice._gathering._relay import RelayQuestion
+from sansice.ice._gathering._ways import through_proxy
 from sansice.ice._server import NamedServer, read_servers
-from sansice.stun import ServerUri
+from sansice.stun import HttpProxy, ServerUri
 
 ONE, TWO = make_local("192.0.2.1", 1), make_local("192.0.2.2", 2)
 LAST = STREAM_DELAY + SECURE_DELAY
@@ -102,6 +103,18 @@ def test_the_servers_of_others_are_other_servers():
     for number, server in enumerate((mine, theirs)):
         fallbacks.add(RelayQuestion(ONE, server, number, ()))
     assert [question.number for question in fallbacks.take_due(0.0)] == [0, 1]
+
+
+def test_a_url_of_several_transports_begins_with_the_best_that_there_is_beside_a_proxy_and_through_it():
+    servers = through_proxy(read_servers([IceServer(["turns:a.example", "turn:a.example"])]), HttpProxy("10.1.0.10"))
+    fallbacks = Fallbacks(servers, every_url=False)
+    fallbacks.begin(ONE.socket, [], now=0.0)
+    for number, server in enumerate(servers):
+        fallbacks.add(RelayQuestion(ONE, server, number, ()))
+    asked = []
+    while (due := fallbacks.deadline()) < math.inf:
+        asked += [(due, question.number) for question in fallbacks.take_due(due)]
+    assert asked == [(0.0, 2), (ATTEMPT_DELAY, 0), (STREAM_DELAY, 3), (pytest.approx(LAST), 1)]
 
 
 # ---------------------------------------------------------------- the end

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from sansice.ice._server import NamedServer
 from sansice.machine import SocketId, Transport
@@ -95,7 +96,7 @@ class Fallbacks:
 
     def add(self, question: RelayQuestion) -> None:
         """A server was found: it is asked in its turn."""
-        self._race(question).waiting[question.number] = question
+        self._races[question.host.socket, self._group_of[question.number]].waiting[question.number] = question
 
     def ended(self, socket: SocketId, number: int) -> None:
         """This URL leads to nothing: the next one need not wait for it."""
@@ -106,9 +107,11 @@ class Fallbacks:
 
     def won(self, question: RelayQuestion) -> tuple[list[RelayQuestion], list[int]]:
         """One relays: what has waited behind it, and is not asked; and the numbers of all other URLs of its server."""
-        race = self._race(question)
-        spared = list(race.waiting.values())
-        race.waiting.clear()
+        race = self._races.get((question.host.socket, self._group_of[question.number]))
+        spared: list[RelayQuestion] = []
+        if race is not None:  # otherwise the candidate is gone, and what was asked through it is not
+            spared += race.waiting.values()
+            race.waiting.clear()
         return spared, [number for number in self._groups[self._group_of[question.number]] if number != question.number]
 
     def take_due(self, now: float) -> Iterator[RelayQuestion]:
@@ -129,19 +132,12 @@ class Fallbacks:
         """Whether nothing waits."""
         return not any(race.waiting for race in self._races.values())
 
-    def _race(self, question: RelayQuestion) -> _Race:
-        return self._races[question.host.socket, self._group_of[question.number]]
-
     def _due(self, group: object, race: _Race, number: int) -> float:
         """Not before those that are better had their time: counted from when they were asked, or could have been."""
         starts = self._groups[group]
-        due = race.begun
-        for other, start in starts.items():
-            if other == number:
-                break
-            if other not in race.ended:
-                due = max(due, race.asked.get(other, race.begun) + starts[number] - start)
-        return due
+        better = takewhile(lambda other: other != number, starts)
+        dues = [race.asked.get(other, race.begun) + starts[number] - starts[other] for other in better if other not in race.ended]
+        return max(dues, default=race.begun)
 
 
 def _start_of(server: NamedServer) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import cast
 
 from sansice.machine import Action, Address, Entropy, Ids, Machine, QueryId, Record, ResolveError, Transport
 from sansice.stun._http_proxy import HttpProxy
@@ -106,8 +107,9 @@ class ProxiedResolution(Machine):
             elif isinstance(output, ServerResolved):
                 ways = [(transport, at.address) for transport in self._transports for at in output.targets]
                 self._outputs.append(ServerResolved(tuple(self._way(*way) for way in ways)))
-            elif isinstance(output, ResolutionFailed):
-                self._outputs.append(ResolutionFailed(f"the proxy {self._proxy}: {output.reason}"))
+            else:
+                reason = cast(ResolutionFailed, output).reason
+                self._outputs.append(ResolutionFailed(f"the proxy {self._proxy}: {reason}"))
 
     def _way(self, transport: Transport, at: Address) -> ServerTarget:
         uri = self._uri
