@@ -131,6 +131,12 @@ _BEHAVIOR = [
 ]
 _CLASSIC = bytes((0, 1, 0, 8)) + bytes(range(16)) + bytes((0, 3, 0, 4, 0, 0, 0, 6))
 _CHANNEL = bytes((0x40, 1, 0, 3)) + b"abc\0"
+_STRANGE = encode(
+    Method.BINDING, MessageClass.REQUEST, _ID, [(USERNAME, "else:peer"), (PRIORITY, 1)], key=_AGENT_KEY, fingerprint=True
+)
+# A connection with a check in two pieces and data behind it, one with an empty frame and half of one, an end, and a silence.
+_ASKING = frame_rfc4571(_CHECK)
+_VISIT = (b"\0", b"\1" + _ASKING[:9], b"\1" + _ASKING[9:], b"\1\0\3abc", b"\4", b"\5\0\0\1", b"\2", b"\3")
 _MESSAGES = (_BINDING, _CHECK, _SUCCESS, _CHALLENGE, _REFUSAL, _CLASSIC)
 
 SEEDS: dict[str, tuple[bytes, ...]] = {
@@ -188,5 +194,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "discovery": (joined(_OTHER, _OTHER, b"", _OTHER, _SUCCESS), joined(_SUCCESS), joined(_CHALLENGE)),
     "lite": (b"\x01" + joined(_CHECK, b"", _CHECK), b"\x00" + joined(_CHECK, b"\x80data", _BINDING), b"\x01" + joined(b"", b"")),
     "agent": (joined(_CHECK, b"", _CHECK), joined(_BINDING, _SUCCESS, b"", b"\x80data"), joined(_CHALLENGE, b"", b"", _REFUSAL)),
+    "tcp": tuple(kind + joined(*_VISIT) for kind in (b"\0", b"\1")),
+    "mux": (joined(*_VISIT), joined(b"\0", b"\1" + frame_rfc4571(_STRANGE), b"\4", b"\5" + _ASKING, b"\3")),
     **TURN_SEEDS,
 }

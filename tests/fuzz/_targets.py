@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fuzz._connection_targets import CONNECTION_TARGETS
 from fuzz._running import HOST, PEER, STEP, fixed_entropy, pieces
 from fuzz._turn_targets import TURN_TARGETS
 from sansice import Address, Machine, OpenSocket, SendDatagram, SocketId, Transport
@@ -309,5 +310,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "server_behavior": server_behavior,
     "lookup": lookup,
     "discovery": discovery,
+    **CONNECTION_TARGETS,
     **TURN_TARGETS,
 }
