@@ -342,6 +342,16 @@ def test_lite_agent_tells_of_peer_reflexive_candidates_and_of_the_generation_bef
     assert report.transports[0].ice_local_username_fragment != first.transports[0].ice_local_username_fragment
 
 
+@pytest.mark.req("MDNS-012")
+@pytest.mark.parametrize(("told", "shown"), [((), None), ((candidate(PEER.host, 7000),), PEER.host)], ids=["untold", "told"])
+def test_lite_agent_shows_where_the_peer_is_only_if_the_peer_has_told_its_host(told, shown):
+    bench = lite_connected(remotes=told)
+    report = bench.agent.report()
+    [remote] = [one for one in report.candidates if one.candidate_type is CandidateType.PEER_REFLEXIVE]
+    assert remote.address == shown and report[report.pairs[0].remote_candidate_id] is remote
+    assert (PEER.host in report.to_json()) is bool(told)
+
+
 def test_check_that_the_generation_before_answers_is_counted_for_its_pair():
     bench = selected()
     bench.call(bench.agent.restart)
