@@ -184,6 +184,14 @@ class Driver:
 
     # ------------------------------------------------------------- what the runtime calls
 
+    def end(self) -> None:
+        """Let go of the runtime, which is over; nothing may be fed afterwards.
+
+        The two hold each other, and with them the machine and its sockets: unless one of them lets go, all of that is left to
+        the garbage collector.
+        """
+        del self.runtime
+
     def start(self, unix: float | None = None) -> None:
         """Tell the machine the wall clock, where the runtime has one, and perform what it already wants."""
         if unix is not None:

@@ -1,6 +1,7 @@
 """The runtime-independent half of an adapter, on a runtime that writes down what it is asked."""
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -394,3 +395,11 @@ def test_names_are_published_where_the_runtime_can_and_otherwise_nobody_answers_
     machine, able = Script(), NamingPaper()
     Driver(machine, able).call(machine.say, PublishName("a.local", "192.0.2.1"), WithdrawName("a.local"))
     assert able.done == [("publish", "a.local", "192.0.2.1"), ("withdraw", "a.local")]
+
+
+def test_a_driver_that_has_ended_holds_its_runtime_no_more_and_keeps_its_machine() -> None:
+    machine, paper, driver = make()
+    holders = sys.getrefcount(paper)
+    driver.end()
+    assert sys.getrefcount(paper) == holders - 1
+    assert driver.machine is machine

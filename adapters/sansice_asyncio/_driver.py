@@ -190,6 +190,8 @@ class AsyncioDriver:
             raise
         finally:
             self._sockets.close_all()
+            self.driver.end()
+            del self._deliver  # it holds who holds us
 
     def _close_machine(self) -> None:
         close = getattr(self.driver.machine, "close", None)

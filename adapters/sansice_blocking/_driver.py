@@ -217,6 +217,9 @@ class BlockingDriver:
         self._sockets.close_all()
         os.close(self._woken_fd)
         os.close(self._wake_fd)
+        self.driver.end()
+        self._at_failure = None
+        del self._deliver  # it holds who holds us, as that one does
 
     # ------------------------------------------------------------- in the thread
 

@@ -222,6 +222,8 @@ class TrioDriver:
             raise
         finally:
             sockets.close_all()
+            self.driver.end()
+            del self._deliver  # it holds who holds us
             await self._reactor.ended()
         return suppressed and not own
 

@@ -1,6 +1,7 @@
 """`open_ice` behaves the same on every runtime, and any two of them connect."""
 
 import contextlib
+import gc
 import itertools
 import queue
 import select
@@ -18,6 +19,7 @@ from sansice.ice import (
     ConsentLost,
     Description,
     GatheringOptions,
+    IceAgent,
     IceClosed,
     IceConfig,
     IceError,
@@ -918,3 +920,25 @@ def test_a_failure_inside_the_driver_comes_out_of_the_block(rt, monkeypatch):
         assert caught.value.split(lambda error: isinstance(error, (RuntimeError, IceError)))[1] is None
 
     rt.run(lambda rt: rt.leaves_nothing(lambda: check(rt)))
+
+
+def test_what_is_left_of_a_connection_is_freed_without_the_garbage_collector(rt):
+    def count():
+        return sum(type(one) in (IceAgent, rt.driver) for one in gc.get_objects())
+
+    async def run(rt):
+        async with on_loopback(rt, True) as alice, on_loopback(rt, False) as bob:
+            await connect(rt, alice, bob)
+
+    async def body(rt):
+        await run(rt)  # what a runtime makes for the first who comes stays
+        gc.collect()
+        before = count()
+        gc.disable()
+        try:
+            await run(rt)
+            assert count() == before
+        finally:
+            gc.enable()
+
+    rt.run(body)
