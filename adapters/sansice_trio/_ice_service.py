@@ -28,6 +28,7 @@ from sansice.ice import (
     Nomination,
     ReceptionLimits,
     read_places,
+    recordable,
 )
 from sansice.sockets import InterfaceFilter, TlsConfig
 from sansice.stun import Listener
@@ -35,6 +36,7 @@ from sansice.stun import Listener
 from ._custom import host_addresses
 from ._driver import EventQueue, TrioDriver
 from ._ice import IceConnection
+from ._recording import RecordTo, open_recorder
 
 _DEFAULT_CONFIG = IceConfig()
 _DEFAULT_GATHERING = GatheringOptions()
@@ -121,6 +123,7 @@ async def serve_ice(
     mux: MuxConfig = _DEFAULT_MUX,
     max_queued: int = MAX_QUEUED,
     max_queued_bytes: int = MAX_QUEUED_BYTES,
+    record: RecordTo = None,
 ) -> AsyncIterator[IceService]:
     """Serve any number of ICE peers on one port: an ``async with`` block that yields an `IceService` once it is open.
 
@@ -148,35 +151,39 @@ async def serve_ice(
         limits: bounds on connections that nobody has accepted.
         mux: bounds on what strangers can make the port remember.
         max_queued, max_queued_bytes: received data that may wait at each connection. See `open_ice`.
+        record: a file that the life of the whole service is written to, with all its connections. See `open_ice`.
 
     Raises:
         IceError: a listener could not be opened; it says which, and why.
         ValueError: a text that names no place to listen at.
+        OSError: the file of ``record`` cannot be opened.
         LocalProtocolError: servers or a nomination for lite agents; the same place twice.
     """
-    reception = IceReception(
-        lite=lite,
-        admit=admit,
-        servers=ice_servers,
-        gathering=gathering,
-        nomination=nomination,
-        config=config,
-        limits=limits,
-        mux=mux,
-        entropy=entropy,
-    )
     listeners = read_places(listen, lambda: host_addresses(interface_filter))
-    service = IceService(
-        reception,
-        lambda machine, deliver: TrioDriver(machine, deliver, tls=tls, inherited=inherited),
-        EventQueue(),
-        EventQueue(SERVICE_EVENTS),
-        (max_queued, max_queued_bytes),
-    )
-    try:
-        async with service._driver as driver:
-            driver.call(reception.start, listeners)
-            await service._ready()
-            yield service
-    finally:
-        service._end()
+    with contextlib.closing(open_recorder(record)) as recorder:
+        reception = recorder.make(
+            IceReception,
+            lite=lite,
+            admit=recordable(admit),
+            servers=tuple(ice_servers),
+            gathering=gathering,
+            nomination=nomination,
+            config=config,
+            limits=limits,
+            mux=mux,
+            entropy=entropy,
+        )
+        service = IceService(
+            reception,
+            lambda machine, deliver: TrioDriver(machine, deliver, tls=tls, inherited=inherited),
+            EventQueue(),
+            EventQueue(SERVICE_EVENTS),
+            (max_queued, max_queued_bytes),
+        )
+        try:
+            async with service._driver as driver:
+                driver.call(reception.start, listeners)
+                await service._ready()
+                yield service
+        finally:
+            service._end()

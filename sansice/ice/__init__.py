@@ -126,6 +126,7 @@ if TYPE_CHECKING:
         Admission as Admission,
         Admit as Admit,
         ReceptionLimits as ReceptionLimits,
+        recordable as recordable,
     )
     from ._reception._async_service import AsyncIceService as AsyncIceService
     from ._reception._events import (
@@ -276,6 +277,7 @@ _LAZY: dict[str, tuple[str, ...]] = {
         "Admission",
         "Admit",
         "ReceptionLimits",
+        "recordable",
     ),
     "_reception._async_service": ("AsyncIceService",),
     "_reception._events": (

@@ -52,6 +52,18 @@ Admit: TypeAlias = "Callable[[UnknownUfrag], Admission | str | Pending | None]"
 `sansice.stun.PENDING` says that the answer comes later. A pure function that must not take long."""
 
 
+def recordable(admit: Admit | None) -> Admit | None:
+    """The same, in a form whose answers can be recorded, and whose passwords are known for what they are."""
+    if admit is None:
+        return None
+
+    def answer(stranger: UnknownUfrag) -> Admission | Pending | None:
+        said = admit(stranger)
+        return Admission(said) if isinstance(said, str) else said
+
+    return answer
+
+
 def read_admission(said: object, *, lite: bool) -> Admission:
     """What an `Admit` has answered.
 

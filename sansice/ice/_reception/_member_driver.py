@@ -47,7 +47,16 @@ class MemberDriver:
         self.name: AgentId = name
 
     def call(self, command: Callable[..., R], *args: object, **kwargs: object) -> R:
-        """Run a command of the agent's."""
+        """Run a command of the agent's, by its name where that does: a recording has names, and no agents.
+
+        One that is gone answers for itself, and wants nothing done.
+        """
+        mux = self._reception.mux
+        if self.name not in mux:
+            return self._driver.call(command, *args, **kwargs)
+        if getattr(command, "__self__", None) is mux.agent(self.name):
+            told: R = self._driver.call(self._reception.command, self.name, command.__name__, *args, **kwargs)
+            return told
         result: R = self._driver.call(self._reception.tell, self.name, command, *args, **kwargs)
         return result
 

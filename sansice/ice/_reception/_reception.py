@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -255,6 +255,14 @@ class IceReception(Machine):
             self.mux.absorb(name, now=now)
         self._absorb(now)
         return result
+
+    def command(self, name: AgentId, command: str, *args: object, now: float, **kwargs: object) -> Any:
+        """The same by the command's name, as a recording can have it: ``command(name, "send", b"hello", now=now)``.
+
+        Raises:
+            LocalProtocolError: there is no agent of that name, or it is gone; what the command raises.
+        """
+        return self.tell(name, getattr(self.agent(name), command), *args, now=now, **kwargs)
 
     def accept(self, *, now: float) -> AgentId | None:
         """The oldest connection that waits; ``None`` where none does. From now on it is the application's to close."""

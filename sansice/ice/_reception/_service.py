@@ -15,7 +15,7 @@ from sansice.ice._errors import IceClosed, IceError
 from sansice.ice._events import Closed
 from sansice.ice._gathering._host_list import HostsGiven
 from sansice.ice._mux._events import AgentEvent, AgentId, UfragTaken, UnknownUfrag
-from sansice.machine import Address, DropReason, Event
+from sansice.machine import Address, DropReason, Event, LocalProtocolError
 from sansice.stun import ListenerFailed, ListenerOpened, ServerReady
 
 from ._admission import Admission
@@ -159,7 +159,11 @@ class IceServiceBase(Generic[D, Q, C]):
 
     def admit(self, ufrag: str, admission: Admission | str) -> bool:
         """Let somebody in about whom ``admit`` has said `sansice.stun.PENDING`. See `IceReception.admit`."""
-        return self._driver.call(self.reception.admit, ufrag, admission)
+        try:
+            told = Admission(admission) if isinstance(admission, str) else admission  # a recording knows that it is a secret
+        except ValueError as error:
+            raise LocalProtocolError(f"admit(): {error}") from None
+        return self._driver.call(self.reception.admit, ufrag, told)
 
     def refuse(self, ufrag: str) -> None:
         """Do not. See `IceReception.refuse`."""
@@ -176,7 +180,7 @@ class IceServiceBase(Generic[D, Q, C]):
     def _add(self, name: AgentId, *, trickle: bool = False) -> C:
         connection = self._connections[name] = self._connection(name)
         connection._stand_on(
-            self.reception.agent(name),
+            self.reception.mux.agent(name),
             MemberDriver(self._driver, self.reception, name),
             trickle=trickle,
             include_loopback=True,  # that of the service is no other

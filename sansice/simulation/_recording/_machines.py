@@ -19,6 +19,7 @@ _OWN: Mapping[str, tuple[Any, str]] = {
     for module, name in (
         (ice, "IceAgent"),
         (ice, "LiteAgent"),
+        (ice, "IceReception"),
         (ice, "MdnsAgent"),
         (stun, "StunServer"),
         (stun, "BindingLookup"),

@@ -30,7 +30,9 @@ from ._stream_edits import StreamEdits
 from ._tap import Tap
 from ._values import Json, from_json, to_json
 
-_SERVER = "sansice.stun:StunServer"  # everything that it draws is a key
+# Of what these draw nothing may stay: a server's keys, and the passwords that a reception draws for agents after its construction.
+# Where peers have used such a password, the reception cannot be scrubbed.
+_ALL_SECRET = ("sansice.stun:StunServer", "sansice.ice:IceReception")
 
 
 class ScrubError(ValueError):
@@ -120,10 +122,10 @@ def _scrub(recording: AnyRecording, sink: Sink[Any], factory: Callable[[Tap], Ma
         secrets.find([made.arguments, made.keywords])
     for step in recording.steps:
         secrets.find([step.arguments, step.keywords, step.answers])
-    is_server = made is not None and made.machine == _SERVER
+    all_are_keys = made is not None and made.machine in _ALL_SECRET
     index = 0
     try:
-        draws = Draws(recording.steps[0], factory or constructor(made), secrets, all_are_keys=is_server)
+        draws = Draws(recording.steps[0], factory or constructor(made), secrets, all_are_keys=all_are_keys)
         streams = StreamEdits(recording.steps)
         for realm in _realms(recording.steps, streams):
             secrets.add_realm(realm)

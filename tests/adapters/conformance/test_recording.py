@@ -5,8 +5,8 @@ import stat
 import pytest
 
 from sansice import LocalProtocolError
-from sansice.ice import IceAgent, IceConfig
-from sansice.simulation import RecordingFile, read_recording, replay, replay_file
+from sansice.ice import Credentials, Description, IceAgent, IceConfig
+from sansice.simulation import RecordingFile, ScrubError, read_recording, replay, replay_file, scrub_file
 from sansice.stun import BehaviorTest, ServerAuthentication, StaticUsers, StunError, StunServer
 
 
@@ -135,3 +135,62 @@ def test_any_machine_is_recorded_where_it_is_made(rt, tmp_path):
 
     run(rt, body)
     assert replay_file(tmp_path / "x").same
+
+
+SECRETS = {"room": "password+of+the0room00", "client": "password+of+the0client"}
+
+
+async def visit(rt, record, *, announce, **options):
+    """A client talks to a service that is recorded, announced or not; what the service has heard."""
+    admit = None if announce else (lambda stranger: SECRETS.get(stranger.ufrag))
+    async with rt.opened(rt.adapter.serve_ice("127.0.0.1:0", admit=admit, record=record, **options)) as service:
+        own = {"credentials": Credentials("client", SECRETS["client"]), "config": IceConfig(ta=0.005)}
+        async with rt.opened(rt.adapter.open_ice(controlling=True, include_loopback=True, **own)) as client:
+            if announce:
+                served = service.open()
+                place = await rt.call(served.gather())
+                served.set_remote(await rt.call(client.gather()))
+            else:
+                place = Description("room", SECRETS["room"], candidates=service.local_candidates, lite=True)
+
+            async def come():
+                await rt.call(client.connect(place))
+                await rt.call(client.send(b"hello"))
+
+            async def heard():
+                connection = served if announce else await rt.call(service.accept())
+                said = await rt.call(connection.receive())
+                await rt.call(connection.send(b"and back"))
+                return said
+
+            _, said = await rt.together(come, heard)
+            assert await rt.call(client.receive()) == b"and back"
+            return said
+
+
+@pytest.mark.parametrize("announce", [False, True])
+def test_the_life_of_a_service_with_its_connections_replays_exactly(rt, tmp_path, announce):
+    async def body(rt):
+        return await visit(rt, tmp_path / "service", announce=announce)
+
+    assert run(rt, body) == b"hello"
+    report = replay_file(tmp_path / "service")
+    assert report.same, report
+    assert report.machine == "sansice.ice:IceReception" and report.recording.ending == "closed"
+    reception = replay(read_recording(tmp_path / "service"))
+    assert reception.stats.accepted == (not announce)
+
+
+def test_a_recorded_service_is_scrubbed_of_its_passwords_or_not_at_all(rt, tmp_path):
+    async def body(rt):
+        await visit(rt, tmp_path / "admitted", announce=False)
+        await visit(rt, tmp_path / "drawn", announce=True)
+
+    run(rt, body)
+    scrub_file(tmp_path / "admitted", tmp_path / "clean")
+    told = (tmp_path / "clean").read_bytes()
+    assert SECRETS["room"].encode() not in told and b"hello".hex().encode() not in told
+    assert replay_file(tmp_path / "clean").same
+    with pytest.raises(ScrubError):
+        scrub_file(tmp_path / "drawn", tmp_path / "never")
+    assert not (tmp_path / "never").exists()

@@ -3,8 +3,9 @@
 import pytest
 
 from ice._mux import ALICE, PORT
-from sansice.ice import Admission, Credentials, ReceptionLimits, UnknownUfrag
+from sansice.ice import Admission, Credentials, ReceptionLimits, UnknownUfrag, recordable
 from sansice.ice._reception._admission import read_admission
+from sansice.stun import PENDING
 
 STRANGER = UnknownUfrag("room", "guest", ALICE, PORT)
 PWD, THEIRS = "p" * 22, "q" * 22
@@ -43,3 +44,11 @@ def test_no_password_is_in_a_repr():
 def test_bounds_that_are_none_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ReceptionLimits(**wrong)
+
+
+def test_passwords_that_are_answered_are_admissions_in_a_recording():
+    answers = {"room": PWD, "hall": Admission(PWD, THEIRS), "later": PENDING}
+    admit = recordable(lambda stranger: answers.get(stranger.ufrag))
+    said = [admit(UnknownUfrag(ufrag, "guest", ALICE, PORT)) for ufrag in (*answers, "nowhere")]
+    assert said == [Admission(PWD), Admission(PWD, THEIRS), PENDING, None]
+    assert recordable(None) is None

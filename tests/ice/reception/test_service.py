@@ -105,6 +105,8 @@ def test_what_the_application_may_want_to_know_waits_for_it():
     service.check(3, BOB)
     failed, second, third = service.events.take()
     assert (type(failed), type(second), type(third)) == (AdmissionFailed, UnknownUfrag, UnknownUfrag)
+    with pytest.raises(LocalProtocolError, match="admit"):
+        service.admit(second.ufrag, "too short")
     assert service.admit(second.ufrag, credentials(2).pwd)
     service.refuse(third.ufrag)
     assert service.stats.refused == 2
