@@ -32,6 +32,7 @@ from ._state_log import StateLog
 
 if TYPE_CHECKING:
     from ._gathering._host_list import HostsGiven
+    from ._gathering._hosts import HostAddress
     from ._telling._explanation import Explanation
     from ._telling._report import IceReport
 
@@ -314,15 +315,20 @@ class IceConnectionBase(Generic[D]):
         ``open_ice(watch_network=...)`` does it by itself.
 
         Args:
-            addresses: all that are to be used, where you know better than the system, which is asked otherwise. Who gives them
-                has ``watch_network=False``, or the next change replaces them.
+            addresses: all that are to be used, where you know better than the system. They stay, whatever it says, until others
+                are given, or none: then it is asked, now and from now on.
 
         Raises:
             LocalProtocolError: nothing was gathered yet, or the connection is closed; an address that is none.
         """
         if addresses is None:
             addresses = self._host_addresses(in_use=self._addresses, refresh=True)
-        self._driver.call(self._agent.update_addresses, addresses, include_loopback=self._include_loopback)
+        elif not isinstance(addresses, str):  # which the agent refuses
+            addresses = _Given(addresses)
+        self._go_on_with(addresses)
+
+    def _go_on_with(self, addresses: HostsGiven) -> None:
+        self._driver.call(self._agent.update_addresses, _plain(addresses), include_loopback=self._include_loopback)
         self._addresses = addresses
 
     @property
@@ -407,8 +413,9 @@ class IceConnectionBase(Generic[D]):
     def _start_gathering(self) -> None:
         if self._agent.gathering_state is GatheringState.NEW:
             self._raise_if_over()
-            self._addresses = self._host_addresses()
-            self._driver.call(self._agent.gather, self._addresses, include_loopback=self._include_loopback)
+            if not isinstance(self._addresses, _Given):
+                self._addresses = self._host_addresses()
+            self._driver.call(self._agent.gather, _plain(self._addresses), include_loopback=self._include_loopback)
 
     @property
     def _interval(self) -> float | None:
@@ -420,10 +427,12 @@ class IceConnectionBase(Generic[D]):
         """Go on with the addresses that the machine has now, if they are others than before."""
         if self._is_closed() or self._agent.gathering_state is GatheringState.NEW:  # who gathers later looks then
             return
+        if isinstance(self._addresses, _Given):
+            return
         addresses = self._host_addresses(in_use=self._addresses, refresh=refresh)
         if addresses != self._addresses:
             with contextlib.suppress(LocalProtocolError):  # a lite agent that has failed
-                self.update_addresses(addresses)
+                self._go_on_with(addresses)
 
     def _is_closed(self) -> bool:
         return self._agent.state is IceState.CLOSED or self._left
@@ -538,6 +547,17 @@ class IceConnectionBase(Generic[D]):
             raise error
         if self._left:  # the driver broke down before it could close the agent
             raise IceClosed("the connection is closed")
+
+
+class _Given(tuple["HostAddress | str", ...]):
+    """Addresses of which the application knows better than the system."""
+
+    __slots__ = ()
+
+
+def _plain(addresses: HostsGiven) -> HostsGiven:
+    """As a recording can hold them."""
+    return [*addresses] if isinstance(addresses, _Given) else addresses
 
 
 def _credentials_of(remote: object) -> tuple[tuple[str, str], ...]:

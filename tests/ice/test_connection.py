@@ -404,9 +404,14 @@ def test_addresses_that_the_machine_has_had_since_are_gathered_too():
     alice._look_at_network()
     assert alice._driver.opened == ["192.0.2.1", "192.0.2.9"]
     assert alice.told_in_use[1:] == [[], ["192.0.2.1"], ["192.0.2.1"], ["192.0.2.1", "192.0.2.9"]]
+    with pytest.raises(LocalProtocolError, match="a list of addresses"):
+        alice.update_addresses("192.0.2.7")
+    alice.update_addresses(["192.0.2.7"])
+    alice._look_at_network()  # whoever gave them knows better
+    assert alice._driver.opened == ["192.0.2.1", "192.0.2.9"] and not alice.needs_restart
+    alice.update_addresses()
     alice.close()
     alice._look_at_network()
-    assert alice._driver.opened == ["192.0.2.1", "192.0.2.9"]
 
 
 # ---------------------------------------------------------------- nomination
