@@ -261,6 +261,16 @@ def mux_one_home() -> Arena:
     return desk.arena(agent_2_is_removed=lambda: desk.leave(2))
 
 
+def mux_moving() -> Arena:
+    """The NAT of two clients forgets both in mid-call: they have other ports from then on, which only their checks prove."""
+    desk = Desk(nat=NatKind(ports=PortAssignment.SEQUENTIAL))
+    desk.join(1)
+    desk.join(2, full=True)
+    if desk.nat is not None:
+        desk.later(2.0, desk.nat.forget)
+    return attrs.evolve(desk.arena(), sound=False)  # a lite agent goes on sending to where its client was
+
+
 def mux_unknown() -> Arena:
     """The agents come when a check for them has come; one client asks for somebody who is not there."""
     desk = Desk(unknown=True)
@@ -293,5 +303,5 @@ def mux_same_address() -> Arena:
 
 
 MUX_WORLDS: dict[str, Callable[[], Arena]] = {
-    world.__name__: world for world in (mux_lite, mux_full, mux_one_home, mux_unknown, mux_restarts, mux_same_address)
+    world.__name__: world for world in (mux_lite, mux_full, mux_one_home, mux_moving, mux_unknown, mux_restarts, mux_same_address)
 }

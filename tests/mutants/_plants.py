@@ -89,7 +89,7 @@ PLANTS = (
         "consent-checked-after-it-has-ended",
         INPUTS,
         "                if now >= component.until:\n                    stream",
-        "                if now >= component.until and component._next_check == math.inf:\n                    stream",
+        "                if now >= component.until and component._next_check > 1e9:\n                    stream",
     ),
     Plant(
         "response-from-another-address-accepted",
