@@ -406,6 +406,8 @@ class Stream:
             self.fail()
         else:
             self._do_without(conclusion, now)
+            # A pair that failed before, with its connection, is not told of again: it would expire for ever.
+            component.use(conclusion.best_valid, self.checker, now)
 
     def _do_without(self, conclusion: Conclusion, now: float) -> None:
         """A selected pair is dead, and renomination may bring another.
