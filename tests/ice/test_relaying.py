@@ -120,7 +120,7 @@ def test_soft_icmp_error_behind_the_relay_changes_nothing():
 
 def test_relay_towards_which_a_socket_dies_after_the_agent_was_closed_lingers_no_more():
     world = World()
-    agent, node = world.add(servers=[relay(UDP, DTLS)])
+    agent, node = world.add(servers=[relay(UDP, DTLS)], gathering=GatheringOptions(every_url=True))
     world.gather()
     assert len(relayed(agent)) == 4
     world.net.drop = lambda packet: packet.destination.host == SERVER

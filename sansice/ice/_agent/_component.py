@@ -236,6 +236,7 @@ class Component:
                     self.checker.fail_valid(asked_on, -math.inf, now=now)
                 return ConsentAnswer.NEITHER
             if answer is ConsentAnswer.RENEWED:
+                self.conclusion.is_cut = False  # the peer has opened another connection, and from the same port
                 self.renew()
             return answer
         return ConsentAnswer.NEITHER

@@ -620,7 +620,7 @@ def test_candidates_of_servers_come_when_they_are_found(rt):
 def test_a_dead_server_delays_nothing_but_the_complete_description(rt):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        dead = IceServer(f"turn:127.0.0.1:{silent.getsockname()[1]}", "alice", "secret")
+        dead = IceServer(f"turn:127.0.0.1:{silent.getsockname()[1]}", "somebody", "else")  # of another provider
 
         async def body(rt):
             async with relaying(rt) as (_, server):
