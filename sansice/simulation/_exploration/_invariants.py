@@ -41,4 +41,5 @@ INVARIANTS: tuple[MakeInvariant, ...] = (
     ConsentEnds,
     TheOverAreSilent,
 )
-"""Every invariant that holds for any two `IceAgent`; a machine that raises breaks ``NothingRaises`` beside them."""
+"""Every invariant that holds for any two `IceAgent`; beside them a machine that raises breaks ``NothingRaises``, and one
+whose timer never ends, or is due again at the same instant, ``TimeMovesOn``."""

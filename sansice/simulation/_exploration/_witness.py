@@ -19,6 +19,7 @@ from sansice.machine import (
     SocketId,
 )
 
+from ._endless import Endless, bounded
 from ._evidence import End, InputKind, Moment
 from ._invariant import InvariantBroken
 
@@ -94,7 +95,11 @@ class Witness(Machine):
 
     def handle_timer(self, *, now: float) -> None:
         moment = Moment(self._end, InputKind.TIMER, now, self._end.before(), text="timer")
-        self._run(moment, partial(self._end.machine.handle_timer, now=now))
+        self._run(moment, partial(bounded, partial(self._end.machine.handle_timer, now=now)))
+        deadline = self._end.machine.deadline()
+        if deadline <= now:  # clause 3 of the contract, of whatever machine: the world would stand still
+            text = f"{self._end.name} had its timer at {now:.6f} s and wants it again at {deadline:.6f} s"
+            raise InvariantBroken("TimeMovesOn", text)
 
     def deadline(self) -> float:
         """The machine's."""
@@ -115,6 +120,10 @@ class Witness(Machine):
         moment.late = max(0.0, moment.now - self._end.machine.deadline())
         try:
             feed()
+        except Endless as error:
+            self._judge.note(moment)
+            text = f"{moment.end.name} has its timer at {moment.now:.6f} s and is never done with it"
+            raise InvariantBroken("TimeMovesOn", text) from error
         except Exception as error:
             self._judge.note(moment)
             text = f"{moment.end.name} raised {type(error).__name__}: {error}"
