@@ -110,14 +110,19 @@ class Witness(Machine):
         outputs = self._end.machine.take_outputs()
         if outputs:
             now = self._end.node.now()
-            self._close(Moment(self._end, InputKind.COMMAND, now, self._end.before(), text="command"), outputs)
+            moment = Moment(self._end, InputKind.COMMAND, now, self._end.before(), text="command")
+            moment.late = self._late(now)
+            self._close(moment, outputs)
         return super().take_outputs()
+
+    def _late(self, now: float) -> float:
+        return max(0.0, now - self._end.machine.deadline())
 
     def _other(self, text: str, now: float) -> Moment:
         return Moment(self._end, InputKind.OTHER, now, self._end.before(), text=text)
 
     def _run(self, moment: Moment, feed: Callable[[], None]) -> None:
-        moment.late = max(0.0, moment.now - self._end.machine.deadline())
+        moment.late = self._late(moment.now)
         try:
             feed()
         except Endless as error:
