@@ -32,7 +32,7 @@ class AsyncNews:
     __slots__ = ("_event", "_new_event", "checkpoint")
 
     def __init__(self, new_event: Callable[[], AsyncEvent], checkpoint: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint: Callable[[], Coroutine[Any, Any, object]] = checkpoint
         self._new_event = new_event
         self._event: AsyncEvent | None = None
 

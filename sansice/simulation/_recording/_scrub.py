@@ -30,7 +30,7 @@ from ._stream_edits import StreamEdits
 from ._tap import Tap
 from ._values import Json, from_json, to_json
 
-# Of what these draw nothing may stay: a server's keys, and the passwords that a reception draws for agents after its construction.
+# Of what these draw nothing may stay: a server's keys, and the passwords that a reception draws for agents after it was made.
 # Where peers have used such a password, the reception cannot be scrubbed.
 _ALL_SECRET = ("sansice.stun:StunServer", "sansice.ice:IceReception")
 
