@@ -43,14 +43,14 @@ class TcpBench(Bench):
         shut: what was closed, and how.
     """
 
-    def __init__(self, *kinds, udp=False, options=None, **bench) -> None:
+    def __init__(self, *kinds, udp=False, options=None, offered=("ice2",), **bench) -> None:
         self.opened: list[OpenSocket] = []
         self.listeners: dict[SocketId, Address] = {}
         self.ends: dict[SocketId, Address] = {}
         self.shut: list[tuple[float, SocketId, CloseMode]] = []
         self.accepted = 0
         self.config = bench.get("config") or IceConfig()
-        super().__init__(gathering=tcp(*kinds, udp=udp, **(options or {})), **bench)
+        super().__init__(gathering=tcp(*kinds, udp=udp, **(options or {})), options=offered, **bench)
 
     def _drain(self) -> None:
         for output in self.agent.take_outputs():

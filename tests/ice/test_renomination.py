@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from ice import _tcp_bench as tcp_bench
 from ice._session import LOST, ONE, STRANGER, Two, states
 from ice._wire import Bench, at, candidate
 from sansice.ice import (
@@ -19,6 +20,7 @@ from sansice.ice import (
 )
 from sansice.ice._nomination import MAX_NOMINATION
 from sansice.machine import LocalProtocolError, SocketId
+from sansice.simulation._exploration._endless import bounded
 from sansice.stun import ERROR_CODE, MessageClass
 
 HIGH, LOW, THIRD = at("198.51.100.1"), at("198.51.100.2"), at("198.51.100.3")
@@ -783,6 +785,22 @@ def test_a_controlled_agent_whose_consent_ends_goes_on_where_somebody_lives_and_
     bench.request(LOW, nomination=2)
     assert selected(bench) == LOW
     assert bench.agent.state is IceState.COMPLETED
+
+
+def test_consent_that_ends_on_a_connection_that_was_lost_before_ends_once_and_data_goes_on_elsewhere():
+    one, other = tcp_bench.remote(), tcp_bench.remote(host=LOW.host, preference=5 << 13, foundation="r2")
+    bench = tcp_bench.TcpBench(tcp_bench.ACTIVE, controlling=False, remotes=(one, other), nomination=MOVING, offered=OFFERED)
+    used = bench.connect()
+    bench.run(0.05)
+    beside = bench.connect()
+    answering(bench, 0.2, one.address, other.address)
+    bench.request(one.address, socket=used, nomination=1)
+    bench.feed(used, b"")
+    bench.fail(bench.opened[-1].socket)
+    bounded(lambda: answering(bench, 45.0, other.address))
+    assert [event.revoked for event in bench.heard(ConsentExpired)] == [False]
+    bench.call(bench.agent.send, b"data" * 5)
+    assert (bench.sent[-1].socket, bench.sent[-1].data) == (beside, b"data" * 5)
 
 
 def test_revocation_ends_the_session_whatever_else_lives():

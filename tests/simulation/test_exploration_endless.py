@@ -81,7 +81,10 @@ def test_an_agent_is_nowhere_near_the_bound(monkeypatch):
 
 
 def test_an_agent_whose_consent_is_over_for_ever_is_found(monkeypatch):
-    monkeypatch.setattr(IceAgent, "_expire_consent", lambda self, now: any(one.until <= now for one in self._streams[0].components))
+    def expire(self, now):
+        return any(one.until <= now for one in self._streams[0].components)
+
+    monkeypatch.setattr(IceAgent, "_expire_consent", expire)
     exploration = explore(plain, depth=1, budget=300, seed=1)
     assert exploration.counterexample.breach.invariant == "TimeMovesOn"
 

@@ -1,5 +1,7 @@
 """Witnesses, the evidence that they give, and the stories that are made of it."""
 
+import attrs
+
 from mutants._worlds import plain
 from sansice.ice import AgentEvent, AgentId, Closed, GatheringOptions, IceAgent, IceState
 from sansice.machine import (
@@ -102,6 +104,15 @@ def test_an_input_that_comes_before_an_overdue_timer_tells_how_late_that_is():
     witness.handle_datagrams(socket, [(THERE, b"\x80one")], now=due)
     witness.handle_datagrams(socket, [(THERE, b"\x80two")], now=due + 2.0)
     assert [moment.late for moment in judge.moments[-2:]] == [0.0, 2.0]
+
+
+def test_a_command_that_comes_before_an_overdue_timer_tells_that_too():
+    net, node, judge = witnessed(servers=["stun:stun.example.org"])
+    net.run(until=0.3)
+    net._world.clock.now = node.machine.deadline() + 2.0
+    of_peer = attrs.evolve(node.machine.local_description, ufrag="peer", pwd="p" * 22)
+    node.call(node.machine.set_remote, of_peer)
+    assert (judge.moments[-1].kind, round(judge.moments[-1].late, 6)) == (InputKind.COMMAND, 2.0)
 
 
 def test_an_icmp_error_leaves_the_requests_of_its_path_in_doubt():
