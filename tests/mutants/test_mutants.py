@@ -1,6 +1,7 @@
 """Planted bugs: a sample is hunted, all of them fit the package; `python tests/mutants` is the whole."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,22 @@ def test_the_suites_to_explore_can_be_chosen():
     assert (code, report["found"]) == (0, False), shown
     assert "mux_lite" in shown
     assert "two_homes" not in shown
+
+
+HANGS = """
+from mutants import __main__ as mutants
+from mutants._plants import INPUTS, Plant
+
+mutants.GRACE = 1.0
+plant = Plant("hangs", INPUTS, "elif component.is_trusted(source):", "elif any(iter(int, 1)):")
+print(mutants.hunt(plant, ["ice"], 1.0))
+"""
+
+
+def test_a_plant_that_never_returns_is_ended_and_not_found():
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    result = subprocess.run([sys.executable, "-c", HANGS], check=True, capture_output=True, text=True, env=environment)
+    assert "'found': False, 'hangs': True, 'seconds': 2.0" in result.stdout
 
 
 def test_an_unknown_plant_is_refused():
