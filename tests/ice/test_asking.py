@@ -420,3 +420,61 @@ def test_answer_to_nothing_is_nobodys():
         encode(Method.BINDING, MessageClass.SUCCESS, decode_untrusted(bench.sent[0].data).transaction_id, [])
     )
     assert bench.do("handle_response", ONE.socket, stranger, message) is False
+
+
+# ------------------------------------------------------------- whether UDP is let out
+
+
+def test_servers_are_silent_from_the_first_question_over_udp_on():
+    bench = Bench(STUN, TURN, OTHER_TURN)
+    assert bench.asking.silent_since == math.inf
+    bench.now = 1.0
+    bench.do("start_next")
+    bench.now = 2.0
+    bench.ask_all()
+    assert bench.asking.silent_since == 1.0
+
+
+def test_what_is_asked_over_streams_says_nothing_of_udp():
+    bench = Bench(IceServer("turn:198.51.100.53?transport=tcp", "user", "secret"))
+    bench.ask_all()
+    assert bench.asking.silent_since == math.inf
+
+
+@pytest.mark.parametrize("server", [STUN, TURN])
+def test_any_answer_over_udp_ends_the_silence_until_all_are_asked_again(server):
+    bench = Bench(server, OTHER_TURN)
+    bench.do("start_next")
+    assert bench.asking.silent_since == 0.0
+    if server is TURN:
+        bench.challenge()
+    else:
+        bench.answer((XOR_MAPPED_ADDRESS, MAPPED))
+    assert bench.asking.silent_since == math.inf
+    bench.ask_all()
+    assert bench.asking.silent_since == math.inf
+    bench.now = 5.0
+    bench.do("give_up_relays")
+    bench.do("start")
+    bench.do("add_host", TWO)
+    bench.ask_all()
+    assert bench.asking.silent_since == 5.0
+
+
+def test_a_relay_over_udp_ends_the_silence():
+    bench = Bench(TURN)
+    bench.ask_all()
+    bench.grant()
+    assert bench.asking.silent_since == math.inf
+
+
+@pytest.mark.parametrize("server", [STUN, TURN])
+def test_a_refusal_ends_the_silence_and_giving_up_does_not(server):
+    bench = Bench(server)
+    bench.ask_all()
+    bench.do("give_up")
+    assert bench.asking.silent_since == 0.0
+    bench = Bench(server)
+    bench.ask_all()
+    bench.answer(code=500)
+    assert bench.asking.silent_since == math.inf

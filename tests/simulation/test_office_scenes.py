@@ -5,16 +5,19 @@ import random
 import attrs
 import pytest
 
-from sansice.ice import CandidateType, IceState, IceStateChanged, ServerAnswered
+from sansice.ice import CandidateType, IceConfig, IceState, IceStateChanged, PairSelected, ServerAnswered
 from sansice.machine import Transport
 from sansice.simulation import Link, scene
 from sansice.turn import TurnServer
 
 SEEDS = 50  # for each scene
 LAST_RESORT = 3.0  # seconds from the start of gathering until both can send
-
+RETRANSMISSION = 0.5  # RFC 8489 6.2.1, 8445 14.3
 
 RELAYED = ("office-udp-blocked-relay", "office-web-only-relay", "office-proxy-relay")
+
+
+OFFICES = (*RELAYED, "office-udp-blocked-tcp")
 
 
 def connected_at(world):
@@ -22,7 +25,12 @@ def connected_at(world):
     return next(at for at, one in events if isinstance(one, IceStateChanged) and one.new is IceState.CONNECTED)
 
 
-@pytest.mark.parametrize("name", [*RELAYED, "office-udp-blocked-tcp"])
+def selected_at(world):
+    """When both have."""
+    return max(next(at for at, one in world.nodes[name].events if isinstance(one, PairSelected)) for name in world.agents)
+
+
+@pytest.mark.parametrize("name", OFFICES)
 def test_whoever_is_let_out_at_all_is_connected_within_three_seconds(name):
     late = []
     for seed in range(SEEDS):
@@ -33,6 +41,47 @@ def test_whoever_is_let_out_at_all_is_connected_within_three_seconds(name):
         if (at := connected_at(world)) > LAST_RESORT:
             late.append((seed, at))
     assert late == []
+
+
+@pytest.mark.parametrize(("worst", "bound"), [(0.0, LAST_RESORT), (0.02, LAST_RESORT + RETRANSMISSION)])
+@pytest.mark.parametrize("name", OFFICES)
+def test_both_have_selected_within_three_seconds_and_one_retransmission_where_packets_are_lost(name, worst, bound):
+    late = []
+    for seed in range(SEEDS):
+        draw = random.Random(f"{name} {seed}")
+        link = Link(latency=draw.uniform(0.01, 0.1), loss=draw.uniform(0.0, worst))
+        world = attrs.evolve(scene(name), internet=link).build(seed=seed)
+        assert world.run().connected, seed
+        if (at := selected_at(world)) > bound:
+            late.append((seed, at))
+    assert late == []
+
+
+def test_a_peer_in_the_same_office_is_better_than_a_relay_however_little_is_waited_for_it():
+    office = scene("office-web-only-relay")
+    alice, bob = office.hosts
+    inside = attrs.evolve(office, hosts=(alice, attrs.evolve(bob, addresses=("10.1.0.21",), behind="firewall")))
+    expect = attrs.evolve(office.expect, pair_types=("host-host",))
+    for seed in range(SEEDS):
+        run = attrs.evolve(inside, expect=expect).build(seed=seed).run()
+        assert run.pair_types == ("host-host",)
+
+
+def test_where_a_server_answers_over_udp_something_better_than_a_relay_is_waited_for_as_ever():
+    office = scene("office-udp-blocked-relay")
+    alice, bob = office.hosts
+    caller, callee = office.agents
+    over_tcp = attrs.evolve(caller, ice_servers=tuple(url for url in caller.ice_servers if "udp" not in url))
+    world = attrs.evolve(
+        office,
+        nats=tuple(attrs.evolve(nat, preset="symmetric") for nat in office.nats),
+        firewalls=(),
+        hosts=(attrs.evolve(alice, behind="office"), bob),
+        agents=(over_tcp, callee),
+    ).build(seed=1)
+    assert world.run().connected
+    assert world.agents["alice"].selected_pair.local.type is CandidateType.RELAYED
+    assert selected_at(world) - connected_at(world) > IceConfig().acceptance_waits[CandidateType.RELAYED]
 
 
 @pytest.mark.parametrize(

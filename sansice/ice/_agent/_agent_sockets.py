@@ -100,6 +100,7 @@ class AgentSockets(AgentView):
                 elif isinstance(output, GatheringCompleted):
                     self._session.gathered_at, self._session.is_to_consider = now, True
                 self._outputs.append(output)
+        self._session.silent_since = self._gatherer.silent_since
 
     def _forget_servers(self, hosts: Collection[str], *, asked_again: bool) -> None:
         """Other addresses, or another generation: what servers said before is of no interest, unless they relay still."""

@@ -27,6 +27,8 @@ _SUCCEEDED, _FAILED = PairState.SUCCEEDED, PairState.FAILED
 # A partner before RFC 8445 may use another pair than the one of highest priority: browsers count what a network costs. It means
 # one that it still nominates after so many seconds, and no other meanwhile: the pair in use they nominate every 2.5 s at least.
 INSISTENCE = 3.0
+# After so many seconds of silence UDP seems to be blocked: the first retransmission, after 0.5 s (RFC 8489 6.2.1), was in vain.
+UDP_PATIENCE = 0.6
 
 
 class Conclusion:
@@ -136,11 +138,22 @@ class Conclusion:
             pair = None if chosen is None else self.source_of(chosen)
         else:
             choice = choose(pairs, self._waits_from, policy.waits(session.config.acceptance_waits))
-            pair, at = (None, math.inf) if choice is None else (choice.pair, choice.at)
+            pair, at = (None, math.inf) if choice is None else (choice.pair, min(choice.at, self._blocked_until(choice.pair)))
         if pair is None or at > now:
             return at
         self.start(pair, now)
         return math.inf if mover is None else mover.tried_until
+
+    def _blocked_until(self, pair: Pair) -> float:
+        """When a pair is good enough because the network seems to let out no UDP; never, if it does not seem so.
+
+        A relay of ours works that was reached over a stream, for no server has answered over UDP. What is better than its pairs
+        is in the same network, and that answers before any relay.
+        """
+        valid, session = pair.valid, self._session
+        if valid is None or valid.local.candidate.type is not CandidateType.RELAYED:
+            return math.inf
+        return max(self._waits_from + session.config.blocked_wait, session.silent_since + UDP_PATIENCE)
 
     @property
     def _waits_from(self) -> float:

@@ -88,6 +88,7 @@ class Session:
         role: of this moment; change it with `take_role`.
         is_to_consider: what nominations wait for has changed, so that those of every stream are to be considered anew.
         gathered_at: when the local candidates were complete that the peer was told; infinite while they are not.
+        silent_since: when the first server was asked over UDP, while none has answered; infinite otherwise.
         relays_only: whether the policy is that nothing but relays is used.
         has_tcp: whether there are TCP candidates (RFC 6544), so that the peer's are of use.
         has_discovered: a remote candidate was learned by its checks, and relays are to let it in.
@@ -124,6 +125,7 @@ class Session:
         "relays_only",
         "role",
         "servers",
+        "silent_since",
         "state",
         "states",
         "stats",
@@ -146,7 +148,7 @@ class Session:
         self.nomination = nomination
         self.has_tcp = self.relays_only = False
         self.is_to_consider = self.has_failed = self.has_discovered = False
-        self.gathered_at = math.inf
+        self.gathered_at = self.silent_since = math.inf
         self.config = config
         self.entropy = entropy
         self.ids = ids or Ids()

@@ -6,6 +6,7 @@ turns, so that many of one kind do not keep the others waiting.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import attrs
@@ -79,6 +80,7 @@ class Asking(Machine):
 
     Attributes:
         relays: the TURN clients.
+        silent_since: when the first server was asked over UDP, while none has answered; infinite otherwise.
     """
 
     __slots__ = (
@@ -88,6 +90,7 @@ class Asking(Machine):
         "_fallbacks",
         "_found",
         "_hosts",
+        "_is_heard",
         "_max_relays",
         "_policy",
         "_relay_queue",
@@ -95,6 +98,7 @@ class Asking(Machine):
         "_search",
         "count",
         "relays",
+        "silent_since",
     )
 
     def __init__(
@@ -123,12 +127,15 @@ class Asking(Machine):
         self._fallbacks = Fallbacks(servers, every_url=options.every_url)
         self._relay_queue: list[RelayQuestion] = []
         self._relays_turn = False
+        self._is_heard = False  # something came over UDP
+        self.silent_since = math.inf
 
     # ------------------------------------------------------------- whom, and through what
 
     def start(self, *, now: float) -> None:
         """Look for the servers, anew, and ask them again through hosts that are added from now on."""
         self._found.clear()
+        self._is_heard, self.silent_since = False, math.inf
         self._search.start(now=now)
         self._absorb(now)
 
@@ -215,13 +222,25 @@ class Asking(Machine):
             return False
         if self._relay_queue and (self._relays_turn or not self._bindings.queue):
             self._relays_turn = False
-            self.relays.ask(self._relay_queue.pop(0), now=now)
+            relay = self.relays.ask(self._relay_queue.pop(0), now=now)
+            if relay.is_over_udp:
+                self._note_question(now)
         else:
             self._relays_turn = True
+            self._note_question(now)
             waiting = len(self._bindings.queue) - 1 + len(self._relay_queue)
             self._bindings.start_next(waiting, now=now)
         self._absorb(now)
         return True
+
+    def _note_question(self, now: float) -> None:
+        """A server is asked over UDP."""
+        if not self._is_heard:
+            self.silent_since = min(self.silent_since, now)
+
+    def _hear(self) -> None:
+        """A server, or the way to one, has said something over UDP."""
+        self._is_heard, self.silent_since = True, math.inf
 
     # ------------------------------------------------------------- the end
 
@@ -318,6 +337,8 @@ class Asking(Machine):
                     self._outputs.append(output)
                 else:
                     self._take(output, now)
+        if any(relay.heard and relay.is_over_udp for relay in self.relays.pending):
+            self._hear()
         self._ask_relays(now)
 
     def _take(self, event: Event, now: float) -> None:
@@ -331,6 +352,7 @@ class Asking(Machine):
                 self._fallbacks.ended(host.socket, event.number)
                 self._outputs.append(QuestionEnded(host, event.number))
         elif isinstance(event, Mapped):
+            self._hear()
             query = event.query
             self._outputs.append(ReflexiveFound(query.host, query.number, event.address, query.server))
             if not query.after_refusal:
@@ -352,6 +374,8 @@ class Asking(Machine):
     def _relayed(self, event: Relayed, now: float) -> None:
         question = event.relay.question
         host, server = question.host, event.target.address
+        if not event.target.transport.is_stream:
+            self._hear()
         is_seen = event.local == host.base and why_not_mapped(event.mapped, host.base) is None
         if is_seen:  # RFC 8445 5.1.1.2: it tells both
             self._outputs.append(ReflexiveFound(host, question.number, event.mapped, server))
@@ -378,6 +402,8 @@ class Asking(Machine):
         question = event.relay.question
         self._fallbacks.ended(question.host.socket, question.number)
         is_silent = event.code is None and all(one.code is None for one in event.attempts)
+        if event.relay.is_over_udp and not is_silent:
+            self._hear()
         self._fail(question.server.url, question.host, event.reason, event.code, event.seconds, is_silent=is_silent)
         answered = [one.target for one in event.attempts if one.code is not None and one.target.transport is Transport.UDP]
         if answered and self._policy is not CandidatePolicy.RELAY and question.host.socket in self._hosts:
@@ -388,6 +414,8 @@ class Asking(Machine):
 
     def _end(self, told: Unanswered) -> None:
         query = told.query
+        if not told.is_silent:
+            self._hear()
         if not query.after_refusal:
             self._fail(query.url, query.host, told.text, told.code, told.seconds, is_silent=told.is_silent)
         self._outputs.append(QuestionEnded(query.host, query.number))

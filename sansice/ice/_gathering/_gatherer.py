@@ -6,6 +6,7 @@ A machine inside the agent. It opens the sockets and makes candidates of what is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -231,6 +232,11 @@ class Gatherer(Machine):
     def has_servers(self) -> bool:
         """Whether there are any to ask."""
         return self._asking is not None
+
+    @property
+    def silent_since(self) -> float:
+        """When the first server was asked over UDP, while none has answered; infinite otherwise."""
+        return math.inf if self._asking is None else self._asking.silent_since
 
     @property
     def relays(self) -> Relays | None:

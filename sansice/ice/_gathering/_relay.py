@@ -10,7 +10,7 @@ import attrs
 from sansice._enums import IdentityEnum
 from sansice.ice._pair import LocalCandidate
 from sansice.ice._server import NamedServer
-from sansice.machine import Address, Event, IcmpError, SocketId
+from sansice.machine import Address, Event, IcmpError, SocketId, Transport
 from sansice.stun import ServerTarget
 from sansice.turn import AllocateAttempt, TurnClient
 
@@ -112,6 +112,11 @@ class Relay:
     def move(self, step: RelayInput) -> None:
         """Take the transition, which is in the table."""
         self.state = RELAY_TRANSITIONS[self.state][step]
+
+    @property
+    def is_over_udp(self) -> bool:
+        """Whether the first that it asks is asked over UDP."""
+        return self.question.targets[0].transport is Transport.UDP
 
     @property
     def is_live(self) -> bool:
