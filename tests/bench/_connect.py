@@ -21,7 +21,7 @@ import aioice
 import aioice.ice
 import trio
 
-from bench import _bare_trio
+from bench import _bare_trio, _minimal_ice
 from bench._timing import Metric, interleave, quiet_gc
 from sansice import Address, OpenSocket, SendDatagram, SocketId
 from sansice.ice import Description, IceAgent
@@ -52,6 +52,8 @@ def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
     - `cpu`: processor milliseconds of gathering and connecting, both ends together, until both have selected a pair.
     - `cpu_over_bare_trio`: that again, against the same sockets, datagrams and 50 ms of waiting on trio without any
       protocol (`_bare_trio`): what no trio adapter can go below.
+    - `cpu_of_minimal_ice`: not ours, but the least that connects by RFC 8445 on trio (`_minimal_ice`), against aioice: what
+      `cpu` would be of an implementation that can do nothing else.
     - `cpu_first_byte`: the same until the first datagram of the application's is received, which is before that.
     - `first_byte`: milliseconds from both ends having the other's description until that datagram is received:
       medians, and the 95th percentiles, of the samples during which no other process got our processor.
@@ -64,6 +66,13 @@ def run(rounds: int | None = None) -> dict[str, Metric | WaitMetric]:
         return {
             **_timings(peer_name, rounds),
             "cpu_over_bare_trio": _over_bare_trio(rounds),
+            "cpu_of_minimal_ice": interleave(
+                lambda: _minimal_ice.median(PAIRS),
+                lambda: _median(_peer_samples(PAIRS), "cpu"),
+                unit="ms",
+                peer_name=peer_name,
+                rounds=rounds,
+            ),
             "memory_agent": _memory(_agent_memory, peer_name, rounds),
             "memory": _memory(_our_memory, peer_name, rounds),
         }

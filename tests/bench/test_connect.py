@@ -8,7 +8,15 @@ def test_every_metric_is_there_from_one_small_round(monkeypatch):
     monkeypatch.setattr(_connect, "MEMORY_PAIRS", 2)
     monkeypatch.setattr(_connect, "WARM_UP", 1)
     metrics = _connect.run(rounds=1)
-    assert list(metrics) == ["cpu", "cpu_first_byte", "first_byte", "cpu_over_bare_trio", "memory_agent", "memory"]
+    assert list(metrics) == [
+        "cpu",
+        "cpu_first_byte",
+        "first_byte",
+        "cpu_over_bare_trio",
+        "cpu_of_minimal_ice",
+        "memory_agent",
+        "memory",
+    ]
     for metric in metrics.values():
         assert metric.keys() >= {"ours", "peer", "ratio", "unit", "peer_name"}
         assert min(metric["ours"], metric["peer"]) > 0
