@@ -23,11 +23,12 @@ from sansice.simulation import (
     TurnServerSpec,
     scene_arena,
 )
-from sansice.simulation._exploration._evidence import EPSILON
+from sansice.simulation._exploration._evidence import EPSILON, read
 from sansice.simulation._exploration._life_rules import DeadlinesAreAhead
 from sansice.simulation._exploration._strangers import STRANGER
 from sansice.simulation._scene._program import is_same_pair
-from sansice.stun import USE_CANDIDATE, USERNAME, short_term_key
+from sansice.simulation._world._packets import Packet
+from sansice.stun import USE_CANDIDATE, USERNAME, MessageClass, short_term_key
 
 from ._worlds import BEYOND, V4_A, V4_B, PathLasts, Several
 
@@ -149,6 +150,26 @@ def lite_partner() -> Arena:
     return _scene(AgentSpec("A", controlling=True), AgentSpec("B", lite=True))
 
 
+def lite_partner_unheard() -> Arena:
+    """The same, and what B answers to the first nomination is lost: A nominates once more what B uses already."""
+    arena = lite_partner()
+    lost: list[bytes] = []
+
+    def drop(packet: Packet) -> bool:
+        message = read(packet.data)
+        if message is None:
+            return False
+        if USE_CANDIDATE in message and not lost:
+            lost.append(message.transaction_id)
+        if message.message_class is MessageClass.SUCCESS and message.transaction_id in lost and len(lost) == 1:
+            lost.append(b"")
+            return True
+        return False
+
+    arena.network.drop = drop
+    return arena
+
+
 def used_pair_dies() -> Arena:
     """A's first address dies under a call; both know renomination."""
     arena = _scene(AgentSpec("A", controlling=True, nomination="renominating"), AgentSpec("B", nomination="renominating"))
@@ -163,5 +184,6 @@ def used_pair_dies() -> Arena:
 CORNER_WORLDS: dict[str, tuple[Callable[[], Arena], tuple[MakeInvariant, ...]]] = {
     "relayed_only": (relayed_only, (Several, PathLasts, OnlyTheRelayIsSeen)),
     "lite_partner": (lite_partner, (LiteAgentsFollow, DeadlinesAreAhead)),
+    "lite_partner_unheard": (lite_partner_unheard, (LiteAgentsFollow, DeadlinesAreAhead)),
     "used_pair_dies": (used_pair_dies, (*BEYOND, DeadPairsAreLeft)),
 }
