@@ -4,8 +4,24 @@ import attrs
 import pytest
 
 from sansice import OpenSocket
-from sansice.ice import CandidateType, IceAgent
-from sansice.simulation import AgentSpec, HostSpec, InterfaceSpec, Link, NameSpec, NatSpec, Scene, StunServerSpec
+from sansice.ice import CandidatePolicy, CandidateType, IceAgent
+from sansice.simulation import (
+    AgentSpec,
+    Direction,
+    FirewallKind,
+    FirewallSpec,
+    HostSpec,
+    InterfaceSpec,
+    Link,
+    NameSpec,
+    NatSpec,
+    ProxySpec,
+    Rule,
+    Scene,
+    StunServerSpec,
+    TurnServerSpec,
+    Verdict,
+)
 from sansice.simulation._oracle._geography import Geography
 from sansice.simulation._oracle._sides import (
     GATHERING_TIMEOUT,
@@ -22,6 +38,7 @@ from sansice.simulation._oracle._walk import Walk
 
 LATENCY = 0.02
 HOST, REFLEXIVE, FOUND = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE, CandidateType.PEER_REFLEXIVE
+RELAYED = CandidateType.RELAYED
 SCENE = Scene(
     name="scene",
     internet=Link(latency=LATENCY),
@@ -109,6 +126,93 @@ def test_reflexive_candidate_comes_after_host_and_peer_reflexive_ones_of_its_soc
 )
 def test_gathering_takes_as_long_as_the_questions_or_the_silence(servers, seconds):
     assert gathered(*servers, start=7.0).gathered_at == pytest.approx(7.0 + seconds)
+
+
+UDP, TCP, TLS = "turn:192.0.2.20?transport=udp", "turn:192.0.2.20?transport=tcp", "turns:192.0.2.20:443?transport=tcp"
+DTLS, NAMED = "turns:192.0.2.20:443?transport=udp", "turns:turn.example:443?transport=tcp"
+RELAYING = attrs.evolve(
+    SCENE,
+    turn_servers=(
+        TurnServerSpec("turn", ("192.0.2.20", "2001:db8:9::20"), tls_port=443),
+        TurnServerSpec("other turn", "192.0.2.21"),
+    ),
+    names=(NameSpec("turn.example", ("2001:db8:9::20", "192.0.2.20")),),
+    firewalls=(FirewallSpec("office", "udp-blocked", behind="home"),),
+    proxies=(ProxySpec("proxy", "10.0.0.9", behind="home"), ProxySpec("far", ("2001:db8:9::8", "192.0.2.8"))),
+)
+BLOCKED = attrs.evolve(RELAYING, hosts=(HostSpec("alice", ("10.0.0.2", "2001:db8::2"), behind="office"), SCENE.hosts[1]))
+CAGE = FirewallKind(
+    rules=(Rule(Verdict.ALLOW, "tcp", direction=Direction.OUT, inside="10.0.0.0/8", outside="10.0.0.9/32"),),
+    outbound=Verdict.DROP,
+)
+CAGED = attrs.evolve(BLOCKED, firewalls=(FirewallSpec("office", kind=CAGE, behind="home"),))
+
+
+def told_of(scene: Scene, proxy: str) -> Scene:
+    return attrs.evolve(scene, agents=(attrs.evolve(scene.agents[0], proxy=proxy), *scene.agents[1:]))
+
+
+def ranks(side: Side) -> list[int]:
+    """By which protocol each server was reached that relays for the agent's IPv4 socket, in the order of `Transport`."""
+    bases = [base for socket, base in side.bases.items() if base.type is RELAYED and not socket.local.is_ipv6]
+    return sorted((65535 - base.preference) // 2**14 for base in bases)
+
+
+@pytest.mark.parametrize(
+    ("scene", "servers", "by"),
+    [
+        (RELAYING, (UDP, TCP, TLS), [0]),
+        (RELAYING, (TLS, TCP, UDP), [0]),  # UDP is better wherever it stands
+        (RELAYING, (TCP, TLS), [2]),
+        (RELAYING, (TLS, DTLS), [1]),
+        (RELAYING, (UDP, NAMED), [0, 3, 3]),  # of two names an agent does not know that they are one server
+        (RELAYING, (UDP, "turn:192.0.2.21?transport=tcp"), [0, 2]),
+        (BLOCKED, (UDP, TCP, TLS), [2]),
+        (BLOCKED, (UDP, DTLS), []),
+        (CAGED, (UDP, TCP, TLS), []),
+        (CAGED, ("turn:192.0.2.77?transport=tcp",), []),
+    ],
+)
+def test_one_allocation_is_made_of_a_server_by_the_best_of_its_urls_that_gets_through(scene, servers, by):
+    assert ranks(gathered(*servers, scene=scene)) == by
+
+
+@pytest.mark.parametrize(
+    ("proxy", "servers", "by"),
+    [
+        ("proxy", (UDP, TCP, TLS), [3]),  # it connects to no port but 443
+        ("proxy", (UDP, "turns:192.0.2.20:443"), [3]),
+        ("proxy", ("turn:192.0.2.20:443",), [2]),  # a URL that leaves it open is tried over a stream, too
+        ("proxy", (NAMED,), [3]),  # whose name the proxy looks up
+        ("proxy", ("turns:[2001:db8:9::20]:443?transport=tcp",), []),  # the proxy has no IPv6
+        ("far", (TLS,), []),  # the firewall is between
+    ],
+)
+def test_proxy_that_an_agent_was_told_of_lets_its_streams_through(proxy, servers, by):
+    assert ranks(gathered(*servers, scene=told_of(CAGED, proxy))) == by
+
+
+def test_whoever_reaches_a_proxy_by_ipv6_is_relayed_by_servers_of_ipv4():
+    side = gathered(TLS, scene=told_of(BLOCKED, "far"))
+    assert len(ranks(side)) == 1
+
+
+@pytest.mark.parametrize(
+    ("scene", "servers", "seconds"),
+    [
+        (RELAYING, (UDP, TLS), 4 * LATENCY),
+        (BLOCKED, (UDP, TLS), PACE + 0.7 + 8 * LATENCY),
+        (BLOCKED, (UDP,), GATHERING_TIMEOUT),
+        (told_of(CAGED, "proxy"), (TLS,), 12 * LATENCY),
+    ],
+)
+def test_gathering_of_relays_takes_as_long_as_the_way_that_gets_through(scene, servers, seconds):
+    assert gathered(*servers, scene=scene).gathered_at == pytest.approx(seconds)
+
+
+def test_relays_alone_need_no_reflection():
+    scene = attrs.evolve(RELAYING, agents=(attrs.evolve(SCENE.agents[0], policy=CandidatePolicy.RELAY), SCENE.agents[1]))
+    assert gathered("stun:192.0.2.77", UDP, scene=scene).gathered_at == pytest.approx(4 * LATENCY)
 
 
 def test_server_behind_the_same_nat_reflects_nothing():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sansice.ice import CandidatePolicy, CandidateType, IceServer, usable_addresses
 from sansice.machine import Transport
 from sansice.simulation._scene._check import is_private
-from sansice.simulation._scene._parts import AgentSpec, StunServerSpec
+from sansice.simulation._scene._parts import AgentSpec, ProxySpec, StunServerSpec
 from sansice.simulation._scene._relays import TURN_PORT, TURNS_PORT, TurnServerSpec, first_of_family
 from sansice.simulation._scene._scene import Scene
 from sansice.simulation._world._packets import Fate
@@ -30,6 +30,7 @@ _HIGHEST_LOCAL_PREFERENCE = 65535  # RFC 8445 5.1.2.1
 REFUSED = Fate.CLOSED_PORT  # "port unreachable"
 PACE = 0.05  # s from one question to the next: Ta, RFC 8445 14.2
 GATHERING_TIMEOUT = 3.0  # s that a silent server is waited for
+_FALLBACK_DELAY = 0.7  # s after which the last way to a TURN server is tried, though a better one is but silent
 
 # Two NATs that map by destination and let anyone in show an agent new addresses for ever: a chase. None of them works, for an
 # answer leaves from yet another one. Agents take note of fewer; what works is among the first here, and the rest no news.
@@ -87,7 +88,7 @@ class Side:
             for address in by_preference(usable_addresses(places))
         ]
         self.bases: dict[Socket, Base] = {}
-        self._count = len(_urls(spec))
+        self._count = len(_ways(spec))
         self.reflexive: dict[Socket, dict[Endpoint, int]] = {socket: {} for socket in self.sockets}
         self.targets: dict[Socket, dict[Endpoint, None]] = {}
         self.known: dict[Endpoint, tuple[CandidateType, int]] = {}
@@ -200,37 +201,82 @@ def _is_link_local(endpoint: Endpoint) -> bool:
 
 def gather(side: Side, scene: Scene, walk: Walk) -> None:
     """Ask the servers through each socket (RFC 8445 5.1.1.2)."""
-    asked, silent, trips = 0, False, 1
+    asked, longest, round_trip = 0, 0.0, 2 * scene.internet.latency
     for index, socket in enumerate(side.sockets):
-        relayed: list[Endpoint] = []
-        for number, url in enumerate(_urls(side.spec)):
-            uri, relay = ServerUri.parse(url), scene.turn_server_of(url)
-            transport = transport_of(uri)
-            servers = [] if uri.is_turn and relay is None else _servers(scene, uri, socket.local.is_ipv6)
-            if transport is Transport.UDP and uri.is_turn:  # from one socket a server gives one allocation (RFC 8656 2.2)
-                servers = [server for server in servers if server not in relayed]
-                relayed += servers[:1]
-            if uri.scheme == "stun" and side.spec.policy is CandidatePolicy.RELAY:
-                continue
-            answers = [_ask(scene, walk, socket, server, transport) for server in servers]
-            asked += bool(answers)
-            # The next address of a server is tried when one refuses, not when one is silent: that takes too long.
-            answer = next((answer for answer in answers if answer is not REFUSED), REFUSED)
-            silent = silent or answer is None
-            if not isinstance(answer, Endpoint):
-                continue
-            if transport is Transport.UDP:
-                side.add_reflexive(index, number, answer)
-            if relay is not None:
-                trips = max(trips, _ROUND_TRIPS[transport])
-                side.add_relayed(index, number, transport, relay)
+        allocating: list[Endpoint] = []
+        for server in servers_of(side.spec, scene):
+            waited = 0.0
+            for way in server:
+                addresses = _addresses(scene, way, socket)
+                if way.uri.is_turn and way.transport is Transport.UDP:  # from one socket a server gives one allocation
+                    addresses = [address for address in addresses if address not in allocating]  # (RFC 8656 2.2)
+                    allocating += addresses[:1]
+                answers = [_ask(scene, walk, socket, address, way) for address in addresses]
+                asked += bool(answers)
+                # The next address of a server is tried when one refuses, not when one is silent: that takes too long.
+                answer = next((answer for answer in answers if answer is not REFUSED), REFUSED)
+                if isinstance(answer, Endpoint):
+                    if way.transport is Transport.UDP:
+                        side.add_reflexive(index, way.number, answer)
+                    if way.relay is not None:
+                        side.add_relayed(index, way.number, way.transport, way.relay)
+                    waited = min(waited, _FALLBACK_DELAY) + round_trip * way.round_trips
+                    break  # one allocation of a server is enough
+                if answers:
+                    waited = GATHERING_TIMEOUT if answer is None else max(waited, round_trip)
+            longest = max(longest, waited)
     if asked:
-        side.gathered_at += GATHERING_TIMEOUT if silent else PACE * (asked - 1) + 2 * scene.internet.latency * trips
+        side.gathered_at += longest if longest == GATHERING_TIMEOUT else PACE * (asked - 1) + longest
 
 
-def _urls(spec: AgentSpec) -> list[str]:
-    """Each server once."""
-    return list(dict.fromkeys(url for server in spec.ice_servers for url in IceServer(server).urls))
+class Way(NamedTuple):
+    """How a server may be asked.
+
+    Attributes:
+        number: its place among the ways of all servers.
+        uri: as the agent was given it.
+        transport: to the server.
+        relay: the TURN server that is meant.
+        proxy: what lets streams through to it.
+    """
+
+    number: int
+    uri: ServerUri
+    transport: Transport
+    relay: TurnServerSpec | None
+    proxy: ProxySpec | None
+
+    @property
+    def round_trips(self) -> int:
+        """Until the server has answered."""
+        return 1 if self.relay is None else _ROUND_TRIPS[self.transport] + 2 * (self.proxy is not None)
+
+
+def servers_of(spec: AgentSpec, scene: Scene) -> list[list[Way]]:
+    """Whom an agent asks: URLs of one TURN server with the same credentials are ways to one allocation, the best one first."""
+    proxy = next((proxy for proxy in scene.proxies if proxy.name == spec.proxy), None)
+    servers: dict[object, list[Way]] = {}
+    for number, (uri, transport) in enumerate(_ways(spec)):
+        relay = scene.turn_server_of(str(uri))
+        if uri.is_turn and relay is None:
+            continue
+        if not uri.is_turn and spec.policy is CandidatePolicy.RELAY:
+            continue
+        server = uri if relay is None else (uri.host, relay.username, relay.password)
+        way = Way(number, uri, transport, relay, proxy if transport.is_stream else None)
+        servers.setdefault(server, []).append(way)
+    return [sorted(ways, key=lambda way: _RANKS[way.transport]) for ways in servers.values()]
+
+
+def _ways(spec: AgentSpec) -> list[tuple[ServerUri, Transport]]:
+    """Each server once by each transport that is tried; who was told of a proxy tries streams where a URL leaves that open."""
+    ways: dict[tuple[ServerUri, Transport], None] = {}
+    for url in dict.fromkeys(url for server in spec.ice_servers for url in IceServer(server).urls):
+        uri = ServerUri.parse(url)
+        ways[uri, transport_of(uri)] = None
+        if spec.proxy and uri.is_turn and uri.transport is None:
+            ways[uri, Transport.TLS if uri.is_secure else Transport.TCP] = None
+    return list(ways)
 
 
 def transport_of(uri: ServerUri) -> Transport:
@@ -240,11 +286,13 @@ def transport_of(uri: ServerUri) -> Transport:
     return Transport.TCP if uri.transport == "tcp" else Transport.UDP
 
 
-def _ask(scene: Scene, walk: Walk, socket: Socket, server: Endpoint, transport: Transport) -> Endpoint | Fate | None:
+def _ask(scene: Scene, walk: Walk, socket: Socket, server: Endpoint, way: Way) -> Endpoint | Fate | None:
     """What a server says it sees, `REFUSED`, or nothing."""
-    if transport.is_stream:
+    if way.proxy is not None:
+        return server if _reaches_by_proxy(walk, socket, server, way.proxy) else None
+    if way.transport.is_stream:
         return server if walk.reaches_by_stream(socket, server) else None
-    if transport is Transport.DTLS:  # through a socket of its own
+    if way.transport is Transport.DTLS:  # through a socket of its own
         socket = socket._replace(local=Endpoint(socket.local.host, (f"{socket.local.port} to {server.host}", 0)))
     out = walk.send(socket, server)
     if not isinstance(out, Arrival):
@@ -263,9 +311,27 @@ def _ask(scene: Scene, walk: Walk, socket: Socket, server: Endpoint, transport: 
     return out.source if back == Arrival(socket.host, socket.local, server) else None
 
 
-def _servers(scene: Scene, uri: ServerUri, is_ipv6: bool) -> list[Endpoint]:
-    """The addresses of a server in one family, in the order in which they are tried (RFC 8489 8.1)."""
+def _reaches_by_proxy(walk: Walk, socket: Socket, server: Endpoint, proxy: ProxySpec) -> bool:
+    """Whether a proxy lets a host through to a server: by two connections, the second one to a port that it connects to."""
+    if server.port not in proxy.ports or not walk.reaches_by_stream(socket, Endpoint(proxy.addresses[0], proxy.port)):
+        return False
+    own = (Endpoint(address, (f"port of {proxy.name}", 0)) for address in proxy.addresses)
+    return any(
+        walk.reaches_by_stream(Socket(proxy.name, proxy.behind, one), server) for one in own if one.is_ipv6 == server.is_ipv6
+    )
+
+
+def _addresses(scene: Scene, way: Way, socket: Socket) -> list[Endpoint]:
+    """The addresses at which a socket asks a server, in the order in which they are tried (RFC 8489 8.1).
+
+    Through a proxy, which looks a name up, whoever reaches the proxy's first address has those of both families, IPv4 first, of
+    which it tries one.
+    """
     zone = {spec.name.rstrip(".").lower(): spec.addresses for spec in scene.names}
-    hosts = zone.get(uri.host.rstrip(".").lower(), (uri.host,))
-    port = uri.port or (TURNS_PORT if uri.scheme == "turns" else TURN_PORT)
-    return [Endpoint(host, port) for host in hosts if (":" in host) == is_ipv6]
+    hosts = zone.get(way.uri.host.rstrip(".").lower(), (way.uri.host,))
+    port = way.uri.port or (TURNS_PORT if way.uri.is_secure else TURN_PORT)
+    if way.proxy is None:
+        return [Endpoint(host, port) for host in hosts if (":" in host) == socket.local.is_ipv6]
+    if (":" in way.proxy.addresses[0]) != socket.local.is_ipv6:
+        return []
+    return [Endpoint(host, port) for host in sorted(hosts, key=lambda host: ":" in host)[:1]]
