@@ -71,7 +71,12 @@ def server_of(places, kind, *transports):
 async def connected(authority, *servers, policy="relay"):
     """Two agents, each with its server, that have selected a pair."""
     tls = TlsConfig(ca_file=authority.ca_file)
-    options = {"policy": policy, "include_loopback": True, "tls": tls, "gathering": GatheringOptions(relayed_family=4, every_url=True)}
+    options = {
+        "policy": policy,
+        "include_loopback": True,
+        "tls": tls,
+        "gathering": GatheringOptions(relayed_family=4, every_url=True),
+    }
     loopback = {"interface_filter": lambda _, address: address == "127.0.0.1"}
     with trio.fail_after(LIMIT):
         async with contextlib.AsyncExitStack() as stack:
