@@ -108,7 +108,7 @@ WRONG = [
     ({"parameters": {"payload": 0}}, "parameters.payload: two-homes with payload 0: payload: 0 is outside"),
     ({"parameters": {"trickle": 1}}, "parameters.trickle: 1 is not true or false"),
     ({"parameters": {"trickle": {"from": 0, "to": 1, "count": 2}}}, "parameters.trickle: a range is of numbers"),
-    ({"parameters": {"policy": "none"}}, "parameters.policy: 'none' is none of all, no-host, relay"),
+    ({"parameters": {"policy": "none"}}, "parameters.policy: 'none' is none of all, conceal-host, no-host, relay"),
     ({"parameters": {"nomination": 3}}, "parameters.nomination: 3 is not a text"),
     ({"parameters": {"burst_length": 0.5}}, "parameters.burst_length: .* length must be 1 packet or more"),
     ({"parameters": {"loss": [0.1, 0.9], "burst_length": 2}}, "parameters.burst_length: .*loss must be from 0 to 0.667"),
