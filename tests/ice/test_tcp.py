@@ -630,6 +630,25 @@ def test_a_cut_path_that_is_mended_by_the_same_port_is_the_selected_one_still():
     assert bench.sent[-1].data == b"goes on"
 
 
+def test_a_path_that_is_cut_before_anything_was_nominated_is_mended_and_nothing_is_selected_by_that():
+    bench = TcpBench(PASSIVE, controlling=False, remotes=(remote(ACTIVE),))
+    first = bench.accept()
+    bench.ask(first)
+    bench.run(until=0.1)
+    bench.answer(bench.sent[-1])
+    bench.feed(first, b"")
+    conclusion = bench.agent._streams[0].checker.conclusions[0]
+    assert conclusion.is_cut
+    again = bench.accept(at("198.51.100.1", 40002))
+    bench.ask(again)
+    bench.run(until=bench.now + 0.1)
+    bench.answer(bench.sent[-1])
+    assert not conclusion.is_cut
+    assert bench.agent.selected_pair is None
+    bench.ask(again, use_candidate=True)
+    assert bench.agent.selected_pair.remote.address == at("198.51.100.1", 40002)
+
+
 def test_a_loss_of_what_is_nobodys_any_more_is_nobodys():
     from sansice.ice import CheckFailure
     from sansice.ice._tcp._paths import TcpLoss

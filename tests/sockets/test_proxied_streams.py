@@ -97,6 +97,20 @@ def test_what_is_sent_early_leaves_behind_the_request_and_not_before_the_answer(
     assert proxy.read(5) == b"early"
 
 
+def test_an_answer_that_is_announced_and_not_there_is_waited_for(bare, ask, monkeypatch):
+    def recv(self, size):
+        raise BlockingIOError(errno.EAGAIN, "empty")
+
+    proxy = ask()
+    proxy.request()
+    proxy.answer(OK)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "recv", recv)
+        bare.feed()
+        assert bare.heard == []
+    bare.until("opened")
+
+
 @pytest.mark.parametrize("cut", range(len(OK) + 1))
 def test_an_answer_may_come_in_any_pieces_and_nothing_behind_it_is_lost(bare, ask, cut):
     proxy = ask()

@@ -144,10 +144,11 @@ class Checks:
 
     def lose(self, pair: Pair, why: CheckFailure, *, now: float) -> None:
         """The connection of a pair is no more: no check on it is answered, whether it was sent or not."""
-        for running in [one for one in self.running.values() if one.pair is pair]:
-            if running.transaction.id in self.running:  # the failure of one may be the end of others
-                self._end(running)
-                running.checker.check_failed(running, why, now)
+        listed = [one for one in self.running.values() if one.pair is pair]
+        for running in listed:
+            self._end(running)
+        for running in listed:  # at most one of them was not cancelled
+            running.checker.check_failed(running, why, now)
 
     def handle_timer(self, *, now: float) -> None:
         """Retransmit, or time out."""

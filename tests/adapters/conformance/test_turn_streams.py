@@ -95,6 +95,7 @@ def test_a_peer_is_connected_to_and_bytes_go_both_ways(rt, listener):
             for use in (lambda: stream.send(b"x"), stream.receive):
                 with pytest.raises(TurnClosed):
                     await rt.call(use())
+            assert [chunk async for chunk in rt.each(stream)] == []
 
     run(rt, body)
 
