@@ -34,7 +34,10 @@ class SharedWatch:
         """The one that all connections share that want to look as often."""
         loop = asyncio.get_running_loop()
         watches = _WATCHES.setdefault(loop, {})
-        return watches.setdefault(interval, cls(loop, interval))
+        watch = watches.get(interval)
+        if watch is None:
+            watch = watches[interval] = cls(loop, interval)
+        return watch
 
     def join(self, connection: IceConnection) -> None:
         """Have a connection look at the network whenever that has changed."""

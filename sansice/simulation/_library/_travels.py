@@ -25,6 +25,14 @@ _LTE = Link(latency=0.03, jitter=0.015)
 _DEAD = Link(loss=1.0)
 _AT_HOME = HostSpec("bob", "192.168.178.20", behind="home B")
 _HOME_B = NatSpec("home B", "198.51.100.1")
+_PHONE = HostSpec(
+    "phone",
+    interfaces=(
+        InterfaceSpec("192.168.1.2", "home A", link=_WIFI),
+        InterfaceSpec("100.64.7.7", "carrier", link=_LTE, up=False),
+    ),
+)
+_ON_THE_WAY = (NatSpec("home A", "203.0.113.1"), NatSpec("carrier", "203.0.113.200", "cgnat"), _HOME_B)
 _GATHER_AGAIN = "an agent that gathers while connected, and renominates, will move"
 
 
@@ -34,17 +42,8 @@ def travels() -> Iterator[Scene]:
         name="phone-leaves-wifi",
         about="Somebody on the phone walks out of the house. The Wi-Fi is gone, the mobile network comes up a second later, "
         "behind the carrier's NAT, and everything about the old path is worthless.",
-        nats=(NatSpec("home A", "203.0.113.1"), NatSpec("carrier", "203.0.113.200", "cgnat"), _HOME_B),
-        hosts=(
-            HostSpec(
-                "phone",
-                interfaces=(
-                    InterfaceSpec("192.168.1.2", "home A", link=_WIFI),
-                    InterfaceSpec("100.64.7.7", "carrier", link=_LTE, up=False),
-                ),
-            ),
-            _AT_HOME,
-        ),
+        nats=_ON_THE_WAY,
+        hosts=(_PHONE, _AT_HOME),
         servers=(STUN,),
         agents=couple("phone", "bob"),
         changes=(At(10.0, InterfaceDown("phone", "192.168.1.2")), At(11.0, InterfaceUp("phone", "100.64.7.7"))),
@@ -55,17 +54,8 @@ def travels() -> Iterator[Scene]:
         about="Somebody on the phone leaves the house, and the phone does what good ones do: the mobile network is up before the "
         "Wi-Fi is gone. Both ends gather on and on, trickle and renominate; voice runs both ways all the time, and nobody "
         "misses a word of it.",
-        nats=(NatSpec("home A", "203.0.113.1"), NatSpec("carrier", "203.0.113.200", "cgnat"), _HOME_B),
-        hosts=(
-            HostSpec(
-                "phone",
-                interfaces=(
-                    InterfaceSpec("192.168.1.2", "home A", link=_WIFI),
-                    InterfaceSpec("100.64.7.7", "carrier", link=_LTE, up=False),
-                ),
-            ),
-            _AT_HOME,
-        ),
+        nats=_ON_THE_WAY,
+        hosts=(_PHONE, _AT_HOME),
         servers=(STUN,),
         agents=tuple(
             AgentSpec(
@@ -87,7 +77,7 @@ def travels() -> Iterator[Scene]:
         name="phone-keeps-both",
         about="A phone that keeps the mobile network up beside the Wi-Fi, as some do during a call, and loses the Wi-Fi. A "
         "valid pair over the mobile network was there all the time.",
-        nats=(NatSpec("home A", "203.0.113.1"), NatSpec("carrier", "203.0.113.200", "cgnat"), _HOME_B),
+        nats=_ON_THE_WAY,
         hosts=(
             HostSpec(
                 "phone",
