@@ -8,8 +8,8 @@ from sansice.simulation._world._tcp_sending import (
     FIRST_RTO,
     INITIAL_WINDOW,
     MAX_RTO,
+    MIN_MARGIN,
     MIN_MSS,
-    MIN_RTO,
     RTO_AFTER_LOST_SYN,
     SEND_BUFFER,
     Outgoing,
@@ -124,11 +124,11 @@ def test_the_time_to_repeat_follows_the_round_trips():
         sending.acknowledge(sending.highest, 60000, 11.5, bare=True)
         sending.put(b"x")
         sent(sending, 11.0)
-    assert sending.deadline >= 11.0 + MIN_RTO
+    assert sending.deadline == pytest.approx(11.0 + 0.5 + MIN_MARGIN)
 
 
 def test_silence_doubles_the_time_up_to_two_minutes_and_begins_again_where_the_peer_is():
-    sending = opened()
+    sending = opened(rtt=0.5)
     sending.put(bytes(3000))
     sent(sending, 0.0)
     waits, now = [], 0.0
@@ -138,7 +138,7 @@ def test_silence_doubles_the_time_up_to_two_minutes_and_begins_again_where_the_p
         sending.expire(now)
         assert sending.retries == retry + 1
         assert sent(sending, now)[0].offset == 1
-    assert waits == [1, 2, 4, 8, 16, 32, 64, MAX_RTO, MAX_RTO]
+    assert waits == [1.5, 3, 6, 12, 24, 48, 96, MAX_RTO, MAX_RTO]
     sending.acknowledge(3001, 60000, now + 1, bare=True)
     assert sending.retries == 0
 
@@ -152,7 +152,9 @@ def test_what_was_repeated_is_not_measured():
     sending.acknowledge(2, 60000, 50.0, bare=True)
     sending.put(b"y")
     sent(sending, 50.0)
-    assert sending.deadline == 50.0 + 2.0  # backed off, and no sample of 50 seconds (RFC 6298 3 and 5.7)
+    assert sending.deadline == pytest.approx(
+        50.0 + 2 * (0.1 + MIN_MARGIN)
+    )  # backed off, and no sample of 50 seconds (RFC 6298 3 and 5.7)
 
 
 def test_a_segment_that_holds_repeated_and_new_bytes_is_not_measured():
@@ -165,7 +167,7 @@ def test_a_segment_that_holds_repeated_and_new_bytes_is_not_measured():
     sending.acknowledge(1001, 60000, 50.0, bare=True)
     sending.put(b"y")
     sent(sending, 50.0)
-    assert sending.deadline == 50.0 + 2.0
+    assert sending.deadline == pytest.approx(50.0 + 2 * (0.1 + MIN_MARGIN))
 
 
 def test_what_was_repeated_at_once_is_not_measured():
@@ -177,7 +179,7 @@ def test_what_was_repeated_at_once_is_not_measured():
     sending.acknowledge(3001, 60000, 50.0, bare=True)
     sending.put(b"y")
     sent(sending, 50.0)
-    assert sending.deadline == 50.0 + MIN_RTO
+    assert sending.deadline == pytest.approx(50.0 + 0.1 + MIN_MARGIN)
 
 
 def test_after_a_lost_syn_the_time_begins_at_three_seconds():
@@ -277,7 +279,7 @@ def test_a_shut_window_is_tried_with_one_byte_for_as_long_as_the_peer_answers():
     sending.acknowledge(1001, 0, 1.1, bare=True)
     assert sent(sending, 1.1) == []
     now = sending.deadline
-    assert now == pytest.approx(1.1 + MIN_RTO)
+    assert now == pytest.approx(1.1 + 0.1 + MIN_MARGIN)
     for _ in range(20):
         sending.expire(now)
         assert sent(sending, now) == [Outgoing(1001, b"\0", False)]
