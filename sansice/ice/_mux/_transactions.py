@@ -44,10 +44,11 @@ class Transactions:
         return len(self._new) + len(self._old)
 
     def _forget(self, now: float) -> None:
-        if now >= self._turn_at:
-            if now >= self._turn_at + self._timeout:
-                self._new = {}
+        if now >= self._turn_at + self._timeout:
+            self._new = {}
             self._turn(now)
+        elif now >= self._turn_at:
+            self._turn(self._turn_at)  # late, which makes nothing last longer
 
     def _turn(self, now: float) -> None:
         self._old, self._new = self._new, {}

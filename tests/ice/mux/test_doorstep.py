@@ -102,6 +102,16 @@ def test_what_does_not_begin_with_a_check_is_closed_and_counted(data, why):
     assert bench.shut == {socket: CloseMode.RESET} and bench.dropped() == {why: 1} and bench.waiting() == 0
 
 
+def test_a_first_frame_of_the_greatest_length_is_waited_for():
+    bench = MuxTcpBench()
+    bench.lite(1, gathering=BOTH)
+    socket = bench.connect()
+    bench.feed(socket, MAX_FIRST_FRAME.to_bytes(2, "big") + bytes(MAX_FIRST_FRAME - 1))
+    assert not bench.shut and bench.waiting() == 1
+    bench.feed(socket, b"\0")
+    assert bench.shut == {socket: CloseMode.RESET} and bench.dropped() == {"NOT_STUN": 1}
+
+
 def test_frames_of_no_length_say_nothing_and_win_no_time():
     bench = MuxTcpBench()
     socket = bench.connect()
@@ -146,6 +156,10 @@ def test_in_a_flood_of_many_networks_the_oldest_of_all_go():
     assert list(bench.shut) == flood[:3] and bench.dropped() == {"LIMIT": 3}
     again = bench.connect(at("198.51.5.9", 1))  # the one place of its network is given to it
     assert flood[5] in bench.shut and again not in bench.shut and bench.waiting() == 3
+    last = bench.connect(at("198.51.5.10", 1))  # and it makes room there in its turn
+    assert again in bench.shut and last not in bench.shut and bench.waiting() == 3
+    bench.feed(last, b"")
+    assert bench.waiting() == 2
 
 
 def test_who_leaves_or_is_lost_before_saying_anything_is_forgotten():
@@ -315,7 +329,9 @@ def test_when_who_asks_is_gone_the_next_one_is_offered(how):
     elif how == "is lost":
         bench.call(bench.mux.handle_socket_failed, socket, SocketError(SocketErrorKind.RESET))
     else:
-        bench.feed(socket, bytes(MAX_OFFERED))
+        bench.feed(socket, bytes(MAX_OFFERED - len(bench.check_for(3))))
+        assert socket not in bench.shut
+        bench.feed(socket, b"\0")
         assert bench.dropped() == {"BAD_USERNAME": 1, "LIMIT": 1}
     bench.feed(bench.connect(BOB), bench.check_for(3))
     assert len([one for one in bench.events if isinstance(one, UnknownUfrag)]) == 2

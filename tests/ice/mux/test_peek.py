@@ -37,6 +37,23 @@ def test_username_without_a_local_half_names_nobody(username):
     assert local_ufrag_untrusted(request((USERNAME, username))) is None
 
 
+def test_a_colon_behind_the_username_is_none_of_it():
+    assert local_ufrag_untrusted(request((USERNAME, "nocolon"), (SOFTWARE, "a:b"))) is None
+
+
+def test_a_username_that_is_cut_off_names_nobody():
+    whole = request((USERNAME, "abcd:efghijkl"), key=None, fingerprint=False)
+    assert local_ufrag_untrusted(whole) == b"abcd"
+    assert local_ufrag_untrusted(whole[:-4]) is None
+
+
+@pytest.mark.parametrize("kind", [b"\x80\x06", b"\0\x07"])
+def test_only_the_whole_type_makes_an_attribute_the_username(kind):
+    whole = request((USERNAME, "abcd:efgh"), key=None, fingerprint=False)
+    assert local_ufrag_untrusted(whole[:20] + kind + whole[22:]) is None
+    assert local_ufrag_untrusted(whole[:20] + kind + whole[22:] + whole[20:]) == b"abcd"
+
+
 def test_username_is_not_looked_for_behind_many_attributes():
     last = request(*[(PRIORITY, 1)] * (MAX_ATTRIBUTES - 1), (USERNAME, "abcd:efgh"))
     assert local_ufrag_untrusted(last) == b"abcd"

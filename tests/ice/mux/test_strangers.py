@@ -28,6 +28,9 @@ def test_whoever_is_welcome_waits_no_more():
     strangers.welcome(b"abcd")
     assert strangers.find(b"abcd", now=0.0) is None
     assert strangers.admit(b"abcd", check(), now=0.0) is None
+    strangers.refuse(b"abcd", now=1.0)
+    strangers.welcome(b"abcd")
+    assert strangers.admit(b"abcd", check("192.0.2.9"), now=1.0) is None
 
 
 def test_refused_ufrag_is_not_admitted_for_its_time():
@@ -74,6 +77,8 @@ def test_check_that_is_too_long_does_not_wait():
     assert strangers.admit(b"abcd", check(data=bytes(MAX_CHECK + 1)), now=0.0) is DropReason.LIMIT
     assert strangers.admit(b"abcd", check(data=bytes(MAX_CHECK)), now=0.0) is None
     strangers.refuse(b"efgh", now=0.0)
+    strangers.distrust(b"abcd", now=0.0)
+    strangers.admit(b"ijkl", check(), now=0.0)
     strangers.clear()
     assert len(strangers) == 0
 
@@ -123,6 +128,7 @@ def test_those_who_are_distrusted_are_bounded_and_whom_somebody_vouches_for_does
         assert strangers.admit(b"ab%02d" % number, check("198.51.100.1"), now=20.0) is None
         strangers.welcome(b"ab%02d" % number)
         strangers.vouch(check("198.51.100.1").source)
+        assert len(strangers) == 0  # and leaves nothing to remember
     for number in range(2):
         assert strangers.admit(b"cd%02d" % number, check("198.51.100.1"), now=20.0) is None
     strangers.vouch(check("198.51.100.1").source)
