@@ -134,8 +134,10 @@ async def serve_ice(
     Args:
         listen: `Listener` values, addresses, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``, and without a
             transport, ``"192.0.2.1:3478"``, UDP and TCP both. A wildcard (``"0.0.0.0:3478"``, ``"[::]:3478"``) stands for each
-            address of the machine. Port 0 is any port, for each listener another. Over TCP peers connect to passive
-            candidates (RFC 6544): those that no UDP reaches.
+            address of the machine. Port 0 is any port, for each listener another: `IceService.listening` has the real ones.
+            Each listener gives a candidate to all connections, the first ones the best of their kind; several ports of one
+            address, such as 443 and 3478, are for networks that let out one of them only. Over TCP peers connect to
+            passive candidates (RFC 6544): those that no UDP reaches.
         lite: be a lite agent to everybody (RFC 8445 2.5), as servers that are reachable as they are can; otherwise a full one.
         admit: is asked about each check for a ufrag that no connection has, and answers with our password for it, or with an
             `Admission`; ``None`` lets nobody in. A pure function that does not wait; where it has to, it answers
@@ -157,7 +159,7 @@ async def serve_ice(
         IceError: a listener could not be opened; it says which, and why.
         ValueError: a text that names no place to listen at.
         OSError: the file of ``record`` cannot be opened.
-        LocalProtocolError: servers or a nomination for lite agents; the same place twice.
+        LocalProtocolError: servers or a nomination for lite agents; no place to listen at.
     """
     listeners = read_places(listen, lambda: host_addresses(interface_filter))
     with contextlib.closing(open_recorder(record)) as recorder:

@@ -76,10 +76,10 @@ def connected(**options) -> LiteBench:
     return bench
 
 
-def hosts_of(addresses, options=DEFAULT_OPTIONS, entropy=os.urandom) -> Hosts:
+def hosts_of(addresses, options=DEFAULT_OPTIONS, entropy=os.urandom, **known) -> Hosts:
     """The sockets that a lite agent has for these addresses; none is asked for yet."""
     hosts = Hosts(Ids(), options, entropy)
-    hosts.use(HostList(addresses))
+    hosts.use(HostList(addresses, **known))
     return hosts
 
 

@@ -144,6 +144,20 @@ def test_one_server_of_two_urls_gives_one_allocation_from_a_socket_whether_it_wa
     assert [one.transport.value for one in over_both.actions if isinstance(one, OpenSocket)] == ["tcp"]
 
 
+def test_of_two_sockets_of_an_address_one_asks_for_a_relay_and_both_how_they_are_seen():
+    twin, component = make_local("192.0.2.1", 5, preference=65533), make_local("192.0.2.1", 6, preference=65532, component=2)
+    bench = Bench(STUN, TURN, hosts=(ONE, twin, component))
+    bench.ask_all()
+    assert [(socket, method) for socket, _, method in bench.asked] == [
+        (ONE.socket, Method.BINDING),
+        (ONE.socket, Method.ALLOCATE),
+        (twin.socket, Method.BINDING),
+        (component.socket, Method.ALLOCATE),
+        (component.socket, Method.BINDING),
+    ]
+    assert bench.told(QuestionEnded) == [QuestionEnded(twin, 1)]
+
+
 def test_number_of_relays_is_bounded():
     bench = Bench(TURN, OTHER_TURN, hosts=(ONE, TWO), max_relays=3)
     bench.ask_all()

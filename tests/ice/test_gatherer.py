@@ -17,7 +17,7 @@ from sansice.ice import (
     candidate_priority,
 )
 from sansice.ice._gathering._gatherer import Gatherer, LocalLost, PeerUnreachable
-from sansice.ice._gathering._host_list import HostList
+from sansice.ice._gathering._host_list import Counts, HostList
 from sansice.ice._gathering._local_candidates import LocalFound
 from sansice.ice._priority import Foundations
 from sansice.ice._server import read_servers
@@ -67,7 +67,7 @@ def url_of(server):
 class Bench:
     """A gatherer whose driver is the test; socket n is bound to port 4000 + n."""
 
-    def __init__(self, *servers, hosts=("192.0.2.1",), opened=True, config=None, layout=(1,), ports=None, drawn=1):
+    def __init__(self, *servers, hosts=("192.0.2.1",), opened=True, config=None, layout=(1,), ports=None, drawn=1, **known):
         self.now = 0.0
         self.seen = []
         drawn = iter(range(drawn, 10_000))
@@ -81,7 +81,7 @@ class Bench:
             layout=layout,
             options=GatheringOptions(port_range=ports, relayed_family=4),
         )
-        self.machine.start(HostList(hosts), now=0.0)
+        self.machine.start(HostList(hosts, **known), now=0.0)
         self.drain()
         if opened:
             for number in range(1, len(self.of(OpenSocket)) + 1):
@@ -561,6 +561,30 @@ def test_addresses_of_ever_new_generations_are_bounded():
 
 
 # ------------------------------------------------------------- ports
+
+
+def test_further_sockets_of_an_address_have_its_foundation_and_preferences_of_their_own():
+    bench = Bench(hosts=("192.0.2.1", "192.0.2.2"), counts={"192.0.2.1": Counts(udp=2)}, layout=(2,))
+    found = [(one.candidate.component, one.candidate.address.host[-1], one.local_preference) for one in bench.found]
+    assert found == [(1, "1", 65535), (2, "1", 65535), (1, "2", 65534), (2, "2", 65534), (1, "1", 65533), (2, "1", 65533)]
+    assert [one.candidate.foundation for one in bench.found] == ["1", "1", "2", "2", "1", "1"]
+    again = HostList(["192.0.2.1"], counts={"192.0.2.1": Counts(udp=2)})
+    assert not bench.machine.is_lacking(again)
+    bench.machine.handle_socket_failed(ONE, LOST, now=0.0)
+    assert bench.machine.is_lacking(again)
+    assert bench.machine.update(again, now=0.0) == (SocketId(3), SocketId(4))
+    bench.drain()
+    bench.open(7)
+    assert (bench.found[-1].candidate.component, bench.found[-1].local_preference) == (1, 65535)
+
+
+def test_where_numbers_end_further_sockets_are_not_opened():
+    tight = IceConfig(max_host_addresses=1)
+    counts = {"192.0.2.1": Counts(udp=2), "192.0.2.2": Counts(udp=2)}
+    bench = Bench(hosts=("192.0.2.1", "192.0.2.2"), counts=counts, config=tight)
+    assert [one.candidate.address.host for one in bench.found] == ["192.0.2.1", "192.0.2.2"]
+    bench = Bench(hosts=("192.0.2.1", "192.0.2.2", "192.0.2.3"), counts={"192.0.2.3": Counts(udp=2)}, config=tight)
+    assert [one.candidate.address.host for one in bench.found] == ["192.0.2.1", "192.0.2.2"]
 
 
 def test_ports_are_taken_in_turn_from_one_on_that_nobody_knows():

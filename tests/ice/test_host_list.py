@@ -2,7 +2,7 @@
 
 import pytest
 
-from sansice.ice import GatheringOptions, HostAddress
+from sansice.ice import GatheringOptions, HostAddress, TcpType
 from sansice.ice._gathering._host_list import HostList, host_list
 from sansice.machine import LocalProtocolError
 
@@ -67,6 +67,22 @@ def test_number_of_addresses_is_bounded(options):
         "192.0.2.2",
         "192.0.2.3",
     ]
+
+
+def test_addresses_that_give_several_sockets_give_their_first_ones_first():
+    given = [HostAddress("192.0.2.1", udp_sockets=3), HostAddress("192.0.2.2", udp_sockets=2, tcp_listeners=0), "192.0.2.3"]
+    hosts = host_list(given, PLAIN, None, 32)
+    assert [(seat.host[-1], seat.ordinal) for seat in hosts.seats] == [("1", 0), ("2", 0), ("3", 0), ("1", 1), ("2", 1), ("1", 2)]
+    kinds = (None, TcpType.PASSIVE, TcpType.ACTIVE, TcpType.SIMULTANEOUS_OPEN)
+    has = [[kind for kind in kinds if hosts.has(seat, kind)] for seat in hosts.seats]
+    assert has == [list(kinds), [None, *kinds[2:]], list(kinds), [None], [None], [None]]
+    assert host_list(["192.0.2.3"], PLAIN, None, 32).seats == (("192.0.2.3", 0),)
+
+
+@pytest.mark.parametrize(("limit", "seats"), [(8, "123121"), (5, "12311"), (3, "123"), (2, "12")])
+def test_number_of_sockets_is_bounded_as_that_of_addresses_is(limit, seats):
+    given = [HostAddress("192.0.2.1", tcp_listeners=3), HostAddress("192.0.2.2", udp_sockets=2), "192.0.2.3"]
+    assert "".join(seat.host[-1] for seat in host_list(given, PLAIN, None, limit).seats) == seats
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,14 @@ def words(hosts):
 # ------------------------------------------------------------- the order
 
 
+@pytest.mark.parametrize("what", ["udp_sockets", "tcp_listeners"])
+def test_an_address_gives_no_fewer_sockets_than_none(what):
+    assert getattr(HostAddress("192.0.2.1"), what) == 1
+    assert getattr(HostAddress("192.0.2.1", **{what: 0}), what) == 0
+    with pytest.raises(ValueError, match=f"{what}: -1 is below 0"):
+        HostAddress("192.0.2.1", **{what: -1})
+
+
 @pytest.mark.req("RFC8421-002", "RFC8421-003")
 def test_first_ipv4_address_of_two_comes_after_four_of_six_ipv6_ones():
     hosts = choose_hosts([v4(1), v4(2), *(v6(number) for number in range(6))])

@@ -6,7 +6,7 @@ from ice._lite import hosts_of
 from ice._session import LOST
 from ice._wire import at
 from sansice.ice import CandidateType, GatheringOptions, RewriteRule
-from sansice.ice._gathering._host_list import HostList
+from sansice.ice._gathering._host_list import Counts, HostList
 from sansice.machine import SocketError, SocketErrorKind, SocketId
 
 TAKEN = SocketError(SocketErrorKind.ADDRESS_IN_USE, "taken")
@@ -47,6 +47,40 @@ def test_scope_of_a_link_local_address_tells_addresses_apart():
     second = hosts.opened(SocketId(2), at("fe80::1%eth1", 4002))
     assert first.candidate.foundation != second.candidate.foundation
     assert hosts.use(HostList(["fe80::1%eth1"])) == [SocketId(1), SocketId(3)]
+
+
+def test_further_sockets_of_an_address_are_further_candidates_of_one_foundation():
+    hosts = hosts_of(["192.0.2.1", "192.0.2.2"], counts={"192.0.2.1": Counts(udp=3)})
+    assert [one.bind.host for one in hosts.ask(0, (1,))] == ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.1"]
+    found = [hosts.opened(SocketId(number), at(f"192.0.2.{2 if number == 2 else 1}", 4000 + number)) for number in range(1, 5)]
+    assert list(hosts.ask(0, (1,))) == []
+    assert [one.candidate.foundation for one in found] == ["1", "2", "1", "1"]
+    assert [one.candidate.priority >> 8 & 0xFFFF for one in found] == [65535, 65534, 65533, 65532]
+    hosts.forget(SocketId(3))
+    (again,) = hosts.ask(0, (1,))
+    assert hosts.opened(again.socket, at("192.0.2.1", 4005)).candidate.priority == found[2].candidate.priority
+    assert hosts.use(HostList(["192.0.2.2"])) == [SocketId(1), SocketId(4), again.socket]
+
+
+def test_address_that_gives_a_socket_to_one_transport_only_gives_none_to_the_other():
+    counts = {"192.0.2.1": Counts(udp=1, passive=0), "192.0.2.2": Counts(udp=0, passive=2)}
+    hosts = hosts_of(["192.0.2.1", "192.0.2.2"], GatheringOptions(tcp=("passive",)), counts=counts)
+    asked = [(one.transport.value, one.bind.host[-1]) for one in hosts.ask(0, (1,))]
+    assert asked == [("udp", "1"), ("tcp", "2"), ("tcp", "2")]
+
+
+@pytest.mark.parametrize("later", [[], ["2001:db8::2"]])
+@pytest.mark.parametrize("names", [["192.0.2.1"], ["192.0.2.1", "192.0.2.2"], ["192.0.2.1", "2001:db8::1", "::1", "fd00::1"]])
+@pytest.mark.req("RFC8445-027")
+def test_priorities_are_unique_over_udp_and_tcp_whatever_the_families(names, later):
+    counts = {name: Counts(2, 2) for name in names}
+    hosts = hosts_of(names, GatheringOptions(tcp=("passive",)), counts=counts)
+    for given in (names, names + later):
+        hosts.use(HostList(given, counts=counts))
+        for asked in list(hosts.ask(0, (1,))):
+            hosts.opened(asked.socket, at(asked.bind.host, 4000 + asked.socket))
+    told = [one.candidate.priority for one in hosts.of(0)]
+    assert len(told) == len({*told}) == 4 * len(names) + 2 * len(later)
 
 
 def ports(hosts, count):

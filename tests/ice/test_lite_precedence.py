@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
+from sansice.ice._gathering._host_list import HostList, Seat
 from sansice.ice._lite._precedence import affinity, assign_preferences, precedence
 
 
@@ -27,19 +28,34 @@ def test_precedence_is_that_of_the_default_policy_table(host, expected):
     assert precedence(host) == expected
 
 
+def one(host):
+    return Seat(host, 0)
+
+
+def seats(*hosts):
+    return HostList(hosts).seats
+
+
 def test_hosts_of_ipv4_alone_count_down_from_the_highest():
-    assert assign_preferences(["192.0.2.1", "192.0.2.2"], {}) == {"192.0.2.1": 65535, "192.0.2.2": 65534}
+    assert assign_preferences(seats("192.0.2.1", "192.0.2.2"), {}) == {one("192.0.2.1"): 65535, one("192.0.2.2"): 65534}
+
+
+def test_several_sockets_of_one_address_are_preferred_one_after_the_other():
+    first, second, other = one("192.0.2.1"), Seat("192.0.2.1", 1), one("192.0.2.2")
+    assert assign_preferences([first, other, second], {}) == {first: 65535, other: 65534, second: 65533}
+    six = one("2001:db8::1")
+    assert assign_preferences([first, six, second], {}) == {second: 35, first: 36, six: 40}
 
 
 def test_hosts_of_one_precedence_lie_above_it_the_first_one_highest():
-    given = assign_preferences(["2001:db8::1", "192.0.2.1", "2001:db8::2", "fd00::1"], {})
-    assert given == {"fd00::1": 3, "192.0.2.1": 35, "2001:db8::2": 40, "2001:db8::1": 41}
+    given = assign_preferences(seats("2001:db8::1", "192.0.2.1", "2001:db8::2", "fd00::1"), {})
+    assert given == {one("fd00::1"): 3, one("192.0.2.1"): 35, one("2001:db8::2"): 40, one("2001:db8::1"): 41}
 
 
 def test_preferences_that_are_known_stay_and_are_not_given_again():
-    known = assign_preferences(["192.0.2.1"], {})
-    assert assign_preferences(["192.0.2.2", "192.0.2.1"], known) == {"192.0.2.1": 65535, "192.0.2.2": 65534}
-    assert assign_preferences(["2001:db8::1"], known) == {"192.0.2.1": 65535, "2001:db8::1": 40}
+    known = assign_preferences(seats("192.0.2.1"), {})
+    assert assign_preferences(seats("192.0.2.2", "192.0.2.1"), known) == {one("192.0.2.1"): 65535, one("192.0.2.2"): 65534}
+    assert assign_preferences(seats("2001:db8::1"), known) == {one("192.0.2.1"): 65535, one("2001:db8::1"): 40}
 
 
 HOSTS = st.one_of(
@@ -53,11 +69,11 @@ HOSTS = st.one_of(
 @pytest.mark.req("RFC8445-027", "RFC8445-021")
 @given(st.lists(HOSTS, unique=True, max_size=40), st.lists(HOSTS, unique=True, max_size=40))
 def test_preferences_are_unique_in_range_and_in_the_order_of_precedence(first, second):
-    given_first = assign_preferences(first, {})
-    for preferences in (given_first, assign_preferences(second, given_first)):
+    given_first = assign_preferences(seats(*first), {})
+    for preferences in (given_first, assign_preferences(seats(*second), given_first)):
         assert len(set(preferences.values())) == len(preferences)
         assert all(1 <= value <= 65535 for value in preferences.values())
-    ranked = sorted(first, key=given_first.__getitem__)
+    ranked = sorted(first, key=lambda host: given_first[one(host)])
     assert [precedence(host) for host in ranked] == sorted(precedence(host) for host in first)
 
 

@@ -170,7 +170,7 @@ class Asking(Machine):
         self._asked[key] = None
         targets = tuple(target for target in found.targets if target.towards.is_ipv6 == host.base.is_ipv6)
         if found.server.uri.is_turn:
-            if targets:
+            if targets and not self._is_further(host):
                 self._fallbacks.add(RelayQuestion(host, found.server, found.number, targets))
                 return
             self._fallbacks.ended(host.socket, found.number)
@@ -179,6 +179,16 @@ class Asking(Machine):
             self._bindings.queue.append(Query(host, found.server.url, found.number, addresses[0], addresses[1:]))
             return
         self._outputs.append(QuestionEnded(host, found.number))
+
+    def _is_further(self, host: LocalCandidate) -> bool:
+        """Whether another socket of its address is asked through: a relay for both would be no other way than one of them is."""
+        sockets = [
+            socket
+            for socket, other in self._hosts.items()
+            if other.base.host == host.base.host
+            and (other.stream, other.candidate.component) == (host.stream, host.candidate.component)
+        ]
+        return host.socket != sockets[0]
 
     def _ask_relays(self, now: float) -> None:
         """Have those asked whose turn it is."""

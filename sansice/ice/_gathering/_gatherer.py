@@ -7,7 +7,7 @@ A machine inside the agent. It opens the sockets and makes candidates of what is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,7 +41,7 @@ from sansice.machine import (
 )
 from sansice.stun import Message
 
-from ._host_list import HostList, HostsGiven, host_list
+from ._host_list import NO_HOSTS, HostList, HostsGiven, Seat, host_list
 from ._local_candidates import LocalCandidates
 from ._options import DEFAULT_OPTIONS, GatheringOptions
 
@@ -197,7 +197,7 @@ class Gatherer(Machine):
             is_ordered=max(layout) > 1,
         )
         self._streams: Collection[int] = ()  # those that are gathered for
-        self._hosts = HostList(())
+        self._hosts = NO_HOSTS
         self._opening: dict[SocketId, Place] = {}
         self._open: list[_Open] = []  # few, and a dictionary of one takes thrice the room
         self._first_port: int | None = None
@@ -275,7 +275,7 @@ class Gatherer(Machine):
         self._hosts = hosts
         self._streams = range(len(self._layout)) if streams is None else tuple(streams)
         self._locals.begin(self._streams)
-        places = self._new_places(hosts.names)
+        places = self._new_places(hosts)
         if self._asking is not None and hosts.names:
             self._asking.start(now=now)
         for one in self._open:
@@ -294,7 +294,7 @@ class Gatherer(Machine):
 
     def is_lacking(self, hosts: HostList) -> bool:
         """Whether `update` would open a socket."""
-        return bool(self._new_places(hosts.names))
+        return bool(self._new_places(hosts))
 
     def update(self, hosts: HostList, *, opens: bool = True, is_told: bool = True, now: float) -> tuple[SocketId, ...]:
         """The machine has other addresses now: let go of those that went, and gather from those that came (RFC 8445 5.1.1.4).
@@ -321,7 +321,7 @@ class Gatherer(Machine):
         self._hosts = hosts
         if self.state is not GatheringState.GATHERING and not (self._options.continual and is_told):
             self._locals.is_silent = True
-        places = self._new_places(hosts.names) if opens else []
+        places = self._new_places(hosts) if opens else []
         if places and self.state is GatheringState.COMPLETE:
             self._go_on(now)
         for place in places:
@@ -364,31 +364,43 @@ class Gatherer(Machine):
 
     # ------------------------------------------------------------- sockets
 
-    def _new_places(self, hosts: Sequence[str]) -> list[Place]:
+    def _new_places(self, hosts: HostList) -> list[Place]:
         """What is to be opened, in order.
 
         Of one address lower components come first, for they are told no later than higher ones (RFC 8838 17). An address that was
-        not there before gets the best number that no other has.
+        not there before gets the best number that no other has, and so does each further socket of one: local preferences, which
+        are made of them, differ (RFC 8445 5.1.2.1).
         """
         there = [*self._opening.values(), *(one.place for one in self._open)]
-        known = {(place.host, place.stream, place.component, place.tcp) for place in there}
+        known = {(place.number, place.stream, place.component, place.tcp) for place in there}
         kinds = self._kinds
-        numbers = {place.host: place.number for place in there}
-        places: list[Place] = []
-        for host in hosts:
-            if host not in numbers:
+        places = [
+            Place(number, stream, component, seat.host, tcp=kind)
+            for number, seat in self._numbered(hosts.seats, there)
+            for stream, components in enumerate(self._layout)
+            for component in range(1, components + 1)
+            for kind in kinds
+            if hosts.has(seat, kind)
+        ]
+        return [place for place in places if (place.number, place.stream, place.component, place.tcp) not in known]
+
+    def _numbered(self, seats: Iterable[Seat], there: Iterable[Place]) -> Iterator[tuple[int, Seat]]:
+        """The number of each seat, as far as there are numbers; what is there already keeps those that it has."""
+        owners = {place.number: place.host for place in there}
+        numbers: dict[str, list[int]] = {}
+        for number in sorted(owners):
+            numbers.setdefault(owners[number], []).append(number)
+        for seat in seats:
+            of_host = numbers.setdefault(seat.host, [])
+            if seat.ordinal == len(of_host):
                 bound = _GENERATIONS * self._config.max_host_addresses
-                free = next((number for number in range(bound) if number not in numbers.values()), None)
+                free = next((number for number in range(bound) if number not in owners), None)
                 if free is None:
                     continue  # generation after generation with other addresses, and none of them was closed
-                numbers[host] = free
-            for stream, components in enumerate(self._layout):
-                places += [
-                    Place(numbers[host], stream, component, host, tcp=kind)
-                    for component in range(1, components + 1)
-                    for kind in kinds
-                ]
-        return [place for place in places if (place.host, place.stream, place.component, place.tcp) not in known]
+                owners[free] = seat.host
+                of_host.append(free)
+            if seat.ordinal < len(of_host):
+                yield of_host[seat.ordinal], seat
 
     @property
     def _kinds(self) -> tuple[TcpType | None, ...]:

@@ -52,6 +52,11 @@ def _check_cost(instance: object, attribute: object, value: int | None) -> None:
         raise ValueError(f"cost: {value} is outside 0..{MAX_COST}")
 
 
+def _check_count(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name}: {value} is below 0")
+
+
 @attrs.frozen
 class HostAddress:
     """An address of this machine, with what is known about it. A plain literal says the same with nothing known.
@@ -63,9 +68,12 @@ class HostAddress:
         cost: 0 to `MAX_COST`, the lower the earlier; from `UNRELIABLE_COST` on after everything else. Left out, by ``kind``.
         is_temporary: IPv6, made so that nobody is recognised by it (RFC 8981): the permanent addresses of the same interface
             and prefix are not used beside it.
+        udp_sockets: how many sockets, and so host candidates, it gives to each component over UDP: more than one where a mux
+            listens at several ports of it.
+        tcp_listeners: how many passive candidates over TCP, where there are such (RFC 6544).
 
     Raises:
-        ValueError: not a literal, or a cost outside its range.
+        ValueError: not a literal, a cost outside its range, or a number below 0.
     """
 
     host: str = attrs.field(converter=str)
@@ -73,6 +81,8 @@ class HostAddress:
     kind: InterfaceKind = InterfaceKind.UNKNOWN
     cost: int | None = attrs.field(default=None, validator=_check_cost)
     is_temporary: bool = False
+    udp_sockets: int = attrs.field(default=1, validator=_check_count)
+    tcp_listeners: int = attrs.field(default=1, validator=_check_count)
 
     def __attrs_post_init__(self) -> None:
         look_at(self.host)

@@ -1,13 +1,16 @@
-"""The host candidates of a lite agent: one for each IP address, stream and component (RFC 8445 5.2)."""
+"""The host candidates of a lite agent: one for each IP address, stream and component (RFC 8445 5.2).
+
+Where a mux listens at several ports of one address, there is one for each: its clients, who are full, find out which one works.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from sansice.ice._candidate import Candidate, CandidateType, TcpType
-from sansice.ice._gathering._host_list import HostList
+from sansice.ice._gathering._host_list import NO_HOSTS, HostList, Seat
 from sansice.ice._gathering._options import GatheringOptions
 from sansice.ice._priority import (
     MAX_LOCAL_PREFERENCE,
@@ -40,12 +43,14 @@ class Host:
 
     Attributes:
         base: the address of the socket, which is the candidate's, unless a 1:1 NAT gives it another one.
+        seat: which of the sockets of that IP address it is.
     """
 
     stream: int
     candidate: Candidate
     socket: SocketId
     base: Address
+    seat: Seat
 
     @property
     def component(self) -> int:
@@ -67,9 +72,14 @@ class Host:
 class _Opening:
     stream: int
     component: int
-    host: str
+    seat: Seat
     transport: Transport
     tries: int = 1
+
+    @property
+    def host(self) -> str:
+        """The IP address."""
+        return self.seat.host
 
 
 class Hosts:
@@ -77,7 +87,7 @@ class Hosts:
 
     Attributes:
         options: how they are gathered.
-        addresses: that are used.
+        used: the addresses.
         error: why the last socket that did not open did not; "" where all did.
         open: the candidates by socket, in the order of opening.
     """
@@ -86,14 +96,13 @@ class Hosts:
         "_entropy",
         "_foundations",
         "_ids",
-        "_interfaces",
         "_opening",
         "_port",
         "_preferences",
-        "addresses",
         "error",
         "open",
         "options",
+        "used",
     )
 
     def __init__(self, ids: Ids, options: GatheringOptions, entropy: Entropy) -> None:
@@ -101,11 +110,10 @@ class Hosts:
         self.options = options
         self._entropy = entropy
         self._port: int | None = None
-        self._interfaces: Mapping[str, str] = {}
         self._foundations = Foundations()
-        self._preferences: dict[str, int] = {}
+        self._preferences: dict[Seat, int] = {}
         self._opening: dict[SocketId, _Opening] = {}
-        self.addresses: Sequence[str] = ()
+        self.used: HostList = NO_HOSTS
         self.error = ""
         self.open: dict[SocketId, Host] = {}
 
@@ -116,26 +124,23 @@ class Hosts:
 
     def use(self, hosts: HostList) -> list[SocketId]:
         """Have these addresses and no others; returns the sockets of those that are gone."""
-        addresses = hosts.names
-        self._interfaces = hosts.interfaces
-        self._preferences = assign_preferences(addresses, {host: self._preferences[host] for host in self._kept(addresses)})
-        self.addresses = addresses
+        kept = {seat: preference for seat, preference in self._preferences.items() if seat.host in hosts.names}
+        self._preferences = assign_preferences(hosts.seats, kept)
+        self.used = hosts
         places: dict[SocketId, Host | _Opening] = {**self.open, **self._opening}
-        return [socket for socket, place in places.items() if place.host not in addresses]
-
-    def _kept(self, addresses: Sequence[str]) -> Iterator[str]:
-        return (host for host in self._preferences if host in addresses)
+        return [socket for socket, place in places.items() if place.host not in hosts.names]
 
     def ask(self, stream: int, components: Iterable[int]) -> Iterator[OpenSocket]:
         """Open what one stream lacks: a socket for each address and component, and for TCP a listener (RFC 6544 4.4)."""
         places: list[Host | _Opening] = [*self.open.values(), *self._opening.values()]
-        has = [(place.component, place.host, place.transport) for place in places if place.stream == stream]
-        transports = ((Transport.UDP,) if self.options.udp else ()) + ((Transport.TCP,) if self.has_tcp else ())
+        there = [(place.component, place.seat, place.transport) for place in places if place.stream == stream]
+        kinds = ((None,) if self.options.udp else ()) + ((TcpType.PASSIVE,) if self.has_tcp else ())
         for component in components:
-            for host in self.addresses:
-                for transport in transports:
-                    if (component, host, transport) not in has:
-                        yield self._ask(_Opening(stream, component, host, transport))
+            for seat in self.used.seats:
+                for kind in kinds:
+                    transport = Transport.UDP if kind is None else Transport.TCP
+                    if self.used.has(seat, kind) and (component, seat, transport) not in there:
+                        yield self._ask(_Opening(stream, component, seat, transport))
 
     @property
     def has_tcp(self) -> bool:
@@ -174,11 +179,12 @@ class Hosts:
         opening = self._opening.pop(socket, None)
         if opening is None:
             return None
-        preference, tcp_type = self._preferences[opening.host], None
+        preference, tcp_type = self._preferences[opening.seat], None
         if opening.transport is Transport.TCP:
             tcp_type = TcpType.PASSIVE
-            other = max(0, preference - MAX_LOCAL_PREFERENCE + MAX_OTHER_PREFERENCE)
-            preference = tcp_local_preference(CandidateType.HOST, tcp_type, other)
+            if preference > MAX_OTHER_PREFERENCE:  # it counts down from the highest, and is no precedence of RFC 6724
+                preference = max(0, preference - MAX_LOCAL_PREFERENCE + MAX_OTHER_PREFERENCE)
+            preference = tcp_local_preference(CandidateType.HOST, tcp_type, preference)
         candidate = Candidate(
             foundation=self._foundations.of(CandidateType.HOST, opening.host, transport=opening.transport),
             component=opening.component,
@@ -188,7 +194,7 @@ class Hosts:
             type=CandidateType.HOST,
             tcp_type=tcp_type,
         )
-        host = self.open[socket] = Host(opening.stream, candidate, socket, local)
+        host = self.open[socket] = Host(opening.stream, candidate, socket, local, opening.seat)
         return host
 
     def _outside(self, host: str) -> str:
@@ -197,7 +203,7 @@ class Hosts:
             return host
         from sansice.ice._gathering._rewrite import outside_of  # who has no rules need not load them
 
-        outside = outside_of(host, self._interfaces.get(host, ""), self.options.rewrite)
+        outside = outside_of(host, self.used.interfaces.get(host, ""), self.options.rewrite)
         return outside.hosts[0] if outside.hosts and outside.type is CandidateType.HOST else host
 
     def give_up(self) -> list[SocketId]:

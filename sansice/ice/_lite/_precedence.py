@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from sansice.ice._gathering._host_list import Seat
 from sansice.ice._priority import MAX_LOCAL_PREFERENCE
 
 # RFC 6724 2.1: prefix, precedence, label; the longest prefix first, so that the first match is the one.
@@ -58,25 +59,25 @@ def precedence(host: str) -> int:
     return _rank(host).precedence
 
 
-def assign_preferences(hosts: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
-    """Local preferences for the candidates of ``hosts`` (RFC 8445 5.2), none of them given twice.
+def assign_preferences(seats: Sequence[Seat], known: Mapping[Seat, int]) -> dict[Seat, int]:
+    """Local preferences for the candidates of ``seats`` (RFC 8445 5.2), none of them given twice.
 
     65535 where all is IPv4, the precedence of RFC 6724 otherwise; several of one precedence lie above it, or below 65535,
     the first one highest. What is ``known`` stays as it is.
     """
     given = dict(known)
-    every = [*given, *hosts]
-    if not any(":" in host for host in every):
-        for host in hosts:
-            given.setdefault(host, _free(MAX_LOCAL_PREFERENCE, -1, given))
+    every = [*given, *seats]
+    if not any(":" in seat.host for seat in every):
+        for seat in seats:
+            given.setdefault(seat, _free(MAX_LOCAL_PREFERENCE, -1, given))
         return given
     # Upwards, for below the least precedence, 1, there is no room; in ascending order, so that none is overtaken.
-    for _, _, host in sorted((precedence(host), -index, host) for index, host in enumerate(hosts)):
-        given.setdefault(host, _free(precedence(host), 1, given))
+    for _, _, seat in sorted((precedence(seat.host), -index, seat) for index, seat in enumerate(seats)):
+        given.setdefault(seat, _free(precedence(seat.host), 1, given))
     return given
 
 
-def _free(preference: int, step: int, given: Mapping[str, int]) -> int:
+def _free(preference: int, step: int, given: Mapping[Seat, int]) -> int:
     taken = list(given.values())
     while preference in taken:
         preference += step

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 
+from sansice.ice._gathering._host_list import HostsGiven
 from sansice.machine import (
     Address,
     Event,
@@ -64,12 +66,26 @@ class Listening:
         return tuple((one.listener.transport, one.local) for one in self.sockets.values() if one.local is not None)
 
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """The IP addresses that agents can gather from, each once."""
-        return tuple(dict.fromkeys(one.listener.address.host for one in self.sockets.values()))
+    def hosts(self) -> HostsGiven:
+        """The IP addresses that agents can gather from, each once, with how many sockets there are at it.
 
-    def serving(self, wish: OpenSocket) -> SharedSocket | None:
+        What is not listened over at all is an agent's own affair.
+        """
+        counts = Counter([(one.listener.transport, one.listener.address.host) for one in self.sockets.values()])
+        names = tuple(dict.fromkeys([host for _, host in counts]))
+        listened = [transport for transport, _ in counts]
+        udp = {host: counts[Transport.UDP, host] if Transport.UDP in listened else 1 for host in names}
+        tcp = {host: counts[Transport.TCP, host] if Transport.TCP in listened else 1 for host in names}
+        if all(udp[host] == tcp[host] == 1 for host in names):
+            return names
+        from sansice.ice._gathering._hosts import HostAddress  # most have one port, and say nothing about their addresses
+
+        return tuple([HostAddress(host, udp_sockets=udp[host], tcp_listeners=tcp[host]) for host in names])
+
+    def serving(self, wish: OpenSocket, taken: Collection[SharedSocket] = ()) -> SharedSocket | None:
         """The socket that does for what an agent wants to open: of its address, and of its port where it asks for one.
+
+        None of those that are ``taken``: where several ports of an address are listened at, an agent has a place at each.
 
         A connection is the agent's own, and so is the listener of a simultaneous-open candidate, which connects from its port
         as well (RFC 6544 7.1): it says so by ``reuse_port``.
@@ -79,6 +95,8 @@ class Listening:
         host, port = wish.bind
         for one in self.sockets.values():
             known = one.listener.address if one.local is None else one.local
+            if one in taken:
+                continue
             if known.host == host and port in (0, known.port) and one.listener.transport is wish.transport:
                 return one
         return None

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from sansice.ice._agent._agent import IceAgent
 from sansice.ice._agent._pacer import MIN_INTERVAL, Pacer
 from sansice.ice._events import DataReceived, GatheringState, IceState
+from sansice.ice._gathering._host_list import HostsGiven
 from sansice.ice._telling._stats import IceStats
 from sansice.machine import (
     Action,
@@ -46,7 +47,7 @@ from ._strangers import FirstCheck
 
 
 class IceMux(Machine):
-    """Serves any number of agents, full and lite, on one UDP socket and one TCP listener for each address of the machine.
+    """Serves any number of agents, full and lite, on one UDP port and one TCP listener of each address, or on several.
 
     `start` names where to listen; `ServerReady` tells when that is decided. Agents are ordinary ones, made with ``ids=mux.ids``,
     and full ones with ``pacer=mux.pacer`` besides; `add` takes them before they gather. From then on the mux is their driver:
@@ -59,9 +60,9 @@ class IceMux(Machine):
         agent.set_remote(description, now=now)
         mux.absorb(name, now=now)
 
-    An agent's host candidates are then at the shared port, and so are server-reflexive ones, and those that a 1:1 NAT gives
-    (`GatheringOptions.rewrite`); where the mux listens over TCP, passive TCP candidates are there as well. What else it opens,
-    such as connections to TURN servers, and names that it looks up, go through to the driver.
+    An agent's host candidates are then at the shared ports, one at each, and so are server-reflexive ones, and those that a 1:1
+    NAT gives (`GatheringOptions.rewrite`); where the mux listens over TCP, passive TCP candidates are there as well. What else it
+    opens, such as connections to TURN servers, and names that it looks up, go through to the driver.
 
     **Whose is it?** A check belongs to the agent that has its ufrag, an answer to the agent that asked. Anything else belongs to
     the agent whose peer was last proven to be at the source address: by a check that the agent has authenticated, or by
@@ -112,6 +113,11 @@ class IceMux(Machine):
     def listeners(self) -> tuple[tuple[Listener, Address | None], ...]:
         """Where it listens: as `start` was told, and what that is bound to, once it is open."""
         return tuple((one.listener, one.local) for one in self._listening.sockets.values())
+
+    @property
+    def hosts(self) -> HostsGiven:
+        """What agents gather from to be at the shared sockets, and at no others: `gather` has them do so."""
+        return self._listening.hosts
 
     @property
     def agents(self) -> tuple[AgentId, ...]:
@@ -222,7 +228,7 @@ class IceMux(Machine):
             LocalProtocolError: see `agent` and `IceAgent.gather`.
         """
         member = self._member(name)
-        member.agent.gather(self._listening.hosts, include_loopback=True, now=now)
+        member.agent.gather(self.hosts, include_loopback=True, now=now)
         self._residents.take(member, now)
 
     def send(self, name: AgentId, data: bytes, *, stream: int = 0, now: float) -> None:

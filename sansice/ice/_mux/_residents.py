@@ -200,12 +200,12 @@ class Residents:
 
     def _open_socket(self, member: Member, wish: OpenSocket) -> tuple[Lane, ...]:
         """A socket that an agent wants: a place at a shared one, or one of its own."""
-        shared = self._listening.serving(wish)
+        stream = stream_of(member.agent, wish.socket)
+        shared = self._listening.serving(wish, [lane.shared for lane in member.lanes if lane.stream == stream])
         if shared is None:
             self.owners[wish.socket] = member
             self._outputs.append(wish)
             return ()
-        stream = stream_of(member.agent, wish.socket)
         if stream is None:  # it has changed its mind since
             return ()
         lane = Lane(wish.socket, shared, member, stream)

@@ -21,7 +21,7 @@ def read_places(listen: Iterable[Listen] | Listen, hosts: Callable[[], HostsGive
         listen: `Listener` values, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``. Without a transport,
             ``"192.0.2.1:3478"`` or an `Address`, it is both. A wildcard (``0.0.0.0``, ``[::]``) means each address of the
             machine of that family, without loopback where there are others: answers must leave from the address that was
-            asked, so that each has a socket of its own.
+            asked, so that each has a socket of its own. A place that is named twice is one; but port 0 is another each time.
         hosts: the machine's own addresses.
 
     Raises:
@@ -29,10 +29,9 @@ def read_places(listen: Iterable[Listen] | Listen, hosts: Callable[[], HostsGive
     """
     if isinstance(listen, (str, Listener, Address)):
         listen = (listen,)
-    places: dict[Listener, None] = {}
+    places: list[Listener] = []
     for one in listen:
-        for place in _places(one, hosts):
-            places[place] = None
+        places += [place for place in _places(one, hosts) if place.address.port == 0 or place not in places]
     return tuple(places)
 
 

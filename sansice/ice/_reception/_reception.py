@@ -19,6 +19,7 @@ from sansice.ice._candidate import Candidate, TcpType
 from sansice.ice._config import DEFAULT_CONFIG, IceConfig
 from sansice.ice._description import Credentials
 from sansice.ice._events import Closed, IceState, IceStateChanged, PairSelected
+from sansice.ice._gathering._addresses import AddressKind, look_at
 from sansice.ice._gathering._options import DEFAULT_OPTIONS, GatheringOptions
 from sansice.ice._lite._agent import LiteAgent
 from sansice.ice._mux._config import DEFAULT_MUX_CONFIG, MuxConfig
@@ -143,11 +144,13 @@ class IceReception(Machine):
         if not self.mux.addresses:
             return ()
         agent = LiteAgent(controlling=False, gathering=self._gathering, config=self._config, entropy=bytes)
-        agent.gather([address.host for address in self.mux.addresses], include_loopback=True, now=0.0)
-        open_now = [(one.transport, local) for one, local in reversed(self.mux.listeners) if local is not None]
-        shared = {(transport, local.host): local for transport, local in open_now}
+        agent.gather(self.mux.hosts, include_loopback=True, now=0.0)
+        shared: dict[tuple[Transport, str], list[Address | None]] = {}
+        for listener, local in reversed(self.mux.listeners):
+            shared.setdefault((listener.transport, listener.address.host), []).append(local)
         for wish in [one for one in agent.take_outputs() if isinstance(one, OpenSocket)]:
-            local = shared.get((wish.transport, wish.bind.host))
+            listened = shared.get((wish.transport, wish.bind.host))
+            local = listened.pop() if listened else None
             if local is not None:
                 agent.handle_socket_opened(wish.socket, local, now=0.0)
         return agent.local_candidates
@@ -178,7 +181,10 @@ class IceReception(Machine):
         Agents have candidates of what is listened at: UDP ones, passive TCP ones (RFC 6544), or both.
         """
         self.mux.start(listeners, now=now)
-        self._gathering = _gathering_at([one.transport for one, _ in self.mux.listeners], self._gathering)
+        listened = [one for one, _ in self.mux.listeners]
+        self._gathering = _gathering_at(listened, self._gathering)
+        if len(listened) > self._config.max_host_addresses:  # named one by one: a check that comes to any of them is answered
+            self._config = attrs.evolve(self._config, max_host_addresses=len(listened))
         self._absorb(now)
 
     def open(
@@ -463,12 +469,15 @@ class IceReception(Machine):
         return outputs
 
 
-def _gathering_at(listened: Sequence[Transport], given: GatheringOptions) -> GatheringOptions:
+def _gathering_at(listened: Sequence[Listener], given: GatheringOptions) -> GatheringOptions:
     """Which candidates agents have that are to use these shared sockets."""
-    if Transport.TCP not in listened:
+    if given.link_local is None and any(look_at(one.address.host)[1] is AddressKind.LINK_LOCAL for one in listened):
+        given = attrs.evolve(given, link_local=True)
+    transports = [one.transport for one in listened]
+    if Transport.TCP not in transports:
         return given
     tcp = tuple(dict.fromkeys([*given.tcp, TcpType.PASSIVE]))
-    return attrs.evolve(given, udp=given.udp and Transport.UDP in listened, tcp=tcp)
+    return attrs.evolve(given, udp=given.udp and Transport.UDP in transports, tcp=tcp)
 
 
 def _nobody(stranger: UnknownUfrag) -> None:

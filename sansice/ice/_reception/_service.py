@@ -189,7 +189,7 @@ class IceServiceBase(Generic[D, Q, C]):
         return connection
 
     def _hosts(self) -> HostsGiven:
-        return tuple(dict.fromkeys(address.host for address in self.listening))
+        return self.reception.mux.hosts
 
     def _accepted(self) -> C | None:
         """The oldest connection that waits.

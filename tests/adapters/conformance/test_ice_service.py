@@ -5,6 +5,7 @@ import itertools
 import socket
 import threading
 
+import attrs
 import pytest
 
 from adapters.conformance._runtimes import RUNTIMES
@@ -43,7 +44,8 @@ def by_name(stranger):
 
 
 def serving(rt, listen="udp:127.0.0.1:0", **options):
-    return rt.opened(rt.adapter.serve_ice([listen], **{"config": QUICK, **options}))
+    places = [listen] if isinstance(listen, (str, Address)) else listen
+    return rt.opened(rt.adapter.serve_ice(places, **{"config": QUICK, **options}))
 
 
 def client(rt, name="client", **options):
@@ -139,6 +141,52 @@ def test_who_comes_by_itself_over_tcp_is_let_in_with_the_right_password_only(rt,
                 assert service.dropped[DropReason.NOT_STUN] == 1
                 with pytest.raises(ConnectionResetError):
                     web.recv(1)
+
+    run(rt, body)
+
+
+# ---------------------------------------------------------------- several ports
+
+
+@pytest.mark.parametrize("lite", [True, False])
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+def test_each_port_of_an_address_is_a_candidate_and_carries_who_comes_to_it(rt, transport, lite):
+    async def body(rt):
+        listen = [f"{transport.value}:127.0.0.1:0"] * 2 + ["udp:[::1]:0"]
+        make = client if transport is Transport.UDP else over_tcp
+        async with serving(rt, listen, lite=lite, admit=by_name) as service, contextlib.AsyncExitStack() as stack:
+            one, two = service.listening[:2]
+            candidates = service.local_candidates
+            assert sorted(candidate.address for candidate in candidates) == sorted(service.listening)
+            assert len({candidate.priority for candidate in candidates}) == 3
+            assert len({candidate.foundation for candidate in candidates}) == 2
+            for number, port in enumerate([two, one, two]):
+                (only,) = [candidate for candidate in candidates if candidate.address == port]
+                ice = await stack.enter_async_context(make(rt, f"comes{number}"))
+                room = Description(f"room{number}", secret(f"room{number}"), candidates=[only], lite=lite)
+
+                async def come(ice=ice, room=room):
+                    return await rt.call(ice.connect(room))
+
+                async def accept():
+                    return await rt.call(service.accept())
+
+                _, served = await rt.together(come, accept)
+                assert served.selected_pair.local.address == ice.selected_pair.remote.address == port
+                await exchange(rt, served, ice)
+                ice = await stack.enter_async_context(make(rt, f"told{number}"))
+                served = service.open()
+                ours, theirs = await rt.call(served.gather()), await rt.call(ice.gather())
+                assert sorted(candidate.address for candidate in ours.candidates) == sorted(service.listening)
+                served.set_remote(theirs)
+                await rt.call(ice.connect(attrs.evolve(ours, candidates=[only])))
+                await rt.call(served.connected())
+                assert served.selected_pair.local.address == ice.selected_pair.remote.address == port
+                await exchange(rt, served, ice)
+                served.update_addresses()
+                await exchange(rt, served, ice)
+            assert sum(service.dropped.values()) == 0
+            assert service.lost == {}
 
     run(rt, body)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from ice._wire import at
+from sansice.ice import HostAddress
 from sansice.ice._mux._listening import Listening, read_listeners
 from sansice.machine import Ids, LocalProtocolError, OpenSocket, SocketError, SocketErrorKind, SocketId, SocketOptions, Transport
 from sansice.stun import Listener, ListenerFailed, ListenerOpened, ServerReady
@@ -42,7 +43,7 @@ def test_what_cannot_be_listened_at_is_refused(given, text):
 
 def test_any_port_may_be_asked_for_twice():
     table, wishes = listening(TWO, TWO)
-    assert [one.bind for one in wishes] == [TWO, TWO] and table.hosts == ("192.0.2.1",)
+    assert [one.bind for one in wishes] == [TWO, TWO] and table.hosts == (HostAddress("192.0.2.1", udp_sockets=2),)
     assert wishes[0].options.receive_buffer == 1000
 
 
@@ -66,6 +67,26 @@ def test_socket_serves_its_address_and_any_port_or_its_own():
     assert table.serving(wish("2001:db8::1", 777)) is None
     list(table.opened(third, at("2001:db8::1", 777)))
     assert table.serving(wish("2001:db8::1", 777)) is third
+
+
+def test_agents_gather_from_each_address_as_many_sockets_as_there_are():
+    second, ipv6 = at("192.0.2.1", 4001), at("2001:db8::1", 4000)
+    assert listening(ONE, ipv6)[0].hosts == ("192.0.2.1", "2001:db8::1")
+    assert listening(ONE, Listener(Transport.TCP, ONE))[0].hosts == ("192.0.2.1",)
+    assert listening(ONE, second, ipv6, Listener(Transport.TCP, ipv6))[0].hosts == (
+        HostAddress("192.0.2.1", udp_sockets=2, tcp_listeners=0),
+        HostAddress("2001:db8::1"),
+    )
+    assert listening(Listener(Transport.TCP, ONE), Listener(Transport.TCP, second))[0].hosts == (
+        HostAddress("192.0.2.1", tcp_listeners=2),  # no UDP at all, which is then the agents' own affair
+    )
+
+
+def test_an_agent_that_has_a_place_at_one_port_is_given_the_next():
+    table, _ = listening(TWO, TWO)
+    first, second = table.sockets.values()
+    assert table.serving(wish("192.0.2.1"), [first]) is second
+    assert table.serving(wish("192.0.2.1"), [first, second]) is None
 
 
 def test_streams_and_sockets_towards_one_server_are_not_shared():

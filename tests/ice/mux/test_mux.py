@@ -20,6 +20,7 @@ from sansice.ice import (
     PairState,
     UnknownUfrag,
 )
+from sansice.ice._binding import encode_success
 from sansice.machine import (
     IcmpError,
     Ids,
@@ -39,7 +40,9 @@ from sansice.stun import (
     Method,
     ServerReady,
     TransactionId,
+    decode_untrusted,
     encode,
+    short_term_key,
 )
 
 DTLS, RTP, QUIC, ZRTP, CHANNEL = b"\x16dtls", b"\x80rtp", b"\xc0quic", b"\x10zrtp", b"\x40channel"
@@ -228,13 +231,61 @@ def test_full_agent_answers_the_check_that_waited_too():
 def test_check_that_waited_at_one_socket_is_answered_from_there():
     other = at("192.0.2.1", 4001)
     bench = MuxBench(PORT, other)
-    bench.check(5, ALICE, to=other)
-    bench.lite(5)
-    assert bench.sent == []  # the agent has a place at the first socket of that address only
+    for came_to in (other, PORT):
+        bench = MuxBench(PORT, other)
+        bench.check(5, ALICE, to=came_to)
+        bench.lite(5)
+        assert [sent.socket for sent in bench.sent] == [bench.sockets[came_to]]
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_each_port_of_an_address_is_a_candidate_and_what_comes_to_it_leaves_from_it(lite):
+    other = at("192.0.2.1", 4001)
     bench = MuxBench(PORT, other)
-    bench.check(5, ALICE)
-    bench.lite(5)
-    assert [sent.socket for sent in bench.sent] == [bench.sockets[PORT]]
+    make = bench.lite if lite else bench.full
+    one, two = make(1), make(2)
+    first, second = bench.mux.agent(one).local_candidates
+    assert [first.address, second.address] == [PORT, other]
+    assert first.foundation == second.foundation  # RFC 8445 5.1.1.3
+    assert first.priority - second.priority == 1 << 8  # RFC 8445 5.1.2.1
+    for name, number, port, source in ((one, 1, PORT, ALICE), (two, 2, other, BOB)):
+        bench.sent.clear()
+        assert bench.is_accepted(number, source, to=port)
+        if not lite:  # it checks in turn, from where it was checked
+            bench.run(bench.now + 0.1)
+            (check,) = [sent for sent in bench.sent if sent.data[:2] == b"\0\1"]
+            assert check.socket == bench.sockets[port]
+            key = short_term_key(client(number).pwd)
+            bench.arrive(source, encode_success(decode_untrusted(check.data), port, key), to=port)
+        assert {sent.socket for sent in bench.sent} == {bench.sockets[port]}
+        assert bench.mux.agent(name).selected_pair.local.address == port
+        bench.call(bench.mux.send, name, b"\x80data")
+        assert bench.sent[-1] == (bench.sockets[port], source, b"\x80data")
+        bench.arrive(source, b"\x80back", to=port)
+        assert bench.got(name) == [b"\x80back"]
+
+
+def test_ports_that_are_not_open_yet_are_told_apart_as_they_open():
+    anywhere = at("192.0.2.1", 0)
+    bench = MuxBench(anywhere, anywhere, opened=False)
+    name = bench.lite(1)
+    (first, second), bench.opens = bench.opens, []
+    bench.call(bench.mux.handle_socket_opened, second.socket, at("192.0.2.1", 4002))
+    bench.call(bench.mux.handle_socket_opened, first.socket, at("192.0.2.1", 4001))
+    assert [one.address.port for one in bench.mux.agent(name).local_candidates] == [4002, 4001]
+    assert bench.told(name).count(GatheringCompleted()) == 1
+
+
+def test_a_port_that_dies_leaves_the_other_ones():
+    other = at("192.0.2.1", 4001)
+    bench = MuxBench(PORT, other)
+    one = bench.lite(1)
+    bench.call(bench.mux.handle_socket_failed, bench.sockets[PORT], SocketError(SocketErrorKind.OTHER, "gone"))
+    two = bench.lite(2)
+    for name, number, source in ((one, 1, ALICE), (two, 2, BOB)):
+        assert [candidate.address for candidate in bench.mux.agent(name).local_candidates] == [other]
+        assert bench.is_accepted(number, source, to=other)
+    assert bench.mux.hosts == ("192.0.2.1",)
 
 
 def test_wrong_agent_for_a_waiting_check_proves_nothing():

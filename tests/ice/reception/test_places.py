@@ -35,6 +35,12 @@ def test_without_a_transport_it_is_udp_and_tcp():
     assert places("192.0.2.3:5") == places(at("192.0.2.3", 5)) == places("udp:192.0.2.3:5", "192.0.2.3:5") == both
 
 
+def test_a_place_that_is_named_twice_is_one_and_any_port_is_another_each_time():
+    assert places("udp:192.0.2.3:5", at("192.0.2.3", 5), "udp:192.0.2.3:5") == ["udp:192.0.2.3:5", "tcp:192.0.2.3:5"]
+    assert places("udp:192.0.2.3:0", "udp:192.0.2.3:0") == ["udp:192.0.2.3:0"] * 2
+    assert places("udp:0.0.0.0:0", "udp:192.0.2.1:0") == [f"udp:192.0.2.{number}:0" for number in (1, 2, 1)]
+
+
 def test_a_wildcard_is_each_address_of_its_family_without_loopback():
     assert places("udp:0.0.0.0:3478") == ["udp:192.0.2.1:3478", "udp:192.0.2.2:3478"]
     assert places("tcp:[::]:3478") == ["tcp:[2001:db8::1]:3478"]

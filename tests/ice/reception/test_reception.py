@@ -24,8 +24,11 @@ from sansice.ice import (
     MuxConfig,
     MuxState,
     Nomination,
+    PairSelected,
     PeerAdmitted,
     PeerArrived,
+    ReceptionLimits,
+    RewriteMode,
     RewriteRule,
     UnknownUfrag,
 )
@@ -125,8 +128,13 @@ def test_who_is_not_wanted_is_not_asked_about_again():
     bench = ReceptionBench(admit=asked.append)
     for _ in range(3):
         assert bench.check(1, ALICE) is None
+    bench.now = MuxConfig().refused_timeout - 0.1  # long after a check that waits is forgotten
+    assert bench.check(1, BOB) is None
     assert [one.ufrag for one in asked] == [credentials(1).ufrag]
     assert bench.counted() == {"refused": 1}
+    bench.now = MuxConfig().refused_timeout
+    bench.check(1, ALICE)
+    assert len(asked) == 2
 
 
 def test_without_a_function_nobody_comes_in_and_nothing_is_remembered():
@@ -202,6 +210,8 @@ def test_an_answer_that_is_late_or_wrong_lets_nobody_in():
     bench.check(1, ALICE)
     assert not bench.call(bench.reception.admit, credentials(1).ufrag, "x" * 22)
     assert bench.counted() == {"forged": 1}
+    bench.call(bench.reception.refuse, credentials(3).ufrag)  # of whom nothing is known, like of the first one now
+    assert bench.reception._strangers == {}
     bench.check(1, BOB)
     bench.now = 10.0
     assert not bench.call(bench.reception.admit, credentials(1).ufrag, credentials(1).pwd)
@@ -215,8 +225,8 @@ def test_an_answer_that_is_late_or_wrong_lets_nobody_in():
 def test_who_is_refused_later_is_refused():
     bench = ReceptionBench(admit=lambda stranger: PENDING)
     bench.check(1, ALICE)
-    bench.call(bench.reception.refuse, credentials(1).ufrag)
-    bench.call(bench.reception.refuse, credentials(2).ufrag)
+    for number in (1, 1, 2):
+        bench.call(bench.reception.refuse, credentials(number).ufrag)
     for number in (1, 2):
         bench.check(number, ALICE)
     assert len(bench.heard(UnknownUfrag)) == 1
@@ -231,6 +241,17 @@ def test_no_more_answers_are_outstanding_than_the_mux_has_checks():
         bench.check(number, ALICE)
     assert len(bench.heard(UnknownUfrag)) == 8
     assert len(bench.reception._strangers) == 2
+
+
+def test_who_has_come_again_is_answered_before_those_whose_checks_are_forgotten():
+    config = MuxConfig(max_unknown=2, unknown_timeout=10.0)
+    bench = ReceptionBench(admit=lambda stranger: PENDING, mux=config)
+    for now, number, source in ((0.0, 1, ALICE), (5.0, 2, BOB), (10.0, 1, ALICE), (15.0, 3, CAROL)):
+        bench.now = now
+        bench.check(number, source)
+    assert len(bench.heard(UnknownUfrag)) == 4
+    answers = [bench.call(bench.reception.admit, credentials(number).ufrag, credentials(number).pwd) for number in (1, 2, 3)]
+    assert answers == [True, False, True]
 
 
 # ---------------------------------------------------------------- bounds and times
@@ -250,6 +271,11 @@ def test_who_is_not_accepted_in_time_is_closed():
     bench.now = 1.0
     assert bench.is_accepted(1, ALICE)
     assert bench.reception.deadline() == 1.0 + HASTY.accept_timeout
+    soon = ReceptionBench(limits=ReceptionLimits(accept_timeout=0.5))  # sooner than anything that the agent has to do
+    assert soon.is_accepted(1, ALICE)
+    assert soon.reception.deadline() == 0.5
+    soon.run(0.5)
+    assert soon.counted() == {"admitted": 1, "not_accepted": 1}
     bench.now = 1.0 + HASTY.accept_timeout
     assert accept(bench) is None  # even where nobody has called the timer
     assert bench.reception.mux.agents == ()
@@ -269,6 +295,26 @@ def test_too_many_who_wait_and_too_many_who_arrive_are_turned_away():
     assert bench.dropped() == {"LIMIT": 1}
     bench.run(HASTY.arrival_timeout)
     assert bench.is_accepted(6, CAROL)  # it was not refused, there was only no room
+
+
+def test_who_moves_to_a_better_pair_before_being_accepted_waits_on_and_has_arrived_once():
+    bench = ReceptionBench(PORT, at("192.0.2.2", 4000), limits=HASTY)
+    assert bench.is_accepted(1, ALICE, to=at("192.0.2.2", 4000))
+    (arrived,) = bench.heard(PeerArrived)
+    assert bench.is_accepted(1, ALICE, to=PORT)
+    assert len([one for one in bench.told(arrived.agent) if isinstance(one, PairSelected)]) == 2
+    assert bench.heard(PeerArrived) == [arrived]
+    assert accept(bench) == arrived.agent
+
+
+@pytest.mark.parametrize("nominate", [True, False])
+def test_who_is_closed_before_being_accepted_is_not_given_out(nominate):
+    bench = ReceptionBench(limits=HASTY)
+    bench.is_accepted(1, ALICE, nominate=nominate)
+    (admitted,) = bench.heard(PeerAdmitted)
+    bench.call(bench.reception.tell, admitted.agent, bench.reception.agent(admitted.agent).close)
+    assert bench.counted() == {"admitted": 1, ("not_accepted" if nominate else "not_connected"): 1}
+    assert accept(bench) is None and bench.reception.deadline() == math.inf
 
 
 @pytest.mark.parametrize("nominate", [True, False])
@@ -322,14 +368,15 @@ def test_full_agents_control_where_that_is_asked_for():
     assert bench.sent  # it asks the server
 
 
-def test_what_cannot_be_opened_is_refused_and_draws_nothing():
+@pytest.mark.parametrize("lite", [True, False])
+def test_what_cannot_be_opened_is_refused_and_draws_nothing(lite):
     drawn = []
 
     def entropy(count):
         drawn.append(count)
         return bytes(count)
 
-    bench = ReceptionBench(entropy=entropy)
+    bench = ReceptionBench(entropy=entropy, lite=lite)
     own = Credentials("same", "p" * 22)
     name = bench.call(bench.reception.open, credentials=own)
     drawn.clear()
@@ -368,13 +415,32 @@ def test_starting_and_closing_open_and_close_the_port():
     bench = ReceptionBench()
     assert len(bench.heard(ServerReady)) == 1
     assert bench.is_accepted(1, ALICE)
+    assert bench.is_accepted(2, BOB, nominate=False)
     bench.call(bench.reception.close)
     assert bench.closed == [bench.sockets[PORT]]
     assert bench.reception.mux.state is MuxState.CLOSED
     assert bench.reception.deadline() == math.inf
     assert not bench.reception.lingers
     bench.call(bench.reception.close)
-    assert bench.counted() == {"admitted": 1}
+    assert bench.counted() == {"admitted": 2}  # that others were not accepted says nothing about them
+
+
+def test_whoever_is_still_to_be_answered_when_the_port_closes_is_forgotten():
+    bench = ReceptionBench(admit=lambda stranger: PENDING)
+    bench.check(1, ALICE)
+    bench.call(bench.reception.close)
+    assert not bench.call(bench.reception.admit, credentials(1).ufrag, credentials(1).pwd)
+    bench.call(bench.reception.refuse, credentials(1).ufrag)
+    assert bench.counted() == {}
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_where_only_tcp_is_listened_at_nobody_opens_a_port_for_udp_and_full_agents_connect_as_they_are_told_to(lite):
+    bench = ReceptionBench(TCP_PORT, lite=lite, gathering=GatheringOptions(tcp=("active",)))
+    name = bench.call(bench.reception.open)
+    kinds = [one.tcp_type.value for one in bench.reception.agent(name).local_candidates]
+    assert kinds == (["passive"] if lite else ["active", "passive"])
+    assert bench.opens == []
 
 
 def test_what_agents_open_and_ask_goes_through_to_the_driver_and_back():
@@ -410,6 +476,68 @@ def test_candidates_are_those_of_what_is_listened_at(listen, given, candidates):
     bench = ReceptionBench(*listen, gathering=GatheringOptions(**given))
     assert [one.transport for one in bench.reception.local_candidates] == candidates
     assert {one.address for one in bench.reception.local_candidates} == {PORT}
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_each_of_several_ports_is_a_candidate_of_every_connection(lite):
+    ports = [at("192.0.2.1", 4000), at("192.0.2.1", 4001), at("2001:db8::1", 4000)]
+    over_tcp = [at("192.0.2.1", 5000), at("192.0.2.1", 5001)]
+    bench = ReceptionBench(*ports, *[Listener(Transport.TCP, port) for port in over_tcp], lite=lite)
+    candidates = bench.reception.agent(bench.call(bench.reception.open)).local_candidates
+    told = sorted((one.transport.value, one.address) for one in candidates)
+    assert told == sorted([*(("udp", port) for port in ports), *(("tcp", port) for port in over_tcp)])
+    assert told == sorted((one.transport.value, one.address) for one in bench.reception.local_candidates)
+    assert len({one.priority for one in candidates}) == 5
+    assert bench.opens == []  # no agent has a socket of its own
+    for number, port in enumerate(ports, 1):
+        assert bench.is_accepted(number, at("2001:db8::9", 5000) if port.is_ipv6 else ALICE, to=port)
+        assert bench.sent[-1].socket == bench.sockets[port]
+
+
+def test_ports_beyond_those_that_have_opened_are_no_candidates():
+    bench = ReceptionBench(PORT, at("192.0.2.1", 4001), at("192.0.2.1", 4002))
+    bench.call(bench.reception.handle_socket_failed, bench.sockets[at("192.0.2.1", 4001)], SocketError(SocketErrorKind.OTHER))
+    assert [one.address.port for one in bench.reception.local_candidates] == [4000, 4002]
+    assert {one.foundation for one in bench.reception.local_candidates} == {"1"}
+
+
+def test_transports_of_different_addresses_open_nothing_that_is_not_listened_at():
+    bench = ReceptionBench(PORT, Listener(Transport.TCP, at("192.0.2.2", 4000)), lite=False)
+    bench.call(bench.reception.open)
+    assert bench.opens == []
+    told = [(one.transport.value, one.address.host) for one in bench.reception.local_candidates]
+    assert told == [("udp", "192.0.2.1"), ("tcp", "192.0.2.2")]
+
+
+def test_who_listens_at_a_link_local_address_beside_others_means_it():
+    near = at("fe80::1%eth0", 4000)
+    bench = ReceptionBench(PORT, near)
+    name = bench.call(bench.reception.open)
+    assert {one.address for one in bench.reception.agent(name).local_candidates} == {PORT, near}
+    assert {one.address for one in bench.reception.local_candidates} == {PORT, near}
+    bench = ReceptionBench(PORT, near, gathering=GatheringOptions(link_local=False))
+    assert [one.address for one in bench.reception.local_candidates] == [PORT]
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_as_many_ports_are_candidates_as_are_listened_at(lite):
+    ports = [at("192.0.2.1", 4000 + number) for number in range(5)]
+    bench = ReceptionBench(*ports, lite=lite, config=IceConfig(max_host_addresses=2))
+    name = bench.call(bench.reception.open)
+    assert [one.address for one in bench.reception.agent(name).local_candidates] == ports
+
+
+@pytest.mark.parametrize("mode", RewriteMode)
+@pytest.mark.parametrize("lite", [True, False])
+def test_a_1_to_1_nat_is_told_of_at_every_port(lite, mode):
+    ports = [PORT, at("192.0.2.1", 4001)]
+    outside = GatheringOptions(rewrite=[RewriteRule("203.0.113.9", mode=mode)])
+    bench = ReceptionBench(*ports, lite=lite, gathering=outside)
+    candidates = bench.reception.agent(bench.call(bench.reception.open)).local_candidates
+    public = {at("203.0.113.9", port.port) for port in ports}
+    assert {one.address for one in candidates} == (public if lite or mode is RewriteMode.REPLACE else public | set(ports))
+    assert len({one.priority for one in candidates}) == len(candidates)
+    assert len({(one.foundation, one.address.host) for one in candidates}) == len({one.foundation for one in candidates})
 
 
 def test_a_1_to_1_nat_is_told_of_over_udp_and_tcp():
