@@ -210,6 +210,35 @@ def test_program_that_roams_restarts_its_agent_when_it_asks_for_that_and_not_bef
     assert world.programs["alice"].restarts == 1
 
 
+def test_program_that_restarts_tells_its_agent_first_which_addresses_have_gone():
+    """Or what came back for a moment, and was gathered from then, would be believed to be there."""
+    phone = HostSpec("alice", interfaces=(InterfaceSpec("192.168.1.2", "home A"), InterfaceSpec("203.0.113.77", up=False)))
+    homes = both(roams=True)
+    world = attrs.evolve(homes, hosts=(phone, homes.hosts[1])).build()
+    world.network.run(until=20.0)
+    away = world.interfaces["alice", "203.0.113.77"]
+    away.up()
+    world.programs["alice"].restart()
+    world.network.run(until=20.01)
+    away.down()
+    world.network.run(until=22.0)
+    assert {local.host for local in world.nodes["alice"].sockets.values()} == {"192.168.1.2"}
+    assert world.agents["alice"].state.value == "completed"
+
+
+def test_program_gathers_once_for_two_restarts_at_once():
+    world = both(roams=True).build()
+    world.network.run(until=20.0)
+    alice, ufrag = world.programs["alice"], world.agents["alice"].credentials.ufrag
+    alice.restart()
+    alice._restarted = True
+    alice._gather_again()
+    alice._restarted = True
+    alice._gather_again()
+    world.network.run(until=25.0)
+    assert world.agents["alice"].state.value == "completed" and world.agents["alice"].credentials.ufrag != ufrag
+
+
 def test_changes_of_interfaces_that_come_at_once_are_looked_at_once_and_no_change_is_none():
     world = both(roams=True).build()
     world.network.run(until=20.0)

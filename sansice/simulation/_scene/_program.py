@@ -265,7 +265,10 @@ class Program:
         if isinstance(self.agent, IceAgent):
             if self._trickles:
                 self._describe()
-            self.node.call(self.agent.gather, self.node.host.addresses)
+            if self._roams:
+                self._look()  # gather() says where to begin from, and not what is gone
+            with contextlib.suppress(LocalProtocolError):  # two restarts before the first was told of are gathered for once
+                self.node.call(self.agent.gather, self.node.host.addresses)
         elif self.agent.gathering_state is GatheringState.COMPLETE:  # pragma: no branch - else its end is yet to come
             self._describe()
 
