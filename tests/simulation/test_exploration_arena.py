@@ -1,10 +1,11 @@
 """Arenas that cannot be, and whom rules are about."""
 
+import attrs
 import pytest
 
 from mutants._worlds import plain
 from sansice.ice import IceAgent
-from sansice.simulation import Arena, BindingResponder, End, Invariant, Network
+from sansice.simulation import Arena, BindingResponder, Deviation, DeviationKind, End, Harm, Invariant, Network, explore
 from sansice.simulation._exploration._life_rules import DeadlinesAreAhead
 from sansice.simulation._exploration._trial import run_schedule
 from simulation._exploring import CONFIG
@@ -20,6 +21,30 @@ def test_an_arena_has_agents_times_and_places_that_make_sense():
         Arena(arena.network, arena.agents, settle=float("inf"))
     with pytest.raises(ValueError, match="places: there is no agent 'C' among A, B"):
         Arena(arena.network, arena.agents, places={"203.0.113.1": "C"})
+    with pytest.raises(ValueError, match="changes: 'dark' is a fault, too"):
+        Arena(arena.network, arena.agents, faults={"dark": print}, changes={"dawn": print, "dark": print})
+
+
+class AllIsCalm(Invariant):
+    """No rule of agents: notes what was done to the network."""
+
+    def ended(self, harm):
+        return "all is calm" if harm == Harm() else "harm was done"
+
+
+def test_a_change_is_tried_as_a_fault_is_and_does_no_harm():
+    happened = []
+
+    def world():
+        arena = plain()
+        return attrs.evolve(arena, changes={"the leaves fall": lambda: happened.append("leaves")})
+
+    change, fault = (Deviation(3, DeviationKind.FAULT, name=name) for name in ("the leaves fall", "A is killed"))
+    assert run_schedule(world, (change,), [AllIsCalm]).breach.finding == "all is calm"
+    assert happened == ["leaves"]
+    assert run_schedule(world, (fault,), [AllIsCalm]).breach.finding == "harm was done"
+    explore(world, invariants=[DeadlinesAreAhead], depth=1, budget=40)
+    assert len(happened) > 1
 
 
 class Counts(Invariant):

@@ -23,6 +23,8 @@ class Arena:
         agents: the nodes that run what is under observation, by name. The invariants that are shipped know `IceAgent`; of your
             own, an `Invariant` says in ``subject`` which machine it is about.
         faults: what else may happen, by name: ``{"the NAT reboots": nat.forget, "B is killed": node_b.stop}``.
+        changes: the same of what is part of life, such as an address that comes or goes: it counts as no harm, so that what
+            invariants promise on a tolerable network they promise then as well.
         places: by address, whose packets come there, where that is not one of the agent's own addresses: a NAT's outer
             address stands for the agent behind it. Deliveries to different places are taken to commute.
         config: the one that all these agents were made with; bounds and times are judged by it.
@@ -32,12 +34,13 @@ class Arena:
         settle: virtual seconds that the world is given after that, to come to an end by itself.
 
     Raises:
-        ValueError: no agent, or a time that is none.
+        ValueError: no agent, a time that is none, or a fault and a change of one name.
     """
 
     network: Network
     agents: Mapping[str, Node]
     faults: Mapping[str, Callable[[], object]] = attrs.field(factory=dict)
+    changes: Mapping[str, Callable[[], object]] = attrs.field(factory=dict)
     places: Mapping[str, str] = attrs.field(factory=dict)
     config: IceConfig = attrs.field(factory=IceConfig)
     sound: bool = True
@@ -51,9 +54,17 @@ class Arena:
         for name in ("until", "settle"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: a number of seconds from 0 on, not {getattr(self, name)!r}")
+        twice = [name for name in self.changes if name in self.faults]
+        if twice:
+            raise ValueError(f"changes: {twice[0]!r} is a fault, too")
         unknown = [name for name in self.places.values() if name not in self.agents]
         if unknown:
             raise ValueError(f"places: there is no agent {unknown[0]!r} among {', '.join(self.agents)}")
+
+    @property
+    def events(self) -> Mapping[str, Callable[[], object]]:
+        """All faults and changes."""
+        return {**self.faults, **self.changes}
 
 
 MakeArena: TypeAlias = Callable[[], Arena]

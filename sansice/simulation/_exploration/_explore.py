@@ -156,7 +156,7 @@ class _Search:
         self._budget = budget
         self._stop = stop
         self._dice = random.Random(f"{seed}/explore")
-        self._faults = tuple(arena().faults)
+        self._faults = tuple(arena().events)
         self._runs = 0
         self._seen: set[bytes] = set()  # asked for membership only
         self._depths: list[DepthCoverage] = []

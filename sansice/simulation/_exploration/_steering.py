@@ -231,12 +231,11 @@ class Steering:
 
     def _fault(self, name: str) -> None:
         self.digest.update(f"{name} after {self._fed()}".encode())
-        self.harm = Harm(self.harm.lost, broken=True)
-        try:
-            fault = self._arena.faults[name]
-        except KeyError:
-            raise ValueError(f"there is no fault {name!r} here; there are: {', '.join(self._arena.faults)}") from None
-        fault()
+        events = self._arena.events
+        if name not in events:
+            raise ValueError(f"there is no fault {name!r} here; there are: {', '.join(events)}")
+        self.harm = Harm(self.harm.lost, self.harm.broken or name in self._arena.faults)
+        events[name]()
 
 
 def alternatives(steps: Sequence[Step], after: int, faults: Sequence[str]) -> Iterator[Deviation]:
