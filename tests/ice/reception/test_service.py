@@ -4,8 +4,9 @@ import pytest
 
 from ice._connections import HandDriver
 from ice._mux import ALICE, BOB, client, credentials
-from ice._service import PLACE, Connection, HandQueue, Service
+from ice._service import PLACE, Connection, HandQueue, Service, Task
 from sansice.ice import (
+    Admission,
     AdmissionFailed,
     AgentId,
     HandlerFailed,
@@ -18,7 +19,7 @@ from sansice.ice import (
     ReceptionLimits,
     UnknownUfrag,
 )
-from sansice.machine import DropReason, LocalProtocolError, SocketError, SocketErrorKind
+from sansice.machine import Address, DropReason, LocalProtocolError, SocketError, SocketErrorKind
 from sansice.stun import PENDING, ListenerFailed, ServerReady
 
 
@@ -85,6 +86,16 @@ def test_a_restart_gathers_at_the_port_again():
     assert service._driver.opened == [PLACE.host]
 
 
+def test_a_service_that_listens_on_loopback_as_well_has_candidates_there_after_a_restart_too():
+    service = Service(admit=None, lite=False, started=False)
+    places = [Address("127.0.0.1", 5000), PLACE]
+    service._driver.call(service.reception.start, places)
+    ice = service.open()
+    ice.restart()
+    ice._start_gathering()
+    assert {one.address for one in ice.local_candidates} == set(places)
+
+
 def test_no_socket_is_lent():
     service = Service()
     service.check(1)
@@ -99,6 +110,9 @@ def test_what_the_application_may_want_to_know_waits_for_it():
         return PENDING
 
     service = Service(admit=admit)
+    told = []
+    called = service._driver.call
+    service._driver.call = lambda command, *args, **kwargs: (told.extend(args), called(command, *args, **kwargs))[1]
     assert isinstance(service._steps.take()[0], ServerReady)
     service.check(1)
     service.check(2, BOB)
@@ -108,6 +122,7 @@ def test_what_the_application_may_want_to_know_waits_for_it():
     with pytest.raises(LocalProtocolError, match="admit"):
         service.admit(second.ufrag, "too short")
     assert service.admit(second.ufrag, credentials(2).pwd)
+    assert told[-2:] == [second.ufrag, Admission(credentials(2).pwd)]  # which a recording knows to be secret
     service.refuse(third.ufrag)
     assert service.stats.refused == 2
     assert len(service.connections) == 1
@@ -154,7 +169,10 @@ def test_where_a_driver_breaks_down_its_connections_are_over_with_the_service():
     service = Service()
     service.check(1)
     ice = service._accepted()
+    waiting = Task(service.accept())
     service._end()  # and nobody has closed the agent
+    with pytest.raises(IceClosed, match="service"):
+        waiting.go_on()
     assert ice._is_closed()
     with pytest.raises(IceClosed):
         ice.receive_nowait()
