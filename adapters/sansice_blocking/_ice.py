@@ -231,7 +231,7 @@ class IceConnection(IceConnectionBase[BlockingDriver]):
             return self._wait(self._connected_pair, timeout, "connected")
 
     def restart_needed(self, *, timeout: float | None = None) -> None:
-        """Wait until the network has changed so that only `restart` helps.
+        """Wait until only `restart` helps: the network has changed, or nobody has answered for 30 s; see `RestartNeeded`.
 
         Then `restart`, `gather`, tell the peer, and `connect` with the answer.
 

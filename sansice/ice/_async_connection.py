@@ -110,7 +110,9 @@ class AsyncIceConnection(IceConnectionBase[D]):
         return pair
 
     async def restart_needed(self) -> None:
-        """Wait until the network has changed so that only `restart` helps. Cancelling is safe.
+        """Wait until only `restart` helps: the network has changed, or nobody has answered for 30 s (`RestartNeeded`).
+
+        Cancelling is safe.
 
         Then `restart`, `gather`, tell the peer, and `connect` with the answer.
         """

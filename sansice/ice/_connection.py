@@ -7,7 +7,6 @@ An adapter adds the waiting.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, Unpack, cast
@@ -333,9 +332,8 @@ class IceConnectionBase(Generic[D]):
 
     @property
     def needs_restart(self) -> bool:
-        """Whether this machine's addresses have changed so that only `restart` brings a stream back (`RestartNeeded`)."""
-        agent = self._agent
-        return isinstance(agent, IceAgent) and agent.needs_restart
+        """Whether only `restart` brings a stream back (`RestartNeeded`): other addresses, or nobody answers any more."""
+        return self._agent.needs_restart
 
     def close(self) -> None:
         """Close the agent now. Whoever waits gets `IceClosed`; a second call is harmless."""
@@ -431,8 +429,7 @@ class IceConnectionBase(Generic[D]):
             return
         addresses = self._host_addresses(in_use=self._addresses, refresh=refresh)
         if addresses != self._addresses:
-            with contextlib.suppress(LocalProtocolError):  # a lite agent that has failed
-                self._go_on_with(addresses)
+            self._go_on_with(addresses)
 
     def _is_closed(self) -> bool:
         return self._agent.state is IceState.CLOSED or self._left

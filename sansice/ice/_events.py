@@ -234,11 +234,13 @@ class Restarted(Event):
 
 @attrs.frozen
 class RestartNeeded(Event):
-    """The machine has other addresses, and this agent cannot move the stream to them by itself: `IceAgent.restart` can.
+    """The stream had a pair, and cannot come back by itself: `restart` brings it back. Told once a generation.
 
-    The pair in use has lost its address, or all that the peer was told is worthless. Where the two renominate and it is the
-    peer who controls, he would notice in a while; a restart is faster. Told once a generation, and not before there is an
-    address to restart from.
+    - The machine has other addresses, and the pair in use has lost its own, or all that the peer was told is worthless. Where
+      the two renominate and it is the peer who controls, he would notice in a while; a restart is faster. It is told as soon as
+      there is an address to restart from.
+    - Nobody has answered for so long that consent has ended, for which new credentials are demanded (RFC 7675 5.1): the peer, or
+      this machine, has slept, or the path between them is dead. A peer that has revoked consent wants no restart.
     """
 
     stream: int

@@ -363,7 +363,6 @@ def test_agent_that_is_over_refuses_commands(closed):
     agent = bench.agent
     for command, *arguments in (
         (agent.gather, ["192.0.2.1"]),
-        (agent.update_addresses, ["192.0.2.1"]),
         (agent.set_remote, Description(THEIRS.ufrag, THEIRS.pwd)),
         (agent.add_remote_candidate, candidate(PEER.host)),
         (agent.end_of_candidates,),
@@ -371,6 +370,7 @@ def test_agent_that_is_over_refuses_commands(closed):
         refuses(bench, command, *arguments, match=agent.state.value)
     if closed:
         refuses(bench, agent.restart, match="closed")
+        refuses(bench, agent.update_addresses, ["192.0.2.1"], match="closed")
 
 
 def test_one_stream_of_several_may_be_restarted():

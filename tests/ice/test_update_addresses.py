@@ -267,13 +267,19 @@ def test_before_the_peer_is_known_nothing_is_to_be_restarted():
     assert bench.heard(RestartNeeded) == []
 
 
+def told_of(node, kind):
+    return [at for at, event in node.events if isinstance(event, kind)]
+
+
 @pytest.mark.parametrize("transport", [UDP, TCP, TLS])
 @pytest.mark.parametrize("moves", [False, True])
-def test_the_relay_of_an_address_that_is_gone_is_given_up(transport, moves):
+@pytest.mark.parametrize("connected_for", [0.0, 10.0], ids=["now", "since_the_unselected_was_released"])
+def test_the_relay_of_an_address_that_is_gone_is_given_up(transport, moves, connected_for):
     world = World()
     for _ in range(2):
         world.add(servers=[relay(transport)], policy="relay", nomination=MOVING if moves else Nomination())
     assert world.connect()
+    world.run(connected_for)
     assert len(world.server.allocations(now=world.net.now)) == 2
     host, node, agent = world.hosts[0], world.nodes[0], world.agents[0]
     host.attach("10.0.0.9", behind=world.nat_a)
@@ -288,7 +294,7 @@ def test_the_relay_of_an_address_that_is_gone_is_given_up(transport, moves):
         assert agent.selected_pair.local.type is CandidateType.RELAYED and agent.selected_pair.local != before
         assert world.echo()
     else:
-        assert agent.needs_restart
+        assert agent.needs_restart and told_of(node, RestartNeeded) == [world.net.now]
     world.run(45.0)
     assert len(node.sockets) == (2 if moves and transport is not UDP else int(moves))
     assert {relay.question.host.base.host for relay in relays._own.values()} <= {"10.0.0.9"}

@@ -8,6 +8,7 @@ share.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sansice.ice._events import DataReceived, GatheringState, IceState
 from sansice.machine import (
@@ -31,6 +32,9 @@ from ._agent_sockets import FREE, MOVE, AgentSockets
 from ._component import Component
 from ._session import NAMES, OVER, TCP, PairNominated, owner_of
 from ._turns import Turns
+
+if TYPE_CHECKING:
+    from ._relaying import Relaying
 
 _BINDING, _REQUEST, _INDICATION = Method.BINDING, MessageClass.REQUEST, MessageClass.INDICATION
 _PACE = -1  # a timer beside those of streams: one more transaction may start
@@ -202,6 +206,8 @@ class AgentInputs(AgentSockets):
             for component in stream.components:
                 if now >= component.until:
                     stream.expire(component, revoked=False, now=now)
+                    if stream.is_over:  # new credentials are all that helps (RFC 7675 5.1)
+                        self._have_moving().tell_of(stream)
                     return True
         return False
 
@@ -337,8 +343,14 @@ class AgentInputs(AgentSockets):
         """All streams have ended."""
         self._gatherer.stop(now=now)
         if self._relaying is not None:
-            self._relaying.close(now)
+            self._give_back_relays(self._relaying, now)
         if self._tcp is not None:
             self._tcp.close_all()
         self._session.timers.clear()
         self._pass_on(now)  # GatheringCompleted, if it was still to come
+
+    def _give_back_relays(self, relaying: Relaying, now: float) -> None:
+        """No restart may begin with what is given back: its checks would go nowhere, and others wait for them as their like."""
+        for socket in [one for one in self._sockets if relaying.is_virtual(one)]:
+            self._streams[self._sockets.pop(socket).stream].checker.forget_local(socket)
+        relaying.close(now)

@@ -20,6 +20,8 @@ from ._view import AgentView
 if TYPE_CHECKING:
     from sansice.ice._tcp._paths import TcpPaths
 
+    from ._moving import Moving
+
 FREE = -2  # a timer beside those of streams: unselected candidates are released
 MOVE = -5  # another: new addresses have waited for long enough
 _ADDRESS_GONE = SocketError(SocketErrorKind.ADDRESS_UNAVAILABLE, "the machine has lost the address")
@@ -49,11 +51,7 @@ class AgentSockets(AgentView):
 
     def _move_to(self, hosts: HostList, now: float) -> None:
         """Let go of addresses that are gone at once, and gather from new ones, if there is a use for them and it is time."""
-        moving = self._moving
-        if moving is None:
-            from ._moving import Moving  # most agents stay where they are
-
-            moving = self._moving = Moving(self._session)
+        moving = self._have_moving()
         self._forget_servers(hosts.names, asked_again=False)
         moving.waiting = None
         opens = self._has_use_for_more and self._gatherer.is_lacking(hosts)
@@ -65,11 +63,20 @@ class AgentSockets(AgentView):
             component = self._sockets[socket]
             self._close_socket(socket, CloseMode.RESET, now)
             self._lose_socket(component, socket, _ADDRESS_GONE, now)
+        if self._relaying is not None:
+            self._relaying.lose_hosts(hosts.names, _ADDRESS_GONE, now)
         self._know_sockets()
         self._pass_on(now)
         moving.is_under_way = False
         if hosts.names:
             moving.tell(self._streams, self._gatherer)
+
+    def _have_moving(self) -> Moving:
+        if self._moving is None:
+            from ._moving import Moving  # most agents stay where they are
+
+            self._moving = Moving(self._session)
+        return self._moving
 
     @property
     def _has_use_for_more(self) -> bool:

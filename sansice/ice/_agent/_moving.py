@@ -1,6 +1,6 @@
 """Other addresses under a live agent: when sockets are opened for them, and who needs a restart to use them (RFC 8445 5.1.1.4).
 
-Few agents move, so this is made for the first `IceAgent.update_addresses`.
+Few agents move or fall silent, so this is made for the first `IceAgent.update_addresses`, or where consent has ended.
 """
 
 from __future__ import annotations
@@ -62,8 +62,12 @@ class Moving:
         for stream in streams:
             generation = stream.checker.generation
             if self._told.get(stream.index) != generation and self._is_stranded(stream, gatherer):
-                self._told[stream.index] = generation
-                self._session.outputs.append(RestartNeeded(stream.index))
+                self.tell_of(stream)
+
+    def tell_of(self, stream: Stream) -> None:
+        """Tell of one that needs it, and was not told of before."""
+        self._told[stream.index] = stream.checker.generation
+        self._session.outputs.append(RestartNeeded(stream.index))
 
     def needs_restart(self, streams: Sequence[Stream]) -> bool:
         """Whether any stream was told of, and has neither restarted nor found another way since."""

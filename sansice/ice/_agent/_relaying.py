@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sansice.ice._gathering._gatherer import Gatherer
 from sansice.ice._gathering._relays import Datagrams, Relays
-from sansice.machine import Action, Address, CloseMode, Event, SendDatagram, SocketId, Transport
+from sansice.machine import Action, Address, CloseMode, Event, SendDatagram, SocketError, SocketId, Transport
 
 from ._component import Component
 
@@ -115,6 +115,11 @@ class Relaying:
         else:
             self._gatherer.forget(socket)
             self._relays.close_socket(socket, mode)
+        self.take_news(now)
+
+    def lose_hosts(self, hosts: Collection[str], error: SocketError, now: float) -> None:
+        """The machine has no other addresses any more than these."""
+        self._relays.lose_hosts(hosts, error, now=now)
         self.take_news(now)
 
     def close(self, now: float) -> None:

@@ -360,12 +360,21 @@ class Relays(Machine):
         self._closing.pop(socket, None)
         for relay in tuple(self._relays.values()):
             if socket == relay.question.host.socket or self._own.get(socket) is relay:
-                dead = [socket]
-                if error.kind is SocketErrorKind.ADDRESS_UNAVAILABLE:  # to which the sockets of its own are bound, too
-                    dead += [one for one, owner in self._own.items() if owner is relay and one != socket]
-                for one in dead:
-                    relay.client.handle_socket_failed(one, error, now=now)
-                    self._absorb(relay, now)
+                self._lose_socket(relay, socket, error, now)
+
+    def lose_hosts(self, hosts: Collection[str], error: SocketError, *, now: float) -> None:
+        """No addresses are left but these. A candidate's socket may have been closed before, or be open for a relay only."""
+        for relay in self.live:
+            if relay.question.host.base.host not in hosts:
+                self._lose_socket(relay, relay.question.host.socket, error, now)
+
+    def _lose_socket(self, relay: Relay, socket: SocketId, error: SocketError, now: float) -> None:
+        dead = [socket]
+        if error.kind is SocketErrorKind.ADDRESS_UNAVAILABLE:  # to which the sockets of its own are bound, too
+            dead += [one for one, owner in self._own.items() if owner is relay and one != socket]
+        for one in dead:
+            relay.client.handle_socket_failed(one, error, now=now)
+            self._absorb(relay, now)
 
     def handle_stream_sent(self, socket: SocketId, unsent: int, *, now: float) -> None:
         """How much a server still has to read."""

@@ -232,6 +232,11 @@ class LiteAgent(Machine):
         return False
 
     @property
+    def needs_restart(self) -> bool:
+        """Whether a stream was told of by `RestartNeeded`, and has neither restarted since nor got another pair."""
+        return any(stream.needs_restart for stream in self._session.streams)
+
+    @property
     def local_candidates(self) -> tuple[Candidate, ...]:
         """The host candidates, of all streams, in order."""
         return tuple(host.candidate for host in self._session.hosts.open.values())
@@ -356,12 +361,12 @@ class LiteAgent(Machine):
         """The machine's addresses are others now: the sockets of those that are gone are closed, new ones are opened.
 
         A stream that was sent on from an address that is gone has no pair until the peer nominates another one; `restart` tells
-        it of new addresses.
+        it of new addresses. `RestartNeeded` says when that is all that helps, as soon as there is an address to begin from.
 
         Raises:
-            LocalProtocolError: before `gather`, an agent that is closed or has failed, an address that is none.
+            LocalProtocolError: before `gather`, an agent that is closed, an address that is none.
         """
-        self._require_live()
+        self._require_open()
         if self._session.gathering is _NEW_GATHERING:
             raise LocalProtocolError("update_addresses(): call gather() first")
         self._use(self._choose(addresses, include_loopback), now)
@@ -373,9 +378,14 @@ class LiteAgent(Machine):
             host = session.hosts.open.get(socket)
             session.close_socket(socket)
             if host is not None and session.streams[host.stream].forget(host):
+                session.streams[host.stream].is_cut_off = True
                 session.lose(session.streams[host.stream])
-        session.open_sockets(session.streams, now=now)
-        self._gathered(now)
+        if hosts.names:
+            for stream in session.streams:
+                session.move_away(stream)
+        if session.state not in OVER:  # a restart opens what it lacks
+            session.open_sockets(session.streams, now=now)
+            self._gathered(now)
         session.watch(now=now)
 
     def _choose(self, addresses: HostsGiven, include_loopback: bool | None) -> HostList:
@@ -392,9 +402,9 @@ class LiteAgent(Machine):
         Raises:
             LocalProtocolError: not as many streams as there are, this agent's own description, one of before the restart, a ufrag
                 that is too long together with the agent's, a peer that becomes lite or full without a restart (RFC 8445
-                9), or an agent that is closed or has failed.
+                9), or an agent that is closed; or one that has failed, and it is no restart.
         """
-        self._require_live()
+        self._require_open()
         if not isinstance(description, (Description, SessionDescription)):
             raise LocalProtocolError(f"set_remote(): a Description, not {description!r:.40} (Description.from_json reads text)")
         told = (description,) if isinstance(description, Description) else description.streams
@@ -402,6 +412,8 @@ class LiteAgent(Machine):
             raise LocalProtocolError(f"set_remote(): descriptions of {len(told)} streams, there are {len(self._session.streams)}")
         for stream, one in zip(self._session.streams, told, strict=True):
             check_remote(self._session, stream, one)
+        if not any(stream.is_restarted_by(one) for stream, one in zip(self._session.streams, told, strict=True)):
+            self._require_live()
         for stream, one in zip(self._session.streams, told, strict=True):
             take_remote(self._session, stream, one, now=now)
 
@@ -490,8 +502,7 @@ class LiteAgent(Machine):
         Raises:
             LocalProtocolError: no such stream, credentials of which not both ufrag and password are new, a closed agent.
         """
-        if self._session.state is IceState.CLOSED:
-            raise LocalProtocolError("the agent is closed")
+        self._require_open()
         streams = self._session.streams if stream is None else (self._find(stream, 1, "restart"),)
         given = self._credentials_for(streams, credentials)
         for one, new in zip(streams, given, strict=True):
@@ -524,6 +535,10 @@ class LiteAgent(Machine):
             session.move(stream, IceCause.CLOSE)
         session.timers.clear()
         self._outputs.append(Closed())
+
+    def _require_open(self) -> None:
+        if self._session.state is IceState.CLOSED:
+            raise LocalProtocolError("the agent is closed")
 
     def _require_live(self) -> None:
         if self._session.state in OVER:

@@ -38,7 +38,7 @@ def check_remote(session: LiteSession, stream: Stream, description: Description)
 
 def take_remote(session: LiteSession, stream: Stream, description: Description, *, now: float) -> None:
     """Know the peer, its restart, or more of its candidates."""
-    if stream.current.remote is not None and not stream.current.is_from(description):
+    if stream.is_restarted_by(description):
         session.renew(stream, Credentials.generate(session.entropy), by_peer=True, now=now)
     current = stream.current
     is_update = current.remote is not None

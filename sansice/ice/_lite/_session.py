@@ -22,6 +22,7 @@ from sansice.ice._events import (
     PairSelected,
     PairValidated,
     Restarted,
+    RestartNeeded,
     StreamFailed,
 )
 from sansice.ice._gathering._options import GatheringOptions
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sansice.ice._tcp._paths import TcpPaths
 
 OVER = frozenset({IceState.FAILED, IceState.CLOSED})
+_IDLE = frozenset({IceState.NEW, IceState.CLOSED})
 _LIVELY = frozenset({IceState.CONNECTED, IceState.COMPLETED})
 
 
@@ -280,6 +282,7 @@ class LiteSession:
             stream.is_lost = True
             stream.ending = Ending.of(due=carrier.silent_since + carrier.lifetime, now=now)
             self.fail(stream)
+            self.ask_for_restart(stream)
         else:
             self.lose(stream)
 
@@ -293,6 +296,19 @@ class LiteSession:
         stream.lose()
         if stream.state is not IceState.CHECKING:  # where a restart has led already
             self.move(stream, IceCause.LOSE)
+
+    def move_away(self, stream: Stream) -> None:
+        """Its addresses are others: where the peer was told of none that is left, only another description brings him here."""
+        if stream.state in _IDLE:
+            return
+        if stream.state is IceState.FAILED or stream.is_cut_off or not any(self.hosts.of(stream.index)):
+            self.ask_for_restart(stream)
+
+    def ask_for_restart(self, stream: Stream) -> None:
+        """Tell, once a generation, that nothing else brings the stream back (RFC 7675 5.1): a lite agent checks nothing."""
+        if not stream.needs_restart:
+            stream.needs_restart = True
+            self.outputs.append(RestartNeeded(stream.index))
 
     def keep_alive(self, *, now: float) -> None:
         """Send an indication where nothing else was sent for Tr (RFC 8445 11)."""

@@ -189,9 +189,24 @@ class Stream:
         is_lost: its pairs fell silent, and that was its end.
         ending: how, in that case.
         lost_socket: or the socket of one died.
+        is_cut_off: the address is gone that it sent from.
+        needs_restart: the application was told that nothing else helps.
     """
 
-    __slots__ = ("carrier", "current", "ending", "index", "is_lost", "ledgers", "lost_socket", "previous", "selections", "state")
+    __slots__ = (
+        "carrier",
+        "current",
+        "ending",
+        "index",
+        "is_cut_off",
+        "is_lost",
+        "ledgers",
+        "lost_socket",
+        "needs_restart",
+        "previous",
+        "selections",
+        "state",
+    )
 
     def __init__(self, index: int, credentials: Credentials, ledgers: Sequence[Ledger]) -> None:
         self.index = index
@@ -201,7 +216,7 @@ class Stream:
         self.previous: Generation | None = None
         self.carrier: Generation | None = None
         self.state = IceState.NEW
-        self.is_lost = False
+        self.is_lost = self.is_cut_off = self.needs_restart = False
         self.ending: Ending | None = None
         self.lost_socket: SocketError | None = None
 
@@ -220,16 +235,22 @@ class Stream:
         """Whether the peer is known and has still to nominate."""
         return self.current.remote is not None and self.carrier is not self.current and self.state not in _OVER
 
+    def is_restarted_by(self, description: Description) -> bool:
+        """Whether a description is the peer's restart (RFC 8445 9)."""
+        return self.current.remote is not None and not self.current.is_from(description)
+
     def renew(self, credentials: Credentials) -> None:
         """Begin a generation. What carries data goes on doing so."""
         self.previous = self.carrier or self.previous or self.current
         self.current = Generation(credentials, len(self.current.components), self.current.number + 1)
-        self.is_lost, self.lost_socket = False, None
+        self.is_lost = self.is_cut_off = self.needs_restart = False
+        self.lost_socket = None
 
     def conclude(self) -> None:
         """The current generation has a pair for every component: it carries the data."""
         self.carrier = self.current
         self.previous = None
+        self.is_cut_off = self.needs_restart = False
 
     def lose(self) -> None:
         """What carries data does so no more, and the generation before is gone with it."""

@@ -18,6 +18,7 @@ from sansice.ice import (
     IceState,
     IceStateChanged,
     LiteAgent,
+    NotConnected,
     PairSelected,
     Restarted,
     RestartNeeded,
@@ -331,7 +332,8 @@ class Program:
         if self.agent.state is IceState.CLOSED:
             return
         if self.agent.is_writable():
-            self.node.call(self.agent.send, bytes([TALK]) * self._payload)
+            with contextlib.suppress(NotConnected):  # a host that has slept too long: its agent is about to be told the time
+                self.node.call(self.agent.send, bytes([TALK]) * self._payload)
         self._network.at(self._network.now + self._talks, lambda: self._when_awake(self._talk))
 
     def _hear(self) -> None:

@@ -293,7 +293,7 @@ def test_packet_that_wakes_a_late_agent_brings_what_its_timer_has_to_say():
     bench.now = 100.0
     bench.arrive(ALICE, b"\x80late")
     assert bench.mux.agent(name).state is IceState.FAILED and bench.got(name) == []
-    assert bench.told(name)[-1].new is IceState.FAILED
+    assert bench.told(name)[-2].new is IceState.FAILED
     assert bench.mux.deadline() > 100.0
     assert bench.mux._listening.sockets[SocketId(1)].routes[ALICE].name == name
 
@@ -304,7 +304,7 @@ def test_whatever_data_makes_an_agent_want_and_tell_is_done_and_passed_on():
     bench.now = 100.0  # so it looks at its timer first
     bench.mux._residents.deliver(lane, [(ALICE, b"\x80late")], bench.now)
     bench.drain()
-    assert bench.told(name)[-1].new is IceState.FAILED and bench.got(name) == []
+    assert bench.told(name)[-2].new is IceState.FAILED and bench.got(name) == []
 
 
 def test_proof_that_comes_with_the_end_of_a_place_is_of_no_use():
