@@ -91,8 +91,9 @@ def test_who_claims_anothers_ufrag_with_a_wrong_password_is_closed_and_moves_not
         (b"\xff\xff", "LIMIT"),
         (frame_rfc4571(b"\1\1\0\0\x21\x12\xa4\x42" + bytes(12)), "BAD_USERNAME"),
         (frame_rfc4571(b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12)), "BAD_USERNAME"),
+        (frame_rfc4571(b"\0\x11" + MuxTcpBench().check_for(1)[4:]), "BAD_USERNAME"),
     ],
-    ids=["another protocol", "no frame", "too long", "as long as can be", "an answer", "a check without a name"],
+    ids=["another protocol", "no frame", "too long", "as long as can be", "an answer", "a check without a name", "an indication"],
 )
 def test_what_does_not_begin_with_a_check_is_closed_and_counted(data, why):
     bench = MuxTcpBench()
@@ -169,6 +170,7 @@ def test_who_leaves_or_is_lost_before_saying_anything_is_forgotten():
     bench.call(bench.mux.handle_socket_failed, lost, SocketError(SocketErrorKind.RESET))
     bench.call(bench.mux.handle_stream_sent, lost, 0)
     assert bench.shut == {gone: CloseMode.RESET} and bench.waiting() == 0 and not bench.dropped()
+    assert not bench.mux._residents.doorstep._by_prefix  # nor is its network remembered
 
 
 def test_an_agent_without_tcp_candidates_gets_no_connection():
@@ -238,7 +240,8 @@ def test_connections_are_routed_at_the_listener_that_they_came_to():
     bench = MuxTcpBench(TCP_PORT, Listener(Transport.TCP, other))
     bench.lite(1, gathering=TCP_ONLY)
     for listener in range(2):
-        assert bench.ask(bench.connect(listener=listener), 1, nominate=False).message_class is SUCCESS
+        assert bench.ask(bench.connect(listener=listener), 1, nominate=listener == 1).message_class is SUCCESS
+    assert bench.mux.agent(bench.mux.agents[0]).state is IceState.COMPLETED
     assert [one.sources for one in bench.mux._residents.lanes.values()] == [(), ()]
 
 
@@ -283,6 +286,7 @@ def test_a_check_for_an_unknown_ufrag_waits_with_its_connection_and_is_answered_
     bench.lite(3, gathering=BOTH)
     assert bench.answer_over(socket, check).message_class is bench.answer_over(socket, again).message_class is SUCCESS
     assert bench.waiting() == 0 and not bench.shut
+    assert bench.mux.is_authentic("server3", credentials(3).pwd, now=bench.now) is None  # it waits no more
 
 
 def test_an_agent_that_comes_without_tcp_leaves_the_connection_to_its_time():

@@ -47,6 +47,11 @@ def test_any_port_may_be_asked_for_twice():
     assert wishes[0].options.receive_buffer == 1000
 
 
+def test_a_socket_is_asked_for_as_its_listener_says():
+    alone, beside = Listener(Transport.UDP, ONE), Listener(Transport.UDP, ONE._replace(port=4001), reuse_port=True)
+    assert [one.options.reuse_port for one in listening(alone, beside)[1]] == [False, True]
+
+
 def test_ready_is_told_once_when_all_are_decided_on():
     table, _ = listening(ONE, at("192.0.2.2", 4000))
     first, second = table.sockets.values()

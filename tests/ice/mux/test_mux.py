@@ -409,7 +409,10 @@ def test_agent_that_closes_itself_is_gone_as_well():
 
 def test_closing_the_mux_closes_all_agents_and_then_the_sockets():
     bench, first, second = two()
+    bench.check(5, CAROL)
+    assert bench.mux.is_authentic("server5", credentials(5).pwd, now=bench.now)
     bench.call(bench.mux.close)
+    assert bench.mux.is_authentic("server5", credentials(5).pwd, now=bench.now) is None
     assert [isinstance(bench.told(name)[-1], Closed) for name in (first, second)] == [True, True]
     assert bench.closed == [1] and bench.mux.agents == () and bench.mux.deadline() == math.inf
     bench.call(bench.mux.handle_datagrams, SocketId(1), [(ALICE, b"\x80")])
@@ -423,6 +426,7 @@ def test_death_of_a_shared_socket_is_that_of_all_places_there():
     assert isinstance(next(one for one in bench.events if isinstance(one, ListenerFailed)), ListenerFailed)
     assert [bench.mux.agent(name).state for name in (first, second)] == [IceState.FAILED] * 2
     assert bench.mux.addresses == () and bench.mux.agent(waiting).local_candidates == ()
+    assert bench.mux._residents.lanes == {}
 
 
 def test_timers_of_all_agents_are_the_muxs():

@@ -1,6 +1,7 @@
 """The agents on a mux: restarts, relays, names, several streams, lite peers, and what their answers prove."""
 
 import attrs
+import pytest
 
 from ice._mux import ALICE, BOB, CAROL, PORT, MuxBench, client, credentials
 from ice._wire import at, candidate
@@ -101,14 +102,9 @@ def test_lite_client_proves_its_address_by_the_answer_to_a_check():
     assert bench.got(name) == [b"\x80data"]
 
 
-def test_answer_with_a_wrong_password_or_that_is_an_error_proves_nothing():
-    bench = MuxBench()
-    name = bench.full(1, controlling=True, remote=client(1, lite=True, candidates=[THEIR_CANDIDATE]))
-    owner = bench.lite(2)
-    assert bench.is_accepted(2, ALICE)
-    succeed(bench, ALICE, 1, key=short_term_key("nobodyKnowsThisPassword"))
-    request = next(one for one in bench.sent if one.data[:2] == b"\0\1")
-    refusal = encode(
+def error_for(request):
+    """An error of agent 1's peer for a check."""
+    return encode(
         Method.BINDING,
         MessageClass.ERROR,
         decode_untrusted(request.data).transaction_id,
@@ -116,9 +112,42 @@ def test_answer_with_a_wrong_password_or_that_is_an_error_proves_nothing():
         key=short_term_key(client(1).pwd),
         fingerprint=True,
     )
-    bench.arrive(ALICE, refusal)
+
+
+def test_answer_with_a_wrong_password_or_that_is_an_error_proves_nothing():
+    bench = MuxBench()
+    name = bench.full(1, controlling=True, remote=client(1, lite=True, candidates=[THEIR_CANDIDATE]))
+    owner = bench.lite(2)
+    assert bench.is_accepted(2, ALICE)
+    succeed(bench, ALICE, 1, key=short_term_key("nobodyKnowsThisPassword"))
+    request = next(one for one in bench.sent if one.data[:2] == b"\0\1")
+    bench.arrive(ALICE, error_for(request))
     bench.arrive(ALICE, b"\x80owner")
     assert bench.got(owner) == [b"\x80owner"] and bench.got(name) == []
+
+
+@pytest.mark.parametrize("answer", ["forged", "error"])
+def test_an_agent_gets_an_address_back_that_is_anothers_now_by_an_accepted_answer_alone(answer):
+    bench = MuxBench()
+    name = bench.full(1, controlling=True, remote=client(1, lite=True, candidates=[THEIR_CANDIDATE]))
+    succeed(bench, ALICE, 1)
+    bench.arrive(ALICE, b"\x80first")
+    owner = bench.lite(2)
+    assert bench.is_accepted(2, ALICE)  # a NAT has given the address to another client
+    bench.arrive(ALICE, b"\x80owner")
+    bench.sent.clear()
+    bench.run(until=7.0)
+    request = next(one for one in bench.sent if one.data[:2] == b"\0\1" and one.destination == ALICE)
+    if answer == "forged":
+        wrong = encode_success(decode_untrusted(request.data), ALICE, short_term_key("nobodyKnowsThisPassword"))
+        bench.arrive(ALICE, wrong)
+    else:
+        bench.arrive(ALICE, error_for(request))
+    bench.arrive(ALICE, b"\x80still")
+    assert bench.got(owner) == [b"\x80owner", b"\x80still"] and bench.got(name) == [b"\x80first"]
+    bench.arrive(ALICE, encode_success(decode_untrusted(request.data), ALICE, short_term_key(client(1).pwd)))
+    bench.arrive(ALICE, b"\x80back")
+    assert bench.got(name) == ([b"\x80first", b"\x80back"] if answer == "forged" else [b"\x80first"])  # an error has ended it
 
 
 def test_answer_that_comes_to_another_socket_is_nobodys():
@@ -265,6 +294,18 @@ def test_streams_of_one_agent_share_the_port_and_have_clients_of_their_own():
     bench.arrive(BOB, b"\x80b")
     assert [(event.stream, event.data) for event in bench.told(name) if hasattr(event, "data")] == [(0, b"\x80a"), (1, b"\x80b")]
     assert agent.state is IceState.COMPLETED
+
+
+def test_the_lite_peer_of_a_second_stream_is_where_it_says():
+    bench = MuxBench()
+    agent = LiteAgent(controlling=False, streams=2, credentials=[credentials(1), credentials(2)], ids=bench.mux.ids)
+    name = bench.call(bench.mux.add, agent)
+    bench.call(bench.mux.gather, name)
+    theirs = [client(number, lite=True, candidates=[candidate(one.host, one.port)]) for number, one in ((1, ALICE), (2, BOB))]
+    bench.tell(name, SessionDescription(theirs))
+    bench.arrive(BOB, b"\x80b")
+    bench.arrive(ALICE, b"\x80a")
+    assert [(event.stream, event.data) for event in bench.told(name) if hasattr(event, "data")] == [(1, b"\x80b"), (0, b"\x80a")]
 
 
 def test_client_with_many_addresses_keeps_the_one_in_use_and_the_latest():

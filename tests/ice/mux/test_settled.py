@@ -71,14 +71,23 @@ def test_the_agent_is_shown_data_again_after_all_but_what_it_sends(kind):
     assert bench.mux.agent(name).stats.dropped.total() == 2
     bench.call(bench.mux.absorb, name)
     assert lane.carried is None
+    bench.arrive(ALICE, b"\x80")
+    agent = bench.mux.agent(name)
+    agent.send(b"\x80 and then", now=bench.now)
+    agent.restart(now=bench.now)  # which is more than sending, and is absorbed with it
+    assert lane.carried is not None
+    bench.call(bench.mux.absorb, name)
+    assert lane.carried is None
 
 
 @pytest.mark.parametrize("kind", ["lite", "full"])
 def test_data_that_comes_after_consent_has_ended_is_delivered_to_nobody(kind):
     bench, name = selected(kind)
+    lane = lane_of(bench, name)
     bench.now += 100.0  # and no timer was called
     bench.arrive(ALICE, b"\x80late")
     assert bench.mux.agent(name).state is IceState.FAILED and bench.got(name) == [b"\x80first"]
+    assert carried_of(bench.mux.agent(name), lane.id, ALICE) is None
 
 
 def test_data_of_a_peer_that_moved_is_told_apart_from_that_of_where_it_was():
