@@ -214,7 +214,8 @@ class MdnsAgent(Machine):
 
     def handle_socket_failed(self, socket: SocketId, error: SocketError, *, now: float) -> None:
         """Without a socket there is no link; `update_addresses` tries again."""
-        self._links.pop(socket, None)
+        if self._links.pop(socket, None) is not None:
+            self._querier.cache.clear()
 
     def handle_datagrams(self, socket: SocketId, batch: Sequence[tuple[Address, bytes]], *, now: float) -> None:
         """Questions, answers, announcements and noise."""
@@ -274,7 +275,9 @@ class MdnsAgent(Machine):
             self._announce_on(link, now)
 
     def _shut(self, link: Link) -> None:
+        """What was told there may be taken back there, and nobody hears it (RFC 6762 10.3). Other links are asked anew."""
         del self._links[link.socket]
+        self._querier.cache.clear()
         self._outputs.append(CloseSocket(link.socket))
 
     def _remove(self, names: Iterable[str]) -> None:

@@ -59,6 +59,10 @@ class Cache:
         if len(self._names) > self._config.max_cached:
             del self._names[next(iter(self._names))]
 
+    def clear(self) -> None:
+        """Nothing is known any more."""
+        self._names.clear()
+
     def _keep(self, known: dict[str, _Known], record: HostRecord, now: float) -> None:
         if record.ttl:
             if record.host in known or len(known) < self._config.max_addresses:

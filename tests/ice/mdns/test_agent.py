@@ -72,6 +72,21 @@ def test_an_address_list_that_flaps_a_hundred_times_a_second_makes_no_flood():
     assert len(bench.sent) == before
 
 
+@pytest.mark.parametrize("ends", ["gone", "failed"])
+def test_what_was_told_on_a_link_is_forgotten_with_the_link(ends):
+    """RFC 6762 10.3: what was taken back meanwhile nobody has heard."""
+    bench = MdnsBench(OURS)
+    bench.answer(NAME, "192.168.1.2")
+    if ends == "gone":
+        bench.do("update_addresses", ())
+    else:
+        bench.agent.handle_socket_failed(1, SocketError(SocketErrorKind.OTHER, "the interface is gone"), now=bench.now)
+    bench.do("update_addresses", [OURS])
+    bench.do("resolve", NAME)
+    assert bench.told == []
+    assert NAME in [name for sent in bench.wait(1.0) for name in sent.names]
+
+
 def test_there_are_no_more_sockets_than_the_bound_and_those_that_are_there_stay():
     bench = MdnsBench("10.0.0.1", "10.0.0.2", config=MdnsConfig(max_links=2))
     bench.do("update_addresses", ["10.0.0.3", "10.0.0.2", "10.0.0.1"])
