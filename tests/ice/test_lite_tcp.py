@@ -135,7 +135,7 @@ def test_connections_that_no_pair_uses_are_closed_when_ice_is_done():
     used = next(iter(tcp_of_b._by_socket))
     spare = SocketId(-77)
     two.node_b.call(two.b.handle_accepted, listener, spare, Address("192.0.2.1", 7777))
-    tcp_of_b._by_socket[spare].prove()
+    tcp_of_b._by_socket[spare].is_proven = True
     assert two.connect()
     two.net.run(until=30.0)
     assert list(tcp_of_b._by_socket) == [used]

@@ -267,6 +267,32 @@ def test_a_check_that_comes_byte_by_byte_is_a_check():
     assert [one.message.message_class for one in bench.sent][:1] == [MessageClass.SUCCESS]
 
 
+@pytest.mark.parametrize("size", [2048, 2049, 65535])
+@pytest.mark.parametrize("split", [0, 1, 2, 2000], ids=lambda split: f"{split}-later")
+def test_what_comes_in_one_read_with_a_peers_first_frame_may_be_as_long_as_anything_later(size, split):
+    data, taken = b"\x80" * size, []
+    bench = active()
+    ours, feed = bench.opened[0].socket, bench.feed
+    bench.feed = lambda socket, framed: taken.append(framed)
+    bench.answer(bench.sent[-1])
+    stream = taken.pop() + frame_rfc4571(data) + frame_rfc4571(b"\x80 and more")
+    feed(ours, stream[: len(stream) - split])
+    feed(ours, stream[len(stream) - split :] or b"\0\0")
+    assert bench.shut == [] and [event.data for event in bench.heard(DataReceived)] == [data, b"\x80 and more"]
+
+
+def test_after_a_check_as_much_may_follow_in_the_same_read_and_before_it_nothing():
+    bench, taken = TcpBench(PASSIVE, controlling=False, remotes=(remote(ACTIVE),)), []
+    socket, feed = bench.accept(), bench.feed
+    bench.feed = lambda one, framed: taken.append(framed)
+    bench.ask(socket)
+    feed(socket, taken[0] + frame_rfc4571(b"\x80" * 65535)[:40_000])
+    assert bench.shut == [] and bench.agent.stats.dropped.total() == 0
+    early = bench.accept(at("203.0.113.9", 1))
+    feed(early, frame_rfc4571(b"\x80" * 2049) + taken[0])
+    assert bench.closed_of() == [early] and bench.agent.stats.dropped[DropReason.LIMIT] == 1
+
+
 def test_strangers_are_bounded_and_the_oldest_goes():
     bench = TcpBench(PASSIVE, config=IceConfig(max_tcp_strangers=4), remotes=(remote(ACTIVE),))
     proven = bench.accept()

@@ -21,6 +21,7 @@ from sansice.machine import (
     Address,
     CloseMode,
     CloseSocket,
+    DecodeError,
     DropReason,
     Event,
     Ids,
@@ -34,7 +35,7 @@ from sansice.machine import (
     SocketOptions,
     Transport,
 )
-from sansice.stun import MAX_RFC4571_FRAME, MessageClass, Rfc4571Framer, decode_untrusted, frame_rfc4571, is_stun
+from sansice.stun import MessageClass, Rfc4571Framer, decode_untrusted, frame_rfc4571, is_stun
 
 from ._address import TcpAddress
 
@@ -43,6 +44,7 @@ MAX_ATTEMPTS = 5  # RFC 6544 12: to one address at a time, so that nobody can ha
 MAX_FIRST_FRAME = 2048
 MAX_WAITING = 8  # checks that wait for one connection: the agent asks again every few seconds, and each asks the same
 
+_LENGTH = 2  # bytes before each frame (RFC 4571 2)
 _PASSIVE, _BOTH = TcpType.PASSIVE, TcpType.SIMULTANEOUS_OPEN
 _FAILURES = MappingProxyType(
     {SocketErrorKind.REFUSED: CheckFailure.TCP_REFUSED, SocketErrorKind.TIMEOUT: CheckFailure.TCP_TIMED_OUT}
@@ -109,11 +111,13 @@ class _Connection:
         is_answered: a check was answered over it, so that data may go (RFC 6544 11.1).
         unsent: bytes that wait for the peer to read.
         waiting: frames that wait for the connection.
+        head: what has come, while nobody is proven to be there.
     """
 
     __slots__ = (
         "base",
         "framer",
+        "head",
         "is_answered",
         "is_ours",
         "is_proven",
@@ -130,7 +134,8 @@ class _Connection:
         self.remote = remote
         self.is_ours = is_ours
         self.state = TcpState.WAITING
-        self.framer = Rfc4571Framer(max_length=MAX_FIRST_FRAME)
+        self.framer = Rfc4571Framer()
+        self.head = b""
         self.is_proven = False
         self.is_answered = False
         self.unsent = 0
@@ -148,10 +153,29 @@ class _Connection:
         except KeyError:
             raise LocalProtocolError(f"a TCP connection, {self.state.value}: {event.value}") from None
 
-    def prove(self) -> None:
-        """Whoever is there may send what he likes from now on."""
-        self.is_proven = True
-        self.framer.max_length = MAX_RFC4571_FRAME
+    def hear(self, data: bytes) -> bytes | None:
+        """Take bytes of somebody who is still to prove himself: his first frame, once it is whole.
+
+        What is behind it is not looked at before, for it may have any length then, or be nobody's.
+
+        Raises:
+            DecodeError: the frame is too long for a first one, or is not STUN.
+        """
+        head = self.head + data
+        empty = (len(head) - len(head.lstrip(b"\0"))) // _LENGTH  # frames of no length, which say nothing
+        self.head = head = head[empty * _LENGTH :]
+        end = _LENGTH + int.from_bytes(head[:_LENGTH], "big")
+        if len(head) < _LENGTH:
+            return None
+        if end > _LENGTH + MAX_FIRST_FRAME:
+            raise DecodeError(DropReason.LIMIT)
+        if len(head) < end:
+            return None
+        first = head[_LENGTH:end]
+        if not is_stun(first):
+            raise DecodeError(DropReason.NOT_STUN)
+        self.head = head[end:]
+        return first
 
 
 class TcpPaths:
@@ -260,7 +284,7 @@ class TcpPaths:
             return
         proven = [one for one in self._by_socket.values() if one.base is connection.base and one.is_proven and not one.is_ours]
         if len(proven) < self._config.max_peer_reflexive:  # each may be another remote candidate, and there are no more
-            connection.prove()
+            connection.is_proven = True
             self._timers.cancel(connection.socket)
             self._arm()
         else:
@@ -378,15 +402,17 @@ class TcpPaths:
             mode = CloseMode.RESET if connection.base.kind is _BOTH else CloseMode.FLUSH
             self._give_up(connection, mode, now)
             return
-        frames = connection.framer.feed(data)
-        if frames and not connection.is_proven:
-            first = frames.pop(0)
-            if not is_stun(first):
-                self._drop(DropReason.NOT_STUN)
+        if not connection.is_proven:
+            try:
+                first = connection.hear(data)
+            except DecodeError as error:
+                self._drop(error.reason)
                 self._give_up(connection, CloseMode.RESET, now, is_elsewhere=connection.is_ours)
                 return
+            if first is None:
+                return
             if connection.is_ours:
-                connection.prove()
+                connection.is_proven = True
             yield connection.base.socket, [(connection.remote, first)]
             if socket not in self._by_socket:
                 return
@@ -394,11 +420,10 @@ class TcpPaths:
                 self._drop(DropReason.UNPROVEN_STREAM)
                 self._close(connection, CloseMode.FLUSH)  # with the answer that says why
                 return
+            data, connection.head = connection.head, b""
+        frames = connection.framer.feed(data)
         if frames:
             yield connection.base.socket, [(connection.remote, frame) for frame in frames]
-        if connection.framer.error is not None and socket in self._by_socket:
-            self._drop(connection.framer.error)
-            self._give_up(connection, CloseMode.RESET, now, is_elsewhere=connection.is_ours and not connection.is_proven)
 
     def sent(self, socket: SocketId, unsent: int) -> None:
         """How much waits for the peer to read."""
