@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sansice._timers import Timers
 from sansice.ice._events import Closed, DataReceived, PairSelected, Restarted
@@ -187,8 +187,7 @@ class Residents:
         if not sent or sent != wished:  # more has happened to the agent than that the application has sent data
             for lane in member.lanes:
                 lane.carried = None
-        if member.is_renewing:
-            self._renew(member, now)
+        renewed = self._renew(member, now) if member.is_renewing else ()
         if member.is_over and not agent.lingers:
             self._forget(member)
         elif (due := agent.deadline()) != member.due:
@@ -196,6 +195,8 @@ class Residents:
             self.timers.set(member.id, due)
         for lane in opened:
             self.greet(lane, now)
+        if renewed:
+            self._meet(member, renewed, now)
         return proven
 
     def _open_socket(self, member: Member, wish: OpenSocket) -> tuple[Lane, ...]:
@@ -259,14 +260,24 @@ class Residents:
 
     # ------------------------------------------------------------- agents and places come and go
 
-    def _renew(self, member: Member, now: float) -> None:
-        """A restart has given an agent new ufrags, or the old ones are answered for no more."""
+    def _renew(self, member: Member, now: float) -> tuple[bytes, ...]:
+        """A restart has given an agent new ufrags, which are returned, or the old ones are answered for no more."""
         ufrags = ufrags_of(member.agent)
-        if ufrags != member.ufrags:
-            self._rename(member, ufrags, now)
+        renewed = self._rename(member, ufrags, now) if ufrags != member.ufrags else ()
         member.is_renewing = any(len(of_stream) > 1 for of_stream in ufrags)
+        return renewed
 
-    def _rename(self, member: Member, ufrags: tuple[tuple[bytes, ...], ...], now: float) -> None:
+    def _meet(self, member: Member, ufrags: Iterable[bytes], now: float) -> None:
+        """Who has asked for these before the restart that brought them, is heard: a check that waited is answered, and a
+        connection is the agent's. A client whose connection was closed would not come again (RFC 6544 7.1: its check has failed).
+        """
+        for lane in member.lanes:
+            self.greet(lane, now)
+        for ufrag in ufrags:  # or came to where the agent has no place
+            self.strangers.welcome(ufrag)
+            self.doorstep.dismiss(ufrag)
+
+    def _rename(self, member: Member, ufrags: tuple[tuple[bytes, ...], ...], now: float) -> tuple[bytes, ...]:
         old = [ufrag for of_stream in member.ufrags for ufrag in of_stream]
         new = [ufrag for of_stream in ufrags for ufrag in of_stream]
         member.ufrags = ufrags
@@ -274,13 +285,14 @@ class Residents:
             if ufrag not in new and self.by_ufrag.get(ufrag) is member:
                 del self.by_ufrag[ufrag]
                 self.strangers.refuse(ufrag, now=now)  # late checks are nobody's
+        renewed: list[bytes] = []
         for ufrag in new:
             if ufrag not in old:
                 if self.by_ufrag.setdefault(ufrag, member) is not member:
                     self._outputs.append(UfragTaken(member.id, ufrag.decode()))
                 else:
-                    self.strangers.welcome(ufrag)
-                    self.doorstep.dismiss(ufrag)  # the next connection for it is at the right place
+                    renewed.append(ufrag)
+        return tuple(renewed)
 
     def close_lane(self, lane: Lane) -> None:
         lane.close()

@@ -75,10 +75,12 @@ def test_ufrag_that_an_agent_restarts_with_and_another_has_stays_with_the_other(
     assert has(bench, "freshOne") and bench.mux._residents.by_ufrag[b"server2"].id == other
 
 
-def test_check_for_the_ufrag_of_a_restart_to_come_is_forgotten_when_it_comes():
+def test_check_for_the_ufrag_of_a_restart_to_come_is_answered_when_it_comes():
     bench, name = connected()
-    bench.check(1, BOB, ours=FRESH)
+    assert bench.check(1, BOB, ours=FRESH) is None
+    bench.sent.clear()
     bench.command(name, "restart", credentials=FRESH)
+    assert [(one.destination, one.data[:2]) for one in bench.sent] == [(BOB, b"\1\1")]
     assert len(bench.mux._residents.strangers) == 1  # how many its network has offered
     assert bench.is_accepted(1, BOB, ours=FRESH)
 
