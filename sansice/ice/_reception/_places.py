@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sansice.ice._gathering._addresses import usable_addresses
+from sansice.ice._gathering._addresses import AddressKind, look_at, usable_addresses
 from sansice.ice._gathering._host_list import HostsGiven
 from sansice.machine import ANY_IPV4, ANY_IPV6, Address, Transport
 from sansice.stun import Listener
@@ -25,7 +25,7 @@ def read_places(listen: Iterable[Listen] | Listen, hosts: Callable[[], HostsGive
         hosts: the machine's own addresses.
 
     Raises:
-        ValueError: what names no place to listen at; a family that the machine has no address of.
+        ValueError: what names no place to listen at, or one where no agent has a candidate; a family that the machine lacks.
     """
     if isinstance(listen, (str, Listener, Address)):
         listen = (listen,)
@@ -37,9 +37,13 @@ def read_places(listen: Iterable[Listen] | Listen, hosts: Callable[[], HostsGive
 
 def _places(one: Listen, hosts: Callable[[], HostsGiven]) -> Iterable[Listener]:
     if isinstance(one, Listener):
+        _check_usable(one, one.address)
         return (one,)
+    if not isinstance(one, (str, Address)):
+        raise ValueError(f"cannot listen at {one!r}: a Listener, an Address, or a text such as 'udp:192.0.2.1:3478'")
     transports, address = _parse(one) if isinstance(one, str) else (_SHARED, one)
     if address.host not in (ANY_IPV4, ANY_IPV6):
+        _check_usable(one, address)
         return [Listener(transport, address) for transport in transports]
     is_ipv6 = address.host == ANY_IPV6
     literals = [given if isinstance(given, str) else given.host for given in hosts()]
@@ -47,6 +51,12 @@ def _places(one: Listen, hosts: Callable[[], HostsGiven]) -> Iterable[Listener]:
     if not usable:
         raise ValueError(f"cannot listen at {one}: the machine has no address of that family")
     return [Listener(transport, Address(host, address.port)) for host in usable for transport in transports]
+
+
+def _check_usable(one: Listen, address: Address) -> None:
+    """Refuse to listen where no agent has a candidate (RFC 8445 5.1.1.1), so that nobody would ever be answered."""
+    if look_at(address.host)[1] is AddressKind.UNUSABLE:
+        raise ValueError(f"cannot listen at {one}: no peer connects to a multicast address, or to a deprecated form of IPv6")
 
 
 def _parse(text: str) -> tuple[tuple[Transport, ...], Address]:

@@ -57,6 +57,12 @@ def test_a_wildcard_is_each_address_of_its_family_without_loopback():
         ("nonsense", "cannot listen at 'nonsense'"),
         ("udp:here:1", "cannot listen at 'udp:here:1'"),
         ("192.0.2.1", "cannot listen at '192.0.2.1'"),
+        (3478, "cannot listen at 3478: a Listener, an Address, or a text"),
+        (None, "cannot listen at None: a Listener"),
+        (("192.0.2.1", 3478), r"cannot listen at \('192.0.2.1', 3478\)"),
+        ("udp:224.0.0.251:5353", "cannot listen at udp:224.0.0.251:5353: no peer connects to a multicast"),
+        (at("ff02::fb", 1), r"cannot listen at \[ff02::fb\]:1: no peer"),
+        (Listener(Transport.TCP, at("fec0::1", 1)), "no peer connects"),
     ],
 )
 def test_what_is_no_place_is_refused(text, match):
