@@ -284,6 +284,13 @@ class AsyncioDriver:
             self._live = deadline
             self._handle = self._loop.call_at(self._loop.time() + (deadline - self.driver.now()), self._fire)
 
+    def _catch_up(self) -> None:
+        """The machine has slept, and the loop's clock with it: what is due by ours is done now, and the rest in time."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle, self._live = None, math.inf
+            self._wake_by(min(self._armed, self._sockets.deadline()))
+
     def open_socket(self, action: OpenSocket) -> None:
         """Open a socket."""
         self._sockets.open(action, self.driver)

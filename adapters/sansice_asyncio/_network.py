@@ -20,12 +20,13 @@ _WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[float | None, Shared
 class SharedWatch:
     """A reader and a timer in the event loop, and no task; gone with its last connection."""
 
-    __slots__ = ("_fd", "_handle", "_interval", "_loop", "_watch")
+    __slots__ = ("_clock", "_fd", "_handle", "_interval", "_loop", "_watch")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, interval: float | None) -> None:
+        self._clock = clock
         self._loop = loop
         self._interval = interval
-        self._watch: NetworkWatch[IceConnection] = NetworkWatch(interval)
+        self._watch: NetworkWatch[IceConnection] = NetworkWatch(interval, waiting=loop.time)
         self._handle: asyncio.TimerHandle | None = None
         self._fd = -1
 
@@ -41,7 +42,7 @@ class SharedWatch:
 
     def join(self, connection: IceConnection) -> None:
         """Have a connection look at the network whenever that has changed."""
-        self._watch.join(connection, clock())
+        self._watch.join(connection, self._clock())
         self._rearm()
 
     def leave(self, connection: IceConnection) -> None:
@@ -63,15 +64,24 @@ class SharedWatch:
             self._loop.add_reader(self._fd, self._read)
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = None if deadline == math.inf else self._loop.call_later(max(0.0, deadline - clock()), self._fire, deadline)
+        self._handle = (
+            None if deadline == math.inf else self._loop.call_later(max(0.0, deadline - self._clock()), self._fire, deadline)
+        )
 
     def _read(self) -> None:
-        self._watch.readable(clock())
+        self._watch.readable(self._clock())
         self._rearm()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._watch.has_slept(self._clock()):
+            for connection in self._watch.members:
+                connection._driver._catch_up()
 
     def _fire(self, fired: float) -> None:
+        self._catch_up()
         refresh = True
-        for connection in self._watch.timer(max(fired, clock())):
+        for connection in self._watch.timer(max(fired, self._clock())):
             connection._driver._step(partial(connection._look_at_network, refresh=refresh))
             refresh = False
         if self._watch.members:

@@ -23,9 +23,10 @@ _WATCHES: dict[float | None, SharedWatch] = {}
 class SharedWatch:
     """One thread, which is there while there are connections."""
 
-    __slots__ = ("_interval", "_thread", "_wake_fd", "_watch", "_woken_fd")
+    __slots__ = ("_clock", "_interval", "_thread", "_wake_fd", "_watch", "_woken_fd")
 
     def __init__(self, interval: float | None) -> None:
+        self._clock = clock
         self._interval = interval
         self._watch: NetworkWatch[IceConnection] = NetworkWatch(interval)
         self._woken_fd = self._wake_fd = -1
@@ -54,7 +55,7 @@ class SharedWatch:
             thread.join()
 
     def _join(self, connection: IceConnection) -> None:
-        self._watch.join(connection, clock())
+        self._watch.join(connection, self._clock())
         if self._thread is None:
             self._woken_fd, self._wake_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             self._thread = threading.Thread(target=self._run, name="sansice network", daemon=True)
@@ -70,7 +71,11 @@ class SharedWatch:
         try:
             while self._wait():
                 with _LOCK:
-                    due = self._watch.timer(clock())
+                    now = self._clock()
+                    woken = list(self._watch.members) if self._watch.has_slept(now) else []
+                    due = self._watch.timer(now)
+                for connection in woken:
+                    self._catch_up(connection)
                 refresh = True
                 for connection in due:
                     self._look(connection, refresh)
@@ -89,13 +94,20 @@ class SharedWatch:
         poll.register(self._woken_fd, select.POLLIN)
         if fd >= 0:
             poll.register(fd, select.POLLIN)
-        ready = dict(poll.poll(None if deadline == math.inf else max(0, math.ceil((deadline - clock()) * 1000))))
+        ready = dict(poll.poll(None if deadline == math.inf else max(0, math.ceil((deadline - self._clock()) * 1000))))
         if self._woken_fd in ready:
             os.read(self._woken_fd, 4096)
         with _LOCK:
             if fd in ready:
-                self._watch.readable(clock())
+                self._watch.readable(self._clock())
             return bool(self._watch.members)
+
+    def _catch_up(self, connection: IceConnection) -> None:
+        """The machine has slept, and the clock of poll() with it: a thread that waits looks at ours."""
+        driver = connection._driver
+        with driver.lock:
+            if not connection._left:
+                driver._wake()
 
     def _look(self, connection: IceConnection, refresh: bool) -> None:
         driver = connection._driver

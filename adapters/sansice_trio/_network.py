@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING
 
+import trio
+
 from sansice.sockets import POLL, NetworkWatch
 
 from ._custom import socket_factory
@@ -27,7 +29,7 @@ class SharedWatch:
         wanted = POLL if interval is None and socket_factory() is not None else interval
         self._interval = interval
         self._reactor = reactor
-        self._watch: NetworkWatch[IceConnection] = NetworkWatch(wanted)
+        self._watch: NetworkWatch[IceConnection] = NetworkWatch(wanted, waiting=trio.current_time)
         self._context = contextvars.copy_context()
         self._place = reactor.join(self, None)
 
@@ -67,8 +69,14 @@ class SharedWatch:
     def _read(self) -> None:
         self._watch.readable(self._reactor.now())
         self._rearm()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._watch.has_slept(self._reactor.now()):
+            self._reactor.catch_up()
 
     def _fire(self, fired: float) -> None:
+        self._catch_up()
         refresh = True
         for connection in self._watch.timer(fired):
             driver = connection._driver

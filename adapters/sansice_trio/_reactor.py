@@ -138,6 +138,11 @@ class Reactor:
         self._timers.set(driver, deadline)
         self._wake_by(deadline)
 
+    def catch_up(self) -> None:
+        """The machine has slept, and trio's clock with it: what is due by ours is done now, and the rest in time."""
+        if not self._scope.cancel_called:
+            self._expire_at(self._timers.deadline())
+
     async def ended(self) -> None:
         """Wait for the task's end where the last driver has left, however impatient the caller is: it is a moment away."""
         if not self._drivers and not self._ended.is_set():

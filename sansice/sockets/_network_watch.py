@@ -8,41 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import math
-import socket
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from ._news import Source, open_news
 
 FIRST_LOOK = 1.0  # s until a connection is watched: many live shorter, and pay nothing for this
 SETTLE = 0.1  # s without news after which the network has settled: it changes in several steps
 MAX_SETTLE = 0.5  # s after which it is looked at all the same: an interface that flaps never settles
 POLL = 2.0  # s from one look to the next, where nothing tells of changes
+SLEPT = 0.1  # s by which one clock goes ahead of the other only while the machine sleeps
 
-# <linux/rtnetlink.h>
-RTMGRP_LINK = 0x001
-RTMGRP_IPV4_IFADDR = 0x010
-RTMGRP_IPV6_IFADDR = 0x100
-_ROUTE = 0  # NETLINK_ROUTE
 _MAX_READS = 64  # messages of one burst that are read; what is left is more of the same news
 _MESSAGE = 65536
 
 M = TypeVar("M")
-
-
-def open_netlink() -> socket.socket | None:
-    """A socket to which the kernel writes when interfaces or addresses change; ``None``: this system has none, or not for us."""
-    family = getattr(socket, "AF_NETLINK", None)
-    if family is None:
-        return None
-    try:
-        sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _ROUTE)
-    except OSError:
-        return None
-    try:
-        sock.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR))
-    except OSError:  # some sandboxes have the socket and not this
-        sock.close()
-        return None
-    return sock
 
 
 class NetworkWatch(Generic[M]):
@@ -50,6 +31,7 @@ class NetworkWatch(Generic[M]):
 
     Args:
         interval: seconds from one look to the next; ``None``: whenever there is news, or each `POLL` where none can be had.
+        waiting: the clock by which the runtime waits, which may stand still while the machine sleeps.
         open_source: what opens the source of news.
 
     Attributes:
@@ -57,14 +39,33 @@ class NetworkWatch(Generic[M]):
         members: who wants to know, in the order of coming, and whether they have been looked at.
     """
 
-    __slots__ = ("_first_at", "_interval", "_look_at", "_open_source", "_settles_by", "_started", "members", "source")
+    __slots__ = (
+        "_ahead",
+        "_first_at",
+        "_interval",
+        "_look_at",
+        "_open_source",
+        "_settles_by",
+        "_started",
+        "_waiting",
+        "members",
+        "source",
+    )
 
-    def __init__(self, interval: float | None = None, *, open_source: Callable[[], socket.socket | None] = open_netlink) -> None:
+    def __init__(
+        self,
+        interval: float | None = None,
+        *,
+        waiting: Callable[[], float] = time.monotonic,
+        open_source: Callable[[], Source | None] = open_news,
+    ) -> None:
         self._interval = interval
+        self._waiting = waiting
+        self._ahead = math.inf  # how far our clock is ahead of that one
         self._open_source = open_source
         self._started = False
         self._first_at = self._look_at = self._settles_by = math.inf
-        self.source: socket.socket | None = None
+        self.source: Source | None = None
         self.members: dict[M, bool] = {}
 
     @property
@@ -74,6 +75,8 @@ class NetworkWatch(Generic[M]):
 
     def join(self, member: M, now: float) -> None:
         """Have a member be looked at, for the first time in a while."""
+        if not self.members:
+            self._ahead = now - self._waiting()
         self.members[member] = False
         self._first_at = min(self._first_at, now + (FIRST_LOOK if self._interval is None else self._interval))
 
@@ -103,13 +106,21 @@ class NetworkWatch(Generic[M]):
         self._look_at = min(now + SETTLE, self._settles_by)
 
     @staticmethod
-    def _read(source: socket.socket) -> None:
+    def _read(source: Source) -> None:
         try:
             source.recv(_MESSAGE)
         except BlockingIOError:
             raise
         except OSError:  # ENOBUFS: there was more news than the kernel keeps, which is news enough
             return
+
+    def has_slept(self, now: float) -> bool:
+        """Whether the machine has slept since this was asked last: then whoever waits for a deadline waits for too long.
+
+        To be asked whenever there is news, or a timer.
+        """
+        before, self._ahead = self._ahead, now - self._waiting()
+        return self._ahead > before + SLEPT
 
     def timer(self, now: float) -> list[M]:
         """Who is to look now."""

@@ -11,8 +11,8 @@ from sansice.sockets._network_watch import (
     MAX_SETTLE,
     POLL,
     SETTLE,
+    SLEPT,
     NetworkWatch,
-    open_netlink,
 )
 
 
@@ -146,36 +146,33 @@ def test_a_watch_is_as_new_when_its_last_member_has_left(news):
     assert watch.deadline == 4.0
 
 
-def test_netlink_is_one_socket_that_closes():
-    source = open_netlink()
-    assert source is not None
-    with source, pytest.raises(BlockingIOError):
-        source.recv(1)
+class Clocks:
+    """The clock of machines, and that by which a runtime waits, which stands still in `sleep`."""
+
+    def __init__(self):
+        self.now = self.waiting = 100.0
+
+    def run(self, seconds):
+        self.now += seconds
+        self.waiting += seconds
+
+    def sleep(self, seconds):
+        self.now += seconds
 
 
-class Refusing:
-    """A socket that the sandbox does not let listen to the kernel."""
-
-    closed = False
-
-    def __init__(self, *arguments):
-        pass
-
-    def bind(self, address):
-        raise PermissionError
-
-    def close(self):
-        type(self).closed = True
-
-
-def refuse(*arguments):
-    raise PermissionError
-
-
-def test_a_system_without_netlink_or_that_refuses_it_is_looked_at(monkeypatch):
-    monkeypatch.setattr(socket, "socket", Refusing)
-    assert open_netlink() is None and Refusing.closed
-    monkeypatch.setattr(socket, "socket", refuse)
-    assert open_netlink() is None
-    monkeypatch.delattr(socket, "AF_NETLINK")
-    assert open_netlink() is None
+def test_a_machine_has_slept_where_one_clock_has_gone_on_without_the_other_and_that_is_told_once(news):
+    clocks = Clocks()
+    watch = NetworkWatch(waiting=lambda: clocks.waiting, open_source=lambda: news[0])
+    assert not watch.has_slept(clocks.now)  # who has no members asks for nobody
+    watch.join("alice", clocks.now)
+    clocks.run(3600.0)
+    assert not watch.has_slept(clocks.now)
+    clocks.sleep(5.0)
+    watch.join("bob", clocks.now)
+    assert watch.has_slept(clocks.now) and not watch.has_slept(clocks.now)
+    clocks.sleep(SLEPT / 2)  # a clock that is read a little later than the other
+    assert not watch.has_slept(clocks.now)
+    watch.close()
+    clocks.sleep(60.0)
+    watch.join("carol", clocks.now)
+    assert not watch.has_slept(clocks.now)
