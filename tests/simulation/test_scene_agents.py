@@ -226,6 +226,25 @@ def test_program_that_restarts_tells_its_agent_first_which_addresses_have_gone()
     assert world.agents["alice"].state.value == "completed"
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_program_that_owes_its_peer_an_answer_restarts_after_that(ends):
+    """RFC 3264 4. Its peer would take the new credentials for the answer, and both would wait for another one for ever."""
+    world = both(roams=True).build()
+    world.network.run(until=20.0)
+    alice, bob = world.programs["alice"], world.programs["bob"]
+    alice.restart()
+    world.network.run(until=20.01)
+    bob.be_described(alice.agent.local_descriptions)
+    bob.restart()
+    assert bob.restarts == 0
+    if ends:
+        bob._describe()
+        bob.node.call(bob.agent.close)
+    world.network.run(until=40.0)
+    assert bob.restarts == (0 if ends else 1)
+    assert ends or [program.agent.state.value for program in (alice, bob)] == ["completed", "completed"]
+
+
 def test_program_gathers_once_for_two_restarts_at_once():
     world = both(roams=True).build()
     world.network.run(until=20.0)

@@ -76,7 +76,9 @@ class Program:
         "_heard_at",
         "_looks_at",
         "_network",
+        "_owes_answer",
         "_payload",
+        "_puts_off",
         "_restarted",
         "_roams",
         "_signalling",
@@ -130,6 +132,8 @@ class Program:
         self._looks_at = 0.0
         self._addresses = host.addresses
         self._restarted = False
+        self._owes_answer = False
+        self._puts_off = False
         self._roams = roams
         self._begun = False
         self._untold: list[Callable[[], None]] = []
@@ -204,6 +208,10 @@ class Program:
         """Tell the peer all that there is by now."""
         described = self.agent.local_descriptions
         self._signal(lambda peer: peer.be_described(described))
+        self._owes_answer = False
+        if self._puts_off:
+            self._puts_off = False
+            self._network.at(self._network.now, self._begin_put_off)
 
     def _trickle(self, stream: int, candidate: Candidate) -> None:
         ufrag = self.agent.describe(stream).ufrag
@@ -224,8 +232,11 @@ class Program:
 
     def be_described(self, described: SessionDescription) -> None:
         """Know the peer's descriptions; an agent that has failed is past help, unless they mean a restart."""
+        before = self.agent.local_descriptions.streams
         with contextlib.suppress(LocalProtocolError):
             self.node.call(self.agent.set_remote, described)
+        told = zip(before, self.agent.local_descriptions.streams, strict=True)
+        self._owes_answer = self._owes_answer or any(one.ufrag != other.ufrag for one, other in told)
 
     def be_updated(self, described: SessionDescription) -> None:
         """Know which candidates a lite peer has chosen, and answer with those that are left here (RFC 8445 8.2)."""
@@ -254,9 +265,19 @@ class Program:
     # ------------------------------------------------------------- restarts, and other networks
 
     def restart(self) -> None:
-        """Begin anew with new credentials."""
+        """Begin anew with new credentials; where the peer has and was not answered yet, then (RFC 3264 4).
+
+        Else he would take the description of this for his answer, and both would wait for another one.
+        """
+        if self._owes_answer:
+            self._puts_off = True
+            return
         self.restarts += 1
         self.node.call(self.agent.restart)
+
+    def _begin_put_off(self) -> None:
+        if self.agent.state is not IceState.CLOSED:
+            self.restart()
 
     def _gather_again(self) -> None:
         """Once for all streams that were restarted."""
