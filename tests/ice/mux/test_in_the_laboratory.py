@@ -24,12 +24,12 @@ STUN = "203.0.113.9"
 class Office:
     """A mux in an office, behind a NAT, and clients out on the Internet."""
 
-    def __init__(self, net, behind, clients, *, servers=(), client_options=None):
+    def __init__(self, net, behind, clients, *, servers=(), client_options=None, ports=(4000,)):
         self.net = net
         self.host = net.host("office", "192.168.1.2", behind=behind)
         self.mux = IceMux()
         self.node = self.host.run(self.mux)
-        self.node.call(self.mux.start, [at("192.168.1.2", 4000)])
+        self.node.call(self.mux.start, [at("192.168.1.2", port) for port in ports])
         assert net.run(until=net.now + 1.0, when=lambda: any(isinstance(event, ServerReady) for _, event in self.node.events))
         self.names, self.ours, self.clients = [], [], []
         for number in range(clients):
@@ -80,6 +80,20 @@ def test_full_agents_behind_a_nat_have_one_reflexive_address_and_connect_each_wi
     assert office.connect()
     office.echo()
     assert not office.mux.stats.dropped
+
+
+def test_full_agents_at_two_ports_have_a_reflexive_address_for_each_and_ask_for_no_second_relay():
+    world = World()
+    world.net.stun_server(STUN)
+    office = Office(world.net, world.nat_a, 2, servers=[f"stun:{STUN}", relay()], ports=(4000, 4001))
+    for agent in office.ours:
+        own = [one.address.port for one in agent.local_candidates if one.type is CandidateType.HOST]
+        related = [one.related_address.port for one in agent.local_candidates if one.type is CandidateType.SERVER_REFLEXIVE]
+        assert own == sorted(related) == [4000, 4001]
+        assert types_of(agent).count(CandidateType.RELAYED) == 2  # one for each family, of one allocation
+        assert len({one.priority for one in agent.local_candidates}) == len(agent.local_candidates)
+    assert office.connect()
+    office.echo()
 
 
 def test_agents_of_a_one_to_one_nat_tell_its_address_with_the_shared_port():

@@ -37,12 +37,12 @@ def later(stranger):
 class Town:
     """A server, and clients that know no more than its address and a password, of whom every fourth has a wrong one."""
 
-    def __init__(self, seed, *, lite, admit):
+    def __init__(self, seed, *, lite, admit, ports=(SERVER,)):
         self.net = Network(seed=seed, latency=0.04, loss=0.1)
         host = self.net.host("server", SERVER.host)
         self.reception = IceReception(lite=lite, admit=admit, entropy=host.entropy)
         self.server = host.run(self.reception)
-        self.server.call(self.reception.start, [SERVER])
+        self.server.call(self.reception.start, ports)
         self.net.run(until=0.5)
         self.clients = {}
         for number in range(CLIENTS):
@@ -54,7 +54,9 @@ class Town:
             node.call(agent.gather, place.addresses)
             room = f"room{number}"
             pwd = "w" * 22 if number % 4 == 3 else secret(room)
-            known = Description(room, pwd, candidates=self.reception.local_candidates, lite=lite)
+            port = ports[number % len(ports)]
+            told = [candidate for candidate in self.reception.local_candidates if candidate.address == port]
+            known = Description(room, pwd, candidates=told, lite=lite)
             node.call(agent.set_remote, known)
             self.clients[room] = node
 
@@ -98,6 +100,28 @@ def test_who_knows_the_password_is_connected_and_hears_what_is_meant_for_him_and
     assert town.reception.stats.accepted == len(wanted)
     assert town.reception.stats.forged > 0
     assert len(town.reception.mux.agents) == len(wanted)
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_clients_behind_nats_hear_from_the_port_that_they_know_and_the_nats_let_no_other_in(lite):
+    ports = [at(SERVER.host, port) for port in (3478, 443, 5349)]
+    town = Town(5, lite=lite, admit=at_once, ports=ports)
+    accepted = town.run(20.0)
+    wanted = [room for number, room in enumerate(town.clients) if number % 4 != 3]
+    assert sorted(accepted) == sorted(wanted)
+    town.net.run(until=town.net.now + 60.0)  # consent (RFC 7675) goes on where the pair is
+    for number, room in enumerate(town.clients):
+        if room in accepted:
+            client = town.clients[room]
+            served = town.reception.agent(accepted[room])
+            assert client.machine.selected_pair.remote.address == served.selected_pair.local.address == ports[number % 3]
+            assert client.machine.writable
+            assert served.writable
+            for _ in range(5):  # the line loses packets
+                town.server.call(town.reception.tell, accepted[room], served.send, b"once more")
+    town.net.run(until=town.net.now + 1.0)
+    for room in wanted:
+        assert b"once more" in [event.data for _, event in town.clients[room].events if isinstance(event, DataReceived)]
 
 
 def test_clients_that_go_are_lost_one_by_one_and_closing_leaves_nothing():
