@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
+
 from sansice.simulation._scene._changes import At, HostSlept, InterfaceDown, InterfaceReaddressed, InterfaceUp
 from sansice.simulation._scene._parts import (
     AgentSpec,
@@ -19,6 +21,7 @@ from sansice.simulation._scene._scene import Scene
 from sansice.simulation._world._link import Link
 
 from ._cast import ASK_STUN, STUN, couple
+from ._relays import TURN
 
 _WIFI = Link(latency=0.002, jitter=0.003)
 _LTE = Link(latency=0.03, jitter=0.015)
@@ -115,6 +118,7 @@ def travels() -> Iterator[Scene]:
         changes=(At(10.0, HostSlept("laptop", 15.0)),),
         expect=Expectation(pair_types="srflx-srflx"),
     )
+    yield from _laptops()
     yield _nat64_phone(
         _AT_HOME,
         name="nat64-phone",
@@ -195,6 +199,58 @@ def travels() -> Iterator[Scene]:
         agents=couple("developer", "bob"),
         expect=Expectation(pair_types="srflx-srflx"),
     )
+
+
+def _laptops() -> Iterator[Scene]:
+    """Laptops that wake when consent has ended at both ends; their programs restart, and all is well within a second."""
+    nats = (NatSpec("home A", "203.0.113.1"), NatSpec("café", "203.0.113.77"), _HOME_B)
+    here, there = "192.168.1.2", "10.7.0.9"
+    interfaces = (InterfaceSpec(here, "home A"), InterfaceSpec(there, "café", up=False))
+    both = couple("laptop", "bob")
+    yield Scene(
+        name="laptop-wakes-late",
+        about="A laptop's lid is closed for ten minutes. Consent has ended at both ends, the NAT has forgotten everything, and "
+        "nothing of the call is worth anything. The laptop's program is told so as it wakes, and restarts at once.",
+        nats=nats[::2],
+        hosts=(HostSpec("laptop", here, behind="home A"), _AT_HOME),
+        servers=(STUN,),
+        agents=_talking(both),
+        changes=(At(10.0, HostSlept("laptop", 600.0)),),
+        duration=640.0,
+        expect=Expectation(pair_types=("srflx-srflx", "prflx-srflx"), silence=601.0),
+    )
+    yield Scene(
+        name="laptop-wakes-elsewhere",
+        about="A laptop sleeps in its bag on the way to a café, for ten minutes, and wakes in another network.",
+        nats=nats,
+        hosts=(HostSpec("laptop", interfaces=interfaces), _AT_HOME),
+        servers=(STUN,),
+        agents=_talking(both),
+        changes=(
+            At(10.0, HostSlept("laptop", 600.0)),
+            At(60.0, InterfaceDown("laptop", here)),
+            At(600.0, InterfaceUp("laptop", there)),
+        ),
+        duration=640.0,
+        expect=Expectation(pair_types="srflx-srflx", silence=601.0),
+    )
+    yield Scene(
+        name="laptop-wakes-relayed",
+        about="A call that shows no address but those of relays, from a laptop that sleeps for an hour. When it wakes its "
+        "relay has forgotten it.",
+        nats=nats[::2],
+        hosts=(HostSpec("laptop", here, behind="home A"), _AT_HOME),
+        turn_servers=(TURN,),
+        agents=tuple(attrs.evolve(one, policy="relay", ice_servers="turn:192.0.2.10") for one in _talking(both)),
+        changes=(At(10.0, HostSlept("laptop", 3600.0)),),
+        duration=3640.0,
+        expect=Expectation(pair_types="relay-relay", silence=3601.0),
+    )
+
+
+def _talking(agents: tuple[AgentSpec, ...]) -> tuple[AgentSpec, ...]:
+    """With programs that follow their hosts, and send a little now and then."""
+    return tuple(attrs.evolve(agent, roams=True, talks=0.1) for agent in agents)
 
 
 def _nat64_phone(friend: HostSpec, **more: Any) -> Scene:
