@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from ice._lite import check_bytes
 from ice._session import Two
 from ice._tcp_bench import (
     ACTIVE,
@@ -28,7 +29,21 @@ from sansice.ice import (
     PairState,
     TcpType,
 )
-from sansice.machine import CloseMode, DropReason, SocketError, SocketErrorKind, Transport
+from sansice.ice._tcp._address import TcpAddress
+from sansice.ice._tcp._paths import TcpLoss, TcpPaths
+from sansice.ice._telling._tally import CheckFailure
+from sansice.machine import (
+    CloseMode,
+    DropReason,
+    Ids,
+    OpenSocket,
+    SendDatagram,
+    SendStream,
+    SocketError,
+    SocketErrorKind,
+    SocketId,
+    Transport,
+)
 from sansice.stun import MessageClass, frame_rfc4571
 
 HTTP = b"HTTP/1.1 400 Bad Request\r\n\r\n"
@@ -122,9 +137,10 @@ def test_who_answers_the_first_check_with_something_else_than_stun_is_left_and_a
 
 @pytest.mark.req("RFC6544-014")
 def test_what_is_too_long_for_a_first_answer_is_none():
-    bench = active()
-    bench.feed(bench.opened[0].socket, b"HTTP/1.1 400")  # read as a frame, it says that it has 18516 bytes
-    assert bench.agent.pairs[0].state is PairState.FAILED
+    bench = TcpBench(ACTIVE, remotes=(remote(),), hosts=("192.0.2.1", "192.0.2.2"))
+    bench.run(until=0.1)
+    bench.feed(bench.connect(bench.opened[0].socket), b"HTTP/1.1 400")  # read as a frame, it says that it has 18516 bytes
+    assert [pair.state for pair in bench.agent.pairs] == [PairState.FAILED] * 2
     assert bench.agent.stats.dropped[DropReason.LIMIT] == 1
 
 
@@ -134,8 +150,11 @@ def test_no_more_than_five_connections_to_one_address_are_begun_at_a_time():
     bench.run(until=2.0)
     assert len(bench.opened) == 5
     bench.fail(bench.opened[1].socket)
+    assert len(bench.opened) == 6
     bench.connect(bench.opened[0].socket)
     assert len(bench.opened) == 7
+    bench.feed(bench.opened[0].socket, b"")
+    assert len(bench.opened) == 7  # what was open is not one that is being begun
     bench.run(until=10.5)
     assert sorted(one.remote.port for one in bench.opened) == list(range(5000, 5010))  # the first were not there in time
 
@@ -304,11 +323,42 @@ def test_strangers_are_bounded_and_the_oldest_goes():
 
 
 def test_who_knows_the_password_has_no_more_connections_than_candidates():
-    bench = TcpBench(PASSIVE, config=IceConfig(max_peer_reflexive=2), remotes=(remote(ACTIVE),))
-    sockets = [bench.accept(at(CALLER.host, 1000 + n)) for n in range(5)]
-    for socket in sockets:
-        bench.ask(socket)
-    assert bench.closed_of() == sockets[2:]
+    config = IceConfig(max_peer_reflexive=2)
+    bench = TcpBench(PASSIVE, config=config, remotes=(remote(ACTIVE),), hosts=("192.0.2.1", "192.0.2.2"))
+    for listener in bench.listeners:
+        sockets = [bench.accept(at(CALLER.host, 1000 + n), listener) for n in range(5)]
+        for socket in sockets:
+            bench.ask(socket)
+        assert [one for one in bench.closed_of() if one in sockets] == sockets[2:]
+    assert bench.agent.stats.dropped[DropReason.LIMIT] == 12  # of each the candidate and the connection
+
+
+def test_a_flood_of_strangers_pushes_out_no_connection_of_ours():
+    bench = TcpBench(ACTIVE, PASSIVE, config=IceConfig(max_tcp_strangers=2), remotes=(remote(),))
+    ours = bench.opened[0].socket
+    strangers = [bench.accept(at("203.0.113.9", 1000 + n)) for n in range(5)]
+    assert bench.closed_of() == strangers[:-2]
+    bench.connect(ours)
+    bench.answer(bench.sent[-1])
+    assert bench.agent.writable
+
+
+def test_who_connects_from_the_peers_address_and_does_not_speak_ice_spoils_no_pair():
+    bench = TcpBench(ACTIVE, PASSIVE, remotes=(remote(),))
+    stranger = bench.accept(PEER)
+    bench.arrive(stranger, PEER, HTTP)
+    assert bench.closed_of() == [stranger]
+    bench.connect(bench.opened[0].socket)
+    bench.answer(bench.sent[-1])
+    assert bench.agent.writable
+
+
+def test_an_agent_that_has_failed_takes_no_connections():
+    bench = TcpBench(PASSIVE, remotes=(remote(ACTIVE),), config=IceConfig(pac_timeout=5.0))
+    bench.run(until=60.0)
+    assert bench.agent.state is IceState.FAILED
+    late = bench.accept()
+    assert bench.closed_of(CloseMode.RESET)[-1:] == [late] and late not in bench.ends
 
 
 def test_what_connects_to_nothing_or_to_an_agent_that_has_ended_is_reset():
@@ -470,9 +520,13 @@ def test_connections_stay_open_until_ice_is_done():
     assert bench.shut == []
 
 
-def test_a_connection_that_closes_before_its_check_is_answered_fails_the_pair():
+@pytest.mark.parametrize("error", [None, SocketErrorKind.RESET, SocketErrorKind.TIMEOUT])
+def test_a_connection_that_closes_or_dies_before_its_check_is_answered_fails_the_pair(error):
     bench = active()
-    bench.feed(bench.opened[0].socket, b"")
+    if error is None:
+        bench.feed(bench.opened[0].socket, b"")
+    else:
+        bench.fail(bench.opened[0].socket, SocketError(error, "it died"))
     assert bench.agent.pairs[0].state is PairState.FAILED
     assert "closed before an answer" in str(bench.agent.explain())
 
@@ -561,6 +615,42 @@ def test_the_same_port_again_takes_the_place_of_a_connection_that_nobody_saw_end
     assert bench.sent[-1].socket == second
 
 
+def test_what_was_sent_over_a_connection_is_not_sent_again_over_the_one_that_takes_its_place():
+    bench = TcpBench(BOTH, remotes=(remote(BOTH),))
+    bench.connect(bench.opened[0].socket)
+    sent = [one.data for one in bench.sent]
+    bench.accept(PEER)
+    assert [one.data for one in bench.sent] == sent
+
+
+def test_of_the_checks_that_wait_for_a_connection_the_latest_eight_are_sent():
+    paths, outputs = paths_of(ACTIVE)
+    peer, checks = TcpAddress(*PEER), [check_bytes(number) for number in range(1, 21)]
+    for check in checks:
+        outputs.append(SendDatagram(SocketId(1), peer, check))
+        paths.wrap_outputs(0.0)
+    [opening] = [one for one in outputs if isinstance(one, OpenSocket)]
+    assert not paths.send((SocketId(1), peer), b"data", 1)  # nothing is there yet that it could go over
+    outputs.clear()
+    paths.opened(opening.socket, 1.0)
+    assert outputs == [SendStream(opening.socket, frame_rfc4571(check)) for check in checks[-8:]]
+
+
+def test_a_check_from_a_passive_candidate_whose_connection_is_gone_has_failed_and_the_peer_is_to_connect():
+    paths, outputs = paths_of(PASSIVE)
+    outputs.append(SendDatagram(SocketId(1), TcpAddress(*CALLER), check_bytes(1)))
+    paths.wrap_outputs(0.0)
+    assert outputs == []
+    assert paths.losses == [TcpLoss(SocketId(1), TcpAddress(*CALLER), CheckFailure.TCP_CLOSED, can_reopen=False)]
+
+
+def paths_of(kind):
+    outputs = []
+    paths = TcpPaths(outputs, IceConfig(), Ids(), drop=lambda reason: None, dscp=0, arm=lambda due: None)
+    paths.add_base(SocketId(1), kind, at("192.0.2.1", 4001))
+    return paths, outputs
+
+
 def test_where_both_connect_at_once_the_connection_that_came_carries_the_check_that_waited():
     bench = TcpBench(BOTH, remotes=(remote(BOTH),))
     ours = bench.opened[0].socket
@@ -589,8 +679,12 @@ def test_a_peer_that_revokes_consent_with_its_first_frame_on_another_connection_
     again = bench.connect()
     refusal = bench.sent[-1]
     assert asked.is_request and refusal.socket == again
+    taken, feed = [], bench.feed
+    bench.feed = lambda socket, data: taken.append(data)
     bench.answer(refusal, code=403)
+    feed(again, taken[0] + frame_rfc4571(b"\x80 and data that nobody waits for any more"))
     assert bench.agent.state is IceState.FAILED
+    assert bench.heard(DataReceived) == [] and bench.closed_of().count(again) == 1
 
 
 def test_without_consent_checks_a_lost_connection_is_opened_by_a_check_and_indications_go_nowhere():
@@ -612,7 +706,7 @@ def test_no_connection_is_opened_again_when_consent_has_ended_already():
 
 def test_transitions_of_a_connection_are_those_of_the_table():
     from sansice.ice._tcp._paths import TcpBase, TcpEvent, _Connection
-    from sansice.machine import LocalProtocolError, SocketId
+    from sansice.machine import LocalProtocolError
 
     connection = _Connection(SocketId(1), TcpBase(SocketId(2), ACTIVE, at("192.0.2.1", 9)), PEER, is_ours=True)
     with pytest.raises(LocalProtocolError, match="others to that address are being opened: it is there"):
@@ -620,8 +714,6 @@ def test_transitions_of_a_connection_are_those_of_the_table():
 
 
 def test_an_address_over_tcp_is_another_one_than_over_udp():
-    from sansice.ice._tcp._address import TcpAddress
-
     over_tcp = TcpAddress(*PEER)
     assert over_tcp != PEER
     assert over_tcp == TcpAddress(*PEER)

@@ -14,7 +14,14 @@ from sansice.ice import (
     RewriteRule,
     TcpType,
 )
-from sansice.ice._priority import MAX_OTHER_PREFERENCE, TCP_TYPE_PREFERENCES, TYPE_PREFERENCES, Foundations, tcp_local_preference
+from sansice.ice._priority import (
+    MAX_OTHER_PREFERENCE,
+    TCP_TYPE_PREFERENCES,
+    TYPE_PREFERENCES,
+    Foundations,
+    candidate_priority,
+    tcp_local_preference,
+)
 from sansice.machine import OpenSocket, SocketError, SocketErrorKind, Transport
 
 HOST, REFLEXIVE = CandidateType.HOST, CandidateType.SERVER_REFLEXIVE
@@ -100,6 +107,8 @@ def test_who_connects_is_preferred_by_the_type(type, kind, direction):
 def test_any_udp_candidate_but_a_relayed_one_is_before_any_for_tcp():
     udp = [preference for type, preference in TYPE_PREFERENCES.items() if type is not CandidateType.RELAYED]
     assert min(udp) > max(TCP_TYPE_PREFERENCES.values())
+    lowest = candidate_priority(REFLEXIVE, 0, 256)
+    assert lowest > candidate_priority(HOST, 65535, 1, Transport.TCP)
     bench = TcpBench(*EVERY, udp=True)
     assert max(local(bench), key=lambda one: one.priority).transport is Transport.UDP
 
