@@ -69,7 +69,7 @@ class HandDriver:
                 match output:
                     case OpenSocket(socket=socket, bind=bind):
                         self.opened.append(bind.host)
-                        self.agent.handle_socket_opened(socket, Address(bind.host, 5000), now=self.now)
+                        self.agent.handle_socket_opened(socket, Address(bind.host, bind.port or 5000), now=self.now)
                     case SendDatagram(socket=socket, destination=destination, data=data):
                         self.sent.append((socket, destination, data))
                     case Event():

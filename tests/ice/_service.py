@@ -65,7 +65,7 @@ class Service(AsyncIceService[HandDriver, HandQueue, Connection]):
     _checkpoint = staticmethod(give_way)
     _event = HandEvent
 
-    def __init__(self, *, admit=by_number, started=True, **options):
+    def __init__(self, *, admit=by_number, started=True, listen=(PLACE,), **options):
         reception = IceReception(admit=admit, **{"entropy": random.Random(7).randbytes, **options})
         super().__init__(
             reception,
@@ -75,7 +75,7 @@ class Service(AsyncIceService[HandDriver, HandQueue, Connection]):
             (4, 4096),
         )
         if started:
-            self._driver.call(reception.start, [PLACE])
+            self._driver.call(reception.start, listen)
 
     def _connection(self, name):
         return Connection(self)

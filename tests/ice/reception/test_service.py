@@ -39,6 +39,19 @@ def test_an_opened_connection_has_gathered_and_talks_over_the_port():
     assert ice.stats().pairs
 
 
+def test_a_port_that_is_not_in_use_is_a_candidate_again_when_the_connection_restarts():
+    service = Service(listen=[PLACE, Address(PLACE.host, 5001)])
+    service.check(1)
+    ice = service._accepted()
+    ice.update_addresses()
+    service._driver.now = 5.0
+    service._driver.call(service.reception.handle_timer)
+    assert [one.address.port for one in ice.local_candidates] == [5000]  # RFC 8445 8.3.2
+    ice.restart()
+    assert [one.address.port for one in ice.local_candidates] == [5000, 5001]
+    assert service.local_candidates == ice.local_candidates
+
+
 def test_each_datagram_is_its_own_connections_and_the_queue_is_bounded():
     service = Service()
     service.check(1, ALICE)
