@@ -8,12 +8,14 @@ from ice._relay_bench import KEY, MAPPED, OTHER, RELAYED, SERVER, Counting
 from ice._wire import at, make_local
 from sansice.ice import CandidatePolicy, GatheringOptions, IceConfig, IceServer, ServerAnswered, ServerFailed
 from sansice.ice._gathering._asking import Asking, QuestionEnded, ReflexiveFound
+from sansice.ice._gathering._fallbacks import OPENING_DELAY, STREAM_DELAY
 from sansice.ice._gathering._relay import Relayed, RelayLost
 from sansice.ice._server import read_servers
 from sansice.machine import (
     Action,
     Address,
     AddressRecord,
+    CloseSocket,
     IcmpError,
     Ids,
     OpenSocket,
@@ -21,6 +23,7 @@ from sansice.machine import (
     Resolve,
     ResolveError,
     SendDatagram,
+    SendStream,
     SocketError,
     SocketErrorKind,
 )
@@ -379,13 +382,13 @@ def test_what_waits_for_its_turn_or_for_the_pace_is_spared_by_one_that_relays():
     bench = Bench(IceServer(urls, "user", "secret"))
     bench.do("start_next")
     bench.now = 0.3
-    bench.do("handle_timer")  # the second is due, and waits for the pace
+    bench.do("handle_timer")  # the others are due, at least to be opened, and wait for the pace
     assert bench.asking.has_next()
     bench.challenge()
     bench.grant()
     assert not bench.asking.has_next()
     assert bench.asking.is_idle
-    assert [one.number for one in bench.told(QuestionEnded)] == [0, 2, 1]
+    assert [one.number for one in bench.told(QuestionEnded)] == [0, 1, 2]
 
 
 def test_what_waits_for_its_turn_at_the_end_is_told_as_silent():
@@ -492,3 +495,46 @@ def test_a_refusal_ends_the_silence_and_giving_up_does_not(server):
     bench.ask_all()
     bench.answer(code=500)
     assert bench.asking.silent_since == math.inf
+
+
+def open_relays(bench):
+    """The relays whose streams are open, and that have sent nothing."""
+    return [relay.question.number for relay in bench.asking.relays.pending if relay.is_held]
+
+
+def test_a_stream_is_opened_where_udp_is_silent_and_nothing_is_sent_on_it_before_its_turn():
+    bench = Bench(IceServer([TURN.urls[0], "turn:198.51.100.53?transport=tcp"], "user", "secret"))
+    bench.ask_all()
+    bench.run(OPENING_DELAY)
+    bench.ask_all()
+    (stream,) = [one for one in bench.actions if isinstance(one, OpenSocket)]
+    bench.do("handle_socket_opened", stream.socket, Address("192.0.2.1", 41000))
+    bench.run(STREAM_DELAY - 0.001)
+    assert open_relays(bench) == [1]
+    assert not [one for one in bench.actions if isinstance(one, SendStream)]
+    bench.run(STREAM_DELAY)
+    assert open_relays(bench) == []
+    assert [one.socket for one in bench.actions if isinstance(one, SendStream)] == [stream.socket]
+
+
+def test_a_stream_whose_turn_has_come_before_the_pace_allowed_to_open_it_is_not_held():
+    bench = Bench(IceServer([TURN.urls[0], "turn:198.51.100.53?transport=tcp"], "user", "secret"))
+    bench.ask_all()
+    bench.run(STREAM_DELAY)
+    bench.ask_all()
+    assert open_relays(bench) == []
+    (stream,) = [one for one in bench.actions if isinstance(one, OpenSocket)]
+    bench.do("handle_socket_opened", stream.socket, Address("192.0.2.1", 41000))
+    assert [one.socket for one in bench.actions if isinstance(one, SendStream)] == [stream.socket]
+
+
+def test_what_is_held_when_all_are_given_up_was_not_asked():
+    bench = Bench(IceServer([TURN.urls[0], "turn:198.51.100.53?transport=tcp"], "user", "secret"))
+    bench.ask_all()
+    bench.run(OPENING_DELAY)
+    bench.ask_all()
+    (stream,) = [one for one in bench.actions if isinstance(one, OpenSocket)]
+    bench.do("handle_socket_opened", stream.socket, Address("192.0.2.1", 41000))
+    assert bench.do("give_up") is False
+    assert [one.is_silent for one in bench.told(ServerFailed)] == [True, True]
+    assert [one.socket for one in bench.actions if isinstance(one, CloseSocket)] == [stream.socket]

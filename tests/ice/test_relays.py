@@ -564,3 +564,57 @@ def test_servers_whose_names_a_proxy_looks_up_are_left_alone_each_for_itself():
     ]
     assert plain[0] is plain[1]
     assert plain[0] not in memories
+
+
+# ------------------------------------------------------------- opened before they are asked
+
+
+def held(bench, *targets):
+    return bench.do("ask", question(*targets, transport=TCP), is_held=True)
+
+
+def test_one_that_is_held_asks_as_soon_as_it_is_released():
+    bench = Bench()
+    relay = held(bench)
+    socket = bench.open()
+    assert bench.sent == []
+    bench.now = 0.3
+    bench.do("release", relay)
+    assert [one.socket for one in bench.sent] == [socket]
+    assert not relay.is_held
+    bench.now = 0.5
+    bench.challenge()
+    bench.grant()
+    assert bench.told(Relayed)[0].seconds == pytest.approx(0.2)
+
+
+def test_one_that_is_released_before_it_is_open_asks_when_it_is():
+    bench = Bench()
+    relay = held(bench)
+    bench.do("release", relay)
+    assert bench.sent == []
+    bench.open()
+    assert len(bench.sent) == 1
+
+
+def test_a_stream_that_is_lost_while_it_is_held_is_asked_nothing():
+    bench = Bench()
+    relay = held(bench)
+    socket = bench.open()
+    bench.do("handle_socket_failed", socket, LOST)
+    assert bench.told(RelayRefused)
+    bench.do("release", relay)
+    assert bench.sent == []
+
+
+def test_of_several_streams_that_are_held_the_first_is_asked():
+    bench = Bench()
+    relay = held(bench, ServerTarget(TCP, SERVER), ServerTarget(TCP, OTHER))
+    first = bench.open()
+    bench.run(0.25)
+    bench.take()
+    second = bench.open()
+    assert second != first
+    bench.do("release", relay)
+    assert [one.socket for one in bench.sent] == [first]
+    assert bench.closed() == [second]

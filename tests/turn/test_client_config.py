@@ -16,6 +16,7 @@ from sansice.turn import TurnClientConfig
         ({"understood": (5,)}, "understood"),
         ({"attempt_delay": 0}, "attempt_delay"),
         ({"transport_delay": math.inf}, "transport_delay"),
+        ({"reopen_delay": 0}, "reopen_delay"),
         ({"allocate_timeout": -1}, "allocate_timeout"),
         ({"close_timeout": math.nan}, "close_timeout"),
         ({"retry_delay": 0}, "retry_delay"),

@@ -528,6 +528,80 @@ def test_over_connections_the_first_that_is_open_is_the_one(transport):
     assert {action.socket for _, action, _ in scene.sent} == {scene.opened()[0].socket}
 
 
+@pytest.mark.parametrize("faster", [0, 1])
+@pytest.mark.parametrize("transport", [TCP, TLS])
+def test_a_stream_that_does_not_open_gets_one_more_beside_it_and_the_first_that_is_open_is_the_one(transport, faster):
+    scene = Scene(transport=transport)
+    scene.do("allocate")
+    scene.run(0.49)
+    assert len(scene.opened()) == 1
+    scene.run(5.0)
+    both = [one.socket for one in scene.opened()]
+    assert len(both) == 2
+    scene.open(index=faster)
+    assert [one.socket for one in scene.opened()] == [both[faster]]
+    scene.challenge()
+    scene.answer(*GRANT)
+    assert scene.told(AllocationCreated)[0].target.address == SERVER
+
+
+def test_a_stream_that_opens_in_time_stays_alone():
+    scene = Scene(transport=TCP)
+    scene.do("allocate")
+    scene.run(0.4)
+    scene.open()
+    scene.run(5.0)
+    assert len([one for one in scene.actions if isinstance(one, OpenSocket)]) == 1
+
+
+def test_a_stream_that_is_refused_gets_no_other():
+    scene = Several(SERVER, OTHER, transports=(TCP,))
+    scene.allocate_from()
+    scene.run(0.1)
+    scene.lose()
+    scene.run(0.55)
+    assert [one.remote for one in scene.opened()] == [OTHER]
+    scene.run(0.6)
+    assert [one.remote for one in scene.opened()] == [OTHER, OTHER]
+
+
+def test_two_streams_to_one_server_that_refuses_both_are_told_once_and_it_is_not_asked_a_third_time():
+    scene = Scene(transport=TCP)
+    scene.do("allocate")
+    scene.run(0.5)
+    scene.lose(text="refused")
+    assert not scene.events
+    scene.lose(text="refused")
+    assert len(failure(scene).attempts) == 1
+    assert not scene.opened()
+
+
+def test_the_other_stream_to_a_server_that_is_full_is_not_asked_after_it():
+    scene = Several(SERVER, OTHER, transports=(TCP,))
+    scene.allocate_from()
+    scene.run(5.0)
+    assert [one.remote for one in scene.opened()] == [SERVER, OTHER, SERVER, OTHER]
+    scene.open(index=0)
+    scene.challenge()
+    scene.refuse(486)
+    assert [one.remote for one in scene.opened()] == [OTHER]
+
+
+@pytest.mark.parametrize("transport", [UDP, DTLS])
+def test_what_repeats_its_own_datagrams_needs_no_other_socket(transport):
+    scene = Scene(transport=transport)
+    scene.do("allocate")
+    scene.run(5.0)
+    assert len(scene.opened()) == 1
+
+
+def test_with_a_fixed_port_there_is_no_second_stream():
+    scene = Scene(transport=TCP, options={"local": LOCAL})
+    scene.do("allocate")
+    scene.run(5.0)
+    assert len(scene.opened()) == 1
+
+
 def test_while_one_server_is_still_asked_the_failure_of_another_is_not_the_end():
     scene = Several(SERVER6, SERVER)
     scene.allocate_from()

@@ -192,7 +192,7 @@ class Asking(Machine):
 
     def _ask_relays(self, now: float) -> None:
         """Have those asked whose turn it is."""
-        for question in self._fallbacks.take_due(now):
+        for question in self._fallbacks.take_due(now, early=not self._is_heard):
             host, number = question.host, question.number
             targets = tuple(one for one in question.targets if not self._is_taken(host.socket, one.address, one.transport))
             if targets and len(self.relays.live) + len(self._relay_queue) < self._max_relays:
@@ -202,6 +202,12 @@ class Asking(Machine):
                 self._fail(question.server.url, host, f"not asked: there are {self._max_relays} relays already (max_relays)")
             self._fallbacks.ended(host.socket, number)
             self._outputs.append(QuestionEnded(host, number))
+        released = list(self._fallbacks.take_released(now))
+        for relay in self.relays.pending:
+            if (relay.question.host.socket, relay.question.number) in released:
+                self.relays.release(relay, now=now)
+        if released:
+            self._absorb(now)
 
     def _is_taken(self, socket: SocketId, server: Address, transport: Transport) -> bool:
         """Whether another URL means the same server: from one socket it gives one allocation (RFC 8656 2.2)."""
@@ -232,7 +238,8 @@ class Asking(Machine):
             return False
         if self._relay_queue and (self._relays_turn or not self._bindings.queue):
             self._relays_turn = False
-            relay = self.relays.ask(self._relay_queue.pop(0), now=now)
+            question = self._relay_queue.pop(0)
+            relay = self.relays.ask(question, is_held=self._fallbacks.is_held(question), now=now)
             if relay.is_over_udp:
                 self._note_question(now)
         else:
@@ -264,7 +271,7 @@ class Asking(Machine):
             self._fail(question.server.url, question.host, text)
             self._outputs.append(QuestionEnded(question.host, question.number))
         self._relay_queue.clear()
-        silent = [relay for relay in self.relays.pending if not relay.heard]
+        silent = [relay for relay in self.relays.pending if relay.is_held or not relay.heard]
         self._leave(silent, text, now, is_silent=True)
         self._absorb(now)
         return bool(self.relays.pending)
@@ -332,7 +339,8 @@ class Asking(Machine):
 
     def deadline(self) -> float:
         """The earliest of all that is planned."""
-        return min(self._search.deadline(), self._bindings.deadline(), self.relays.deadline(), self._fallbacks.deadline())
+        fallbacks = self._fallbacks.deadline(early=not self._is_heard)
+        return min(self._search.deadline(), self._bindings.deadline(), self.relays.deadline(), fallbacks)
 
     # ------------------------------------------------------------- what comes of it
 

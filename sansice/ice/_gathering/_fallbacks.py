@@ -3,6 +3,9 @@
 A server with several URLs is one server, which is there over UDP, and over TCP or TLS for networks that let nothing else out. One
 allocation is enough of it: what is asked later is asked only while nothing has come of what is better, and is given up as soon
 as anything has. So a network that takes UDP sees nothing else, and one that drops it without a word costs less than a second.
+
+To open a stream takes two round trips with TLS, more through a proxy, and asks for nothing. So where nothing at all has answered
+over UDP it is opened early, and held: the request for an allocation is sent on it when its turn has come, and not sooner.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from typing import NamedTuple
 
 from sansice.ice._server import NamedServer
 from sansice.machine import SocketId, Transport
@@ -17,31 +21,51 @@ from sansice.machine import SocketId, Transport
 from ._relay import RelayQuestion
 
 # Seconds from the first attempt over UDP to the first over a stream. The first retransmission is after 0.5 s (RFC 8489 6.2.1), so
-# that one lost datagram does not make a relay over TCP of what could be one over UDP; and the last resort, TLS through a proxy,
-# takes eight round trips from here until a pair is selected, 1.6 s where one is 200 ms.
+# that one lost datagram does not make a relay over TCP of what could be one over UDP.
 STREAM_DELAY = 0.6
+# Seconds to the opening of that stream (RFC 8305 5): an answer over UDP was to be expected by now, unless a datagram was lost, or
+# the server is a quarter of a second away. Then this costs a connection that is closed again, and no allocation.
+OPENING_DELAY = 0.25
 # Seconds from TCP to TLS: the least that RFC 8305 5 has between two attempts, because who lets out nothing but TLS answers TCP
 # with silence, and it is the last resort that has the longest way to go.
 SECURE_DELAY = 0.1
 ATTEMPT_DELAY = 0.25  # seconds between attempts of which none is better by nature (RFC 8305 5, 8)
 
+
+class _Start(NamedTuple):
+    """When the way to a server is opened, and when it is asked, from the first of all on."""
+
+    opening: float
+    asking: float
+
+
 # When each begins, where all are there. DTLS is UDP to a firewall, and only refused by one that looks for the words of STUN.
 _STARTS = {
-    Transport.UDP: 0.0,
-    Transport.DTLS: ATTEMPT_DELAY,
-    Transport.TCP: STREAM_DELAY,
-    Transport.TLS: STREAM_DELAY + SECURE_DELAY,
+    Transport.UDP: _Start(0.0, 0.0),
+    Transport.DTLS: _Start(ATTEMPT_DELAY, ATTEMPT_DELAY),
+    Transport.TCP: _Start(OPENING_DELAY, STREAM_DELAY),
+    Transport.TLS: _Start(OPENING_DELAY + SECURE_DELAY, STREAM_DELAY + SECURE_DELAY),
 }
 
 
 class _Race:
-    """One server's URLs, for one host candidate."""
+    """One server's URLs, for one host candidate.
 
-    __slots__ = ("asked", "begun", "ended", "waiting")
+    Attributes:
+        begun: when the first could be asked.
+        opened, asked: when the way to each was opened, and when it was asked.
+        held: those that are opened and not asked yet.
+        ended: those that lead to nothing.
+        waiting: those that are not opened yet.
+    """
+
+    __slots__ = ("asked", "begun", "ended", "held", "opened", "waiting")
 
     def __init__(self, begun: float) -> None:
         self.begun = begun
+        self.opened: dict[int, float] = {}
         self.asked: dict[int, float] = {}
+        self.held: dict[int, None] = {}
         self.ended: dict[int, None] = {}
         self.waiting: dict[int, RelayQuestion] = {}
 
@@ -57,7 +81,7 @@ class Fallbacks:
     __slots__ = ("_group_of", "_groups", "_races")
 
     def __init__(self, servers: Sequence[NamedServer], *, every_url: bool) -> None:
-        self._groups: dict[object, dict[int, float]] = {}  # of each: when its members begin, in this order
+        self._groups: dict[object, dict[int, _Start]] = {}  # of each: when its members begin, in this order
         self._group_of: dict[int, object] = {}
         for number, server in enumerate(servers):
             if server.uri.is_turn:
@@ -92,6 +116,7 @@ class Fallbacks:
         waiting = [question for race in self._races.values() for question in race.waiting.values()]
         for race in self._races.values():
             race.waiting.clear()
+            race.held.clear()
         return waiting
 
     def add(self, question: RelayQuestion) -> None:
@@ -103,6 +128,7 @@ class Fallbacks:
         race = self._races.get((socket, self._group_of.get(number)))
         if race is not None:
             race.waiting.pop(number, None)
+            race.held.pop(number, None)
             race.ended[number] = None
 
     def won(self, question: RelayQuestion) -> tuple[list[RelayQuestion], list[int]]:
@@ -112,19 +138,43 @@ class Fallbacks:
         if race is not None:  # otherwise the candidate is gone, and what was asked through it is not
             spared += race.waiting.values()
             race.waiting.clear()
+            race.held.clear()
         return spared, [number for number in self._groups[self._group_of[question.number]] if number != question.number]
 
-    def take_due(self, now: float) -> Iterator[RelayQuestion]:
-        """Those whose turn it is, from now on asked."""
+    def take_due(self, now: float, *, early: bool) -> Iterator[RelayQuestion]:
+        """Those whose turn it is: to be opened, and held if `is_held` says so.
+
+        Args:
+            early: streams are opened before it is their turn to be asked, for nothing has answered over UDP.
+        """
         for key, race in self._races.items():
             for number in self._groups[key[1]]:
-                if number in race.waiting and self._due(key[1], race, number) <= now:
-                    race.asked[number] = now
+                if number in race.waiting and self._due(key[1], race, number, early=early) <= now:
+                    race.opened[number] = now
+                    if self._due(key[1], race, number) <= now:
+                        race.asked[number] = now
+                    else:
+                        race.held[number] = None
                     yield race.waiting.pop(number)
 
-    def deadline(self) -> float:
-        """When it is somebody's turn."""
-        dues = [self._due(key[1], race, number) for key, race in self._races.items() for number in race.waiting]
+    def is_held(self, question: RelayQuestion) -> bool:
+        """Whether a server is not to be asked yet, to which the way is to be opened."""
+        race = self._races.get((question.host.socket, self._group_of[question.number]))
+        return race is not None and question.number in race.held
+
+    def take_released(self, now: float) -> Iterator[tuple[SocketId, int]]:
+        """Those that were held, and whose turn it is now to be asked: by socket and number."""
+        for key, race in self._races.items():
+            for number in self._groups[key[1]]:
+                if number in race.held and self._due(key[1], race, number) <= now:
+                    del race.held[number]
+                    race.asked[number] = now
+                    yield key[0], number
+
+    def deadline(self, *, early: bool) -> float:
+        """When it is somebody's turn; ``early`` as for `take_due`."""
+        dues = [self._due(key[1], race, one, early=early) for key, race in self._races.items() for one in race.waiting]
+        dues += [self._due(key[1], race, one) for key, race in self._races.items() for one in race.held]
         return min(dues, default=math.inf)
 
     @property
@@ -132,15 +182,18 @@ class Fallbacks:
         """Whether nothing waits."""
         return not any(race.waiting for race in self._races.values())
 
-    def _due(self, group: object, race: _Race, number: int) -> float:
-        """Not before those that are better had their time: counted from when they were asked, or could have been."""
-        starts = self._groups[group]
-        better = takewhile(lambda other: other != number, starts)
-        dues = [race.asked.get(other, race.begun) + starts[number] - starts[other] for other in better if other not in race.ended]
-        return max(dues, default=race.begun)
+    def _due(self, group: object, race: _Race, number: int, *, early: bool = False) -> float:
+        """Not before those that are better had their time: counted from when they were asked, or could have been.
+
+        With ``early`` it is the time to open the way, and not to ask.
+        """
+        starts, begun = self._groups[group], race.opened if early else race.asked
+        better = [one for one in takewhile(lambda other: other != number, starts) if one not in race.ended]
+        after = {one: starts[number][not early] - starts[one][not early] for one in better}
+        return max((begun.get(one, race.begun) + after[one] for one in better), default=race.begun)
 
 
-def _start_of(server: NamedServer) -> float:
+def _start_of(server: NamedServer) -> _Start:
     """By the best transport that a URL may mean; a URL of more than one leaves the others to the TURN client."""
     uri = server.uri
     if uri.transport is not None:
@@ -159,13 +212,13 @@ _NAMED = {
 }
 
 
-def _spread(members: dict[int, float]) -> dict[int, float]:
+def _spread(members: dict[int, _Start]) -> dict[int, _Start]:
     """In order, beginning at once, and no two at a time."""
-    spread: dict[int, float] = {}
+    spread: dict[int, _Start] = {}
     first = min(members.values())
     for number in sorted(members, key=lambda one: members[one]):
-        start = members[number] - first
-        while start in spread.values():
-            start += ATTEMPT_DELAY
-        spread[number] = start
-    return dict(sorted(spread.items(), key=lambda item: item[1]))
+        opening, asking = members[number].opening - first.opening, members[number].asking - first.asking
+        while any(asking == other.asking for other in spread.values()):
+            opening, asking = opening + ATTEMPT_DELAY, asking + ATTEMPT_DELAY
+        spread[number] = _Start(opening, asking)
+    return dict(sorted(spread.items(), key=lambda item: item[1].asking))

@@ -75,6 +75,7 @@ class Relay:
         asked: when.
         state: by `RELAY_TRANSITIONS`.
         heard: whether any server has answered anything yet.
+        opened: of one that is held: the streams to its server that are open, with their local addresses.
         granted: what came of it.
         sockets: by family: the socket that the relayed address of this family is to the agent.
         permitted: hosts for which a permission was asked.
@@ -88,6 +89,7 @@ class Relay:
         "granted",
         "heard",
         "number",
+        "opened",
         "permitted",
         "question",
         "refused",
@@ -103,6 +105,7 @@ class Relay:
         self.asked = asked
         self.state = RelayState.ASKING
         self.heard = False
+        self.opened: dict[SocketId, Address] | None = None
         self.granted: Relayed | None = None
         self.sockets: dict[int, SocketId] = {}
         self.permitted: dict[str, None] = {}
@@ -117,6 +120,11 @@ class Relay:
     def is_over_udp(self) -> bool:
         """Whether the first that it asks is asked over UDP."""
         return self.question.targets[0].transport is Transport.UDP
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is asked yet: its client does not know that the streams to its server are open."""
+        return self.opened is not None
 
     @property
     def is_live(self) -> bool:

@@ -160,8 +160,14 @@ class Relays(Machine):
 
     # ------------------------------------------------------------- asking, and giving back
 
-    def ask(self, question: RelayQuestion, *, now: float) -> Relay:
-        """Ask for an allocation; `Relayed` or `RelayRefused` follows, possibly before this returns."""
+    def ask(self, question: RelayQuestion, *, is_held: bool = False, now: float) -> Relay:
+        """Ask for an allocation; `Relayed` or `RelayRefused` follows, possibly before this returns.
+
+        Args:
+            question: what to ask for.
+            is_held: open streams to the server, and let them wait for `release` before anything is asked.
+            now: the time.
+        """
         self._number += 1
         client = TurnClient(
             question.targets,
@@ -174,9 +180,18 @@ class Relays(Machine):
             entropy=self._entropy,
         )
         relay = self._relays[self._number] = Relay(self._number, question, client, now)
+        if is_held:
+            relay.opened = {}
         client.allocate(family=self._family, now=now)
         self._absorb(relay, now)
         return relay
+
+    def release(self, relay: Relay, *, now: float) -> None:
+        """One that was held asks now, or as soon as a stream is open."""
+        opened, relay.opened, relay.asked = relay.opened or {}, None, now
+        for socket, local in opened.items():
+            if self._own.get(socket) is relay:  # otherwise another one was faster
+                self.handle_socket_opened(socket, local, now=now)
 
     def _memory_of(self, question: RelayQuestion) -> TurnServerMemory:
         """Who is to be left alone is known by address; of servers whose names a proxy looks up that is the proxy's."""
@@ -350,7 +365,9 @@ class Relays(Machine):
     def handle_socket_opened(self, socket: SocketId, local: Address, *, now: float) -> None:
         """A socket towards a server is open."""
         relay = self._own.get(socket)
-        if relay is not None:
+        if relay is not None and relay.opened is not None:
+            relay.opened[socket] = local
+        elif relay is not None:
             relay.heard = True
             relay.client.handle_socket_opened(socket, local, now=now)
             self._absorb(relay, now)

@@ -42,6 +42,8 @@ class TurnClientConfig:
         attempt_delay: from one address of the server to the next (RFC 8305 5).
         transport_delay: from the last address over one transport to the first over the next one: longer, because a lost datagram
             shall not make a TCP relay of what could be a UDP one.
+        reopen_delay: before another stream is opened beside one that is not open yet, once for each address: a system repeats a
+            lost SYN after a second only (RFC 6298 2.1). The first that is open is used, the other one closed.
         allocate_timeout: until `AllocationFailed`, whatever is still under way; one whole request over UDP (RFC 8489 6.2.1).
         close_timeout: until `Closed`, though the server has not confirmed the deletion.
         retry_delay: before a renewal is tried again that nobody has answered; it goes on while what is renewed still lives.
@@ -71,6 +73,7 @@ class TurnClientConfig:
     alpn: tuple[str, ...] = ()
     attempt_delay: float = 0.25
     transport_delay: float = 1.5
+    reopen_delay: float = 0.5
     allocate_timeout: float = 39.5
     close_timeout: float = 5.0
     retry_delay: float = 5.0
@@ -92,7 +95,7 @@ class TurnClientConfig:
             chosen = getattr(self, name)
             if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= {4, 6}:
                 raise ValueError(f"{name} are 4 and 6 or one of them, not {chosen!r}")
-        for name in ("attempt_delay", "transport_delay", "allocate_timeout", "close_timeout", "retry_delay"):
+        for name in ("attempt_delay", "transport_delay", "reopen_delay", "allocate_timeout", "close_timeout", "retry_delay"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite")
         if not self.keepalive >= 1:

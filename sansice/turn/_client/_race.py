@@ -60,6 +60,7 @@ _STEPS = (TurnStep.OPEN, TurnStep.WAIT, TurnStep.AUTHENTICATE, TurnStep.ALLOCATE
 
 class _Timer(IdentityEnum):
     NEXT = "the next server's turn"
+    AGAIN = "another stream to a server, beside one that does not open"
     TIMEOUT = "the whole search"
 
 
@@ -100,7 +101,8 @@ class AllocateRace:
     """Asks servers in order, each some time after the one before or at once when one has failed, until one allocates.
 
     Over UDP the first that wants credentials, or allocates without, is the one; over TCP, TLS and DTLS the first that a
-    connection is open to (RFC 8656 3.9). The others are abandoned, and tried after all if that one refuses.
+    connection is open to (RFC 8656 3.9). The others are abandoned, and tried after all if that one refuses. A stream that does
+    not open for a while gets another one beside it, once, because a lost SYN is repeated after a second only (RFC 6298 2.1).
 
     Args:
         targets: the servers, in the order to try.
@@ -126,6 +128,7 @@ class AllocateRace:
         "_local",
         "_memory",
         "_socket",
+        "_spares",
         "_stun",
         "_targets",
         "_timers",
@@ -161,6 +164,7 @@ class AllocateRace:
         self._attempts: dict[TransactionId, Attempt] = {}
         self._decided: Attempt | None = None
         self._failed: list[AllocateAttempt] = []
+        self._spares: list[tuple[float, Attempt]] = []  # streams, and when each gets another one beside it
         self._waits: list[float] = []  # until when each server wants to be left alone
         self._timers: FewTimers[_Timer] = FewTimers()
         self.requests = Requests(stun)
@@ -175,6 +179,7 @@ class AllocateRace:
         """Ask nobody any more; what is under way is seen to."""
         self._timers.clear()
         self._targets.clear()
+        self._spares.clear()
         for attempt in tuple(self._attempts.values()):
             self._abandon(attempt, now)
 
@@ -207,6 +212,8 @@ class AllocateRace:
         while (timer := self._timers.pop_due(now)) is not None:
             if timer is _Timer.NEXT:
                 self._start_next(now)
+            elif timer is _Timer.AGAIN:
+                self._open_again(now)
             else:
                 self._give_up(now)
 
@@ -220,7 +227,9 @@ class AllocateRace:
         while self._targets:
             target = self._targets.pop(0)
             wish = self._wish_for(target, now)
-            if wish is not None and self._start(target, wish, 1, now):
+            attempt = None if wish is None else self._start(target, wish, 1, now)
+            if attempt is not None:
+                self._plan_spare(attempt, now)
                 if self._targets and not self._is_sequential:
                     same = self._targets[0].transport is target.transport
                     delay = self._config.attempt_delay if same else self._config.transport_delay
@@ -228,6 +237,20 @@ class AllocateRace:
                 return
         if not self._attempts:
             self._fail(now)
+
+    def _plan_spare(self, attempt: Attempt, now: float) -> None:
+        """A stream that is not open by then gets another one beside it."""
+        if attempt.target.transport.is_stream and not self._is_sequential:
+            self._spares.append((now + self._config.reopen_delay, attempt))
+            self._timers.set(_Timer.AGAIN, self._spares[0][0])
+
+    def _open_again(self, now: float) -> None:
+        while self._spares and self._spares[0][0] <= now:
+            _, first = self._spares.pop(0)
+            if self._decided is None and first.local is None and first.id in self._attempts:
+                self._start(first.target, first.wish, first.addresses, now)
+        if self._spares:
+            self._timers.set(_Timer.AGAIN, self._spares[0][0])
 
     @property
     def _is_sequential(self) -> bool:
@@ -255,14 +278,14 @@ class AllocateRace:
                 return attrs.evolve(wish, family=6)
         return wish
 
-    def _start(self, target: ServerTarget, wish: AllocateWish, addresses: int, now: float) -> bool:
+    def _start(self, target: ServerTarget, wish: AllocateWish, addresses: int, now: float) -> Attempt | None:
         shared = self._socket if target.transport is Transport.UDP and addresses == 1 else None
         try:
             path = self._open(target, addresses, now) if shared is None else self._share(shared, target)
         except LocalProtocolError as error:
             self._note(target, TurnStep.OPEN, str(error))
-            return False
-        return self._ask(target, path, wish, addresses, None if shared is None else self._local, now) is not None
+            return None
+        return self._ask(target, path, wish, addresses, None if shared is None else self._local, now)
 
     def _share(self, socket: SocketId, target: ServerTarget) -> Path:
         if self._local is not None and self._local.is_ipv6 != target.address.is_ipv6:
@@ -310,7 +333,7 @@ class AllocateRace:
         self._decided = attempt
         self._timers.cancel(_Timer.NEXT)
         others = [other for other in self._attempts.values() if other is not attempt]
-        self._targets[:0] = [other.target for other in others]
+        self._targets[:0] = [other.target for other in others if other.target != attempt.target]
         for other in others:
             self._abandon(other, now)
 
@@ -360,7 +383,7 @@ class AllocateRace:
             self._stun.release(attempt.path, now=now)
             if self._decided is attempt:
                 self._decided = None
-            return self._start(attempt.target, attempt.wish, attempt.addresses + 1, now)
+            return self._start(attempt.target, attempt.wish, attempt.addresses + 1, now) is not None
         return False
 
     def _refused(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
@@ -407,7 +430,9 @@ class AllocateRace:
         self._fail(now)
 
     def _note(self, target: ServerTarget, step: TurnStep, reason: str, code: int | None = None) -> None:
-        self._failed.append(AllocateAttempt(target, step, reason, code))
+        attempt = AllocateAttempt(target, step, reason, code)
+        if attempt not in self._failed:  # two streams to one server tell the same
+            self._failed.append(attempt)
 
     def _fail(self, now: float) -> None:
         self._timers.clear()
