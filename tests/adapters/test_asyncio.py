@@ -9,7 +9,8 @@ import pytest
 
 from adapters.conformance._runtimes import HANG, RUNTIMES, cancelled_at
 from sansice import Address, CloseSocket, Event, LocalProtocolError, Machine, OpenSocket, SendStream, SocketId, Transport
-from sansice_asyncio import AsyncioDriver, open_driver, open_ice, serve_stun, stun_binding
+from sansice.ice import Description
+from sansice_asyncio import AsyncioDriver, open_driver, open_ice, serve_ice, serve_stun, stun_binding
 
 RT = next(runtime for runtime in RUNTIMES if runtime.name == "asyncio")
 LOOPBACK = Address("127.0.0.1", 0)
@@ -91,6 +92,20 @@ def test_cancelling_a_connection_at_any_await_leaves_nothing_behind():
             assert await bob.receive() == b"x"
 
     assert cancel_everywhere(scenario) >= 7
+
+
+def test_cancelling_a_service_and_who_comes_to_it_at_any_await_leaves_nothing_behind():
+    async def scenario():
+        async with (
+            serve_ice(["udp:127.0.0.1:0", "127.0.0.1:0"], admit=lambda stranger: "p" * 22) as service,
+            on_loopback(True) as ice,
+        ):
+            await ice.connect(Description("room", "p" * 22, candidates=service.local_candidates[-1:], lite=True))
+            served = await service.accept()
+            await ice.send(b"x")
+            assert await served.receive() == b"x"
+
+    assert cancel_everywhere(scenario) >= 4
 
 
 def test_cancelling_stun_at_any_await_leaves_nothing_behind():

@@ -20,7 +20,7 @@ from sansice.ice import (
     NotConnected,
     WouldBlock,
 )
-from sansice_trio import open_ice
+from sansice_trio import open_ice, serve_ice
 
 HANG = 20
 QUICK = IceConfig(ta=0.005)  # the least that RFC 8445 14.2 allows
@@ -558,6 +558,18 @@ async def test_cancelling_at_any_await_leaves_nothing_behind(sockets, cancel_eve
                 nursery.cancel_scope.cancel()
 
     assert await cancel_everywhere(scenario) >= 8
+
+
+async def test_cancelling_a_service_and_who_comes_to_it_at_any_await_leaves_nothing_behind(cancel_everywhere):
+    async def scenario():
+        places = ["udp:127.0.0.1:0", "127.0.0.1:0"]
+        async with serve_ice(places, admit=lambda stranger: "p" * 22) as service, on_loopback(True) as ice:
+            await ice.connect(Description("room", "p" * 22, candidates=service.local_candidates[-1:], lite=True))
+            served = await service.accept()
+            await ice.send(b"x")
+            assert await served.receive() == b"x"
+
+    assert await cancel_everywhere(scenario) >= 4
 
 
 async def test_two_hundred_sessions_leak_nothing(sockets, nothing_left):

@@ -41,7 +41,9 @@ def _network(text: str | None) -> str | None:
 class RewriteRule:
     """What is known about the outside of some addresses.
 
-    The first rule that fits an address is the one for it; one that names nothing fits every address of its family.
+    The first rule that fits an address is the one for it; one that names nothing fits every address of its family. A lite agent
+    has one host candidate for an address and no other (RFC 8445 5.2): it tells the first external address of a rule that yields
+    host candidates in place of the address, whatever the mode, and nothing of the others.
 
     Attributes:
         external: the public address, or several; those of the other family than an address do not concern it.
