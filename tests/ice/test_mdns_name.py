@@ -59,6 +59,7 @@ def test_an_mdns_name_ends_in_local_and_has_no_other_dot(text, is_one):
         ("gb5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.local", False),
         ("0b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.local\n", False),
         ("0b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.x.local", False),
+        ("0b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e-local", False),
         ("0b5a4d2e-7c1f-4a3b-9e8d-5f6a7b8c9d0e.example", False),
         ("a" * 10_000 + ".local", False),
     ],

@@ -150,15 +150,16 @@ def test_names_of_tcp_candidates_are_found_where_tcp_is_used():
 # ------------------------------------------------------------- what is shown
 
 
-@pytest.mark.req("MDNS-012")
-def test_no_statistics_show_the_address_of_a_name():
-    bench = told()
+@pytest.mark.req("MDNS-007", "MDNS-012")
+@pytest.mark.parametrize("name", [NAME, NAME.upper()], ids=["lower", "upper"])
+def test_no_statistics_show_the_address_of_a_name(name):
+    bench = told(concealed(name))
     answer(bench, THERE)
     bench.answer(bench.checks[0])
     bench.run(bench.now + 1.0)
     bench.answer(bench.checks[-1])
     agent = bench.agent
-    assert agent.state is IceState.COMPLETED and stats(bench) == [("host", NAME, 5000)]
+    assert agent.state is IceState.COMPLETED and stats(bench) == [("host", name, 5000)]
     shown = (agent.report().to_json(), agent.explain(), agent.explain().to_json(), repr(agent.report()), repr(agent.pairs))
     assert not [text for text in shown if THERE in text]
     assert THERE not in repr([event for _, event in bench.events])

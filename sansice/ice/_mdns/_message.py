@@ -203,7 +203,7 @@ def _records_untrusted(data: bytes, at: int, count: int) -> tuple[list[_Entry], 
 def _skip_name_untrusted(data: bytes, at: int) -> int:
     """Where what follows a name begins. Where a pointer leads is not looked at yet."""
     begin = at
-    while at < len(data) and at - begin <= _MAX_NAME:
+    while at < len(data) and at - begin < _MAX_NAME:
         length = data[at]
         if length >= _POINTER:
             return at + 2

@@ -133,8 +133,8 @@ def test_unknown_sockets_are_of_no_concern():
     bench = MdnsBench(OURS)
     bench.agent.handle_socket_opened(9, Address(OURS, 5353), now=bench.now)
     bench.agent.handle_socket_failed(9, FAILED, now=bench.now)
-    bench.tell(b"x", socket=9)
-    assert bench.agent.stats.dropped == {DropReason.UNKNOWN_SOCKET: 1}
+    bench.agent.handle_datagrams(9, [(PEER, b"x"), (PEER, b"y")], now=bench.now)
+    assert bench.agent.stats.dropped == {DropReason.UNKNOWN_SOCKET: 2}
 
 
 @pytest.mark.parametrize(("host", "is_heard"), [("192.168.1.77", True), ("169.254.7.7", True), ("192.168.2.2", False)])

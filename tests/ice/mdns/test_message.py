@@ -123,6 +123,7 @@ def test_nothing_but_decode_errors_comes_of_damage(records, data):
         (message(flags=0x0800), DropReason.NOT_MDNS),
         (message(flags=0x8003), DropReason.NOT_MDNS),
         (message(65535), DropReason.LIMIT),
+        (message(MAX_ENTRIES, 1), DropReason.LIMIT),
         (message(1), DropReason.NOT_MDNS),
         (message(1, body=b"\x05abc"), DropReason.NOT_MDNS),
         (message(1, body=b"\0"), DropReason.TOO_SHORT),
@@ -133,12 +134,23 @@ def test_nothing_but_decode_errors_comes_of_damage(records, data):
         (message(0, 0, 1, body=record()[:-1]), DropReason.BAD_LENGTH),
     ],
     ids=[
-        *("empty", "short", "long", "opcode", "rcode", "65535", "no name", "cut label", "no type", "label kind", "long name"),
+        *("empty", "short", "long", "opcode", "rcode", "65535", "one too many"),
+        *("no name", "cut label", "no type", "label kind", "long name"),
         *("cut record", "cut data", "cut authority"),
     ],
 )
 def test_a_frame_that_is_none_is_dropped(data, reason):
     assert reason_of(lambda: decode_untrusted(data)) is reason
+
+
+def test_a_name_has_255_bytes_at_most_and_a_message_9000():
+    longest = (b"\x3f" + b"x" * 63) * 3 + b"\x3d" + b"x" * 61 + b"\0"
+    assert len(longest) == 255
+    assert decode_untrusted(message(1, body=longest + b"\0\x01\0\x01")).asks
+    longer = b"\x01x" + longest.replace(b"\x3d" + b"x" * 61, b"\x3c" + b"x" * 60)
+    assert len(longer) == 256
+    assert reason_of(lambda: decode_untrusted(message(1, body=longer + b"\0\x01\0\x01"))) is DropReason.NOT_MDNS
+    assert decode_untrusted(message().ljust(MAX_MESSAGE, b"\0")).asks is False
 
 
 def test_as_many_entries_as_the_bound_are_read():
@@ -210,6 +222,23 @@ def test_what_is_no_address_of_a_name_under_local_is_passed_over(body):
 def test_other_questions_are_passed_over(tail):
     read = decode_untrusted(message(1, body=WIRE_NAME + tail))
     assert (read.questions_untrusted(), read.asks) == ([], True)
+
+
+def test_a_question_of_any_class_is_one():
+    read = decode_untrusted(message(1, body=WIRE_NAME + b"\0\x01\0\xff"))
+    assert read.questions_untrusted() == [Question(NAME, A)]
+
+
+def test_a_pointer_that_leads_forward_is_refused_however_far_back_the_one_before_led():
+    first = 12 + len(WIRE_NAME) + 4
+    text = [(0xC000 | to).to_bytes(2, "big") + b"\0\x10\0\x01" for to in (first + 6, 12)]  # of no concern themselves
+    body = WIRE_NAME + b"\0\x01\0\x01" + b"".join(text)
+    for to, reason in ((first + 6, None), (first, DropReason.NOT_MDNS)):
+        read = decode_untrusted(message(4, body=body + (0xC000 | to).to_bytes(2, "big") + b"\0\x01\0\x01"))
+        if reason is None:
+            assert read.questions_untrusted() == [Question(NAME, A)] * 2
+        else:
+            assert reason_of(read.questions_untrusted) is reason
 
 
 def test_a_question_about_another_domain_is_passed_over():

@@ -106,6 +106,21 @@ def test_without_a_link_a_name_is_given_up_in_time():
     assert bench.wait(10) == [] and failures(bench) == [(query, NameFailure.TIMEOUT)]
 
 
+def test_what_is_looked_for_when_the_machine_closes_has_failed_once_and_is_forgotten():
+    bench, (query,) = looking(NAME)
+    bench.do("close")
+    assert bench.agent.deadline() == math.inf and bench.wait(100) == []
+    assert failures(bench) == [(query, NameFailure.CLOSED)]
+
+
+def test_as_many_names_are_looked_for_as_the_bound_and_a_known_one_by_any_number():
+    bench, queries = looking(NAME, OTHER_NAME, config=MdnsConfig(max_searches=2))
+    again, over = bench.do("resolve", NAME), bench.do("resolve", mdns_name())
+    assert failures(bench) == [(over, NameFailure.LIMIT)]
+    bench.wait(10)
+    assert [query for query, _ in failures(bench)[1:]] == [*queries, again]
+
+
 @pytest.mark.req("MDNS-010")
 @pytest.mark.parametrize("name", ["printer.local", "x.example", "", "a" * 10_000, f"{NAME}.", "\0.local", "é.local"])
 def test_a_name_of_another_form_is_never_asked_for(name):

@@ -43,6 +43,8 @@ def test_names_are_announced_on_a_link_that_comes_up_later():
     bench.wait(50)
     bench.do("update_addresses", [OURS])
     assert [sent.names for sent in bench.wait(10)] == [[name]] * 2
+    bench.do("update_addresses", [OURS, "10.0.0.1"])
+    assert bench.wait(10) == []  # another link is of no concern to it
 
 
 def test_many_names_are_announced_together():
@@ -119,13 +121,27 @@ def test_what_follows_from_the_same_asker_takes_the_question_back(source, left):
     assert len(bench.wait(5)) == left
 
 
-def test_what_another_asks_as_well_leaves_in_any_case():
+@pytest.mark.parametrize("taker", [PEER, THIRD])
+def test_what_another_asks_as_well_leaves_in_any_case(taker):
     bench = MdnsBench(OURS)
     name = bench.registered()
     for source in (PEER, THIRD):
         bench.tell(truncated(encode_query([Question(name, A)])), source)
-    bench.tell(encode_query([], [HostRecord(name, OURS, 120)]))
+    bench.tell(encode_query([], [HostRecord(name, OURS, 120)]), taker)
     assert len(bench.wait(5)) == 1
+
+
+def test_who_asks_twice_can_still_take_the_question_back_and_the_second_time_delays_nothing():
+    bench = MdnsBench(OURS)
+    name = bench.registered()
+    asked = truncated(encode_query([Question(name, A)]))
+    bench.tell(asked)
+    due = bench.agent.deadline()
+    bench.wait(0.3)
+    bench.tell(asked)
+    assert bench.agent.deadline() == due
+    bench.tell(encode_query([], [HostRecord(name, OURS, 120)]))
+    assert bench.wait(5) == []
 
 
 def test_known_answers_to_nothing_are_passed_over():
@@ -164,8 +180,16 @@ def test_a_program_that_knows_only_unicast_dns_gets_what_it_understands(type):
 
 def test_such_a_program_is_told_nothing_of_the_other_family():
     bench = MdnsBench(OURS)
-    name = bench.registered()
+    name, other = bench.registered(), bench.registered(session="another")
     assert bench.ask(name, AAAA, source=LEGACY) == [] == bench.wait(5)
+    bench.tell(encode_query([Question(name, A), Question(other, AAAA)]), LEGACY)
+    assert bench.sent[-1].names == [name]
+
+
+def test_such_a_program_is_told_no_longer_time_to_live_than_others():
+    bench = MdnsBench(OURS, config=MdnsConfig(ttl=5))
+    (sent,) = bench.ask(bench.registered(), source=LEGACY)
+    assert [record.ttl for record in sent.message.answers_untrusted()] == [5]
 
 
 @pytest.mark.parametrize(("source", "unicast"), [(PEER, True), (LEGACY, False)], ids=["unicast", "legacy"])
@@ -239,6 +263,7 @@ def test_a_name_that_is_withdrawn_says_goodbye_where_it_was_told():
     (goodbye,) = bench.sent[before:]
     assert (goodbye.socket, goodbye.message.answers_untrusted()) == (1, [HostRecord(name, OURS, 0)])
     assert bench.ask(name) == [] == bench.wait(100)
+    assert not any(link.told for link in bench.agent._links.values())  # nothing is kept of it
 
 
 def test_a_name_that_was_never_told_goes_without_a_word():
