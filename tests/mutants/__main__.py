@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SECONDS = 60.0
 GRACE = 60.0  # seconds that a hunt may take beyond its budget, for its last run and to shrink what it found
-SUITES = ("ice", "mux", "tcp", "corners")  # of `mutants._suites`, which needs the packages
+SUITES = ("ice", "mux", "door", "moving", "names", "tcp", "corners")  # of `mutants._suites`, which needs the packages
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,8 +74,10 @@ def try_nothing(suites: list[str], seconds: float, seed: int, as_json: bool) -> 
     """Explore the package as it is, in the worlds of some suites, which share the time."""
     found = hunt(None, suites, seconds, seed)
     print(found.get("text", "\n\n".join(found["coverage"])), file=sys.stderr)
+    total = {key: found.get(key) for key in ("found", "seconds", "runs", "inputs")}
+    print(f"{total['runs']} runs with {total['inputs']} inputs of machines in {total['seconds']} s", file=sys.stderr)
     if as_json:
-        print(json.dumps({"found": found["found"], "seconds": found["seconds"]}))
+        print(json.dumps(total))
     return 1 if found["found"] or "hangs" in found else 0
 
 

@@ -19,6 +19,7 @@ from sansice.ice import (
     LiteAgent,
     MuxConfig,
     NotConnected,
+    TcpType,
     UnknownUfrag,
     candidate_priority,
 )
@@ -27,7 +28,7 @@ from sansice.ice._role import IceRole
 from sansice.machine import Address, Event, Transport
 from sansice.simulation import Arena, Host, Network, Node
 from sansice.simulation._nat._kind import NatKind, PortAssignment
-from sansice.stun import TransactionId, short_term_key
+from sansice.stun import Listener, TransactionId, short_term_key
 
 from ._mux_rules import LAST, own, peer_of, said_by
 from ._worlds import CONFIG
@@ -49,21 +50,48 @@ SLOW, THINKS = (2,), 0.7  # whose agent takes so many seconds to come: a check i
 LAST_CHAT, CLOSING = 55.0, 60.0  # all that was disturbed has settled by then
 
 
+def _candidate(transport: Transport, tcp_type: TcpType | None = None) -> Candidate:
+    preference = 65535 if tcp_type is None else 8192  # RFC 6544 4.2: below that of UDP
+    return Candidate(
+        foundation="1" if tcp_type is None else "2",
+        component=1,
+        transport=transport,
+        priority=candidate_priority(CandidateType.HOST, preference, 1),
+        address=PORT,
+        type=CandidateType.HOST,
+        tcp_type=tcp_type,
+    )
+
+
+OVER_UDP, OVER_TCP = _candidate(Transport.UDP), _candidate(Transport.TCP, TcpType.PASSIVE)
+
+
 class Desk:
     """A server with a mux and the application around it, and clients, each with an agent of its own there.
 
     Args:
         unknown: the agents come when a check for them has come, and only for ufrags that begin with ``server``.
+
+    Attributes:
+        listens, bounds: of the mux.
+        candidates, options: that a client knows of its agent behind the shared port.
+        config: of the agents.
     """
+
+    listens: tuple[Listener | Address, ...] = (PORT,)
+    bounds = MUX
+    candidates: tuple[Candidate, ...] = (OVER_UDP,)
+    options: tuple[str, ...] = ("ice2",)
+    config = LASTING
 
     def __init__(self, *, unknown: bool = False, nat: NatKind | None = None) -> None:
         self.net = Network(seed=1, latency=0.02)
         self.nat = None if nat is None else self.net.nat("203.0.113.1", kind=nat, name="home")
         self.host = self.net.host("server", PORT.host)
-        self.mux = IceMux(config=MUX)
+        self.mux = IceMux(config=self.bounds)
         self.node = self.host.run(self.mux)
         self.node.listener = self._hear if unknown else None
-        self.node.call(self.mux.start, [PORT])
+        self.node.call(self.mux.start, self.listens)
         self.names: dict[int, AgentId] = {}
         self.clients: dict[int, tuple[Node, IceAgent]] = {}
         self.hosts: dict[int, Host] = {}
@@ -85,40 +113,46 @@ class Desk:
         """
         host = self.hosts.get(at) or self._host(number)
         self.hosts[number] = host
-        ports = GatheringOptions(port_range=(port, port)) if port else GatheringOptions()
-        agent = IceAgent(
-            controlling=True, credentials=own("client", number), config=LASTING, gathering=ports, entropy=host.entropy
-        )
+        agent = self.client(number, host, port)
         node = host.run(agent)
         node.call(agent.gather, host.addresses)
         self.clients[number] = node, agent
         if known:
             self.serve(number, full=full)
-        node.call(agent.set_remote, _description(own("server", number) if not ufrag else peer_of(ufrag), lite=not full))
+        credentials = peer_of(ufrag) if ufrag else own("server", number)
+        node.call(agent.set_remote, self.description(credentials, lite=not full))
+
+    def description(self, credentials: Credentials, *, lite: bool) -> Description:
+        """What a client knows of its agent."""
+        return Description(credentials.ufrag, credentials.pwd, candidates=self.candidates, lite=lite, options=self.options)
+
+    def client(self, number: int, host: Host, port: int) -> IceAgent:
+        """Its agent."""
+        ports = GatheringOptions(port_range=(port, port)) if port else GatheringOptions()
+        return IceAgent(
+            controlling=True, credentials=own("client", number), config=self.config, gathering=ports, entropy=host.entropy
+        )
+
+    def agent(self, number: int, *, full: bool) -> IceAgent | LiteAgent:
+        """The agent here."""
+        credentials, ids, entropy = own("server", number), self.mux.ids, self.host.entropy
+        if not full:
+            return LiteAgent(controlling=False, credentials=credentials, config=self.config, ids=ids, entropy=entropy)
+        pacer = self.mux.pacer
+        return IceAgent(controlling=False, credentials=credentials, config=self.config, ids=ids, pacer=pacer, entropy=entropy)
 
     def _host(self, number: int) -> Host:
         if self.nat is not None:
             return self.net.host(f"client {number}", f"10.0.0.{number + 1}", behind=self.nat)
         return self.net.host(f"client {number}", f"198.51.100.{number}")
 
-    def serve(self, number: int, *, full: bool = False) -> None:
-        """An agent for a client."""
-        if not full:
-            agent: IceAgent | LiteAgent = LiteAgent(
-                controlling=False, credentials=own("server", number), config=LASTING, ids=self.mux.ids, entropy=self.host.entropy
-            )
-        else:
-            agent = IceAgent(
-                controlling=False,
-                credentials=own("server", number),
-                config=LASTING,
-                ids=self.mux.ids,
-                pacer=self.mux.pacer,
-                entropy=self.host.entropy,
-            )
+    def serve(self, number: int, *, full: bool = False, told: bool = True) -> None:
+        """An agent for a client; ``told``: it is told of him at once."""
+        agent = self.agent(number, full=full)
         name = self.names[number] = self.node.call(self.mux.add, agent)
         self.node.call(self.mux.gather, name)
-        self.tell(number)
+        if told:
+            self.tell(number)
 
     def tell(self, number: int) -> None:
         """The agent here hears of its client."""
@@ -227,19 +261,6 @@ class Desk:
     def later(self, seconds: float, what: Callable[..., None], *arguments: int) -> None:
         """Something that is planned, and no fault."""
         self.net.at(self.net.now + seconds, lambda: what(*arguments))
-
-
-def _description(credentials: Credentials, *, lite: bool) -> Description:
-    """What a client knows of its agent behind the shared port."""
-    host = Candidate(
-        foundation="1",
-        component=1,
-        transport=Transport.UDP,
-        priority=candidate_priority(CandidateType.HOST, 65535, 1),
-        address=PORT,
-        type=CandidateType.HOST,
-    )
-    return Description(credentials.ufrag, credentials.pwd, candidates=[host], lite=lite, options=("ice2",))
 
 
 def mux_lite() -> Arena:

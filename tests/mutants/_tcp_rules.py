@@ -31,7 +31,7 @@ def number_of(name: str, data: bytes) -> int | None:
     return int(number)
 
 
-class _Reader:
+class FrameReader:
     """Cuts a stream into frames (RFC 4571 2), slowly and plainly."""
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ class FramesAreWhole(Invariant):
 
     def __init__(self, ends: Mapping[str, End]) -> None:
         super().__init__(ends)
-        self._in: dict[tuple[str, SocketId], _Reader] = {}
-        self._out: dict[tuple[str, SocketId], _Reader] = {}
+        self._in: dict[tuple[str, SocketId], FrameReader] = {}
+        self._out: dict[tuple[str, SocketId], FrameReader] = {}
         self._latest: dict[tuple[str, SocketId], int] = {}
         self._drops: dict[str, int] = {}
 
@@ -80,7 +80,9 @@ class FramesAreWhole(Invariant):
         if moment.kind is not InputKind.STREAM or moment.socket is None:
             return None
         place = end.name, moment.socket
-        came = [frame for frame in self._in.setdefault(place, _Reader()).feed(moment.data) if number_of(other, frame) is not None]
+        came = [
+            frame for frame in self._in.setdefault(place, FrameReader()).feed(moment.data) if number_of(other, frame) is not None
+        ]
         if heard != came and (drops == before or heard != came[: len(heard)]):
             return f"{end.name} heard {len(heard)} of the {len(came)} frames that came, and others or none were dropped"
         for data in heard:
@@ -91,7 +93,7 @@ class FramesAreWhole(Invariant):
         return None
 
     def _judge_sent(self, end: End, action: SendStream) -> str | None:
-        reader = self._out.setdefault((end.name, action.socket), _Reader())
+        reader = self._out.setdefault((end.name, action.socket), FrameReader())
         for frame in reader.feed(action.data):
             if read(frame) is None and number_of(end.name, frame) is None:
                 return f"{end.name} sent a frame of {len(frame)} bytes that is neither STUN nor what it was to say"
@@ -106,7 +108,7 @@ class StrangersAreShownOut(Invariant):
     def __init__(self, ends: Mapping[str, End]) -> None:
         super().__init__(ends)
         self._since: dict[tuple[str, SocketId], float] = {}
-        self._in: dict[tuple[str, SocketId], _Reader] = {}
+        self._in: dict[tuple[str, SocketId], FrameReader] = {}
 
     def after(self, moment: Moment) -> str | None:
         """Whoever has not shown who he is, and when he came."""
@@ -115,7 +117,7 @@ class StrangersAreShownOut(Invariant):
             place = end.name, moment.socket
             if moment.kind is InputKind.ACCEPTED:
                 self._since[place] = moment.now
-                self._in[place] = _Reader()
+                self._in[place] = FrameReader()
             elif moment.kind is InputKind.STREAM and place in self._since:
                 for frame in self._in[place].feed(moment.data):
                     if self._is_authentic(end, frame):
