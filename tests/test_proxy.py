@@ -22,6 +22,7 @@ def test_the_request_names_the_server_twice():
     [
         ({"username": "Aladdin", "password": "open sesame"}, b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),  # RFC 7617 2
         ({"username": "u"}, b"dTo="),
+        ({"username": "test", "password": "123£"}, b"dGVzdDoxMjPCow=="),  # RFC 7617 2.1
     ],
 )
 def test_who_has_credentials_says_them(options, encoded):
@@ -49,6 +50,11 @@ def test_a_good_answer_may_come_in_any_pieces_and_what_follows_is_the_servers(an
             b"HTTP/1.1 407 No\r\nproxy-authenticate: Basic realm=x\r\nProxy-Authenticate:NTLM\r\n\r\n",
             r"answered 407 No: it wants a user name and password \(Basic, NTLM\)$",
         ),
+        (
+            b"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM, Basic\r\nProxy-Authenticate: NTLM\r\n\r\nProxy-Authenticate: Bearer\r\n",
+            r"answered 407 No: it wants a user name and password \(NTLM\)$",
+        ),
+        (b"HTTP/1.1 502 \xff\xfe\r\n\r\n", "answered 502 .{2}$"),
         (b"HTTP/1.1 502 \x00\x1b[2J" + b"z" * 500 + b"\r\n\r\n", r"answered 502 \?\?\[2Jz{75}$"),
         (b"HTTP/1.1 two hundred\r\n\r\n", "no HTTP proxy"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "no HTTP proxy"),
@@ -77,6 +83,18 @@ def test_an_interim_answer_is_none():
     asking = client()
     assert asking.receive(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 1") is None
     assert asking.receive(b"03 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\nfirst") == b"first"
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_head_ends_within_its_bound_or_is_given_up_as_soon_as_that_is_reached(excess):
+    head = b"HTTP/1.1 200 OK\r\nx: ".ljust(MAX_HEAD - 4 + excess, b"y")
+    asking = client()
+    assert asking.receive(head[:-1]) is None
+    if excess:
+        with pytest.raises(ProxyError, match="does not end within 8192 bytes"):
+            asking.receive(head[-1:] + b"\r\n\r")
+    else:
+        assert asking.receive(head[-1:] + b"\r\n\r\n" + b"hello") == b"hello"
 
 
 def test_nothing_that_follows_a_head_is_lost_however_much_it_is():

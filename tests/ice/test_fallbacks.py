@@ -64,6 +64,8 @@ class Bench:
         (["turn:a.example", "turns:a.example"], [(0.0, 0), (LAST, 1)]),
         (["turn:a.example:80?transport=tcp", "turn:a.example:443?transport=tcp"], [(0.0, 0), (ATTEMPT_DELAY, 1)]),
         (["turn:a.example?transport=udp", "turn:b.example?transport=tcp"], [(0.0, 0), (0.0, 1)]),
+        (["turn:a.example:1", "turn:a.example:2", "turn:a.example:3"], [(0.0, 0), (ATTEMPT_DELAY, 1), (2 * ATTEMPT_DELAY, 2)]),
+        ([url(TCP), url(DTLS)], [(0.0, 1), (STREAM_DELAY - ATTEMPT_DELAY, 0)]),
         (["turn:a.example?transport=sctp", "turn:a.example?transport=tcp"], [(0.0, 0), (STREAM_DELAY, 1)]),
     ],
 )
@@ -132,6 +134,13 @@ def test_one_that_leads_to_nothing_delays_nobody():
     bench.take(0.1)
     assert bench.asked == [(0.0, 0), (0.1, 1)]
     assert bench.deadline() == pytest.approx(0.1 + SECURE_DELAY)
+
+
+def test_one_that_leads_to_nothing_before_its_turn_is_never_asked():
+    bench = Bench(url(UDP), url(TCP), url(TLS))
+    bench.take(0.0)
+    bench.fallbacks.ended(ONE.socket, 1)
+    assert bench.run() == [(0.0, 0), (LAST, 2)] and bench.fallbacks.is_idle
 
 
 def test_one_whose_name_is_looked_up_still_is_waited_for_as_long_as_if_it_were_asked():
