@@ -51,7 +51,7 @@ def test_a_good_answer_may_come_in_any_pieces_and_what_follows_is_the_servers(an
             r"answered 407 No: it wants a user name and password \(Basic, NTLM\)$",
         ),
         (
-            b"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM, Basic\r\nProxy-Authenticate: NTLM\r\n\r\nProxy-Authenticate: Bearer\r\n",
+            b"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM, Basic\r\nProxy-Authenticate: NTLM\r\n\r\nProxy-Authenticate: X\r\n",
             r"answered 407 No: it wants a user name and password \(NTLM\)$",
         ),
         (b"HTTP/1.1 502 \xff\xfe\r\n\r\n", "answered 502 .{2}$"),
