@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from sansice.ice._gathering._host_list import HostList, Seat
-from sansice.ice._lite._precedence import affinity, assign_preferences, precedence
+from sansice.ice._lite._precedence import affinity, assign_preferences, first_preferences, precedence
 
 
 @pytest.mark.req("RFC8445-028")
@@ -45,6 +45,11 @@ def test_several_sockets_of_one_address_are_preferred_one_after_the_other():
     assert assign_preferences([first, other, second], {}) == {first: 65535, other: 65534, second: 65533}
     six = one("2001:db8::1")
     assert assign_preferences([first, six, second], {}) == {second: 35, first: 36, six: 40}
+
+
+def test_agents_of_the_same_addresses_share_the_first_preferences():
+    assert first_preferences(seats("192.0.2.1")) == assign_preferences(seats("192.0.2.1"), {})
+    assert first_preferences(seats("192.0.2.1")) is first_preferences(seats("192.0.2.1"))
 
 
 def test_hosts_of_one_precedence_lie_above_it_the_first_one_highest():

@@ -62,14 +62,14 @@ class HostList:
     names: Sequence[str]
     interfaces: Mapping[str, str] = _NOTHING
     counts: Mapping[str, Counts] = _ONE_EACH
-    seats: Sequence[Seat] = attrs.field(init=False, eq=False, default=attrs.Factory(lambda self: _seats(self), takes_self=True))
+    seats: tuple[Seat, ...] = attrs.field(init=False, eq=False, default=attrs.Factory(lambda self: _seats(self), takes_self=True))
 
     def has(self, seat: Seat, kind: TcpType | None) -> bool:
         """Whether an address has such a socket of this kind; ``None`` is UDP."""
         return seat.ordinal < self.counts.get(seat.host, _SINGLE).of(kind)
 
 
-def _seats(hosts: HostList) -> Sequence[Seat]:
+def _seats(hosts: HostList) -> tuple[Seat, ...]:
     most = {host: max(hosts.counts.get(host, _SINGLE)) for host in hosts.names}
     rounds = range(max(most.values(), default=0))
     return tuple([Seat(host, ordinal) for ordinal in rounds for host in hosts.names if ordinal < most[host]])

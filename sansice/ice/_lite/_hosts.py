@@ -5,7 +5,7 @@ Where a mux listens at several ports of one address, there is one for each: its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -32,7 +32,7 @@ from sansice.machine import (
     Transport,
 )
 
-from ._precedence import assign_preferences
+from ._precedence import assign_preferences, first_preferences
 
 MAX_PORT_TRIES = 128  # ports of a range that are tried for one socket, as the full agent does
 
@@ -111,7 +111,7 @@ class Hosts:
         self._entropy = entropy
         self._port: int | None = None
         self._foundations = Foundations()
-        self._preferences: dict[Seat, int] = {}
+        self._preferences: Mapping[Seat, int] = first_preferences(())
         self._opening: dict[SocketId, _Opening] = {}
         self.used: HostList = NO_HOSTS
         self.error = ""
@@ -125,7 +125,7 @@ class Hosts:
     def use(self, hosts: HostList) -> list[SocketId]:
         """Have these addresses and no others; returns the sockets of those that are gone."""
         kept = {seat: preference for seat, preference in self._preferences.items() if seat.host in hosts.names}
-        self._preferences = assign_preferences(hosts.seats, kept)
+        self._preferences = assign_preferences(hosts.seats, kept) if kept else first_preferences(hosts.seats)
         self.used = hosts
         places: dict[SocketId, Host | _Opening] = {**self.open, **self._opening}
         return [socket for socket, place in places.items() if place.host not in hosts.names]

@@ -77,6 +77,12 @@ def assign_preferences(seats: Sequence[Seat], known: Mapping[Seat, int]) -> dict
     return given
 
 
+@lru_cache(16)  # agents with the same addresses share them
+def first_preferences(seats: tuple[Seat, ...]) -> Mapping[Seat, int]:
+    """The same where nothing is known yet."""
+    return assign_preferences(seats, {})
+
+
 def _free(preference: int, step: int, given: Mapping[Seat, int]) -> int:
     taken = list(given.values())
     while preference in taken:
