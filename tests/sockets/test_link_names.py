@@ -39,6 +39,7 @@ class Told:
 def brisk(monkeypatch):
     """Names are given up in a moment."""
     monkeypatch.setattr("sansice.ice.MdnsAgent", lambda: MdnsAgent(config=MdnsConfig(query_timeout=0.2)))
+    monkeypatch.setattr(_link_names, "REFRESH", 3600.0)  # nothing happens because of a look at the interfaces
 
 
 @pytest.fixture
@@ -66,6 +67,38 @@ def test_what_nobody_has_is_not_found(names):
     assert told.wait(2) == [(None, "sansice mDNS")] * 2
 
 
+def test_interfaces_are_looked_at_at_the_start_and_with_a_name_that_may_be_of_a_newer_address(brisk):
+    looks, told = [], Told()
+    names = LinkNames(lambda: looks.append(None) or [])
+    for _ in range(2):
+        names.find(NAME, told)
+    told.wait(2)
+    assert len(looks) == 1
+    names.publish(NAME, HOST)
+    for _ in range(3):
+        names.find(NAME, told)
+        told.wait()
+    assert len(looks) == 2 and names._waiting == {}
+    names.close()
+
+
+def test_the_thread_lives_on_for_a_while_after_whatever_it_was_asked_for(names, monkeypatch):
+    for ask in (lambda: names.find(NAME, Told()), lambda: names.withdraw(OTHER_NAME)):
+        before = names._idle
+        monkeypatch.setattr(_link_names, "IDLE", _link_names.IDLE + 1000.0)
+        ask()
+        assert names._idle > before + 900.0
+
+
+def test_who_asks_more_often_than_the_thread_can_hear_is_heard_all_the_same(names):
+    told = Told()
+    with names._lock:
+        for _ in range(70_000):  # more than a pipe has room for
+            names._stir()
+    names.find(NAME, told)
+    assert told.wait() == [(None, "sansice mDNS")]
+
+
 def test_a_name_of_a_session_here_is_found(names):
     name = names._driver.call(names._machine.register, HOST)
     told = Told()
@@ -76,8 +109,12 @@ def test_a_name_of_a_session_here_is_found(names):
 def test_closing_ends_the_thread_and_what_is_looked_for(monkeypatch):
     names, told = LinkNames(list), Told()
     names.find(NAME, told)
+    pipe = (names._woken, names._wake)
     names.close()
     names.close()
+    for descriptor in pipe:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
     assert told.wait() == [(None, "sansice mDNS")]
     assert names.ended and not names.find(NAME, told) and not names._thread.is_alive()
 

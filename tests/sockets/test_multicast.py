@@ -58,6 +58,12 @@ def test_what_is_multicast_has_the_hops_that_prove_that_it_is_from_here():
         assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS) == 255
 
 
+def test_what_is_multicast_leaves_by_the_link_and_the_port_is_shared_with_every_program():
+    with member() as four, member("::1", group=GROUP6) as six:
+        assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF) == socket.if_nametoindex("lo")
+        assert [one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) for one in (four, six)] == [1, 1]
+
+
 def test_groups_of_other_sockets_are_not_heard():
     with member() as four, member("::1", group=GROUP6) as six:
         assert four.getsockopt(socket.IPPROTO_IP, 49) == 0  # IP_MULTICAST_ALL

@@ -146,6 +146,27 @@ def test_a_watch_is_as_new_when_its_last_member_has_left(news):
     assert watch.deadline == 4.0
 
 
+def test_a_watch_that_is_closed_while_there_is_news_knows_nothing_of_it_when_it_is_used_again():
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
+    for one, _ in pairs:
+        one.setblocking(False)
+    opened = iter([one for one, _ in pairs])
+    watch = NetworkWatch(open_source=lambda: next(opened))
+    watch.join("alice", 0.0)
+    watch.timer(1.0)
+    watch.readable(2.0)
+    watch.join("bob", 2.0)
+    watch.close()
+    assert watch.members == {} and watch.deadline == math.inf
+    watch.join("carol", 10.0)
+    assert watch.timer(11.0) == ["carol"] and watch.source is pairs[1][0]
+    watch.readable(20.0)
+    assert watch.deadline == 20.0 + SETTLE and watch.timer(watch.deadline) == ["carol"]
+    watch.close()
+    for _, other in pairs:
+        other.close()
+
+
 class Clocks:
     """The clock of machines, and that by which a runtime waits, which stands still in `sleep`."""
 
