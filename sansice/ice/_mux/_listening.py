@@ -27,10 +27,11 @@ _SHARED = (Transport.UDP, Transport.TCP)
 class Listening:
     """The shared sockets, in the order of `IceMux.start`."""
 
-    __slots__ = ("_is_ready", "sockets")
+    __slots__ = ("_hosts", "_is_ready", "sockets")
 
     def __init__(self) -> None:
         self.sockets: dict[SocketId, SharedSocket] = {}
+        self._hosts: HostsGiven | None = None  # as long as the sockets are the same
         self._is_ready = False
 
     def start(self, listeners: Iterable[Listener], ids: Ids, receive_buffer: int) -> Iterator[OpenSocket]:
@@ -38,6 +39,7 @@ class Listening:
         for listener in listeners:
             shared = SharedSocket(ids.socket(), listener)
             self.sockets[shared.id] = shared
+            self._hosts = None
             # A listener hands its own on to each connection, where as much would be far too much.
             buffer = receive_buffer if listener.transport is Transport.UDP else 0
             options = SocketOptions(reuse_port=listener.reuse_port, receive_buffer=buffer)
@@ -52,8 +54,14 @@ class Listening:
     def failed(self, shared: SharedSocket, error: SocketError) -> Iterator[Event]:
         """A socket did not open, or has died."""
         del self.sockets[shared.id]
+        self._hosts = None
         yield ListenerFailed(shared.listener, error)
         yield from self._decided()
+
+    def clear(self) -> None:
+        """Nothing is listened at any more."""
+        self.sockets.clear()
+        self._hosts = None
 
     def _decided(self) -> Iterator[Event]:
         if not self._is_ready and all(one.local is not None for one in self.sockets.values()):
@@ -71,6 +79,11 @@ class Listening:
 
         What is not listened over at all is an agent's own affair.
         """
+        if self._hosts is None:
+            self._hosts = self._count()
+        return self._hosts
+
+    def _count(self) -> HostsGiven:
         counts = Counter([(one.listener.transport, one.listener.address.host) for one in self.sockets.values()])
         names = tuple(dict.fromkeys([host for _, host in counts]))
         listened = [transport for transport, _ in counts]

@@ -289,7 +289,7 @@ class IceMux(Machine):
             self.remove(name, now=now)
         self._residents.doorstep.close_at()
         self._outputs.extend([CloseSocket(socket) for socket in self._listening.sockets])
-        self._listening.sockets.clear()
+        self._listening.clear()
         self._residents.strangers.clear()
 
     # ------------------------------------------------------------- inputs: sockets

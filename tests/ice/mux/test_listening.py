@@ -56,10 +56,11 @@ def test_ready_is_told_once_when_all_are_decided_on():
     table, _ = listening(ONE, at("192.0.2.2", 4000))
     first, second = table.sockets.values()
     assert [type(one) for one in table.opened(first, ONE)] == [ListenerOpened]
+    assert table.hosts == ("192.0.2.1", "192.0.2.2")
     [failed, ready] = table.failed(second, SocketError(SocketErrorKind.ADDRESS_IN_USE))
     assert isinstance(failed, ListenerFailed) and ready == ServerReady(((Transport.UDP, ONE),))
     assert [type(one) for one in table.failed(first, SocketError(SocketErrorKind.OTHER))] == [ListenerFailed]
-    assert table.addresses == ()
+    assert table.addresses == table.hosts == ()
 
 
 def test_socket_serves_its_address_and_any_port_or_its_own():

@@ -286,6 +286,8 @@ def test_a_port_that_dies_leaves_the_other_ones():
         assert [candidate.address for candidate in bench.mux.agent(name).local_candidates] == [other]
         assert bench.is_accepted(number, source, to=other)
     assert bench.mux.hosts == ("192.0.2.1",)
+    bench.call(bench.mux.close)
+    assert bench.mux.hosts == ()
 
 
 def test_wrong_agent_for_a_waiting_check_proves_nothing():
