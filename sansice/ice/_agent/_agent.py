@@ -224,6 +224,7 @@ class IceAgent(AgentInputs):
                 if told in (Told.NEXT, Told.OF_ANOTHER)
             ],
             by_peer=True,
+            now=now,
         )
         beginning = [stream for stream, _, told in looks if told in (Told.FIRST, Told.NEXT, Told.OF_ANOTHER)]
         for stream, one, told in looks:
@@ -401,11 +402,14 @@ class IceAgent(AgentInputs):
                 if new is not None or not one.awaits_answer
             ],
             by_peer=False,
+            now=now,
         )
         self._settle(now)
         return restarting[0].checker.credentials
 
-    def _restart(self, restarting: Sequence[tuple[Stream, Credentials]], *, by_peer: bool) -> None:
+    def _restart(self, restarting: Sequence[tuple[Stream, Credentials]], *, by_peer: bool, now: float) -> None:
+        if restarting and self._relaying is not None:
+            self._relaying.refresh(now)  # checks from what relays no more go nowhere, and those of its like wait for them
         for stream, credentials in restarting:
             is_new = credentials != stream.checker.credentials
             stream.restart(credentials)

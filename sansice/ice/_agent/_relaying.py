@@ -122,6 +122,11 @@ class Relaying:
         self._relays.lose_hosts(hosts, error, now=now)
         self.take_news(now)
 
+    def refresh(self, now: float) -> None:
+        """See whether all that relays does so still."""
+        self._relays.refresh(now=now)
+        self.take_news(now)
+
     def close(self, now: float) -> None:
         """Give everything back."""
         self._relays.close(now=now)

@@ -6,6 +6,7 @@ servers are asked through the sockets of host candidates, all others through soc
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sansice._timers import FewTimers
@@ -206,6 +207,14 @@ class Relays(Machine):
         self._forget_sockets(relay)
         relay.client.close(now=now)
         self._absorb(relay, now)
+
+    def refresh(self, *, now: float) -> None:
+        """See whether they relay still: a server, or a NAT on the way to one, may have forgotten an allocation, and says so."""
+        for relay in self.live:
+            if relay.granted is not None:
+                with contextlib.suppress(LocalProtocolError):  # too much waits for its server
+                    relay.client.refresh(now=now)
+                self._absorb(relay, now)
 
     def close(self, *, now: float) -> None:
         """Delete all allocations."""
