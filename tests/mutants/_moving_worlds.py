@@ -23,10 +23,21 @@ class Roamer(Program):
     Else it is restarted only where it has failed and nothing has come of that for a while.
     """
 
-    __slots__ = ("heard_last", "renominates")
+    __slots__ = ("_waits", "heard_last", "renominates")
 
-    def __init__(self, name: str, agent: IceAgent, host: Host, network: Network, *, trickles: bool, renominates: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        agent: IceAgent,
+        host: Host,
+        network: Network,
+        *,
+        trickles: bool,
+        renominates: bool,
+        waits: float = 0.0,
+    ) -> None:
         super().__init__(name, agent, host, network, 0.03, 8, trickles=trickles, roams=True)
+        self._waits = waits
         self.renominates = renominates
         self.heard_last = False
 
@@ -34,6 +45,12 @@ class Roamer(Program):
     def addresses(self) -> tuple[str, ...]:
         """What the agent was told last."""
         return self._addresses
+
+    def _begin_anew(self) -> None:
+        if self._waits:
+            self._network.at(self._network.now + self._waits, super()._begin_anew)
+        else:
+            super()._begin_anew()
 
     def _help(self) -> None:
         if self.agent.state is IceState.FAILED:
@@ -67,6 +84,8 @@ class Journey:
         renominates: whether the pair in use may be changed without a restart.
         tcp: whether it is all over TCP.
         at_home: whether A's addresses are behind NATs, each behind one of its own.
+        conceals: whether all are on one link, and tell names in place of addresses.
+        waits: seconds that programs wait before a restart that an agent asks for: another pair may be found meanwhile.
     """
 
     def __init__(
@@ -78,23 +97,30 @@ class Journey:
         renominates: bool = False,
         tcp: bool = False,
         at_home: bool = False,
+        conceals: bool = False,
+        waits: float = 0.0,
     ) -> None:
         self.net = Network(seed=1, latency=0.02)
         self.programs: dict[str, Roamer] = {}
         self.places: dict[str, str] = {}
         if at_home:
             self.net.stun_server(STUN_SERVER)
+        link = self.net.segment("office") if conceals else None
         for name, addresses in (("A", a), ("B", b)):
-            host = self._host(name, addresses, at_home=at_home and name == "A")
+            if link is not None:
+                host = self.net.host(name, *addresses, behind=link)
+            else:
+                host = self._host(name, addresses, at_home=at_home and name == "A")
             agent = IceAgent(
                 controlling=name == "A",
                 servers=[f"stun:{STUN_SERVER}"] if at_home else (),
+                policy="conceal-host" if conceals else "all",
                 config=ROAMING,
                 gathering=GatheringOptions(udp=not tcp, tcp=("active", "passive") if tcp else (), continual=trickles),
                 nomination=Nomination(renominate=renominates),
                 entropy=host.entropy,
             )
-            self.programs[name] = Roamer(name, agent, host, self.net, trickles=trickles, renominates=renominates)
+            self.programs[name] = Roamer(name, agent, host, self.net, trickles=trickles, renominates=renominates, waits=waits)
         one, two = self.programs.values()
         one.pair_up(two)
         for program in self.programs.values():
@@ -210,6 +236,23 @@ def moving_renominated() -> Arena:
     return journey.arena()
 
 
+def moving_patient() -> Arena:
+    """The same with programs that give renomination a second before they restart."""
+    journey = Journey(V4_A, V4_B, trickles=True, renominates=True, waits=1.0)
+    journey.later(1.0, lambda: journey.flip("B", 0))
+    journey.later(2.2, lambda: journey.flip("B", 0))
+    journey.later(2.8, lambda: journey.flip("B", 1))
+    return journey.arena()
+
+
+def moving_concealed() -> Arena:
+    """On one link, with names in place of addresses, which come and go with them."""
+    journey = Journey(("192.168.1.2", "192.168.1.3"), ("192.168.1.4",), trickles=True, conceals=True)
+    journey.later(1.0, lambda: journey.flip("A", 0))
+    journey.later(1.9, lambda: journey.flip("A", 0))
+    return journey.arena()
+
+
 def moving_flapping() -> Arena:
     """An address flaps a hundred times a second, and stays."""
     journey = Journey(V4_A, V4_B[:1], trickles=True, renominates=True)
@@ -253,6 +296,8 @@ MOVING_WORLDS: dict[str, Callable[[], Arena]] = {
         moving_deserted,
         moving_early,
         moving_renominated,
+        moving_patient,
+        moving_concealed,
         moving_flapping,
         moving_restarted,
         moving_home,
