@@ -10,8 +10,9 @@ from sansice.machine import Transport
 from sansice.simulation import Link, scene
 from sansice.turn import TurnServer
 
-SEEDS = 50  # for each scene
+SEEDS, MANY = 50, 300  # for each scene
 LAST_RESORT = 3.0  # seconds from the start of gathering until both can send
+WITHOUT_LOSS = 2.2  # until both have selected: 0.65 to open the last resort, 12 times 0.1 to ask, check and nominate, and waits
 RETRANSMISSION = 0.5  # RFC 8489 6.2.1, 8445 14.3
 
 RELAYED = ("office-udp-blocked-relay", "office-web-only-relay", "office-proxy-relay")
@@ -30,31 +31,28 @@ def selected_at(world):
     return max(next(at for at, one in world.nodes[name].events if isinstance(one, PairSelected)) for name in world.agents)
 
 
-@pytest.mark.parametrize("name", OFFICES)
-def test_whoever_is_let_out_at_all_is_connected_within_three_seconds(name):
-    late = []
-    for seed in range(SEEDS):
+def times(name, seeds, loss):
+    """When each of the calls was connected, and selected: they are up to 0.1 s from the middle of the Internet."""
+    for seed in range(seeds):
         draw = random.Random(f"{name} {seed}")
-        link = Link(latency=draw.uniform(0.01, 0.1), loss=draw.uniform(0.0, 0.02))
+        link = Link(latency=draw.uniform(0.01, 0.1), loss=draw.uniform(0.0, loss))
         world = attrs.evolve(scene(name), internet=link).build(seed=seed)
         assert world.run().connected, seed
-        if (at := connected_at(world)) > LAST_RESORT:
-            late.append((seed, at))
-    assert late == []
+        yield connected_at(world), selected_at(world), seed
 
 
-@pytest.mark.parametrize(("worst", "bound"), [(0.0, LAST_RESORT), (0.02, LAST_RESORT + RETRANSMISSION)])
 @pytest.mark.parametrize("name", OFFICES)
-def test_both_have_selected_within_three_seconds_and_one_retransmission_where_packets_are_lost(name, worst, bound):
-    late = []
-    for seed in range(SEEDS):
-        draw = random.Random(f"{name} {seed}")
-        link = Link(latency=draw.uniform(0.01, 0.1), loss=draw.uniform(0.0, worst))
-        world = attrs.evolve(scene(name), internet=link).build(seed=seed)
-        assert world.run().connected, seed
-        if (at := selected_at(world)) > bound:
-            late.append((seed, at))
-    assert late == []
+def test_whoever_is_let_out_at_all_has_selected_in_little_more_than_two_seconds(name):
+    assert [one for one in times(name, SEEDS, 0.0) if one[1] > WITHOUT_LOSS] == []
+
+
+@pytest.mark.parametrize("name", OFFICES)
+def test_where_packets_are_lost_all_are_connected_within_three_seconds_and_299_of_300_have_selected(name):
+    calls = list(times(name, MANY, 0.02))
+    assert [one for one in calls if one[0] > LAST_RESORT] == []
+    late = [one for one in calls if one[1] > LAST_RESORT]
+    assert len(late) <= 1, late
+    assert all(one[1] < LAST_RESORT + RETRANSMISSION for one in late), late
 
 
 def test_a_peer_in_the_same_office_is_better_than_a_relay_however_little_is_waited_for_it():

@@ -172,11 +172,11 @@ def test_a_segment_that_holds_repeated_and_new_bytes_is_not_measured():
 
 def test_what_was_repeated_at_once_is_not_measured():
     sending = opened(rtt=0.1)
-    sending.put(bytes(3000))
+    sending.put(bytes(4000))
     sent(sending, 1.0)
     assert [sending.acknowledge(1, 60000, 1.1, bare=True) for _ in range(3)] == [False, False, True]
     assert sending.first() == Outgoing(1, bytes(1000), False)
-    sending.acknowledge(3001, 60000, 50.0, bare=True)
+    sending.acknowledge(4001, 60000, 50.0, bare=True)
     sending.put(b"y")
     sent(sending, 50.0)
     assert sending.deadline == pytest.approx(50.0 + 0.1 + MIN_MARGIN)
@@ -259,6 +259,39 @@ def test_segments_that_carry_something_are_no_duplicates():
     sent(sending)
     assert not any(sending.acknowledge(1, 60000, 1.1, bare=False) for _ in range(5))
     assert not any(sending.acknowledge(1, 60000, 1.1, bare=True) for _ in range(2))
+
+
+@pytest.mark.parametrize(("segments", "told"), [(2, [True]), (3, [False, True]), (4, [False, False, True])])
+def test_of_few_segments_under_way_fewer_acknowledgements_tell_that_the_first_is_lost(segments, told):
+    sending = opened()
+    for _ in range(segments):
+        sending.put(b"small")
+        sent(sending)
+    assert [sending.acknowledge(1, 60000, 1.1, bare=True) for _ in told] == told
+    assert not sending.acknowledge(1, 60000, 1.1, bare=True)
+    assert sending.first() == Outgoing(1, b"small" * segments, False)
+
+
+def test_one_segment_under_way_and_a_window_that_is_full_are_no_reason_to_repeat_anything_sooner():
+    sending = opened()
+    sending.put(b"small")
+    sent(sending)
+    assert not sending.acknowledge(1, 60000, 1.1, bare=True)
+    sending = opened(window=2000)
+    sending.put(bytes(3000))
+    assert len(sent(sending)) == 2
+    assert not sending.acknowledge(1, 2000, 1.1, bare=True)
+
+
+@pytest.mark.parametrize("lose", [lambda sending: sending.expire(3.0), lambda sending: sending.shrink(900)])
+def test_what_was_repeated_is_not_counted_among_the_few(lose):
+    sending = opened()
+    for _ in range(2):
+        sending.put(b"small")
+        sent(sending)
+    lose(sending)
+    sent(sending, 3.0)
+    assert not sending.acknowledge(1, 60000, 3.1, bare=True)
 
 
 def test_an_old_acknowledgement_changes_nothing():

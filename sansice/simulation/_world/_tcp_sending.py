@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import NamedTuple
 
 SEND_BUFFER = 65536  # bytes that a system takes before the application has to wait
@@ -46,6 +47,7 @@ class Sending:
         "_buffer",
         "_congestion",
         "_duplicates",
+        "_ends",
         "_probing",
         "_recover",
         "_rto",
@@ -78,6 +80,7 @@ class Sending:
         self._threshold = 2**30  # ssthresh
         self._recover = 0  # after a fast retransmission: offset that ends it (RFC 6582 3.2)
         self._duplicates = 0
+        self._ends: deque[int] = deque()  # of segments under way, unless they are repeated
         self._probing = False
         self._rto = FIRST_RTO
         self._srtt: float | None = None
@@ -143,6 +146,7 @@ class Sending:
             if self._timed is None and start == self.highest:
                 self._timed = (after, now)
             self.highest = after
+            self._ends.append(after)
         self.next = after
         if self.deadline == math.inf:
             self.deadline = now + self._rto
@@ -186,8 +190,14 @@ class Sending:
                 self._rearm(now)
         elif bare and self.highest > self.acknowledged:
             self._duplicates += 1
-            return self._duplicates == DUPLICATES and self._begin_recovery()
+            return self._duplicates >= self._telling_duplicates and self._begin_recovery()
         return False
+
+    @property
+    def _telling_duplicates(self) -> int:
+        """How many acknowledgements of the same byte mean a lost segment; of few under way no more can come (RFC 5827 3)."""
+        few = 1 < len(self._ends) <= DUPLICATES and self.highest >= self.end
+        return len(self._ends) - 1 if few else DUPLICATES
 
     def _advance(self, offset: int, now: float) -> bool:
         if self._timed is not None and offset >= self._timed[0]:
@@ -199,6 +209,8 @@ class Sending:
         del self._buffer[:fresh]
         self.acknowledged = offset
         self.next = max(self.next, offset)
+        while self._ends and self._ends[0] <= offset:
+            self._ends.popleft()
         self.retries = self._duplicates = 0
         self._rearm(now)
         if offset < self._recover:
@@ -242,10 +254,12 @@ class Sending:
             self._threshold = max((self.highest - self.acknowledged) // 2, 2 * self.mss)
             self._congestion = self.mss
         self._recover = self._duplicates = 0
+        self._ends.clear()
         self.next = self.acknowledged
 
     def shrink(self, mss: int) -> None:
         """The path carries less than was assumed: what is under way is lost (RFC 1191 6.4)."""
         self.mss = max(min(mss, self.mss), MIN_MSS)
         self._timed = None
+        self._ends.clear()
         self.next = max(self.acknowledged, 1)
