@@ -20,7 +20,7 @@ from sansice.ice import (
     PairSelected,
     RestartNeeded,
 )
-from sansice.machine import LocalProtocolError, SocketId
+from sansice.machine import LocalProtocolError, SocketError, SocketErrorKind, SocketId
 from sansice.simulation import Network
 from sansice.stun import XOR_MAPPED_ADDRESS
 
@@ -41,6 +41,7 @@ def test_candidates_of_an_address_that_is_gone_are_gone_with_its_socket_and_its_
     assert {one.socket for one in bench.requests if one.at > 0.0} == {2}
     states = {pair.local.address.host: pair.state.value for pair in bench.agent.pairs}
     assert states == {"192.0.2.1": "failed", "192.0.2.2": "in-progress"}
+    assert bench.heard(RestartNeeded) == []  # there is still one that the peer was told of
 
 
 @pytest.mark.req("RFC8445-017")
@@ -84,6 +85,33 @@ def test_a_selected_pair_whose_address_is_gone_needs_a_restart_which_is_told_and
     assert bench.agent.state is IceState.CHECKING
     check = bench.check
     assert bench.base(check.socket).host == "192.0.2.7" and check.destination == PEER
+
+
+def test_who_controls_and_cannot_renominate_needs_a_restart_even_where_other_candidates_are_left():
+    bench = selected(hosts=HOSTS)
+    gone = bench.agent.selected_pair.local.address.host
+    bench.call(bench.agent.update_addresses, [host for host in HOSTS if host != gone])
+    assert bench.heard(RestartNeeded) == [RestartNeeded(0)]
+
+
+def test_whose_checks_have_all_failed_is_told_to_restart_when_another_address_comes():
+    bench = checking()
+    bench.run(90.0)
+    assert bench.agent.state is IceState.FAILED and bench.heard(RestartNeeded) == []
+    bench.call(bench.agent.update_addresses, HOSTS)
+    assert bench.heard(RestartNeeded) == [RestartNeeded(0)] and bench.agent.needs_restart
+
+
+def test_a_socket_that_dies_after_a_move_is_lost_as_one_that_dies_without_any():
+    states = []
+    for moves in (True, False):
+        bench = selected(hosts=HOSTS)
+        used = bench.agent.path_of()[0]
+        if moves:
+            bench.call(bench.agent.update_addresses, [bench.agent.selected_pair.local.address.host])
+        bench.call(bench.agent.handle_socket_failed, used, SocketError(SocketErrorKind.OTHER, "it died"))
+        states.append(bench.agent.state)
+    assert states == [IceState.FAILED] * 2
 
 
 def test_addresses_come_and_go_before_gather_and_after_close_in_vain():

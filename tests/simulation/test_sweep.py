@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from sansice.simulation import MATRIX_FAMILIES, NatCouple, Sweep, matrix_scene, scene, simulate
+from sansice.simulation._sweep._sweep import MAX_SESSIONS
 
 HOMES, HOTEL = scene("two-homes"), scene("hotel")
 COUPLE = NatCouple("open", "symmetric", "udp")
@@ -34,6 +35,18 @@ def test_point_says_what_it_is():
     assert dict(point.values) == {"latency": 0.03, "loss": 0.1}
     values = point.all_values
     assert values["loss"] == 0.1 and values["jitter"] == 0.01 and values["bandwidth"] is None and values["policy"] == "all"
+
+
+def test_point_has_the_values_that_were_varied_whatever_its_scene_has_made_of_them():
+    sweep = Sweep(name="x", scenes=(HOMES,), parameters={"loss": (0.1,), "burst_length": (2.0,)}, seeds=range(1))
+    values = sweep.point(0).all_values
+    assert (values["loss"], values["burst_length"]) == (0.1, 2.0)
+
+
+def test_sweep_has_as_many_sessions_as_the_bound():
+    assert Sweep(name="x", scenes=(HOMES,), seeds=range(MAX_SESSIONS)).sessions == MAX_SESSIONS
+    with pytest.raises(ValueError, match="fewer seeds"):
+        Sweep(name="x", scenes=(HOMES,), seeds=range(MAX_SESSIONS + 1))
 
 
 @pytest.mark.parametrize("number", [-1, 18])

@@ -1,8 +1,10 @@
 """The sessions of a sweep."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from sansice.simulation import NatCouple, SimulationError, Sweep, run_sweep, scene, simulate
+from sansice.simulation import NatCouple, SimulationError, Sweep, SweepAnswer, run_sweep, scene, simulate
 from sansice.simulation._sweep import _answers
 
 SWEEP = Sweep(
@@ -30,7 +32,14 @@ def test_answers_are_what_simulate_reports():
 def test_parts_are_what_the_whole_is():
     whole = run_sweep(SWEEP)
     assert run_sweep(SWEEP, 0, 7) + run_sweep(SWEEP, 7, 9) + run_sweep(SWEEP, 9) == whole
-    assert run_sweep(SWEEP, 5, 5) == []
+    assert run_sweep(SWEEP, 5, 5) == run_sweep(SWEEP, 0, 0) == []
+
+
+def test_each_answer_is_told_as_what_it_is(monkeypatch):
+    pairs = ("srflx-host", "host-host", "host-host")
+    run = SimpleNamespace(connected=True, lasted=False, setup_ms=1.5, pair_types=pairs, packets=3, sent=2, echoed=1)
+    monkeypatch.setattr(_answers, "simulate", lambda scene, seed: run)
+    assert run_sweep(SWEEP, 5, 6) == [SweepAnswer(1, 41, True, False, 1.5, "srflx-host,host-host,host-host", 3, 2, 1)]
 
 
 @pytest.mark.parametrize(("first", "stop"), [(-1, 2), (3, 2), (0, 25), (25, None)])

@@ -58,6 +58,7 @@ def test_what_agents_do_not_have_in_common_is_not_told():
     mixed = attrs.evolve(HOMES, agents=(attrs.evolve(HOMES.agents[0], trickle=True), HOMES.agents[1]))
     assert SWEEP_PARAMETERS["trickle"].of(mixed) is None
     assert SWEEP_PARAMETERS["policy"].of(mixed) == "all"
+    assert SWEEP_PARAMETERS["policy"].of(scene("relay-symmetric")) is None  # which has no agents
 
 
 def test_varied_scene_behaves_accordingly():

@@ -52,6 +52,19 @@ def test_file_is_read_as_it_says():
     assert [type(one) for one in sweep.parameters["latency"]] == [float]
 
 
+def test_a_scene_of_calls_alone_and_a_range_of_as_many_values_as_the_bound_are_read():
+    assert read(scenes=["relay-symmetric"]).scenes == (scene("relay-symmetric"),)
+    fine = read(parameters={"loss": {"from": 0, "to": 1, "count": MAX_VALUES}}).parameters["loss"]
+    assert (len(fine), fine[0], fine[-1]) == (MAX_VALUES, 0.0, 1.0)
+
+
+def test_bursts_are_of_the_loss_that_the_sweep_varies_and_not_of_the_scenes_own():
+    homes = scene("two-homes")
+    lossy = attrs.evolve(homes, internet=attrs.evolve(homes.internet, loss=0.9))
+    found = read_sweep({**LEAST, "parameters": {"loss": 0.1, "burst_length": 2}}, find_scene=lambda name: lossy)
+    assert found.point(0).scene.internet.bursts is not None
+
+
 def test_couples_are_without_relays_and_of_ipv4_where_nothing_is_said():
     sweep = read_sweep({"name": "x", "seeds": 3, "couples": {"a": "open", "b": ["symmetric"]}})
     assert sweep.couples == (NatCouple("open", "symmetric", "none", "ipv4"),)

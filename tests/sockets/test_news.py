@@ -15,6 +15,7 @@ from sansice.sockets._news import News, open_netlink, open_news, open_wakings
 def test_netlink_is_one_socket_that_closes():
     source = open_netlink()
     assert source is not None
+    assert source.getsockname()[1] == 0x111  # of links, and of the addresses of both families
     with source, pytest.raises(BlockingIOError):
         source.recv(1)
 
