@@ -183,7 +183,7 @@ def serve_ice(
 
     Peers that signalling tells of get a connection each with `IceService.open`. Where ``admit`` is given, others may come by
     themselves: ``for ice in service`` gives those that it lets in, once they are connected. All of them have one
-    socket for each address, and one thread. Leaving the block closes everything.
+    socket for each listener, and one thread. Leaving the block closes everything.
 
     Args:
         listen: `Listener` values, addresses, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``, and without a

@@ -129,7 +129,7 @@ async def serve_ice(
 
     Peers that signalling tells of get a connection each with `IceService.open`. Where ``admit`` is given, others may come by
     themselves: ``async for ice in service`` gives those that it lets in, once they are connected. All of them have one
-    socket for each address, one task and one timer. Leaving the block closes everything.
+    socket for each listener, one task and one timer. Leaving the block closes everything.
 
     Args:
         listen: `Listener` values, addresses, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``, and without a
