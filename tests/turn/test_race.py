@@ -576,15 +576,17 @@ def test_two_streams_to_one_server_that_refuses_both_are_told_once_and_it_is_not
     assert not scene.opened()
 
 
-def test_the_other_stream_to_a_server_that_is_full_is_not_asked_after_it():
+def test_the_other_streams_are_no_other_servers_when_the_one_that_was_open_is_lost():
     scene = Several(SERVER, OTHER, transports=(TCP,))
     scene.allocate_from()
     scene.run(5.0)
     assert [one.remote for one in scene.opened()] == [SERVER, OTHER, SERVER, OTHER]
     scene.open(index=0)
-    scene.challenge()
-    scene.refuse(486)
+    scene.lose()
     assert [one.remote for one in scene.opened()] == [OTHER]
+    scene.lose()
+    assert [attempt.target.address for attempt in failure(scene).attempts] == [SERVER, OTHER]
+    assert not scene.opened()
 
 
 @pytest.mark.parametrize("transport", [UDP, DTLS])

@@ -333,7 +333,8 @@ class AllocateRace:
         self._decided = attempt
         self._timers.cancel(_Timer.NEXT)
         others = [other for other in self._attempts.values() if other is not attempt]
-        self._targets[:0] = [other.target for other in others if other.target != attempt.target]
+        # Two streams to one server are one to try later, and none where it is this one.
+        self._targets[:0] = dict.fromkeys(other.target for other in others if other.target != attempt.target)
         for other in others:
             self._abandon(other, now)
 
