@@ -307,7 +307,7 @@ class Program:
             self.node.call(self.agent.update_addresses, addresses)
 
     def _begin_anew(self) -> None:
-        if isinstance(self.agent, IceAgent) and self.agent.needs_restart:
+        if self.agent.needs_restart:
             self.restart()
 
     def _help(self) -> None:
