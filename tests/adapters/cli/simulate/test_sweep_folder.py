@@ -96,6 +96,7 @@ def test_table_that_is_damaged_is_made_again(tmp_path):
     ("changes", "what"),
     [
         ({"seeds": range(7, 11)}, "seeds"),
+        ({"seeds": range(SWEEP.seeds.start + 1, SWEEP.seeds.stop + 1)}, "seeds"),  # as many others
         ({"name": "y", "parameters": {}}, "name, parameters"),
         ({"scenes": (attrs.evolve(scene("two-homes"), payload=20),)}, "scenes"),
         ({"couples": ()}, "couples"),
@@ -114,6 +115,20 @@ def test_folder_of_another_version_is_refused(tmp_path, monkeypatch):
         pass
     monkeypatch.setattr(_folder, "__version__", "99")
     with pytest.raises(click.ClickException, match="differs in sansice;"), Folder.opened(tmp_path, SWEEP):
+        pass
+
+
+def test_folder_whose_chunks_were_cut_otherwise_is_refused(tmp_path, monkeypatch):
+    with Folder.opened(tmp_path, SWEEP):
+        pass
+    monkeypatch.setattr(_folder, "CHUNK_SESSIONS", 6)
+    with pytest.raises(click.ClickException, match="differs in chunk;"), Folder.opened(tmp_path, SWEEP):
+        pass
+
+
+def test_folder_that_does_not_say_which_sweep_it_holds_is_refused(tmp_path):
+    (tmp_path / "sweep.json").write_text("{}", "utf-8")
+    with pytest.raises(click.ClickException, match="differs in format, sansice, name, scenes"), Folder.opened(tmp_path, SWEEP):
         pass
 
 
