@@ -373,7 +373,8 @@ class IceAgent(AgentInputs):
         Data goes on over the pair in use, as long as the peer consents, until another one is selected. That is "during the
         restart" only: one that finds nothing ends the stream (RFC 8445 7.2.5.4), old pair and all, for the peer has given up
         these credentials as well; the next restart revives it. The role is kept. A restart whose description the peer has not
-        answered yet is not begun anew: two that cross become one.
+        answered yet is not begun anew: two that cross become one. Where it is the peer's that was not answered yet, tell him that
+        answer first (RFC 3264 4): he would take the description of this restart for it, and both would wait for another one.
 
         Args:
             stream: which one; ``None``: all.
