@@ -27,6 +27,16 @@ def test_who_has_come_before_is_given_at_once():
     assert Task(service.accept()).result is service.connections[0]
 
 
+def test_accepting_gives_way_to_others_even_where_somebody_has_come_before():
+    service = Service()
+    service.check(1)
+    accepting = service.accept()
+    assert accepting.send(None) == "checkpoint"
+    with pytest.raises(StopIteration) as accepted:
+        accepting.send(None)
+    assert accepted.value.value is service.connections[0]
+
+
 def test_several_who_wait_get_one_each():
     service = Service()
     tasks = [Task(service.accept()) for _ in range(2)]
