@@ -101,7 +101,9 @@ class RoutesFollowEvidence(OfTheMux):
             return
         if message.message_class is MessageClass.REQUEST:
             ufrag = (message.get(USERNAME) or "").partition(":")[0]
-            answered = any(sent.message is not None and sent.message.has_integrity for sent in moment.sent)
+            # An input may set off what was due, too: only the answer to this very check says that it was believed.
+            answers = [sent.message for sent in moment.sent if sent.message is not None and sent.path[1] == source]
+            answered = any(one.has_integrity and one.transaction_id == message.transaction_id for one in answers)
             agent = self._agent_with(ufrag)
             if not message.verify(short_term_key(peer_of(ufrag).pwd)):
                 return
