@@ -14,6 +14,7 @@ from sansice_cli._durations import parse_duration
 from sansice_cli._options import read_by
 
 from ._explore import run_exploration
+from ._interrupts import Interrupts
 from ._matrix import run_matrix
 from ._run import Wishes, run_scene
 from ._scenes import find_scene, listing
@@ -143,10 +144,11 @@ def _sweep(path: Path, out: Path | None, workers: int | None, dask: str | None, 
         raise click.UsageError("--workers and --dask exclude each other: a cluster has as many as it has")
     from ._sweep._extra import require_extra
 
-    require_extra()
-    from ._sweep._run import run_sweep_file  # loads Dask, Arrow and Matplotlib, which nothing else needs
+    with Interrupts(gently=True) as interrupts:  # one in the middle of loading what follows would come out as something else
+        require_extra()
+        from ._sweep._run import run_sweep_file  # loads Dask, Arrow and Matplotlib, which nothing else needs
 
-    return run_sweep_file(path, out, workers=workers, dask=dask, as_json=as_json)
+        return run_sweep_file(path, out, interrupts, workers=workers, dask=dask, as_json=as_json)
 
 
 def _list(as_json: bool) -> int:

@@ -14,8 +14,7 @@ def find_scene(word: str) -> Scene:
     """The scene of the library that has this name, or the one in this JSON file.
 
     Raises:
-        click.UsageError: there is neither.
-        click.ClickException: the file cannot be read, or holds no scene; the text says where.
+        click.UsageError: there is neither, or the file cannot be read, or holds no scene; the text says where.
     """
     library = scenes()
     if word in library:
@@ -32,11 +31,11 @@ def _read(path: Path) -> Scene:
     try:
         return Scene.from_json(path.read_text("utf-8"))
     except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror}") from None
+        raise click.UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise click.ClickException(f"{path}: not UTF-8 at byte {error.start}") from None
+        raise click.UsageError(f"{path}: not UTF-8 at byte {error.start}") from None
     except ValueError as error:
-        raise click.ClickException(f"{path}: {error}") from None
+        raise click.UsageError(f"{path}: {error}") from None
 
 
 def listing() -> list[tuple[str, str]]:

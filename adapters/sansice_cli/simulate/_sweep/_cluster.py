@@ -8,12 +8,15 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import click
 import dask.config
 from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
+from distributed.comm.addressing import get_address_host_port
 from distributed.security import Security
 
 from sansice import __version__
@@ -35,15 +38,7 @@ class _QuietScheduler(Scheduler):
 
 
 class _QuietWorker(Worker):
-    """Has no HTTP server either, and leaves interrupts to the process that began it.
-
-    A terminal's Ctrl-C goes to a whole group of processes; a worker that took it would say so with a traceback, and be
-    replaced.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        super().__init__(*args, **kwargs)
+    """Has no HTTP server either."""
 
     def start_http_server(self, *args: Any, **kwargs: Any) -> None:
         """None."""
@@ -72,14 +67,26 @@ def local_cluster(workers: int) -> Iterator[Client]:
             "worker_class": _QuietWorker,
             "silence_logs": _SILENT,  # a worker that dies is told of by who waits for it
         }
-        cluster = SpecCluster(
-            scheduler={"cls": _QuietScheduler, "options": place},
-            workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
-            security=security,
-            silence_logs=_SILENT,
-        )
+        with _deaf_to_interrupts() as deaf:
+            cluster = deaf.submit(
+                SpecCluster,
+                scheduler={"cls": _QuietScheduler, "options": place},
+                workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
+                security=security,
+                silence_logs=_SILENT,
+            ).result()
         with cluster, Client(cluster, set_as_default=False, timeout=CONNECT_TIMEOUT) as client:
             yield client
+
+
+def _deaf_to_interrupts() -> Executor:
+    """A thread whose threads and processes, and theirs, get no SIGINT: they inherit that from their first moment on.
+
+    A terminal's Ctrl-C goes to a whole group of processes; a worker that took it would say so with a traceback, and be
+    replaced or, while it starts, end the sweep as failed.
+    """
+    resource_tracker.ensure_running()  # a thread that begins it, as the first one to have a process does, would hear again
+    return ThreadPoolExecutor(1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, {signal.SIGINT}))
 
 
 @contextmanager
@@ -90,6 +97,7 @@ def remote_cluster(address: str) -> Iterator[Client]:
         click.ClickException: nobody answers at this address, or a worker has another version of sansice, or none.
     """
     try:
+        get_address_host_port(address)  # a client that cannot read it is not closed without a traceback
         client = Client(address, set_as_default=False, timeout=CONNECT_TIMEOUT)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"--dask {address}: {error}") from None

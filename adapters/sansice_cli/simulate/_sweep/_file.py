@@ -15,23 +15,23 @@ def read_file(path: Path) -> Sweep:
     """The sweep that a TOML file describes; it names scenes of the library, or JSON files, relative to its own folder.
 
     Raises:
-        click.ClickException: it cannot be read or is no sweep; the text names the key.
+        click.UsageError: it cannot be read or is no sweep; the text names the key.
     """
 
     def find(word: str) -> Scene:
         beside = path.parent / word
         try:
             return find_scene(str(beside) if beside.suffix == ".json" else word)
-        except click.ClickException as error:
+        except click.UsageError as error:
             raise ValueError(error.message) from None
 
     try:
         return read_sweep(tomllib.loads(path.read_text("utf-8")), find_scene=find)
     except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror}") from None
+        raise click.UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise click.ClickException(f"{path}: not UTF-8 at byte {error.start}") from None
+        raise click.UsageError(f"{path}: not UTF-8 at byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
-        raise click.ClickException(f"{path}: not TOML: {error}") from None
+        raise click.UsageError(f"{path}: not TOML: {error}") from None
     except ValueError as error:
-        raise click.ClickException(f"{path}: {error}") from None
+        raise click.UsageError(f"{path}: {error}") from None

@@ -25,16 +25,17 @@ from ._summary import Summary
 from ._tables import draw
 
 
-def run_sweep_file(path: Path, out: Path, *, workers: int | None, dask: str | None, as_json: bool) -> int:
-    """Run what is not finished, then tell what came out; the exit code.
+def run_sweep_file(path: Path, out: Path, interrupts: Interrupts, *, workers: int | None, dask: str | None, as_json: bool) -> int:
+    """Run what is not finished, then tell what came out; the exit code. Where an interrupt is noted, no more is begun.
 
     Raises:
         EndedBySignalError: by a signal; the same command goes on where it stopped.
-        click.ClickException: see `read_file`, `Folder.opened`, `remote_cluster` and `run_chunks`.
+        click.UsageError: see `read_file`.
+        click.ClickException: see `Folder.opened`, `remote_cluster` and `run_chunks`.
     """
     sweep = read_file(path)
     stream = sys.stderr if as_json else sys.stdout
-    with Interrupts(gently=True) as interrupts, Folder.opened(out, sweep) as folder:
+    with Folder.opened(out, sweep) as folder:
         found = sweep.sessions if folder.is_finished else sweep.sessions - sum(map(len, folder.unfinished()))
         if found:
             click.echo(f"{out}: {found} of {sweep.sessions} sessions were finished before", file=sys.stderr)
@@ -61,7 +62,7 @@ def run_sweep_file(path: Path, out: Path, *, workers: int | None, dask: str | No
 def _run(folder: Folder, cluster: AbstractContextManager[Client], interrupts: Interrupts) -> None:
     """Run the chunks that are not there, and make the table once all are."""
     chunks = folder.unfinished()
-    if chunks:
+    if chunks and interrupts.caught is None:
         wanted, done = sum(map(len, chunks)), 0
         with cluster as client, progress(sys.stderr, "sweep") as shown:
 

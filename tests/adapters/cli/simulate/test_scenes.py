@@ -39,7 +39,7 @@ def test_misspelt_name_is_usage_with_what_may_be_meant():
 def test_file_that_holds_no_scene_is_named_with_the_place(content, said, tmp_path):
     path = tmp_path / "mine.json"
     path.write_bytes(content)
-    with pytest.raises(click.ClickException, match=said) as error:
+    with pytest.raises(click.UsageError, match=said) as error:
         find_scene(str(path))
     assert error.value.message.startswith(f"{path}: ")
 
@@ -49,14 +49,14 @@ def test_scene_with_a_negative_latency_names_the_field(tmp_path):
     text = scene("lossy-wifi").to_json()
     assert '"latency": ' in text
     path.write_text(text.replace('"latency": ', '"latency": -', 1))
-    with pytest.raises(click.ClickException, match=r"latency"):
+    with pytest.raises(click.UsageError, match=r"latency"):
         find_scene(str(path))
 
 
 def test_file_that_cannot_be_read_says_why(tmp_path):
-    with pytest.raises(click.ClickException, match=r"nowhere\.json: No such file"):
+    with pytest.raises(click.UsageError, match=r"nowhere\.json: No such file"):
         find_scene(str(tmp_path / "nowhere.json"))
-    with pytest.raises(click.ClickException, match="Is a directory"):
+    with pytest.raises(click.UsageError, match="Is a directory"):
         find_scene(str(tmp_path))
 
 

@@ -22,10 +22,10 @@ def test_scenes_are_of_the_library_or_of_files_beside_it(tmp_path, monkeypatch):
 def test_file_of_a_scene_that_is_none_is_named(tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text(TEXT)
-    with pytest.raises(click.ClickException, match=r"sweep\.toml: scenes: .*mine\.json: No such file"):
+    with pytest.raises(click.UsageError, match=r"sweep\.toml: scenes: .*mine\.json: No such file"):
         read_file(path)
     (tmp_path / "mine.json").write_text(json.dumps({"scene_version": 1, "nmae": "x"}))
-    with pytest.raises(click.ClickException, match=r"sweep\.toml: scenes: .*mine\.json: nmae: unknown"):
+    with pytest.raises(click.UsageError, match=r"sweep\.toml: scenes: .*mine\.json: nmae: unknown"):
         read_file(path)
 
 
@@ -41,11 +41,11 @@ def test_file_of_a_scene_that_is_none_is_named(tmp_path):
 def test_file_that_is_no_sweep_is_named_with_the_place(content, said, tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_bytes(content)
-    with pytest.raises(click.ClickException, match=said) as error:
+    with pytest.raises(click.UsageError, match=said) as error:
         read_file(path)
     assert error.value.message.startswith(f"{path}: ")
 
 
 def test_file_that_cannot_be_read_says_why(tmp_path):
-    with pytest.raises(click.ClickException, match="Is a directory"):
+    with pytest.raises(click.UsageError, match="Is a directory"):
         read_file(tmp_path)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Nanny, SpecCluster
 
-from sansice_cli.simulate._sweep import _cluster
+from sansice_cli.simulate._sweep import _cluster, _extra
 from sansice_cli.simulate._sweep._folder import Folder
 
 HANG = 120  # seconds
@@ -140,6 +140,35 @@ def test_workers_are_of_no_use_without_a_sweep(invoke):
     code, _, errors = invoke("simulate", "two-homes", "--workers", 2)
     assert code == 2
     assert "--workers is of no use to run a scene" in errors
+
+
+def test_interrupt_while_workers_start_is_for_the_command_alone(sweep, tmp_path, start):
+    out = tmp_path / "out"
+    with start("simulate", "--sweep", sweep, "--out", out, "--workers", 2, start_new_session=True) as process:
+        family = psutil.Process(process.pid)
+        while not any("spawn_main" in " ".join(one.cmdline()) for one in family.children(recursive=True)):
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=HANG)
+    assert (process.returncode, errors.splitlines()[-1]) == (130, "Interrupted.")
+    assert "Traceback" not in errors
+    assert output.endswith(" of 1200 sessions are finished; the same command goes on.\n")
+
+
+def test_interrupt_before_there_are_workers_begins_none(sweep, tmp_path, invoke, monkeypatch):
+    monkeypatch.setattr(_extra, "require_extra", lambda: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(_cluster, "SpecCluster", None)
+    code, output, said = invoke("simulate", "--sweep", sweep, "--out", tmp_path / "out")
+    assert (code, said) == (130, "Interrupted.")
+    assert output == "0 of 1200 sessions are finished; the same command goes on.\n"
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://[::", "gopher://192.0.2.1:70"])
+def test_address_that_is_none_is_refused_before_dask_has_it(address, sweep, tmp_path, invoke, monkeypatch):
+    monkeypatch.setattr(_cluster, "Client", None)
+    code, _, errors = invoke("simulate", "--sweep", sweep, "--out", tmp_path / "out", "--dask", address)
+    assert code == 1
+    assert errors.startswith(f"--dask {address}: ")
 
 
 @pytest.mark.parametrize("missing", ["distributed", "pyarrow", "matplotlib"])
