@@ -615,6 +615,17 @@ def test_the_same_port_again_takes_the_place_of_a_connection_that_nobody_saw_end
     assert bench.sent[-1].socket == second
 
 
+def test_no_check_of_ours_proves_who_has_taken_the_place_of_a_connection():
+    bench = selected_passive()
+    stranger = bench.accept(CALLER)
+    begun, before = bench.now, len(bench.sent)
+    bench.call(bench.agent.handle_timer)
+    bench.run(until=begun + 4.99)
+    assert stranger in {one.socket for one in bench.sent[before:] if one.is_request}  # consent is asked of whoever is there
+    bench.run(until=begun + 5.0)
+    assert stranger in bench.closed_of() and bench.agent.stats.dropped[DropReason.UNPROVEN_STREAM] == 1
+
+
 def test_what_was_sent_over_a_connection_is_not_sent_again_over_the_one_that_takes_its_place():
     bench = TcpBench(BOTH, remotes=(remote(BOTH),))
     bench.connect(bench.opened[0].socket)
