@@ -328,6 +328,19 @@ def test_the_relay_of_an_address_that_is_gone_is_given_up(transport, moves, conn
     assert {relay.question.host.base.host for relay in relays._own.values()} <= {"10.0.0.9"}
 
 
+def test_the_relay_of_an_address_that_stays_goes_on_whatever_comes_or_goes_beside_it():
+    world = World()
+    for _ in range(2):
+        world.add(servers=[relay()], policy="relay")
+    assert world.connect()
+    world.run(10.0)
+    node, agent = world.nodes[0], world.agents[0]
+    for addresses in (["10.0.0.2", "10.0.0.9"], ["10.0.0.2"]):
+        node.call(agent.update_addresses, addresses)
+        assert agent.state is IceState.COMPLETED and not agent.needs_restart
+    assert world.echo() and len(world.server.allocations(now=world.net.now)) == 2
+
+
 # ------------------------------------------------------------- bounds and nonsense
 
 
