@@ -25,6 +25,7 @@ from sansice.machine import (
     AddressRecord,
     IcmpError,
     OpenSocket,
+    ProxyOptions,
     RecordKind,
     Resolve,
     ResolveError,
@@ -157,6 +158,14 @@ def test_a_connection_that_does_not_open_in_time_is_told_as_such():
         (AllocateAttempt(OVER_TCP, TurnStep.OPEN, "not connected in time"),),
     )
     assert not scene.opened()
+
+
+def test_a_proxy_that_says_nothing_in_time_is_named():
+    proxied = ServerTarget(TCP, SERVER, None, ProxyOptions(Address("10.1.0.10", 3128), "alice", "secret"))
+    scene = Scene(proxied, allocate_timeout=10.0)
+    scene.do("allocate")
+    scene.run(20.0)
+    assert failure(scene).reason.endswith(": not connected through the proxy 10.1.0.10:3128 in time")
 
 
 def test_a_refused_connection_is_told_in_the_words_of_the_system():

@@ -18,11 +18,15 @@ _BY_CODE = {
     "508": "The server has no free ports or no room: it is full, or draining.",
 }
 
+_PROXY = "Check the address, the name and the password of --proxy, and whether it lets connections through to this port."
+
 # By what the error says, where neither code nor step tells causes apart.
 _BY_CAUSE = {
     "whose certificate to expect": "Write the server's name in the URI, or beside the address: --server-name NAME.",
     "the certificate was refused": "Where its authority is one of yours, name it: --ca FILE. The name that it has to carry is "
     "the URI's, or --server-name NAME.",
+    "the proxy ": _PROXY,
+    "is no HTTP proxy": _PROXY,
 }
 
 _BY_STEP = {

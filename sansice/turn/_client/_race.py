@@ -424,7 +424,9 @@ class AllocateRace:
     def _give_up(self, now: float) -> None:
         for attempt in self._attempts.values():
             if attempt.local is None:
-                self._note(attempt.target, TurnStep.OPEN, "not connected in time")
+                proxy = attempt.target.proxy
+                through = "" if proxy is None else f" through the proxy {proxy.address}"
+                self._note(attempt.target, TurnStep.OPEN, f"not connected{through} in time")
             else:
                 self._note(attempt.target, TurnStep.ALLOCATE, "no answer in time")
         self.stop(now)

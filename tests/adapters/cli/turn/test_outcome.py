@@ -61,9 +61,12 @@ def test_who_named_nobody_is_told_to_and_others_that_the_name_is_wrong(named, hi
     [
         (TurnStep.OPEN, "the certificate was refused: self-signed certificate", "--ca FILE"),
         (TurnStep.RESOLVE, "an IP address says nothing about whose certificate to expect", "--server-name NAME"),
+        (TurnStep.OPEN, "192.0.2.1:5349 (tls): the proxy 10.1.0.10:3128 answered 407", "of --proxy"),
+        (TurnStep.OPEN, "192.0.2.1:5349 (tls): not connected through the proxy 10.1.0.10:3128 in time", "of --proxy"),
+        (TurnStep.OPEN, "192.0.2.1:5349 (tls): 10.1.0.10:22 is no HTTP proxy", "of --proxy"),
     ],
 )
-def test_advice_about_certificates_is_not_about_ports_and_names(step, reason, hint):
+def test_advice_about_certificates_and_proxies_is_not_about_ports_and_names(step, reason, hint):
     outcome = Outcome("turns:relay.example")
     outcome.fail(TurnError("turns:relay.example", step, reason))
     assert hint in outcome.failure().splitlines()[1]
