@@ -172,15 +172,16 @@ class EverybodyIsServed(Invariant):
     def after(self, moment: Moment) -> str | None:
         """Who is heard in the last chat. Whose nomination a stranger repeats faster than it comes, has lost it to him.
 
-        Where his copy of a first check is offered in place of the client's, who is told from him by nothing, the client is
-        answered what it sends once its agent is there (RFC 8489 6.2.1). While the application thinks, two of the three
+        Where his copy of a first check, or a forged one, is offered in place of the client's, told apart by nothing, the client
+        is answered what it sends once its agent is there (RFC 8489 6.2.1). While the application thinks, two of the three
         transmissions of these worlds are gone.
         """
         if moment.message is not None and moment.path is not None and moment.path[1] in STRANGER.values():
             self._is_robbed = self._is_robbed or USE_CANDIDATE in moment.message
         for event in moment.events:
-            if isinstance(event, UnknownUfrag) and event.source in STRANGER.values():
-                self._forestalled += 2
+            if isinstance(event, UnknownUfrag) and moment.message is not None:
+                is_true = moment.message.verify(short_term_key(peer_of(event.ufrag).pwd))
+                self._forestalled += 0 if is_true and event.source not in STRANGER.values() else 2
             told = event.event if isinstance(event, AgentEvent) else event
             if isinstance(told, DataReceived) and told.data.endswith(LAST.encode()):
                 self._heard.add(told.data.decode().partition(" ")[0])
