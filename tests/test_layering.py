@@ -51,7 +51,7 @@ CORE_EXTRA = {
 CORE_LAZY = {"sansice/simulation": {"hypothesis"}, "sansice/stun/_opaque_string.py": {"precis_i18n"}}
 CORE_LAZY |= {"sansice/stun/_authentication/_token_cipher.py": {"cryptography"}}
 CORE_LAZY |= {"sansice/sockets": {"OpenSSL", "dns", "ifaddr", "ssl"}}
-CORE_LAZY |= {"sansice/sockets/_news.py": {"ctypes"}}
+CORE_LAZY |= {"sansice/sockets/_news.py": {"ctypes"}, "sansice/sockets/_links.py": {"fcntl"}}
 CORE_LAZY |= {"sansice/ice/_handover.py": {"socket"}}  # the type of what an adapter lends
 # Private modules of the ground that a package may use, beside those that all may use.
 GROUND = {"sansice._timers", "sansice._enums"}

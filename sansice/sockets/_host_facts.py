@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sansice.ice import HostAddress, InterfaceKind
 
+from ._links import LinkState
+
 if TYPE_CHECKING:
     from ._interfaces import Interface
 
@@ -55,24 +57,31 @@ _BEST = (
 
 
 class KnownHost(NamedTuple):
-    """An address of this machine, and the system's flags of it; of IPv4 it has none."""
+    """An address of this machine, the system's flags of it, of which IPv4 has none, and the state of its interface."""
 
     host: HostAddress
     flags: int
+    link: LinkState = LinkState.WORKING
 
 
-def known_hosts(listed: Iterable[Interface], root: str = "/") -> tuple[KnownHost, ...]:
+def device_of(name: str) -> str:
+    """The interface of an address; eth0:1 is a label of an address of eth0."""
+    return name.partition(":")[0]
+
+
+def known_hosts(listed: Iterable[Interface], links: Mapping[str, LinkState], root: str = "/") -> tuple[KnownHost, ...]:
     """What is known of each address.
 
     Args:
         listed: the addresses.
+        links: the states of interfaces, by `device_of`; one that is missing works.
         root: below which ``proc`` and ``sys`` are.
     """
     flags = _read_flags(os.path.join(root, "proc/thread-self/net/if_inet6"))  # as a thread may have a network of its own
     kinds: dict[str, InterfaceKind] = {}
     found: list[KnownHost] = []
     for name, address in listed:
-        device = name.partition(":")[0]  # eth0:1 is a label of an address of eth0
+        device = device_of(name)
         if device not in kinds:
             kinds[device] = (
                 _kind_of(device, os.path.join(root, "sys/class/net"), MAX_DEPTH)
@@ -81,28 +90,33 @@ def known_hosts(listed: Iterable[Interface], root: str = "/") -> tuple[KnownHost
             )
         flag = flags.get((name, _hex(address)), 0) if ":" in address and flags else 0
         host = HostAddress(address, interface=name, kind=kinds[device], is_temporary=bool(flag & TEMPORARY))
-        found.append(KnownHost(host, flag))
+        found.append(KnownHost(host, flag, links.get(device, LinkState.WORKING)))
     return tuple(found)
 
 
 def usable_hosts(known: Iterable[KnownHost], in_use: Iterable[HostAddress | str] = ()) -> list[HostAddress]:
     """Those to begin something with, in the system's order.
 
-    Left out are addresses that may turn out to be somebody else's, and deprecated ones where the same interface has another
-    of the same scope (RFC 4862 5.5.4).
+    Left out are addresses by which nothing leaves, those that may turn out to be somebody else's, and deprecated ones where the
+    same interface has another of the same scope (RFC 4862 5.5.4).
 
     Args:
         known: all of them.
-        in_use: those that something has begun with stay, as long as they are there.
+        in_use: those that something has begun with stay, as long as they are there and their interface is not down.
     """
-    known = list(known)
+    known = [one for one in known if one.link is not LinkState.DOWN]
     used = {one if isinstance(one, str) else one.host for one in in_use}
-    preferred = {_scope(host) for host, flags in known if not flags & (DEPRECATED | TENTATIVE | DAD_FAILED)}
+    preferred = {_scope(one.host) for one in known if _is_good(one) and not one.flags & DEPRECATED}
     return [
-        host
-        for host, flags in known
-        if host.host in used or not (flags & (TENTATIVE | DAD_FAILED) or (flags & DEPRECATED and _scope(host) in preferred))
+        one.host
+        for one in known
+        if one.host.host in used or (_is_good(one) and not (one.flags & DEPRECATED and _scope(one.host) in preferred))
     ]
+
+
+def _is_good(one: KnownHost) -> bool:
+    """Whether it works, and is known to be ours."""
+    return one.link is LinkState.WORKING and not one.flags & (TENTATIVE | DAD_FAILED)
 
 
 def _scope(host: HostAddress) -> tuple[str, bool, bool]:

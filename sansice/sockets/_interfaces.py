@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ._addresses import from_sockaddr, zone_name, zone_number
+from ._links import NOTHING_LOST, LinkState, judge, read_flags
 
 if TYPE_CHECKING:
     from sansice.ice import HostAddress
@@ -30,6 +31,8 @@ class _Listing(NamedTuple):
     interfaces: tuple[Interface, ...] = ()
     expires: float = 0.0
     hosts: tuple[KnownHost, ...] | None = None  # found out for the first who asks
+    lost: Mapping[str, float] = NOTHING_LOST  # carriers, and since when
+    faltering: bool = False
 
 
 _listing = _Listing()
@@ -45,7 +48,7 @@ def interfaces(*, refresh: bool = False) -> tuple[Interface, ...]:
     if refresh or time.monotonic() >= _listing.expires:
         zone_name.cache_clear()
         zone_number.cache_clear()
-        _listing = _Listing(_list(), time.monotonic() + LIFETIME)
+        _listing = _listing._replace(interfaces=_list(), expires=time.monotonic() + LIFETIME, hosts=None)
     return _listing.interfaces
 
 
@@ -60,24 +63,33 @@ def local_hosts(
     """The same addresses, with what the system knows of them: what `sansice.ice.IceAgent.gather` is given.
 
     On Linux that is the kind of interface, and which IPv6 addresses are temporary (RFC 8981). Of those, the ones that are not
-    to be used for anything new are left out: they are deprecated, or not known to be free yet (RFC 4862 5.4, 5.5.4).
+    to be used for anything new are left out: they are deprecated, or not known to be free yet (RFC 4862 5.4, 5.5.4). So are
+    addresses of interfaces that are switched off or have no carrier, by which nothing leaves.
 
     Args:
         interface_filter: which to use.
-        in_use: addresses with which something has begun; they stay as long as the machine has them.
+        in_use: addresses with which something has begun; they stay as long as the machine has them and their interface is up,
+            and `CARRIER_GRACE` longer than its carrier.
         refresh: see `interfaces`.
     """
     global _listing
     interfaces(refresh=refresh)
-    from ._host_facts import known_hosts, usable_hosts  # they bring in sansice.ice, and not everybody uses that
+    from ._host_facts import device_of, known_hosts, usable_hosts  # they bring in sansice.ice, and not everybody uses that
 
     listing = _listing
     known = listing.hosts
     if known is None:
-        known = known_hosts(listing.interfaces)
-        _listing = listing._replace(hosts=known)
+        devices = dict.fromkeys(device_of(name) for name, _ in listing.interfaces)
+        links, lost = judge(read_flags(devices), listing.lost, time.monotonic())
+        known = known_hosts(listing.interfaces, links)
+        _listing = listing._replace(hosts=known, lost=lost, faltering=LinkState.FALTERING in links.values())
     chosen = [one for one in known if interface_filter is None or interface_filter(one.host.interface, one.host.host)]
     return usable_hosts(chosen, in_use)
+
+
+def is_faltering() -> bool:
+    """Whether an interface had no carrier when `local_hosts` looked last, for so short a time that it may be back soon."""
+    return _listing.faltering
 
 
 def _list() -> tuple[Interface, ...]:

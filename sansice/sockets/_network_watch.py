@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from ._interfaces import is_faltering
+from ._links import CARRIER_GRACE
 from ._news import Source, open_news
 
 FIRST_LOOK = 1.0  # s until a connection is watched: many live shorter, and pay nothing for this
 SETTLE = 0.1  # s without news after which the network has settled: it changes in several steps
 MAX_SETTLE = 0.5  # s after which it is looked at all the same: an interface that flaps never settles
+LOOK_AGAIN = CARRIER_GRACE + 0.02  # s after a look that found a carrier missing; the grace is measured by another clock
 POLL = 2.0  # s from one look to the next, where nothing tells of changes
 SLEPT = 0.1  # s by which one clock goes ahead of the other only while the machine sleeps
 
@@ -33,6 +36,7 @@ class NetworkWatch(Generic[M]):
         interval: seconds from one look to the next; ``None``: whenever there is news, or each `POLL` where none can be had.
         waiting: the clock by which the runtime waits, which may stand still while the machine sleeps.
         open_source: what opens the source of news.
+        is_unsettled: whether the last look found something that has to be looked at once more.
 
     Attributes:
         source: to be waited for, once it is open; it is readable where there is news, and `readable` reads it.
@@ -43,7 +47,9 @@ class NetworkWatch(Generic[M]):
         "_ahead",
         "_first_at",
         "_interval",
+        "_is_unsettled",
         "_look_at",
+        "_looked_at",
         "_open_source",
         "_settles_by",
         "_started",
@@ -58,20 +64,26 @@ class NetworkWatch(Generic[M]):
         *,
         waiting: Callable[[], float] = time.monotonic,
         open_source: Callable[[], Source | None] = open_news,
+        is_unsettled: Callable[[], bool] = is_faltering,
     ) -> None:
         self._interval = interval
         self._waiting = waiting
         self._ahead = math.inf  # how far our clock is ahead of that one
         self._open_source = open_source
+        self._is_unsettled = is_unsettled
         self._started = False
-        self._first_at = self._look_at = self._settles_by = math.inf
+        self._first_at = self._look_at = self._looked_at = self._settles_by = math.inf
         self.source: Source | None = None
         self.members: dict[M, bool] = {}
 
     @property
     def deadline(self) -> float:
         """When `timer` is to be called."""
-        return min(self._first_at, self._look_at)
+        return min(self._first_at, self._look_at, self._again_at)
+
+    @property
+    def _again_at(self) -> float:
+        return self._looked_at + LOOK_AGAIN if self._is_unsettled() else math.inf
 
     def join(self, member: M, now: float) -> None:
         """Have a member be looked at, for the first time in a while."""
@@ -92,7 +104,7 @@ class NetworkWatch(Generic[M]):
             self.source.close()
         self.source = None
         self._started = False
-        self._first_at = self._look_at = self._settles_by = math.inf
+        self._first_at = self._look_at = self._looked_at = self._settles_by = math.inf
 
     def readable(self, now: float) -> None:
         """There is news: what it is does not matter, for all is looked at once it has settled."""
@@ -131,10 +143,12 @@ class NetworkWatch(Generic[M]):
             self.source = self._open_source() if self._interval is None else None
             if self.source is None:
                 self._look_at = now  # the first of many
-        due = list(self.members) if self._look_at <= now else [one for one, seen in self.members.items() if not seen]
-        if self._look_at <= now:
+        due = [one for one, seen in self.members.items() if not seen]
+        if min(self._look_at, self._again_at) <= now:
+            due = list(self.members)
             self._settles_by = math.inf
             self._look_at = math.inf if self.source is not None else now + (POLL if self._interval is None else self._interval)
         self._first_at = math.inf
+        self._looked_at = now
         self.members.update(dict.fromkeys(due, True))
         return due

@@ -4,7 +4,8 @@ import pytest
 
 from sansice.ice import HostAddress, InterfaceKind
 from sansice.sockets import Interface, _host_facts
-from sansice.sockets._host_facts import KnownHost, known_hosts, usable_hosts
+from sansice.sockets._host_facts import KnownHost, device_of, known_hosts, usable_hosts
+from sansice.sockets._links import LinkState
 
 TEMPORARY, DAD_FAILED, DEPRECATED, TENTATIVE, PERMANENT = 0x01, 0x08, 0x20, 0x40, 0x80
 HEX = "20010db80000000000000000000000{:02x}"
@@ -34,11 +35,11 @@ class Tree:
         text = "".join(f"{address} 04 40 00 {flags:02x} {name:>8}\n" for address, flags, name in lines)
         (path / "if_inet6").write_text(text)
 
-    def look(self, *listed):
-        return known_hosts([Interface(name, address) for name, address in listed], str(self.root))
+    def look(self, *listed, links=None):
+        return known_hosts([Interface(name, address) for name, address in listed], links or {}, str(self.root))
 
     def kind_of(self, name):
-        [(host, _)] = self.look((name, "192.0.2.1"))
+        [(host, *_)] = self.look((name, "192.0.2.1"))
         return host.kind
 
 
@@ -120,7 +121,7 @@ def test_of_thousands_of_interfaces_the_first_ones_are_looked_at(tree, monkeypat
     for number in range(3):
         tree.add(f"eth{number}", "device")
     listed = [(f"eth{number}", f"192.0.2.{address}") for address in range(2) for number in range(3)]
-    kinds = [host.kind.value for host, _ in tree.look(*listed)]
+    kinds = [host.kind.value for host, *_ in tree.look(*listed)]
     assert kinds == ["wired", "wired", "unknown"] * 2
 
 
@@ -130,20 +131,20 @@ def test_each_interface_is_looked_at_once_whatever_it_has(tree, monkeypatch):
     monkeypatch.setattr(_host_facts.os, "listdir", lambda path: asked.append(path) or real(path))
     tree.add("eth0", "device")
     hosts = tree.look(("eth0", "192.0.2.1"), ("eth0:1", "192.0.2.2"), ("eth0", "2001:db8::1"))
-    assert [host.kind for host, _ in hosts] == [InterfaceKind.WIRED] * 3
+    assert [host.kind for host, *_ in hosts] == [InterfaceKind.WIRED] * 3
     assert len(asked) == 1
 
 
 def test_a_label_of_an_address_is_shown_as_it_is_listed(tree):
-    [(host, _)] = tree.look(("eth0:1", "192.0.2.2"))
+    [(host, *_)] = tree.look(("eth0:1", "192.0.2.2"))
     assert host.interface == "eth0:1"
 
 
 def test_temporary_addresses_are_known_by_their_flag(tree):
     tree.write_flags((HEX.format(1), PERMANENT, "eth0"), (HEX.format(2), TEMPORARY, "eth0"), (HEX.format(1), TEMPORARY, "eth1"))
     listed = [("eth0", "2001:db8::1"), ("eth0", "2001:db8::2"), ("eth1", "2001:db8::1"), ("eth0", "192.0.2.1")]
-    assert [host.is_temporary for host, _ in tree.look(*listed)] == [False, True, True, False]
-    assert [flags for _, flags in tree.look(*listed)] == [PERMANENT, TEMPORARY, TEMPORARY, 0]
+    assert [host.is_temporary for host, *_ in tree.look(*listed)] == [False, True, True, False]
+    assert [flags for _, flags, _ in tree.look(*listed)] == [PERMANENT, TEMPORARY, TEMPORARY, 0]
 
 
 def test_the_zone_of_a_link_local_address_is_no_part_of_it(tree):
@@ -162,20 +163,27 @@ def test_a_list_without_end_is_read_up_to_its_bound(tree, monkeypatch):
     monkeypatch.setattr(_host_facts, "_MAX_ADDRESSES", 54 * 2)
     tree.write_flags(*((HEX.format(number), TEMPORARY, "eth0") for number in range(1, 9)))
     hosts = tree.look(*(("eth0", f"2001:db8::{number}") for number in range(1, 9)))
-    assert [host.is_temporary for host, _ in hosts] == [True] * 2 + [False] * 6
+    assert [host.is_temporary for host, *_ in hosts] == [True] * 2 + [False] * 6
 
 
 def test_where_there_are_no_such_files_nothing_is_known(tmp_path):
     listed = [Interface("en0", "192.0.2.1"), Interface("en0", "2001:db8::1"), Interface("Intel(R) I/O", "fe80::1%7")]
     nothing = [KnownHost(HostAddress(address, interface=name), 0) for name, address in listed]
-    assert list(known_hosts(listed, str(tmp_path))) == nothing
+    assert list(known_hosts(listed, {}, str(tmp_path))) == nothing
+
+
+def test_the_state_of_an_interface_is_that_of_all_its_addresses_and_one_of_which_nothing_is_known_works(tree):
+    listed = [("eth0", "192.0.2.1"), ("eth0:1", "192.0.2.2"), ("eth0", "fe80::1%eth0"), ("eth1", "192.0.2.3")]
+    states = [one.link for one in tree.look(*listed, links={"eth0": LinkState.DOWN})]
+    assert states == [LinkState.DOWN] * 3 + [LinkState.WORKING]
+    assert [device_of(name) for name, _ in listed] == ["eth0"] * 3 + ["eth1"]
 
 
 # ---------------------------------------------------------------- which may be used
 
 
-def known(host, flags=0, interface="eth0"):
-    return KnownHost(HostAddress(host, interface=interface, is_temporary=bool(flags & TEMPORARY)), flags)
+def known(host, flags=0, interface="eth0", link=LinkState.WORKING):
+    return KnownHost(HostAddress(host, interface=interface, is_temporary=bool(flags & TEMPORARY)), flags, link)
 
 
 def usable(*hosts, in_use=()):
@@ -214,3 +222,15 @@ def test_an_address_in_use_stays_whatever_becomes_of_it(flags, used):
 
 def test_an_address_in_use_that_has_gone_is_not_there():
     assert usable(known("2001:db8::2"), in_use=["2001:db8::1"]) == ["2001:db8::2"]
+
+
+@pytest.mark.parametrize(("link", "used"), [(LinkState.DOWN, ["192.0.2.1"]), (LinkState.FALTERING, ["2001:db8::1", "192.0.2.1"])])
+def test_what_has_begun_stays_while_a_carrier_may_come_back_and_not_where_an_interface_is_down(link, used):
+    hosts = [known("2001:db8::1", link=link), known("192.0.2.1", interface="eth1")]
+    assert usable(*hosts, in_use=["2001:db8::1"]) == used
+    assert usable(*hosts) == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize("link", [LinkState.DOWN, LinkState.FALTERING])
+def test_a_deprecated_address_is_used_where_nothing_leaves_by_the_other(link):
+    assert usable(known("2001:db8::1", DEPRECATED), known("2001:db8::2", link=link)) == ["2001:db8::1"]

@@ -10,6 +10,7 @@ from sansice import Address
 from sansice.ice import HostAddress
 from sansice.sockets import Interface, _host_facts, interfaces
 from sansice.sockets._host_facts import KnownHost
+from sansice.sockets._links import CARRIER_GRACE
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def looks(scans, monkeypatch):
     """Counts how often facts are looked for; what is found is planted."""
     asked = []
     planted = [KnownHost(HostAddress("2001:db8::1", interface="eth0"), 0x20), KnownHost(HostAddress("2001:db8::2", "eth0"), 0)]
-    monkeypatch.setattr(_host_facts, "known_hosts", lambda listed: asked.append(listed) or tuple(planted))
+    monkeypatch.setattr(_host_facts, "known_hosts", lambda listed, links: asked.append(listed) or tuple(planted))
     return asked
 
 
@@ -104,3 +105,53 @@ def test_hosts_that_are_deprecated_are_for_those_who_have_them(looks):
 
 def test_a_host_is_deprecated_only_beside_one_that_the_filter_lets_through(looks):
     assert [one.host for one in listing.local_hosts(lambda name, address: address == "2001:db8::1")] == ["2001:db8::1"]
+
+
+UP, RUNNING = 0x01, 0x40
+
+
+class Wires:
+    """Two interfaces that are not there, at times that a test sets."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        self.flags = {"eth0": UP | RUNNING, "eth1": UP | RUNNING}
+        monkeypatch.setattr(listing, "_listing", listing._Listing())
+        monkeypatch.setattr(listing, "_list", lambda: (Interface("eth0", "192.0.2.1"), Interface("eth1:0", "198.51.100.1")))
+        monkeypatch.setattr(listing, "read_flags", lambda names: {name: self.flags[name] for name in names})
+        monkeypatch.setattr(listing.time, "monotonic", lambda: self.now)
+
+    def told(self, *in_use):
+        return [one.host for one in listing.local_hosts(in_use=in_use, refresh=True)]
+
+
+@pytest.fixture
+def wires(monkeypatch):
+    return Wires(monkeypatch)
+
+
+def test_an_interface_that_is_switched_off_has_no_addresses_for_anybody(wires):
+    wires.flags["eth1"] = RUNNING
+    assert wires.told("198.51.100.1") == wires.told() == ["192.0.2.1"] and not listing.is_faltering()
+    assert len(interfaces()) == 2
+
+
+def test_a_carrier_that_is_missed_is_waited_for_by_who_has_begun_and_the_watch_is_told_so(wires):
+    wires.flags["eth0"] = UP
+    assert not listing.is_faltering()
+    assert wires.told("192.0.2.1") == ["192.0.2.1", "198.51.100.1"] and listing.is_faltering()
+    assert wires.told() == ["198.51.100.1"] and listing.is_faltering()
+    wires.now += CARRIER_GRACE
+    interfaces(refresh=True)
+    assert listing.is_faltering()  # nobody has looked at what is known of them
+    assert wires.told("192.0.2.1") == ["198.51.100.1"] and not listing.is_faltering()
+    wires.flags["eth0"] = UP | RUNNING
+    assert wires.told() == ["192.0.2.1", "198.51.100.1"]
+
+
+def test_a_carrier_that_is_back_in_a_moment_has_moved_nobody(wires):
+    wires.flags["eth0"] = UP
+    wires.told("192.0.2.1")
+    wires.now += CARRIER_GRACE / 2
+    wires.flags["eth0"] = UP | RUNNING
+    assert wires.told("192.0.2.1") == ["192.0.2.1", "198.51.100.1"] and not listing.is_faltering()

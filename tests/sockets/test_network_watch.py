@@ -6,8 +6,10 @@ import socket
 
 import pytest
 
+from sansice.sockets._links import CARRIER_GRACE
 from sansice.sockets._network_watch import (
     FIRST_LOOK,
+    LOOK_AGAIN,
     MAX_SETTLE,
     POLL,
     SETTLE,
@@ -112,6 +114,26 @@ def test_news_that_was_lost_is_news(error):
     watch = watching((Overrun(),))
     watch.readable(5.0)
     assert watch.deadline == 5.0 + SETTLE
+
+
+@pytest.mark.parametrize("interval", [None, 30.0])
+def test_where_a_look_left_something_open_all_look_again_and_no_more_once_it_is_settled(news, interval):
+    open_still = [False]
+    watch = NetworkWatch(interval, open_source=lambda: news[0], is_unsettled=lambda: open_still[0])
+    watch.join("alice", 0.0)
+    open_still[0] = True  # by somebody else's look
+    assert watch.deadline == (FIRST_LOOK if interval is None else interval)
+    at = watch.deadline
+    assert watch.timer(at) == ["alice"] and watch.deadline == at + LOOK_AGAIN
+    watch.join("bob", at)
+    at = watch.deadline
+    assert watch.timer(at) == ["alice", "bob"] and watch.deadline == at + LOOK_AGAIN
+    open_still[0] = False
+    assert watch.deadline == (math.inf if interval is None else at + interval)
+    watch.close()
+    open_still[0] = True
+    assert watch.deadline == math.inf
+    assert LOOK_AGAIN > CARRIER_GRACE
 
 
 def test_where_there_is_no_news_everybody_looks_now_and_then():

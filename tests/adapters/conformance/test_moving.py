@@ -45,6 +45,10 @@ def local_host(ice):
     return pair.local.address.host if isinstance(pair, CandidatePair) else None
 
 
+def local_hosts_of(ice):
+    return {candidate.address.host for candidate in ice.local_description.candidates}
+
+
 def test_a_pair_whose_address_is_gone_is_left_for_another_by_renomination(rt):
     async def body(rt):
         wanted = [V4]
@@ -140,8 +144,18 @@ def test_continual_candidates_go_on_with_those_of_new_addresses_and_end_with_the
     rt.run(lambda rt: rt.leaves_nothing(lambda: body(rt)))
 
 
+GONE = {
+    "address taken": ("phone", "addr del 10.1.0.2/24 dev wifi", "addr add 10.1.0.2/24 dev wifi"),
+    "switched off": ("phone", "link set wifi down", "link set wifi up"),
+    "cable pulled": ("far", "link set wifi down", "link set wifi up"),
+}
+
+
 @pytest.mark.parametrize("moves", [True, False], ids=["renomination", "restart"])
-def test_the_call_goes_on_when_the_kernel_takes_an_address_away_and_gives_another(rt, moves):
+@pytest.mark.parametrize("gone", GONE)
+def test_the_call_goes_on_when_an_interface_is_lost_and_what_comes_back_is_gathered_from(rt, gone, moves):
+    where, away, back = GONE[gone]
+
     async def body(rt, spaces):
         options = MOVING if moves else {}
         of_phone = {"interface_filter": lambda name, address: name in ("wifi", "lte") and ":" not in address, **options}
@@ -151,7 +165,7 @@ def test_the_call_goes_on_when_the_kernel_takes_an_address_away_and_gives_anothe
                 await connect(rt, alice, bob)
                 assert local_host(alice) == "10.1.0.2"
                 await echo(rt, alice, bob)
-                spaces.ip("phone", ["addr del 10.1.0.2/24 dev wifi"])
+                spaces.ip(where, [away])
                 spaces.ip("phone", ["addr add 10.2.0.2/24 dev lte"])
                 if not moves:
                     await rt.call(alice.restart_needed())
@@ -159,6 +173,11 @@ def test_the_call_goes_on_when_the_kernel_takes_an_address_away_and_gives_anothe
                 await until(rt, alice, lambda: local_host(alice) == "10.2.0.2")
                 await until(rt, bob, lambda: bob.selected_pair.remote.address.host == "10.2.0.2")
                 await echo(rt, alice, bob)
+                if moves:  # what is selected for good has no use for more
+                    assert "10.1.0.2" not in local_hosts_of(alice)
+                    spaces.ip(where, [back])
+                    while "10.1.0.2" not in local_hosts_of(alice):
+                        await rt.sleep(0.01)
 
     with required_namespaces() as spaces:
         for name in ("phone", "far"):
