@@ -32,7 +32,10 @@ def _ports(value: Iterable[int] | None) -> tuple[int, int] | None:
 def _tcp_types(value: Iterable[TcpType | str]) -> tuple[TcpType, ...]:
     if isinstance(value, str):
         raise ValueError(f"tcp: {value!r} is one word; a tuple of them is needed")
-    wanted = [TcpType(one) for one in value]
+    try:
+        wanted = [TcpType(one) for one in value]
+    except ValueError as error:
+        raise ValueError(f"tcp: {error}; there are {', '.join(one.value for one in TcpType)}") from None
     return tuple([one for one in TcpType if one in wanted])
 
 
