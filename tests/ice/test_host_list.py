@@ -88,7 +88,7 @@ def test_number_of_sockets_is_bounded_as_that_of_addresses_is(limit, seats):
 @pytest.mark.parametrize(
     ("given", "options", "why"),
     [
-        ("192.0.2.1", PLAIN, "a list of them"),
+        ("192.0.2.1", PLAIN, "a list of addresses"),
         (["localhost"], PLAIN, "literal"),
         (["localhost"], GatheringOptions(link_local=True), "literal"),
         (["192.0.2.1"], GatheringOptions(cost=lambda one: -1), "outside 0"),

@@ -85,7 +85,7 @@ def host_list(given: HostsGiven, options: GatheringOptions, include_loopback: bo
         LocalProtocolError: what was given is no list of addresses; a cost outside its range.
     """
     if isinstance(given, str):
-        raise LocalProtocolError(f"addresses: a list of them, not the one text {given!r}")
+        raise LocalProtocolError(f"addresses: a list of addresses, not the one text {given!r}")
     # What the application's own functions say may be another thing the next time; the rest is the same at every connection.
     choose = _choose_anew if options.accept is not None or options.cost is not None else _choose
     try:
