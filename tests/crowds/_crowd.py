@@ -32,6 +32,8 @@ LOSS = 0.01
 DATA_EVERY = 10.0  # seconds between a client's datagrams, on average
 MISHAP_EVERY = 120.0  # seconds between what befalls one client, on average
 FORGED_EVERY = 0.5  # seconds between what strangers send
+INSIDERS = 0.25  # of these: from clients, who have a password, under the address of another
+KEPT = 30.0  # seconds for which a NAT gives the port of a client that has moved to nobody else (RFC 4787 4.3 asks for 120)
 AGAIN = 1.0  # seconds until an application that was told of a failure restarts both ends
 _MUX = 0  # the timer of the mux; a client has that of its number
 _GOOD = (IceState.CONNECTED, IceState.COMPLETED)
@@ -71,7 +73,7 @@ class Crowd:
         self._clients: dict[int, Client] = {}
         self._by_name: dict[AgentId, Client] = {}
         self._places: dict[Address, Client] = {}  # who has an address now
-        self._vacant: list[Address] = []  # those that somebody has had
+        self._vacant: list[Address] = []  # those that somebody has had, and whose NAT has forgotten him
         self._fresh = itertools.count()
         self._asked: dict[bytes, Client] = {}  # who has sent a check
         self._proven: dict[Address, Client] = {}
@@ -168,7 +170,7 @@ class Crowd:
 
     def _vacate(self, client: Client) -> None:
         del self._places[client.outside]
-        self._vacant.append(client.outside)
+        self._at(0.0 if client.is_gone else KEPT, self._vacant.append, client.outside)
 
     def _restart(self, client: Client) -> None:
         """Both ends get new credentials, the server's first."""
@@ -213,22 +215,27 @@ class Crowd:
             self._drain_mux()
 
     def _forge(self) -> None:
-        """From an address that belongs to somebody, or to nobody: a check for another's ufrag without its password, or data."""
+        """From an address that belongs to somebody, or to nobody: a check for another's ufrag without its password, or for one's
+        own with it.
+        """
         self._at(FORGED_EVERY, self._forge)
         if not self._clients:
             return
         draw, known = self._draw, list(self._clients.values())
         victim, owner = draw.choice(known), draw.choice(known)
         source = owner.outside if draw.random() < 0.7 else Address("203.0.113.66", draw.randrange(1024, 65536))
-        ufrag = self._mux.agent(victim.name).credentials.ufrag if draw.random() < 0.8 else f"nobody{draw.randrange(10**6)}"
+        own = self._mux.agent(victim.name).credentials
+        ufrag = own.ufrag if draw.random() < 0.8 else f"nobody{draw.randrange(10**6)}"
+        used = self._mux.agent(owner.name).path_of()
+        is_insider = draw.random() < INSIDERS and used is not None and used[1] == owner.outside
         check = encode_check(
             TransactionId(draw.randbytes(12)),
             username=f"{ufrag}:{victim.agent.credentials.ufrag}",
-            key=short_term_key("thatIsNotThePasswordAtAll"),
+            key=short_term_key(own.pwd if is_insider else "thatIsNotThePasswordAtAll"),
             priority=1,
             role=IceRole.CONTROLLING,
             tiebreaker=1,
-            use_candidate=True,
+            use_candidate=not is_insider,  # or it would have its own data sent elsewhere
         )
         self.tally["forged"] += 1
         self._arrive(source, check)
@@ -301,7 +308,7 @@ class Crowd:
         sender, source = self._said.pop(int.from_bytes(data[1:9], "big"))
         if sender.name == name:
             self.tally["delivered"] += 1
-        elif self._proven.get(source) is sender:
+        elif self._proven.get(source) is sender and self._mux.agent(sender.name).state is not IceState.FAILED:
             self.tally["misrouted"] += 1
         else:
             self.tally["ambiguous"] += 1

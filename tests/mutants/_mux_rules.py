@@ -6,7 +6,19 @@ import math
 from collections.abc import Mapping, Sized
 from typing import cast
 
-from sansice.ice import AgentEvent, AgentId, Closed, Credentials, DataReceived, IceMux, IceState, PairSelected, UnknownUfrag
+from sansice.ice import (
+    AgentEvent,
+    AgentId,
+    Closed,
+    Credentials,
+    DataReceived,
+    IceAgent,
+    IceMux,
+    IceState,
+    PairSelected,
+    UnknownUfrag,
+)
+from sansice.ice._mux._inside import holds
 from sansice.machine import Address, DropReason, Machine, Transport
 from sansice.simulation import End, Harm, InputKind, Invariant, Moment
 from sansice.simulation._exploration._strangers import STRANGER
@@ -46,11 +58,13 @@ class OfTheMux(Invariant):
 class RoutesFollowEvidence(OfTheMux):
     """See ``rule``."""
 
-    rule = "what comes from an address is that agent's whose peer was last proven to be there, and nobody else's (RFC 7983)"
+    rule = "what comes from an address is that agent's whose peer was proven to be there, and nobody else's (RFC 7983)"
 
     def __init__(self, ends: Mapping[str, End]) -> None:
         super().__init__(ends)
         self._proven: dict[Address, AgentId] = {}
+        self._claims: dict[Address, AgentId] = {}  # whose checks came from where another's peer is
+        self._checks: dict[TransactionId, Address] = {}
         self._asked: dict[TransactionId, tuple[AgentId, str, str, Address]] = {}
         self._waiting: dict[TransactionId, tuple[Address, str]] = {}
         self._nobodys = 0
@@ -70,13 +84,16 @@ class RoutesFollowEvidence(OfTheMux):
                 if isinstance(remote.address, Address) and remote.transport is Transport.UDP:
                     self._proven.setdefault(remote.address, event.agent)  # a lite peer's word is all there is
             elif isinstance(event, AgentEvent) and isinstance(event.event, Closed):
+                self._claims = {source: agent for source, agent in self._claims.items() if agent != event.agent}
+                gone = [source for source, agent in self._proven.items() if agent == event.agent]
                 self._proven = {source: agent for source, agent in self._proven.items() if agent != event.agent}
+                self._proven.update({source: self._claims.pop(source) for source in gone if source in self._claims})
         for sent in moment.sent:
             if sent.message is None:
                 continue
             waiting = self._waiting.get(sent.message.transaction_id)
             if waiting is not None and waiting[0] == sent.path[1] and sent.message.has_integrity:
-                self._proven[waiting[0]] = self._agent_with(waiting[1])  # the very check that was offered
+                self._claim(waiting[0], self._agent_with(waiting[1]), moment.now)  # the very check that was offered
             if sent.message.message_class is MessageClass.REQUEST:
                 theirs, _, ours = (sent.message.get(USERNAME) or "").partition(":")
                 agent = self._agent_with(ours)
@@ -108,7 +125,9 @@ class RoutesFollowEvidence(OfTheMux):
             if not message.verify(short_term_key(peer_of(ufrag).pwd)):
                 return
             if agent and answered:
-                self._proven[source] = agent
+                is_repeated = self._checks.setdefault(message.transaction_id, source) != source
+                if not is_repeated or isinstance(self.mux.agent(agent), IceAgent):
+                    self._claim(source, agent, moment.now)
             elif any(isinstance(event, UnknownUfrag) for event in moment.events):
                 self._waiting[message.transaction_id] = source, ufrag
         elif message.message_class is MessageClass.SUCCESS:
@@ -117,6 +136,16 @@ class RoutesFollowEvidence(OfTheMux):
                 return
             if asked[0] in self.mux and self._trusts(asked[0], source):
                 self._proven[source] = asked[0]
+                self._claims.pop(source, None)
+
+    def _claim(self, source: Address, agent: AgentId, now: float) -> None:
+        """A request takes no address from an agent whose peer is there by what it has shown of late."""
+        owner = self._proven.get(source, NOBODY)
+        lanes = [lane for lane in self.mux._residents.lanes.values() if lane.name == owner]
+        if owner != agent and any(holds(lane.agent, lane.id, lane.stream, source, now) for lane in lanes):
+            self._claims[source] = agent
+        else:
+            self._proven[source] = agent
 
     def _trusts(self, agent: AgentId, source: Address) -> bool:
         """Whether an agent has a pair there that works: an answer may come too late for that."""
@@ -247,6 +276,8 @@ class TablesAreTidy(OfTheMux):
                     return f"the route of {source} leads to agent {lane.name}, which is gone"
                 if source not in lane.sources:
                     return f"the route of {source} leads to agent {lane.name}, which does not know it"
+            if any(source not in shared.routes or one.lane.id not in shared.lanes for source, one in shared.rivals.items()):
+                return f"{len(shared.rivals)} claims are remembered, of whom is gone or to what is nobody's"
             for lane in shared.lanes.values():
                 if len(lane.sources) > config.max_sources or any(shared.routes.get(one) is not lane for one in lane.sources):
                     return f"agent {lane.name} believes that {lane.sources} are its own"

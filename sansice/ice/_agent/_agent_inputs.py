@@ -146,6 +146,8 @@ class AgentInputs(AgentSockets):
         for position, (source, data) in enumerate(batch, 1):
             if is_stun(data):
                 was_stun = True
+                _count(component, packets, size, now)  # before another pair is in use
+                packets = size = 0
                 self._handle_stun(component, socket, source, data, now)
                 if self._session.states[component.stream] in OVER:  # it revoked consent
                     stats.dropped[DropReason.CLOSED] += len(batch) - position
@@ -160,16 +162,14 @@ class AgentInputs(AgentSockets):
             elif component.is_trusted(source):
                 self._count_stray(component, socket, source, data, now)
                 if component.is_of_former:
+                    _count(component, packets, size, now)
+                    packets = size = 0
                     self._streams[component.stream].follow_data(component, socket, source, now)
                     usual = component.source_on(socket)
                 deliver(DataReceived(component.stream, component.number, data))
             else:
                 stats.drop(DropReason.UNVALIDATED_SOURCE)
-        if packets:
-            carried = component.carried
-            carried.packets_received += packets
-            carried.bytes_received += size
-            carried.last_received = now
+        _count(component, packets, size, now)
         if was_stun:
             self._settle(now)
 
@@ -354,3 +354,12 @@ class AgentInputs(AgentSockets):
         for socket in [one for one in self._sockets if relaying.is_virtual(one)]:
             self._streams[self._sockets.pop(socket).stream].checker.forget_local(socket)
         relaying.close(now)
+
+
+def _count(component: Component, packets: int, size: int, now: float) -> None:
+    """So many datagrams came over the pair in use."""
+    if packets:
+        carried = component.carried
+        carried.packets_received += packets
+        carried.bytes_received += size
+        carried.last_received = now

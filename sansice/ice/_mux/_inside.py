@@ -11,8 +11,10 @@ from sansice.ice._agent._agent import IceAgent
 from sansice.ice._agent._pacer import Pacer
 from sansice.ice._events import IceState
 from sansice.ice._lite._agent import LiteAgent
+from sansice.ice._lite._component import quiet_after
 from sansice.ice._telling._tally import Carried
 from sansice.machine import Address, Ids, SocketId
+from sansice.stun import TransactionId
 
 AnyAgent: TypeAlias = IceAgent | LiteAgent
 
@@ -48,6 +50,43 @@ def is_trusted(agent: AnyAgent, socket: SocketId, source: Address) -> bool:
     """Whether a full agent takes data from there, because a check of its own was answered from there."""
     component = agent._sockets.get(socket) if isinstance(agent, IceAgent) else None
     return component is not None and component.is_trusted(source)
+
+
+def has_heard(agent: AnyAgent, stream: int, transaction_id: bytes) -> bool:
+    """Whether a lite agent has had that check before: it is retransmitted, or replayed by somebody who has seen it.
+
+    A full agent remembers none, for it believes its own checks only.
+    """
+    if isinstance(agent, IceAgent):
+        return False
+    return any(TransactionId(transaction_id) in one.heard for one in agent._session.streams[stream].generations)
+
+
+def holds(agent: AnyAgent, socket: SocketId, stream: int, source: Address, now: float) -> bool:
+    """Whether the peer is at ``source`` by what it has shown of late: it is sent to there, and is not disconnected.
+
+    A lite agent's peer is where its last check came from, too: it has moved, and is still to nominate. As long as there is no
+    pair it is wherever its checks have come from. What a lite peer has said shows nothing, and neither does the silence of a
+    peer that is never asked for consent.
+    """
+    if isinstance(agent, IceAgent):
+        place = agent._sockets.get(socket)
+        is_sent_there = place is not None and place.is_alive and place.path == (socket, source)
+        return is_sent_there and agent._session.config.consent
+    config, one = agent._session.config, agent._session.streams[stream]
+    since = now - min(quiet_after(config), config.consent_timeout)
+    if one.state is IceState.FAILED:
+        return False
+    for generation in one.generations:
+        component, remote = generation.components[0], generation.remote  # one component a stream, see `IceMux.add`
+        if remote is None or remote.lite:
+            continue
+        pair, sources = component.pair, component.sources
+        if pair is not None and pair.is_on(socket, source) and pair.heard_at > since:
+            return True
+        if generation.heard_at > since and (source in sources if pair is None else source == next(reversed(sources), None)):
+            return True
+    return False
 
 
 def carried_of(agent: AnyAgent, socket: SocketId, source: Address) -> Carried | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from sansice.ice._telling._tally import Carried
 from sansice.machine import Address, SocketId
@@ -21,9 +22,10 @@ class SharedSocket:
         local: what it is bound to, once it is open.
         lanes: the agents' places at it, by their names.
         routes: whose data comes from an address; of UDP only.
+        rivals: who else has claimed such an address: one for each at most, and none where nobody has it.
     """
 
-    __slots__ = ("id", "lanes", "listener", "local", "routes")
+    __slots__ = ("id", "lanes", "listener", "local", "rivals", "routes")
 
     def __init__(self, socket: SocketId, listener: Listener) -> None:
         self.id = socket
@@ -31,6 +33,7 @@ class SharedSocket:
         self.local: Address | None = None
         self.lanes: dict[SocketId, Lane] = {}
         self.routes: dict[Address, Lane] = {}
+        self.rivals: dict[Address, Rival] = {}
 
 
 class Lane:
@@ -65,7 +68,8 @@ class Lane:
 
         Whose it was before, has it no more: a NAT has given the port to another client.
         """
-        routes = self.shared.routes
+        routes, rivals = self.shared.routes, self.shared.rivals
+        rivals.pop(source, None)
         former = routes.get(source)
         if former is not None:
             former.sources = tuple([one for one in former.sources if one != source])
@@ -77,6 +81,7 @@ class Lane:
             oldest = next(one for one in self.sources if one != used)
             self.sources = tuple([one for one in self.sources if one != oldest])
             del routes[oldest]
+            rivals.pop(oldest, None)
 
     def settle(self, source: Address) -> None:
         """The agent has taken data from ``source``, and takes more of it, until something else happens to the agent."""
@@ -85,12 +90,31 @@ class Lane:
             self.usual = next((one for one in self.sources if one == source), None)
             self.carried = carried
 
-    def close(self) -> None:
-        """Nothing is routed here any more."""
-        for source in self.sources:
-            del self.shared.routes[source]
-        self.sources = ()
+    def close(self, limit: int) -> None:
+        """Nothing is routed here any more; what another has claimed is his."""
+        routes, rivals = self.shared.routes, self.shared.rivals
+        if rivals:
+            for source in [one for one, rival in rivals.items() if rival.lane is self]:
+                del rivals[source]
+        sources, self.sources = self.sources, ()
+        for source in sources:
+            del routes[source]
+            heir = rivals.pop(source, None)
+            if heir is not None:
+                heir.lane.learn(source, limit)
         del self.shared.lanes[self.id]
+
+
+class Rival(NamedTuple):
+    """Somebody whose peer claims to be at an address that is another's.
+
+    Attributes:
+        lane: his place.
+        was_first: the address was his, and was taken over because he had been silent.
+    """
+
+    lane: Lane
+    was_first: bool
 
 
 class Member:

@@ -65,11 +65,12 @@ class IceMux(Machine):
     opens, such as connections to TURN servers, and names that it looks up, go through to the driver.
 
     **Whose is it?** A check belongs to the agent that has its ufrag, an answer to the agent that asked. Anything else belongs to
-    the agent whose peer was last proven to be at the source address: by a check that the agent has authenticated, or by
-    an answer that it has accepted. So a client moves to another address by its checks from there, and whoever claims another's
-    ufrag without the password moves nothing. Where a NAT gives an address to another client, it becomes the other agent's with
-    the first check. A TCP connection is the agent's whose ufrag the check in its first frame has (RFC 6544 7.2), who closes it
-    where the password is wrong. What is nobody's is dropped and counted; it makes no state, but for `UnknownUfrag` and for
+    the agent whose peer was proven to be at the source address: by an answer that the agent has accepted, which shows who is
+    there and moves the address at once; or by a new check that the agent has authenticated, which shows only who has sent it. So
+    a check takes no address from an agent whose own peer is there by what it has shown of late, within two consent checks; and
+    whoever repeats a check, or claims another's ufrag without the password, moves nothing. Where a NAT gives an address to
+    another client, it becomes the other agent's with the first check. A TCP connection is the agent's whose ufrag the check in
+    its first frame has (RFC 6544 7.2), who closes it where the password is wrong. What is nobody's is dropped and counted; it makes no state, but for `UnknownUfrag` and for
     connections whose first frame is not there yet, within the bounds of `MuxConfig`.
 
     Over UDP each peer has to be at an address of its own: two agents here cannot both be connected to one port there.

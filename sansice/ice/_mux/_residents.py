@@ -24,10 +24,11 @@ from sansice.stun import ERROR_CODE, ErrorCode, MessageClass, Method, Transactio
 from ._config import MuxConfig
 from ._doorstep import Caller, Doorstep
 from ._events import AgentEvent, AgentId, UfragTaken
-from ._inside import stream_of, ufrags_of
+from ._inside import has_heard, stream_of, ufrags_of
 from ._listening import Listening
 from ._members import Lane, Member
 from ._peek import ERROR, REQUEST, SUCCESS, TRANSACTION_ID
+from ._rivals import claim
 from ._strangers import Strangers
 from ._transactions import Transactions
 
@@ -102,12 +103,13 @@ class Residents:
         # many agents each look is at memory that is far away, and costs as much as all the rest.
 
     def check(self, lane: Lane, source: Address, data: bytes, now: float) -> None:
-        """A check: where the agent has authenticated it, the peer is at ``source``."""
+        """A check: where the agent has authenticated it, the peer says that it is at ``source``. A repeated one says nothing."""
         agent = lane.agent
+        is_repeated = source not in lane.sources and has_heard(agent, lane.stream, data[TRANSACTION_ID])
         agent.handle_datagrams(lane.id, ((source, data),), now=now)
         proven = self.take(lane.member, now, (lane.id, source, data[TRANSACTION_ID]))
-        if proven and source not in lane.sources:
-            self.learn(lane, source)
+        if proven and source not in lane.sources and not is_repeated and lane.id in self.lanes:
+            claim(lane, source, self._config.max_sources, now=now)
 
     def adopt(self, caller: Caller, lane: Lane, now: float) -> None:
         """A connection has said whose it is: it is that agent's, who judges whether that was said with the right password."""
@@ -119,7 +121,7 @@ class Residents:
         self.take(member, now)
 
     def learn(self, lane: Lane, source: Address) -> None:
-        """The peer of an agent has proven where it is."""
+        """The peer of an agent has proven where it is, by an answer."""
         if lane.id in self.lanes:  # or what proved it was the agent's last word
             lane.learn(source, self._config.max_sources)
 
@@ -295,7 +297,7 @@ class Residents:
         return tuple(renewed)
 
     def close_lane(self, lane: Lane) -> None:
-        lane.close()
+        lane.close(self._config.max_sources)
         del self.lanes[lane.id]
         lane.member.lanes = tuple([one for one in lane.member.lanes if one is not lane])
 

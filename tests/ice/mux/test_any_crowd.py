@@ -8,13 +8,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ice._mux import WRONG, MuxBench, credentials
 from ice._wire import at
 from sansice.ice import AgentEvent, Credentials, DataReceived, MuxConfig, UnknownUfrag
+from sansice.ice._mux._inside import holds
 
 ADDRESSES = st.sampled_from([at(f"198.51.100.{number}", 5000) for number in range(1, 5)])
 PLACES = st.integers(0, 3)
 
 
 class AnyCrowd(RuleBasedStateMachine):
-    """The model: who was last proven to be at each address, among those who are here."""
+    """The model: who was proven to be at each address, among those who are here, and who would have it after him.
+
+    Whether an agent still holds an address is a question to that agent; what follows from that is said here once more.
+    """
 
     def __init__(self):
         super().__init__()
@@ -24,6 +28,27 @@ class AnyCrowd(RuleBasedStateMachine):
         self.here = {}  # agents by number: their names
         self.keys = {}  # their credentials
         self.proven = {}
+        self.rivals = {}  # by address: a number, and whether the address was his
+
+    def holds(self, number, source):
+        [lane] = self.bench.mux._residents.members[self.here[number]].lanes
+        return holds(lane.agent, lane.id, 0, source, self.bench.now)
+
+    def prove(self, number, source):
+        """A fresh check of a client, which its agent has answered."""
+        owner, (rival, was_his) = self.proven.get(source), self.rivals.get(source, (None, False))
+        if owner in (None, number):
+            self.proven[source] = number
+        elif rival == number and was_his and (self.holds(number, source) or not self.holds(owner, source)):
+            self.proven[source], self.rivals[source] = number, (owner, False)
+        elif not self.holds(owner, source):
+            self.proven[source] = number
+            self.rivals.pop(source, None)
+            path = self.bench.mux.agent(self.here[owner]).path_of()
+            if path is not None and path[1] == source:
+                self.rivals[source] = owner, True
+        elif not was_his:
+            self.rivals[source] = number, False
 
     def pick(self, place):
         return sorted(self.here)[place % len(self.here)]
@@ -43,7 +68,11 @@ class AnyCrowd(RuleBasedStateMachine):
         number = self.pick(place)
         self.bench.call(self.bench.mux.remove, self.here.pop(number))
         del self.keys[number]
-        self.proven = {source: owner for source, owner in self.proven.items() if owner != number}
+        self.rivals = {source: rival for source, rival in self.rivals.items() if rival[0] != number}
+        for source in [one for one, owner in self.proven.items() if owner == number]:
+            del self.proven[source]
+            if source in self.rivals:
+                self.proven[source] = self.rivals.pop(source)[0]
 
     @precondition(has_agents)
     @rule(place=PLACES)
@@ -60,7 +89,7 @@ class AnyCrowd(RuleBasedStateMachine):
         number = self.pick(place)
         answer = self.bench.check(number, source, ours=self.keys[number], nominate=nominate)
         if answer is not None and answer.has_integrity:
-            self.proven[source] = number
+            self.prove(number, source)
 
     @precondition(has_agents)
     @rule(place=PLACES, source=ADDRESSES)
@@ -79,7 +108,8 @@ class AnyCrowd(RuleBasedStateMachine):
         assert [one.ufrag for one in offers[before:]] == [credentials(number).ufrag]
         name = self.bench.lite(number)
         assert self.bench.sent[-1].destination == source and self.bench.sent[-1].data[:2] == b"\1\1"
-        self.here[number], self.keys[number], self.proven[source] = name, credentials(number), number
+        self.here[number], self.keys[number] = name, credentials(number)
+        self.prove(number, source)
 
     @rule(source=ADDRESSES)
     def talk(self, source):
@@ -100,6 +130,8 @@ class AnyCrowd(RuleBasedStateMachine):
         [shared] = self.bench.mux._listening.sockets.values()
         by_name = {source: lane.name for source, lane in shared.routes.items()}
         assert by_name == {source: self.here[number] for source, number in self.proven.items()}
+        rivals = {source: (rival.lane.name, rival.was_first) for source, rival in shared.rivals.items()}
+        assert rivals == {source: (self.here[number], was_his) for source, (number, was_his) in self.rivals.items()}
         for lane in shared.lanes.values():
             assert all(shared.routes[source] is lane for source in lane.sources)
 

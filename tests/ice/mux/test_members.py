@@ -39,7 +39,7 @@ def test_place_that_closes_takes_its_own_addresses_with_it_and_no_others():
     first.learn(ALICE, 8)
     second.learn(ALICE, 8)
     first.learn(BOB, 8)
-    first.close()
+    first.close(8)
     assert shared.routes == {ALICE: second} and shared.lanes == {11: second} and first.sources == ()
 
 

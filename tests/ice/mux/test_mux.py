@@ -135,8 +135,9 @@ def test_wrong_password_from_the_right_address_moves_nothing():
     assert bench.got(first) == [b"\x80still"] and bench.got(second) == []
 
 
-def test_address_that_two_agents_prove_goes_to_the_later_one():
+def test_address_that_two_agents_prove_goes_to_the_later_one_when_the_other_is_not_heard_there_any_more():
     bench, first, second = two()
+    bench.now = 20.0
     assert bench.is_accepted(2, ALICE, nominate=False)
     bench.arrive(ALICE, b"\x80second")
     assert bench.is_accepted(1, ALICE)
