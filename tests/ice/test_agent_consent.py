@@ -425,15 +425,15 @@ def test_consent_on_pairs_that_were_answered_last_at_one_time_ends_at_one_time()
 
 
 @pytest.mark.req("RFC7675-016")
-def test_path_whose_consent_was_lost_is_never_checked_again():
+def test_path_whose_consent_was_lost_is_never_checked_again_and_who_checks_it_is_not_answered():
     bench = validated(controlling=False)
     bench.run(until=30.0)
     assert expiries(bench) == [(30.0, False)]
     before = len(bench.sent)
-    answer = bench.request(PEER, use_candidate=True)
-    assert answer is not None
+    assert bench.request(PEER, use_candidate=True) is None
+    assert bench.dropped() == {"UNUSABLE_CANDIDATE": 1}
     bench.run(until=39.0)
-    assert [one for one in bench.sent[before:] if one.is_request] == []
+    assert bench.sent[before:] == []
     assert not bench.agent.writable
 
 

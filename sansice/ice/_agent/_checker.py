@@ -307,7 +307,7 @@ class Checker:
             self._session.tell(PairBecameValid(valid))
             if before is not None and before is conclusion.selected:
                 conclusion.remap(valid)
-        elif valid is conclusion.selected:  # as renomination has it checked: consent is renewed
+        elif valid is conclusion.selected or conclusion.was_lost:  # as renomination has it checked: consent is renewed
             self._session.tell(PairAnswered(valid))
         if conclusion.is_cut:
             conclusion.splice(pair, valid)
@@ -439,6 +439,9 @@ class Checker:
             if pair is not None:
                 _count_request(pair)
             return
+        if self._is_spent(socket, source):
+            session.drop(DropReason.UNUSABLE_CANDIDATE)
+            return
         if conflict is Conflict.REJECT:
             self._send(socket, source, encode_refusal(request, Refusal.ROLE_CONFLICT, self._key))
             self._show_role(local, source, check, now)
@@ -453,6 +456,14 @@ class Checker:
             self._follow(local, source, check, request.transaction_id, now)
         else:
             self._remember(EarlyCheck(local, source, check))
+
+    def _is_spent(self, socket: SocketId, source: Address) -> bool:
+        """Whether consent was lost on a path, so that these credentials serve there no more (RFC 7675 5.1).
+
+        Not for an answer either: the peer would take the pair for one that works, and nominate in vain what is not used here.
+        """
+        pair = self.list.find(socket, source)
+        return pair is not None and pair.is_spent
 
     def _show_role(self, local: LocalCandidate, source: Address, check: Check, now: float) -> None:
         """Check back where a 487 was sent, for that may never arrive.
@@ -526,18 +537,18 @@ class Checker:
             _count_request(pair)
         else:
             _count_request(pair)
-            if pair.is_spent or not may_trigger:
+            if not may_trigger:
                 return
             if pair.state is not _SUCCEEDED or pair.valid is None:
                 self._trigger(pair, now)
             elif not nominates:
                 return
-            elif now < pair.valid.answered_at + self._session.config.consent_timeout:
+            elif now < pair.valid.answered_at + self._session.config.consent_timeout and conclusion.may_follow(pair, now):
                 conclusion.count_nomination(pair, number, request, now)
                 conclusion.nominate(pair, pair.valid, pair.nominate_on_success, now)
                 conclusion.consider(now)
                 return
-            else:  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1)
+            else:  # it was not in use: consent must be fresh before data goes there (RFC 7675 5.1), and the path alive
                 self._trigger(pair, now)
         if nominates:
             conclusion.count_nomination(pair, number, request, now)

@@ -109,6 +109,11 @@ class Checklist:
         if pair not in self._triggered:
             self._triggered.append(pair)
 
+    def trigger_next(self, pair: Pair) -> None:
+        """Have a pair checked before all others of the triggered-check queue."""
+        self.untrigger(pair)
+        self._triggered.insert(0, pair)
+
     def untrigger(self, pair: Pair) -> None:
         """Take a pair out of the triggered-check queue; one that is not there is a no-op."""
         if pair in self._triggered:

@@ -96,7 +96,7 @@ class Conclusion:
     @property
     def best_valid(self) -> Pair | None:
         """The valid pair to use while none is selected."""
-        pair = best_valid(self.pairs)
+        pair = best_valid(self.pairs) if self.mover is None else self.mover.best_valid
         return None if pair is None else pair.valid
 
     def valid_pairs(self) -> list[Pair]:
@@ -127,9 +127,10 @@ class Conclusion:
             return math.inf
         pairs: Collection[Pair] = self.pairs
         if mover is not None:
-            if not mover.give_up_late(now):
+            first = mover.first(now)
+            if first is None:
                 return mover.tried_until
-            pairs = [pair for pair in pairs if pair.valid is None or mover.is_eligible(pair)]
+            pairs = first
         elif self._is_nominating():
             return math.inf
         policy = session.nomination
@@ -174,8 +175,10 @@ class Conclusion:
     def start(self, pair: Pair, now: float) -> None:
         """Nominate a pair: repeat its check with USE-CANDIDATE (RFC 8445 8.1.1)."""
         pair.nominating = True
-        self.pairing.list.trigger(pair)
-        if self.mover is not None:
+        if self.mover is None:
+            self.pairing.list.trigger(pair)
+        else:
+            self.pairing.list.trigger_next(pair)  # data may wait for it, and for the others nobody waits
             self.mover.begun(pair, now)
 
     def _is_nominating(self) -> bool:
@@ -207,8 +210,27 @@ class Conclusion:
 
     def lose(self, now: float) -> None:
         """The selected pair is dead, and another one may take its place."""
-        self.selected = None
+        lost, self.selected = self.selected, None
+        if self.mover is not None and lost is not None:
+            self.mover.lose(lost, now)
         self.consider(now)
+
+    def may_follow(self, pair: Pair, now: float) -> bool:
+        """Whether a nomination of a valid pair is followed before that pair was answered once more.
+
+        RFC 8445 7.3.1.5 has it followed at once. But the request says that one direction works; where our own checks say that
+        the other one does not, data would go from a pair that works to one that is dead.
+        """
+        mover, selected = self.mover, self.selected
+        return mover is None or selected is None or selected is pair.valid or not mover.is_dubious(pair, selected, now)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the selected pair was lost, and nothing is known to work in its place."""
+        if self.mover is None or not self.was_lost:
+            return False
+        pair = self.best_valid
+        return pair is None or self.mover.is_in_doubt(pair)
 
     def suspect(self, used: Pair | None, now: float) -> None:
         """A consent check on the pair in use is late."""

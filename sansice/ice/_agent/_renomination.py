@@ -40,12 +40,12 @@ def as_nominee(pair: Pair, *, selected: bool = False) -> Nominee:
     )
 
 
-def find_better(others: Iterable[Pair], used: Pair, policy: Nomination) -> Pair | None:
-    """The best of ``others`` that is worth moving to, if any is."""
+def find_better(others: Iterable[Pair], used: Pair, policy: Nomination) -> list[Pair]:
+    """Those of ``others`` that are worth moving to, the best one first."""
     better = [pair for pair in others if _is_better(pair, used, policy)]
-    if not better:
-        return None
-    return min(better, key=lambda pair: _cost(pair, policy) or 0.0) if policy.prefer_rtt else max(better, key=_priority)
+    if policy.prefer_rtt:
+        return sorted(better, key=lambda pair: _cost(pair, policy) or 0.0)
+    return sorted(better, key=_priority, reverse=True)
 
 
 def _is_better(other: Pair, used: Pair, policy: Nomination) -> bool:

@@ -357,6 +357,7 @@ class Stream:
             return
         if conclusion.selected is not None or not component.is_of_former:  # else what is in use stays (RFC 8445 9)
             component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
+            component.is_quiet = component.is_quiet or conclusion.is_in_doubt
         if isinstance(news, PairAnswered):
             self._answered()
         elif isinstance(news, PairBecameValid):
@@ -415,6 +416,7 @@ class Stream:
         Where none is valid now, one may still be found: from an address that this machine gets, or the peer. That long an
         agent is patient as it would be for consent.
         """
+        self._session.move(self.index, IceCause.QUIET)  # connectivity is lost for now, as W3C's "disconnected" has it
         self.components[conclusion.component - 1].select(None)
         conclusion.lose(now)
         self.patience_over = False
