@@ -134,13 +134,14 @@ async def serve_ice(
     Args:
         listen: `Listener` values, addresses, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``, and without a
             transport, ``"192.0.2.1:3478"``, UDP and TCP both. A wildcard (``"0.0.0.0:3478"``, ``"[::]:3478"``) stands for each
-            address of the machine. Port 0 is any port, for each listener another: `IceService.listening` has the real ones.
+            address of the machine, and for loopback only where it has no other. Port 0 is any port, for each listener another:
+            `IceService.listening` has the real ones.
             Each listener gives a candidate to all connections, the first ones the best of their kind; several ports of one
             address, such as 443 and 3478, are for networks that let out one of them only. Over TCP peers connect to
             passive candidates (RFC 6544): those that no UDP reaches.
         lite: be a lite agent to everybody (RFC 8445 2.5), as servers that are reachable as they are can; otherwise a full one.
         admit: is asked about each check for a ufrag that no connection has, and answers with our password for it, or with an
-            `Admission`; ``None`` lets nobody in. A pure function that does not wait; where it has to, it answers
+            `Admission`; ``None`` lets nobody in now. A pure function that does not wait; where it has to, it answers
             `sansice.stun.PENDING`, `IceService.events` has the `UnknownUfrag`, and `IceService.admit` answers.
         ice_servers: STUN and TURN servers, of full agents. See `open_ice`.
         interface_filter: asked with an interface's name and an address of it, which of them a wildcard means.

@@ -18,7 +18,7 @@ from sansice.ice import (
     PairSelected,
     UnknownUfrag,
 )
-from sansice.ice._mux._inside import holds
+from sansice.ice._mux._inside import holds, remote_ufrag_of
 from sansice.machine import Address, DropReason, Machine, Transport
 from sansice.simulation import End, Harm, InputKind, Invariant, Moment
 from sansice.simulation._exploration._strangers import STRANGER
@@ -237,7 +237,9 @@ class UnknownUfragsAreOfferedOnce(OfTheMux):
     def __init__(self, ends: Mapping[str, End]) -> None:
         super().__init__(ends)
         self._not_before: dict[str, float] = {}
+        self._gone: dict[tuple[str, str], float] = {}
         self._ufrags: dict[AgentId, str] = {}
+        self._theirs: dict[AgentId, str] = {}
 
     def after(self, moment: Moment) -> str | None:
         """Every offer, and the end of every agent."""
@@ -246,16 +248,20 @@ class UnknownUfragsAreOfferedOnce(OfTheMux):
             if isinstance(event, UnknownUfrag):
                 if self.mux.is_taken(event.ufrag):
                     return f"{event.ufrag} was offered, and an agent has it"
+                if moment.now < self._gone.get((event.ufrag, event.remote_ufrag), -math.inf) - EPSILON:
+                    return f"{event.ufrag} was offered to whose agent is gone"
                 if moment.now < self._not_before.get(event.ufrag, -math.inf) - EPSILON:
                     return f"{event.ufrag} was offered again before {self._not_before[event.ufrag]:.3f} s"
                 wait = config.unknown_timeout if event.ufrag.startswith("server") else config.refused_timeout
                 self._not_before[event.ufrag] = moment.now + wait
             elif isinstance(event, AgentEvent) and isinstance(event.event, Closed) and event.agent in self._ufrags:
-                self._not_before[self._ufrags[event.agent]] = moment.now + config.refused_timeout
+                self._not_before.pop(self._ufrags[event.agent], None)
+                self._gone[self._ufrags[event.agent], self._theirs[event.agent]] = moment.now + config.refused_timeout
         for name in self.mux.agents:
             agent = self.mux.agent(name)
             if agent.state is not IceState.CLOSED:
                 self._ufrags[name] = agent.credentials.ufrag
+                self._theirs[name] = (remote_ufrag_of(agent, 0) or b"").decode()
         return None
 
 

@@ -17,9 +17,11 @@ class MuxConfig:
         max_unknown_per_prefix: of these, from one source prefix (/24 of IPv4, /56 of IPv6), so that one network cannot take
             them all. With ``unknown_timeout`` this is the rate at which it can make events, too.
         unknown_timeout: how long a first check waits: about as long as its sender retransmits it.
-        max_refused: ufrags that were refused, or whose agents are gone, and that are not offered again; the oldest is
-            forgotten for a new one.
+        max_refused: ufrags that were refused, and those of agents that are gone, together with their peers', for
+            whose checks they are not offered again; the oldest is forgotten for a new one.
         refused_timeout: how long: until the last late check of somebody who has not noticed has come.
+        declined_timeout: how long a ufrag is not offered again that was declined: not for each packet of a flood, and
+            with the first retransmission of a check, which comes after 0.5 s (RFC 8445 14.3).
         max_sources: addresses of peers that one agent may have at one socket. Each has sent an authenticated check, but
             whoever knows the password can do that from many; the oldest is forgotten, but never the one in use.
         transaction_timeout: how long the answer to a check or a question is waited for: longer than the last
@@ -40,6 +42,7 @@ class MuxConfig:
     unknown_timeout: float = 10.0
     max_refused: int = 4096
     refused_timeout: float = 60.0
+    declined_timeout: float = 0.4
     max_sources: int = 32
     transaction_timeout: float = 40.0
     max_transactions: int = 2**17
@@ -67,6 +70,6 @@ _BOUNDS = (
     ("max_silent_per_prefix", 1),
     ("receive_buffer", 0),
 )
-_DURATIONS = ("unknown_timeout", "refused_timeout", "transaction_timeout", "first_frame_timeout")
+_DURATIONS = ("unknown_timeout", "refused_timeout", "declined_timeout", "transaction_timeout", "first_frame_timeout")
 
 DEFAULT_MUX_CONFIG = MuxConfig()

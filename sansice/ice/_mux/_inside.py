@@ -46,6 +46,14 @@ def ufrags_of(agent: AnyAgent) -> tuple[tuple[bytes, ...], ...]:
     return tuple([tuple(dict.fromkeys([one.ufrag.encode() for one in of_stream])) for of_stream in known])
 
 
+def remote_ufrag_of(agent: AnyAgent, stream: int) -> bytes | None:
+    """The peer's of the present generation, once it is known; also of an agent that is closed."""
+    remote = (
+        agent._streams[stream].checker.remote if isinstance(agent, IceAgent) else agent._session.streams[stream].current.remote
+    )
+    return None if remote is None else remote.ufrag.encode()
+
+
 def is_trusted(agent: AnyAgent, socket: SocketId, source: Address) -> bool:
     """Whether a full agent takes data from there, because a check of its own was answered from there."""
     component = agent._sockets.get(socket) if isinstance(agent, IceAgent) else None

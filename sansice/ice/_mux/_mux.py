@@ -70,8 +70,9 @@ class IceMux(Machine):
     a check takes no address from an agent whose own peer is there by what it has shown of late, within two consent checks; and
     whoever repeats a check, or claims another's ufrag without the password, moves nothing. Where a NAT gives an address to
     another client, it becomes the other agent's with the first check. A TCP connection is the agent's whose ufrag the check in
-    its first frame has (RFC 6544 7.2), who closes it where the password is wrong. What is nobody's is dropped and counted; it makes no state, but for `UnknownUfrag` and for
-    connections whose first frame is not there yet, within the bounds of `MuxConfig`.
+    its first frame has (RFC 6544 7.2), who closes it where the password is wrong. What is nobody's is dropped and counted; it
+    makes no state, but for `UnknownUfrag` and for connections whose first frame is not there yet, within the bounds of
+    `MuxConfig`.
 
     Over UDP each peer has to be at an address of its own: two agents here cannot both be connected to one port there.
 
@@ -268,6 +269,11 @@ class IceMux(Machine):
             raise LocalProtocolError(f"refuse(): an agent has the ufrag {ufrag}; remove() it")
         self._residents.strangers.refuse(encoded, now=now)
         self._residents.doorstep.dismiss(encoded)
+
+    def decline(self, ufrag: str, *, now: float) -> None:
+        """Nobody has this ufrag yet: for ``MuxConfig.declined_timeout`` it is not offered again, and then the next check is."""
+        self._residents.strangers.decline(ufrag.encode(), now=now)
+        self._residents.doorstep.dismiss(ufrag.encode())
 
     def forget(self, ufrag: str, *, now: float) -> None:
         """Let the check that waits for a ufrag (see `UnknownUfrag`) wait no more. The next one is offered again."""
@@ -500,7 +506,7 @@ class IceMux(Machine):
             ufrags = ufrags_untrusted(data)
         except DecodeError as error:
             return error.reason
-        why = self._residents.strangers.admit(ufrag, FirstCheck(shared.id, source, data), now=now)
+        why = self._residents.strangers.admit(ufrag, FirstCheck(shared.id, source, data, ufrags.remote.encode()), now=now)
         if why is None and shared.local is not None:
             self._outputs.append(UnknownUfrag(ufrags.local, ufrags.remote, source, shared.local))
         return why

@@ -24,7 +24,7 @@ from sansice.stun import ERROR_CODE, ErrorCode, MessageClass, Method, Transactio
 from ._config import MuxConfig
 from ._doorstep import Caller, Doorstep
 from ._events import AgentEvent, AgentId, UfragTaken
-from ._inside import has_heard, stream_of, ufrags_of
+from ._inside import has_heard, remote_ufrag_of, stream_of, ufrags_of
 from ._listening import Listening
 from ._members import Lane, Member
 from ._peek import ERROR, REQUEST, SUCCESS, TRANSACTION_ID
@@ -280,13 +280,18 @@ class Residents:
             self.doorstep.dismiss(ufrag)
 
     def _rename(self, member: Member, ufrags: tuple[tuple[bytes, ...], ...], now: float) -> tuple[bytes, ...]:
-        old = [ufrag for of_stream in member.ufrags for ufrag in of_stream]
+        former, old = member.ufrags, [ufrag for of_stream in member.ufrags for ufrag in of_stream]
         new = [ufrag for of_stream in ufrags for ufrag in of_stream]
         member.ufrags = ufrags
         for ufrag in old:
             if ufrag not in new and self.by_ufrag.get(ufrag) is member:
                 del self.by_ufrag[ufrag]
-                self.strangers.refuse(ufrag, now=now)  # late checks are nobody's
+                if ufrags or member.is_renewing:  # of a restart late checks come of two generations
+                    self.strangers.refuse(ufrag, now=now)
+        for stream, of_stream in enumerate(() if ufrags or member.is_renewing else former):
+            remote_ufrag = remote_ufrag_of(member.agent, stream)
+            if remote_ufrag is not None:
+                self.strangers.retire(of_stream[0], remote_ufrag, now=now)  # late checks are nobody's
         renewed: list[bytes] = []
         for ufrag in new:
             if ufrag not in old:

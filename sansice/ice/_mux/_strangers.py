@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import Counter
+from collections.abc import Sized
 from typing import NamedTuple
 
 from sansice.machine import Address, DropReason, SocketId
@@ -23,6 +24,7 @@ class FirstCheck(NamedTuple):
     socket: SocketId
     source: Address
     data: bytes
+    remote_ufrag: bytes = b""
 
 
 class _Waiting(NamedTuple):
@@ -36,12 +38,13 @@ class Strangers:
     All entries of a table last equally long, so the first is always the next to go, and no timer is needed.
     """
 
-    __slots__ = ("_config", "_forgers", "_offered", "_refused", "_waiting", "_window_ends")
+    __slots__ = ("_config", "_declined", "_forgers", "_offered", "_refused", "_waiting", "_window_ends")
 
     def __init__(self, config: MuxConfig) -> None:
         self._config = config
         self._waiting: dict[bytes, _Waiting] = {}
-        self._refused: dict[bytes, float] = {}
+        self._refused: dict[bytes, float] = {}  # ufrags, and of those whose agents are gone, both ufrags of who was theirs
+        self._declined: dict[bytes, float] = {}  # in the present window
         self._offered: Counter[bytes] = Counter()  # by prefix, in the present window, whatever has become of them since
         self._forgers: dict[tuple[bytes, Address], None] = {}  # in the same window, as many as may wait
         self._window_ends = -math.inf
@@ -50,22 +53,27 @@ class Strangers:
         """Let a check wait that is the first for its ufrag; or say why not."""
         config = self._config
         self._forget(now)
-        if ufrag in self._waiting or ufrag in self._refused:
+        if ufrag in self._waiting or ufrag in self._refused or _both(ufrag, check.remote_ufrag) in self._refused:
             return DropReason.BAD_USERNAME
         if len(check.data) > MAX_CHECK or len(self._waiting) >= config.max_unknown:
             return DropReason.LIMIT
         if now >= self._window_ends:
             self._offered.clear()
+            self._declined.clear()
             self._forgers.clear()
             self._window_ends = now + config.unknown_timeout
         if (ufrag, check.source) in self._forgers:
             return DropReason.BAD_INTEGRITY
-        prefix = prefix_of(check.source.host)
-        if self._offered[prefix] >= config.max_unknown_per_prefix:
-            return DropReason.RATE_LIMITED
-        if len(self._offered) >= config.max_refused:
-            return DropReason.LIMIT
-        self._offered[prefix] += 1
+        again_at = self._declined.get(ufrag)
+        if again_at is not None and now < again_at:
+            return DropReason.BAD_USERNAME
+        if again_at is None:  # one ufrag counts once, however often it is asked for
+            prefix = prefix_of(check.source.host)
+            if self._offered[prefix] >= config.max_unknown_per_prefix:
+                return DropReason.RATE_LIMITED
+            if len(self._offered) >= config.max_refused:
+                return DropReason.LIMIT
+            self._offered[prefix] += 1
         self._waiting[ufrag] = _Waiting(now + config.unknown_timeout, check)
         return None
 
@@ -106,20 +114,40 @@ class Strangers:
         """Nobody is to have this ufrag, or nobody has it any more: for a while it is not offered."""
         self._forget(now)
         self._waiting.pop(ufrag, None)
-        self._refused.pop(ufrag, None)
-        self._refused[ufrag] = now + self._config.refused_timeout
+        self._remember(ufrag, now)
+
+    def retire(self, ufrag: bytes, remote_ufrag: bytes, *, now: float) -> None:
+        """The agent that had this ufrag is gone: its peer's late checks are not offered, though the password in them may be that
+        of whoever is let in next. Another's are.
+        """
+        self._forget(now)
+        self._remember(_both(ufrag, remote_ufrag), now)
+
+    def _remember(self, key: bytes, now: float) -> None:
+        self._refused.pop(key, None)
+        self._refused[key] = now + self._config.refused_timeout
         if len(self._refused) > self._config.max_refused:
             del self._refused[next(iter(self._refused))]
+
+    def decline(self, ufrag: bytes, *, now: float) -> None:
+        """Nobody has this ufrag yet: it is offered again with a check that comes a little later."""
+        self.forget(ufrag, now=now)
+        self._declined.pop(ufrag, None)
+        self._declined[ufrag] = now + self._config.declined_timeout
+        if len(self._declined) > self._config.max_refused:
+            del self._declined[next(iter(self._declined))]
 
     def clear(self) -> None:
         """Forget all."""
         self._waiting.clear()
         self._offered.clear()
+        self._declined.clear()
         self._forgers.clear()
         self._refused.clear()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._refused) + len(self._offered) + len(self._forgers)
+        tables: tuple[Sized, ...] = (self._waiting, self._refused, self._offered, self._declined, self._forgers)
+        return sum([len(table) for table in tables])
 
     def _forget(self, now: float) -> None:
         while self._waiting:
@@ -132,6 +160,11 @@ class Strangers:
             if self._refused[ufrag] > now:
                 break
             del self._refused[ufrag]
+
+
+def _both(ufrag: bytes, remote_ufrag: bytes) -> bytes:
+    """What no ufrag is, for none has a colon."""
+    return ufrag + b":" + remote_ufrag
 
 
 def prefix_of(host: str) -> bytes:

@@ -10,6 +10,7 @@ import attrs
 
 from sansice.ice._description import Credentials, Description
 from sansice.ice._mux._events import UnknownUfrag
+from sansice.machine import LocalProtocolError
 
 if TYPE_CHECKING:
     from sansice.stun import Pending
@@ -48,12 +49,27 @@ class Admission:
 
 
 Admit: TypeAlias = "Callable[[UnknownUfrag], Admission | str | Pending | None]"
-"""Says who is let in, by what a first check says of itself: our password for its ufrag, or both; ``None`` lets nobody in;
+"""Says who is let in, by what a first check says of itself: our password for its ufrag, or both; ``None`` lets nobody in now;
 `sansice.stun.PENDING` says that the answer comes later. A pure function that must not take long."""
 
 
+def check_admit(admit: object) -> None:
+    """Refuse what cannot be asked.
+
+    Raises:
+        LocalProtocolError: no function.
+    """
+    if admit is not None and not callable(admit):
+        raise LocalProtocolError(f"admit: a function that is given each UnknownUfrag, not {admit!r:.40}")
+
+
 def recordable(admit: Admit | None) -> Admit | None:
-    """The same, in a form whose answers can be recorded, and whose passwords are known for what they are."""
+    """The same, in a form whose answers can be recorded, and whose passwords are known for what they are.
+
+    Raises:
+        LocalProtocolError: no function.
+    """
+    check_admit(admit)
     if admit is None:
         return None
 

@@ -47,7 +47,7 @@ from sansice.machine import (
 )
 from sansice.stun import PENDING, Listener
 
-from ._admission import DEFAULT_LIMITS, Admission, Admit, ReceptionLimits, read_admission
+from ._admission import DEFAULT_LIMITS, Admission, Admit, ReceptionLimits, check_admit, read_admission
 from ._events import AdmissionFailed, PeerAdmitted, PeerArrived, ReceptionStats
 
 R = TypeVar("R")
@@ -66,7 +66,8 @@ class IceReception(Machine):
 
     Args:
         lite: make lite agents, for a server that all peers can reach (RFC 8445 2.5); otherwise full ones.
-        admit: says who is let in, and with which passwords. ``None``: nobody who is not announced.
+        admit: says who is let in, and with which passwords. ``None``: nobody who is not announced. About whom it says
+            ``None`` it is asked again with the next check that comes ``MuxConfig.declined_timeout`` later.
         servers: STUN and TURN servers of full agents.
         gathering: which candidates agents have.
         nomination: how full agents that control choose their pairs.
@@ -81,7 +82,7 @@ class IceReception(Machine):
         stats: how it went with those that came by themselves.
 
     Raises:
-        LocalProtocolError: servers, or a nomination, for lite agents.
+        LocalProtocolError: servers, or a nomination, for lite agents; an ``admit`` that is no function.
     """
 
     __slots__ = (
@@ -120,6 +121,7 @@ class IceReception(Machine):
         if lite and (self._servers or nomination is not None):
             raise LocalProtocolError("lite agents ask no servers and nominate nothing: lite=False makes full ones")
         self._lite = lite
+        check_admit(admit)
         self._admit: Admit = admit or _nobody
         self._gathering = gathering
         self._nomination = nomination or REGULAR
@@ -344,6 +346,9 @@ class IceReception(Machine):
             if said is not None:
                 self._let_in(stranger, read_admission(said, lite=self._lite), now)
                 return
+            self.mux.decline(stranger.ufrag, now=now)  # its signalling may still be on its way
+            self.stats.refused += 1
+            return
         except Exception as error:  # what is wrong with the application's function is no reason to leave its other peers alone
             self._outputs.append(AdmissionFailed(stranger.ufrag, stranger.source, f"{type(error).__name__}: {error}"))
         self.mux.refuse(stranger.ufrag, now=now)

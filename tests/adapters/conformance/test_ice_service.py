@@ -28,7 +28,9 @@ from sansice.ice import (
     UnknownUfrag,
     WouldBlock,
 )
-from sansice.stun import PENDING
+from sansice.ice._binding import encode_check
+from sansice.ice._role import IceRole
+from sansice.stun import PENDING, TransactionId, short_term_key
 
 QUICK = IceConfig(ta=0.005)  # the least that RFC 8445 14.2 allows
 SHARED = IceConfig(ta=0.005, shared_credentials=True)
@@ -414,6 +416,80 @@ def test_who_is_not_admitted_is_refused(rt):
             while not sum(service.dropped.values()):
                 await rt.sleep(0.002)
             assert service.stats.refused == 0
+
+    run(rt, body)
+
+
+def test_a_name_lets_in_one_client_after_another(rt):
+    async def body(rt):
+        async with serving(rt, admit=by_name) as service, client(rt, "first") as first, client(rt, "second") as second:
+            served = await arrived(rt, service, first)
+            await exchange(rt, served, first)
+            served.close()  # of which its client hears nothing, so that it goes on with its checks
+            await exchange(rt, await arrived(rt, service, second), second)
+            assert service.stats.admitted == 2
+
+    run(rt, body)
+
+
+def test_who_is_faster_than_the_signalling_that_tells_of_him_gets_in_with_his_next_check(rt):
+    asked = []
+
+    def admit(stranger):
+        asked.append(stranger.ufrag)
+        return secret(stranger.ufrag) if len(asked) > 1 else None
+
+    async def body(rt):
+        async with serving(rt, admit=admit) as service, client(rt) as ice:
+            await exchange(rt, await arrived(rt, service, ice), ice)
+            assert asked == ["room", "room"] and service.stats.refused == 1
+
+    run(rt, body)
+
+
+def test_an_admit_that_is_no_function_is_refused(rt):
+    async def body(rt):
+        with pytest.raises(LocalProtocolError, match="admit: a function"):
+            async with serving(rt, admit="room"):
+                raise AssertionError
+
+    run(rt, body)
+
+
+def test_checks_of_one_client_under_the_address_of_another_take_none_of_its_data(rt):
+    """Loopback keeps the order of what is sent, so that nobody has to wait for anything but the data."""
+
+    async def body(rt):
+        numbers = itertools.count(1)
+
+        def check(name, *, nominate=False):
+            return encode_check(
+                TransactionId(next(numbers).to_bytes(12, "big")),
+                username=f"{name}:client",
+                key=short_term_key(secret(name)),
+                priority=1,
+                role=IceRole.CONTROLLING,
+                tiebreaker=1,
+                use_candidate=nominate,
+            )
+
+        async with serving(rt) as service, contextlib.AsyncExitStack() as stack:
+            victim = service.open(credentials=Credentials("victim", secret("victim")))
+            insider = service.open(credentials=Credentials("insider", secret("insider")))
+            for served in (victim, insider):
+                await rt.call(served.gather())
+                served.set_remote(Description("client", secret("client")))
+            near, far = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]
+            for place, name in ((near, "victim"), (far, "insider")):
+                place.connect(service.listening[0])
+                place.send(check(name, nominate=True))
+            seen = check("insider")
+            far.send(seen)
+            for number in range(20):
+                near.send(seen if number % 2 else check("insider"))
+                near.send(b"\x80%d" % number)
+            assert [await rt.call(victim.receive()) for _ in range(20)] == [b"\x80%d" % number for number in range(20)]
+            assert sum(service.dropped.values()) == 0
 
     run(rt, body)
 

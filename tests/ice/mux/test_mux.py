@@ -318,6 +318,16 @@ def test_refused_ufrag_is_not_offered_again():
     assert bench.is_accepted(5, ALICE)  # whoever is added is no stranger
 
 
+def test_declined_ufrag_is_offered_again_a_little_later():
+    bench = MuxBench()
+    for moment, offers in ((0.0, 1), (0.3, 1), (0.5, 2)):
+        bench.now = moment
+        bench.check(5, ALICE)
+        assert len(unknowns(bench)) == offers
+        if moment == 0.0:
+            bench.call(bench.mux.decline, "server5")
+
+
 def test_flood_of_invented_ufrags_makes_few_events_and_no_answers():
     bench = MuxBench()
     known = bench.lite(1)

@@ -85,6 +85,24 @@ def test_check_for_the_ufrag_of_a_restart_to_come_is_answered_when_it_comes():
     assert bench.is_accepted(1, BOB, ours=FRESH)
 
 
+def test_late_checks_of_an_agent_that_goes_amid_a_restart_are_nobodys_whichever_generation_they_are_for():
+    bench = MuxBench()
+    name = bench.lite(1)
+    assert bench.is_accepted(1, ALICE)
+    bench.command(name, "restart", credentials=FRESH)
+    bench.call(bench.mux.remove, name)
+    for ours in (credentials(1), FRESH):
+        assert bench.check(1, ALICE, ours=ours) is None
+    assert bench.dropped() == {"BAD_USERNAME": 2}
+
+
+def test_an_agent_that_goes_before_its_client_was_known_leaves_its_ufrag_to_the_next():
+    bench = MuxBench()
+    bench.call(bench.mux.remove, bench.lite(1, known=False))
+    bench.check(1, ALICE)
+    assert bench.dropped() == {} and len(bench.mux._residents.strangers) == 2
+
+
 # ------------------------------------------------------------- what answers prove
 
 

@@ -50,6 +50,40 @@ def test_refusing_again_begins_its_time_again_and_the_oldest_is_forgotten():
     assert strangers.admit(b"aaaa", check(), now=0.0) is DropReason.BAD_USERNAME
 
 
+def test_of_whose_agent_is_gone_the_peers_late_checks_are_not_admitted_and_anothers_are():
+    strangers = Strangers(CONFIG)
+    strangers.retire(b"abcd", b"his", now=0.0)
+    assert strangers.admit(b"abcd", check()._replace(remote_ufrag=b"his"), now=59.9) is DropReason.BAD_USERNAME
+    assert strangers.admit(b"abcd", check()._replace(remote_ufrag=b"other"), now=59.9) is None
+    assert len(strangers) == 3
+    strangers.clear()
+    assert strangers.admit(b"abcd", check()._replace(remote_ufrag=b"his"), now=59.9) is None
+
+
+def test_a_ufrag_that_is_declined_is_admitted_again_a_little_later_and_counts_once():
+    strangers = Strangers(CONFIG)
+    for moment in (0.0, 0.4, 0.8):
+        assert strangers.admit(b"abcd", check(), now=moment) is None
+        strangers.decline(b"abcd", now=moment)
+        assert strangers.find(b"abcd", now=moment) is None
+        assert strangers.admit(b"abcd", check(), now=moment + 0.39) is DropReason.BAD_USERNAME
+    assert strangers.admit(b"efgh", check(), now=1.2) is None
+    assert strangers.admit(b"ijkl", check(), now=1.2) is DropReason.RATE_LIMITED
+    strangers.clear()
+    assert len(strangers) == 0
+
+
+def test_of_those_that_are_declined_the_oldest_is_forgotten_and_with_their_window_all():
+    strangers = Strangers(CONFIG)
+    strangers.admit(b"first", check(), now=0.0)
+    for ufrag in (b"aaaa", b"bbbb", b"aaaa", b"cccc", b"dddd"):
+        strangers.decline(ufrag, now=0.1)
+    assert strangers.admit(b"bbbb", check(), now=0.1) is None
+    assert strangers.admit(b"aaaa", check(), now=0.1) is DropReason.BAD_USERNAME
+    strangers.admit(b"eeee", check("203.0.113.1"), now=10.0)
+    assert strangers._declined == {}
+
+
 def test_one_prefix_has_so_many_in_a_window_even_if_all_are_refused_at_once():
     strangers = Strangers(CONFIG)
     for number in range(2):

@@ -5,6 +5,7 @@ import pytest
 from ice._mux import ALICE, PORT
 from sansice.ice import Admission, Credentials, ReceptionLimits, UnknownUfrag, recordable
 from sansice.ice._reception._admission import read_admission
+from sansice.machine import LocalProtocolError
 from sansice.stun import PENDING
 
 STRANGER = UnknownUfrag("room", "guest", ALICE, PORT)
@@ -52,3 +53,5 @@ def test_passwords_that_are_answered_are_admissions_in_a_recording():
     said = [admit(UnknownUfrag(ufrag, "guest", ALICE, PORT)) for ufrag in (*answers, "nowhere")]
     assert said == [Admission(PWD), Admission(PWD, THEIRS), PENDING, None]
     assert recordable(None) is None
+    with pytest.raises(LocalProtocolError, match="admit: a function"):
+        recordable("lobby")

@@ -123,18 +123,67 @@ def test_whoever_knows_a_password_does_not_count_for_his_network():
     assert bench.counted() == {"admitted": 2}  # where anybody's word is a password, it proves nothing
 
 
-def test_who_is_not_wanted_is_not_asked_about_again():
+def test_who_is_not_wanted_is_asked_about_again_with_the_first_retransmission_and_not_with_each_packet_of_a_flood():
     asked = []
     bench = ReceptionBench(admit=asked.append)
-    for _ in range(3):
+    for millisecond in range(500):
+        bench.now = millisecond / 1000
         assert bench.check(1, ALICE) is None
-    bench.now = MuxConfig().refused_timeout - 0.1  # long after a check that waits is forgotten
-    assert bench.check(1, BOB) is None
-    assert [one.ufrag for one in asked] == [credentials(1).ufrag]
-    assert bench.counted() == {"refused": 1}
-    bench.now = MuxConfig().refused_timeout
-    bench.check(1, ALICE)
-    assert len(asked) == 2
+    assert [one.ufrag for one in asked] == [credentials(1).ufrag] * 2
+    assert bench.counted() == {"refused": 2}
+
+
+def test_who_comes_before_the_signalling_that_tells_of_him_is_let_in_with_his_next_check():
+    known = {}
+    bench = ReceptionBench(admit=lambda stranger: known.get(stranger.ufrag))
+    assert bench.check(1, ALICE) is None
+    known[credentials(1).ufrag] = credentials(1).pwd
+    bench.now = 0.5  # the RTO of a check (RFC 8445 14.3)
+    assert bench.is_accepted(1, ALICE)
+
+
+def test_clients_of_one_network_that_all_come_too_early_do_not_use_up_its_share_by_asking_again():
+    known = {}
+    bench = ReceptionBench(admit=lambda stranger: known.get(stranger.ufrag))
+    for half in range(10):
+        bench.now = half / 2
+        for number in range(1, 9):
+            assert bench.check(number, at("198.51.100.7", 5000 + number)) is None
+    known.update({credentials(number).ufrag: credentials(number).pwd for number in range(1, 9)})
+    bench.now = 5.0
+    for number in range(1, 9):
+        assert bench.is_accepted(number, at("198.51.100.7", 5000 + number))
+
+
+def test_who_was_refused_by_name_is_not_asked_about_for_its_time():
+    asked = []
+    bench = ReceptionBench(admit=asked.append)
+    bench.call(bench.reception.refuse, credentials(1).ufrag)
+    for now in (1.0, MuxConfig().refused_timeout - 0.1):
+        bench.now = now
+        assert bench.check(1, ALICE) is None
+    assert asked == []
+
+
+@pytest.mark.parametrize("lite", [True, False])
+def test_a_name_whose_connection_has_closed_lets_in_the_next_one_at_once_and_the_last_one_no_more(lite):
+    bench = ReceptionBench(lite=lite)
+    assert bench.is_accepted(1, ALICE)
+    (first,) = bench.heard(PeerAdmitted)
+    bench.call(bench.reception.mux.remove, first.agent)
+    for second in range(0, 30, 5):  # it is not told, and has the right password
+        bench.now = second
+        assert bench.check(1, ALICE) is None
+        assert bench.check(1, CAROL, nominate=False) is None
+    assert bench.heard(PeerAdmitted) == [first] and bench.reception.mux.agents == ()
+    assert bench.is_accepted(1, BOB, theirs="another")
+    assert [one.remote_ufrag for one in bench.heard(PeerAdmitted)] == [client(1).ufrag, "another"]
+
+
+def test_an_admit_that_is_no_function_is_refused_at_once():
+    for wrong in ("lobby", {"lobby": "p" * 22}):
+        with pytest.raises(LocalProtocolError, match="admit: a function"):
+            IceReception(admit=wrong)
 
 
 def test_without_a_function_nobody_comes_in_and_nothing_is_remembered():
