@@ -66,7 +66,9 @@ def configure(sock: Any, ipv6: bool, options: SocketOptions) -> None:
     if options.dscp:
         level, name = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if ipv6 else (socket.IPPROTO_IP, socket.IP_TOS)
         sock.setsockopt(level, name, options.dscp << 2)
-    if options.reuse_port:
+    # Members of a group share its port by SO_REUSEADDR, and on Linux by that alone: with SO_REUSEPORT it gives, from 6.6 on, what
+    # comes on one link to any of them, be it that of another link or program.
+    if options.reuse_port and not (options.multicast_groups and sys.platform == "linux"):
         sock.setsockopt(socket.SOL_SOCKET, _option("SO_REUSEPORT"), 1)
     if options.interface is not None and not options.multicast_groups:  # a member's interface is that of its group
         sock.setsockopt(socket.SOL_SOCKET, _option("SO_BINDTODEVICE"), options.interface.encode())

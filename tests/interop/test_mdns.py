@@ -22,7 +22,7 @@ from sansice.sockets._link_names import LinkNames
 SECONDS = 20  # after which what crosses a veth pair is lost
 SLICE = 0.05  # seconds after which what another thread has found is looked at
 LEFT4, RIGHT4, LEFT6, RIGHT6 = "10.9.0.1", "10.9.0.2", "fd00:9::1", "fd00:9::2"
-ELSEWHERE = "10.8.0.1"
+ELSEWHERE, FAR = "10.8.0.1", "10.8.0.2"
 GROUP = ("224.0.0.251", 5353)
 A, CLASS_IN = 1, 1
 
@@ -83,6 +83,7 @@ def link():
         spaces.ip("left", [f"addr add {LEFT4}/24 dev eth0", f"addr add {LEFT6}/64 dev eth0 nodad"])
         spaces.ip("right", [f"addr add {RIGHT4}/24 dev eth0", f"addr add {RIGHT6}/64 dev eth0 nodad"])
         spaces.ip("left", [f"addr add {ELSEWHERE}/24 dev eth1"])
+        spaces.ip("elsewhere", [f"addr add {FAR}/24 dev eth0"])
 
         def start(name, *addresses):
             one = Running()
@@ -92,14 +93,14 @@ def link():
             assert one.machine.addresses == tuple(address.host for address in addresses), one.sockets.lost
             return one
 
-        def plain(name, port):
+        def plain(name, port, host=RIGHT4):
             with spaces.inside(name):
                 sock = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("0.0.0.0", port))
-            membership = socket.inet_aton(GROUP[0]) + socket.inet_aton(RIGHT4)
+            membership = socket.inet_aton(GROUP[0]) + socket.inet_aton(host)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(RIGHT4))
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
             sock.setblocking(False)
             return sock
 
@@ -185,6 +186,33 @@ def test_a_program_that_knows_nothing_of_us_is_answered(link, port, id):
     else:
         nothing_else = b"\xc0\x0c" + struct.pack("!2HIH", 47, 0x8001, 120, 5) + b"\xc0\x0c\0\x01\x40"
         assert data == struct.pack("!6H", 0, 0x8400, 0, 1, 0, 1) + wire(name) + address + nothing_else
+
+
+def test_of_two_links_each_is_asked_on_its_own_whoever_asks(link):
+    """Linux, from 6.6 on, gives what comes to a group to any of the sockets that share its port, if they say SO_REUSEPORT."""
+    start, plain, _ = link
+    one = start("left", HostAddress(LEFT4, "eth0"), HostAddress(ELSEWHERE, "eth1"))
+    answers = set()
+
+    def ask(where, asker, host):
+        name = one.driver.call(one.machine.register, host)
+        for id in range(1, 9):  # which socket it is would depend on the asker's port
+            stranger = plain(where, 0, asker)
+            stranger.sendto(struct.pack("!6H", id, 0, 1, 0, 0, 0) + wire(name) + struct.pack("!2H", A, CLASS_IN), GROUP)
+            askers.append((stranger, id, host))
+
+    def all_answered():
+        for stranger, id, host in askers:
+            with contextlib.suppress(BlockingIOError):
+                data, source = stranger.recvfrom(9000)
+                assert (data[:2], source) == (struct.pack("!H", id), (host, 5353))
+                answers.add((id, host))
+        return len(answers) == len(askers)
+
+    askers = []
+    ask("right", RIGHT4, LEFT4)
+    ask("elsewhere", FAR, ELSEWHERE)
+    run(one, until=all_answered)
 
 
 def test_a_stranger_that_answers_is_understood(link):

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from sansice import Address, OpenSocket, SocketErrorKind, SocketId, SocketOptions, Transport
-from sansice.sockets import _multicast, check_supported, socket_error
+from sansice.sockets import _multicast, _options, check_supported, socket_error
 from sansice.sockets._udp import UdpSocket
 from sockets._bare import PATIENCE, Bare
 
@@ -62,6 +62,13 @@ def test_what_is_multicast_leaves_by_the_link_and_the_port_is_shared_with_every_
     with member() as four, member("::1", group=GROUP6) as six:
         assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF) == socket.if_nametoindex("lo")
         assert [one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) for one in (four, six)] == [1, 1]
+
+
+@pytest.mark.parametrize(("platform", "shared"), [("linux", 0), ("darwin", 1)])
+def test_members_share_their_port_in_the_way_in_which_each_hears_its_link(monkeypatch, platform, shared):
+    monkeypatch.setattr(_options.sys, "platform", platform)
+    with member() as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == shared
 
 
 def test_groups_of_other_sockets_are_not_heard():
