@@ -16,7 +16,7 @@ from types import MappingProxyType
 # Seconds for which a carrier may be missing before what has begun on it is given up. A radio that goes to another access point is
 # back by then, and where there is no other path all would have to begin anew. Where there is one, `SETTLE` before and the move
 # afterwards fit into the same second.
-CARRIER_GRACE = 0.4
+CARRIER_GRACE = 0.3
 
 _SIOCGIFFLAGS = 0x8913  # <linux/sockios.h>
 _IFREQ = struct.Struct("16sH22x")  # <linux/if.h>: the name, the flags, and the rest of the union

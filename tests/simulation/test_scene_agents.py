@@ -19,6 +19,9 @@ from sansice.simulation import (
     predict,
     simulate,
 )
+from sansice.simulation._scene._program import GRACE, NOTICE
+from sansice.sockets._links import CARRIER_GRACE
+from sansice.sockets._network_watch import SETTLE
 from simulation._scenes import two_homes
 
 
@@ -178,6 +181,42 @@ def test_phone_that_roams_is_connected_again(nomination):
     run = simulate(attrs.evolve(homes, hosts=(phone, homes.hosts[1]), changes=away))
     assert (run.connected, run.lasted) == (True, True)
     assert {str(pair.local.address).partition(":")[0] for pair in run.world.callers[0].agreed_on.values()} == {"203.0.113.77"}
+
+
+def local_hosts(world, name):
+    return {local.host for local in world.nodes[name].sockets.values()}
+
+
+def test_program_that_roams_waits_as_long_as_real_ones_for_an_interface_that_is_down():
+    assert (NOTICE, GRACE) == (SETTLE, CARRIER_GRACE)
+    world = both(roams=True).build()
+    world.network.run(until=20.0)
+    world.interfaces["alice", "192.168.1.2"].down()
+    world.network.run(until=20.0 + NOTICE + GRACE - 0.001)
+    assert local_hosts(world, "alice") == {"192.168.1.2"} and world.agents["alice"].selected_pair is not None
+    world.network.run(until=20.0 + NOTICE + GRACE + 0.001)
+    assert local_hosts(world, "alice") == set() and world.agents["alice"].selected_pair is None
+
+
+def test_cable_that_is_back_in_a_moment_has_moved_nobody_and_the_next_time_is_waited_for_again():
+    world = both(roams=True).build()
+    world.network.run(until=20.0)
+    alice, sockets = world.interfaces["alice", "192.168.1.2"], dict(world.nodes["alice"].sockets)
+    for second in (20, 21):
+        world.network.run(until=float(second))
+        alice.down()
+        world.network.run(until=second + NOTICE + GRACE / 2)
+        alice.up()
+    world.network.run(until=30.0)
+    assert world.nodes["alice"].sockets == sockets and world.programs["alice"].restarts == 0
+
+
+def test_address_that_has_been_replaced_is_gone_as_soon_as_that_is_noticed():
+    world = both(roams=True).build()
+    world.network.run(until=20.0)
+    world.interfaces["alice", "192.168.1.2"].readdress("192.168.1.77")
+    world.network.run(until=20.0 + NOTICE + 0.001)
+    assert local_hosts(world, "alice") == {"192.168.1.77"}
 
 
 def test_program_whose_agent_was_closed_looks_no_more():

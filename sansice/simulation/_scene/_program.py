@@ -37,6 +37,7 @@ PROBE = 0x80  # the first byte of RTP, RFC 7983 7: none of STUN's
 TALK = 0x81  # of what is not echoed
 
 NOTICE = 0.1  # s from a change of an interface until a program that roams looks at the addresses: several come at once
+GRACE = 0.3  # s after which one that it uses counts as gone whose interface is down: a cable may be back in a moment
 PATIENCE = 5.0  # s that it leaves a disconnected agent alone before it restarts it: a pair may come back, or another take over
 
 _LOST = (IceState.DISCONNECTED, IceState.FAILED)
@@ -75,6 +76,7 @@ class Program:
         "_begun",
         "_heard_at",
         "_looks_at",
+        "_missed",
         "_network",
         "_owes_answer",
         "_payload",
@@ -131,6 +133,7 @@ class Program:
         self._heard_at: float | None = None
         self._looks_at = 0.0
         self._addresses = host.addresses
+        self._missed: dict[str, float] = {}
         self._restarted = False
         self._owes_answer = False
         self._puts_off = False
@@ -301,10 +304,20 @@ class Program:
             self._network.at(self._looks_at, lambda: self._when_awake(self._look))
 
     def _look(self) -> None:
-        addresses = self.node.host.addresses
+        addresses = self._there()
         if addresses != self._addresses and self.agent.state is not IceState.CLOSED:
             self._addresses = addresses
             self.node.call(self.agent.update_addresses, addresses)
+
+    def _there(self) -> tuple[str, ...]:
+        """The addresses as a system has them for who uses them, which is not in a hurry where a cable is pulled."""
+        host, now = self.node.host, self._network.now
+        down = [one.address for one in host.interfaces if not one.is_up and one.address in self._addresses]
+        self._missed = {address: self._missed.get(address, now) for address in down}
+        waited_for = {address: since + GRACE for address, since in self._missed.items() if now < since + GRACE}
+        if waited_for:
+            self._network.at(min(waited_for.values()), lambda: self._when_awake(self._look))
+        return tuple(one.address for one in host.interfaces if one.is_up or one.address in waited_for)
 
     def _begin_anew(self) -> None:
         if self.agent.needs_restart:
