@@ -208,6 +208,19 @@ def test_early_checks_of_a_stranger_who_knows_the_password_count_for_nothing():
     assert bench.dropped() == {"UNVALIDATED_SOURCE": 1}
 
 
+def test_an_early_check_that_somebody_repeats_from_elsewhere_says_nothing_of_him():
+    bench = LiteBench(known=False)
+    seen = check_bytes(1)
+    bench.arrive(1, PEER, seen)
+    bench.arrive(1, STRANGER, seen)
+    for source in (PEER, STRANGER):
+        bench.arrive(1, source, b"\x80")
+    bench.tell()
+    for source in (PEER, STRANGER):
+        bench.arrive(1, source, b"\x80")
+    assert len(bench.heard(DataReceived)) == 2 and bench.dropped() == {"UNVALIDATED_SOURCE": 2}
+
+
 def test_early_checks_are_remembered_up_to_a_bound():
     bench = LiteBench(known=False, options=BEFORE_ICE2, config=IceConfig(max_early_checks=3))
     for number in range(1, 6):

@@ -47,8 +47,9 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
         # a lite peer it is the one that this agent was made for, whoever has sent checks before.
         session.emit_send(host, source, encode_refusal(request, Refusal.ROLE_CONFLICT, generation.key), now=now)
         return
+    is_new = generation.is_new(request.transaction_id)
     nominates = (
-        (check.use_candidate or _is_spliced(generation, host))
+        (check.use_candidate or (is_new and _is_spliced(generation, host)))
         and generation is stream.current
         and (remote is None or not remote.lite)
     )
@@ -56,9 +57,9 @@ def handle_request(session: LiteSession, host: Host, source: Address, request: M
     if novelty is Novelty.REPLAYED:
         session.stats.drop(DropReason.REPLAYED)
         return
-    is_new = generation.is_new(request.transaction_id)
     if remote is None:
-        _remember_early(session, generation, EarlyCheck(host, source, check))
+        if is_new:
+            _remember_early(session, generation, EarlyCheck(host, source, check))
     elif check.remote_ufrag == remote.ufrag:  # RFC 8445 7.3.1.4: another one is another peer's
         if is_new:  # RFC 7675 5.1: each check that is asked for consent has an id of its own
             session.hear(generation, host, source, now=now)

@@ -1,5 +1,7 @@
 """Connections to a listener that many agents share: whose they are, how soon they must say so, and how many there may be."""
 
+import contextlib
+
 import pytest
 
 from ice._mux import ALICE, BOB, CAROL, PORT, WRONG, client, credentials
@@ -407,3 +409,27 @@ def test_other_transports_are_not_shared():
     bench = MuxTcpBench(started=False)
     with pytest.raises(LocalProtocolError, match="neither UDP nor TCP"):
         bench.call(bench.mux.start, [Listener(Transport.TLS, PORT)])
+
+
+@pytest.mark.parametrize("nominate", [True, False], ids=["nominating", "plain"])
+@pytest.mark.parametrize("is_cut", [True, False], ids=["cut", "open"])
+def test_a_check_that_somebody_has_seen_and_repeats_over_a_connection_of_his_own_takes_no_data(nominate, is_cut):
+    bench = MuxTcpBench(TCP_PORT)
+    name = bench.lite(1, gathering=TCP_ONLY)
+    first, seen = bench.connect(), bench.check_for(1, nominate=nominate)
+    bench.ask(first, 1)
+    bench.feed(first, seen)
+    if is_cut:  # and any new check takes the place of a nomination (RFC 6544 11.1)
+        bench.call(bench.mux.handle_socket_failed, first, SocketError(SocketErrorKind.RESET))
+    thief = bench.connect(CAROL)
+    bench.feed(thief, seen)
+    bench.streams.pop(thief, None)
+    with contextlib.suppress(LocalProtocolError):
+        bench.call(bench.mux.send, name, b"\x80out")
+    assert b"\x80out" not in bench.streams.get(thief, [])
+    assert (b"\x80out" in bench.streams[first]) is not is_cut
+    if is_cut:
+        again = bench.connect()
+        bench.ask(again, 1, nominate=False)
+        bench.call(bench.mux.send, name, b"\x80out")
+        assert bench.streams[again][-1] == b"\x80out"
