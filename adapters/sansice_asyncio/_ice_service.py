@@ -137,7 +137,7 @@ async def serve_ice(
         listen: `Listener` values, addresses, or texts: ``"udp:192.0.2.1:3478"``, ``"tcp:[2001:db8::1]:3478"``, and without a
             transport, ``"192.0.2.1:3478"``, UDP and TCP both. A wildcard (``"0.0.0.0:3478"``, ``"[::]:3478"``) stands for each
             address of the machine, and for loopback only where it has no other. Port 0 is any port, for each listener another:
-            `IceService.listening` has the real ones.
+            `IceService.listening` has the real ones; any other place that is named twice is one.
             Each listener gives a candidate to all connections, the first ones the best of their kind; several ports of one
             address, such as 443 and 3478, are for networks that let out one of them only. Over TCP peers connect to
             passive candidates (RFC 6544): those that no UDP reaches.
@@ -162,7 +162,7 @@ async def serve_ice(
         IceError: a listener could not be opened; it says which, and why.
         ValueError: a text that names no place to listen at.
         OSError: the file of ``record`` cannot be opened.
-        LocalProtocolError: servers or a nomination for lite agents; no place to listen at.
+        LocalProtocolError: servers or a nomination for lite agents; no place to listen at; an ``admit`` that is no function.
     """
     listeners = read_places(listen, lambda: local_hosts(interface_filter))
     with contextlib.closing(open_recorder(record)) as recorder:

@@ -25,6 +25,7 @@ INPUTS, COMPONENT, CONCLUSION = "ice/_agent/_agent_inputs.py", "ice/_agent/_comp
 CHECKLIST, PAIRING = "ice/_agent/_checklist.py", "ice/_agent/_pairing.py"
 STREAM, BINDING, ROLE = "ice/_agent/_stream.py", "ice/_binding.py", "ice/_role.py"
 
+RIVALS = "ice/_mux/_rivals.py"
 MEMBERS, RESIDENTS, STRANGERS = "ice/_mux/_members.py", "ice/_mux/_residents.py", "ice/_mux/_strangers.py"
 RELAYS, MOVER, LITE, LITE_CHECKS = (
     "ice/_gathering/_relays.py",
@@ -259,9 +260,17 @@ PLANTS = (
     Plant(
         "address-taken-over-by-a-wrong-password",
         RESIDENTS,
-        "        if proven and source not in lane.sources and",
-        "        if source not in lane.sources and",
+        "        if proven and source not in lane.sources and not is_repeated and lane.id in self.lanes:\n            claim(",
+        "        if source not in lane.sources and lane.id in self.lanes:\n            (lambda _, *to, now: lane.learn(*to))(",
         60,
+        "mux",
+    ),
+    Plant(
+        "address-taken-by-a-check-whoever-holds-it",
+        RIVALS,
+        "    elif not _holds(owner, source, now) or",
+        "    elif owner or",
+        LONG,
         "mux",
     ),
     Plant(
