@@ -787,6 +787,76 @@ def test_a_controlled_agent_whose_consent_ends_goes_on_where_somebody_lives_and_
     assert bench.agent.state is IceState.COMPLETED
 
 
+def test_a_controlled_agent_that_nobody_nominates_for_sends_where_somebody_answers():
+    bench = controlled(HIGH_C, LOW_C, hosts=("192.0.2.1", "192.0.2.2"))
+    answering(bench, 1.0, HIGH, LOW)
+    bench.request(HIGH, nomination=1)
+    bench.call(bench.agent.handle_socket_failed, ONE, LOST)
+    assert bench.agent.state is IceState.DISCONNECTED and bench.agent.selected_pair is None
+    answered = {one.data for one in bench.checks if one.socket == ONE}
+    answering(bench, 2.0, LOW, answered=answered)
+    assert bench.agent.state is IceState.CONNECTED
+    assert destination_of_data(bench) == LOW  # though the other one has the higher priority
+    answering(bench, 5.0, HIGH, LOW, answered=answered)
+    assert destination_of_data(bench) == HIGH
+    answering(bench, 40.0, LOW, answered=answered)
+    assert [event.revoked for event in bench.heard(ConsentExpired)] == [False]
+    assert destination_of_data(bench) == LOW
+
+
+def destination_of_data(bench):
+    bench.call(bench.agent.send, b"data" * 5)
+    return bench.sent[-1].destination
+
+
+def test_a_nomination_of_a_pair_that_seems_dead_is_followed_when_a_check_was_answered():
+    bench = controlled(HIGH_C, LOW_C)
+    bench.request(HIGH, nomination=1)
+    answering(bench, 17.0, HIGH)  # the other is asked once in a while, and is silent
+    bench.request(LOW, nomination=2)
+    assert selected(bench) == HIGH
+    answering(bench, 18.0, HIGH)
+    assert selected(bench) == HIGH
+    answering(bench, 60.0, HIGH, LOW)
+    assert selected(bench) == LOW
+
+
+def test_a_nomination_of_a_pair_that_seems_dead_is_followed_at_once_where_the_one_in_use_seems_dead_as_well():
+    bench = controlled(HIGH_C, LOW_C)
+    bench.request(HIGH, nomination=1)
+    bench.run(17.0)
+    bench.request(LOW, nomination=2)
+    assert selected(bench) == LOW
+
+
+def test_a_suspicion_that_was_groundless_is_forgotten_by_a_controlled_agent_too_and_the_next_one_is_looked_into():
+    bench = controlled(HIGH_C, LOW_C)
+    bench.request(HIGH, nomination=1)
+    answered = set()
+    for began in (0.0, 20.0):
+        bench.run(began + 6.0)
+        answered.update(one.data for one in bench.checks)
+        before = len([one for one in bench.checks if one.destination == LOW])
+        answering(bench, began + 20.0, HIGH, LOW, answered=answered)
+        assert len([one for one in bench.checks if one.destination == LOW]) > before or before > 1
+        assert bench.agent.state is IceState.COMPLETED
+    asked = [one.at for one in bench.checks if one.destination == LOW and one.at > 1.0]
+    assert [sum(began < at < began + 10.0 for at in asked) for began in (0.0, 20.0)] == [1, 1]
+
+
+def test_a_better_pair_that_was_answered_long_ago_is_checked_before_it_is_nominated():
+    policy = Nomination(renominate=True, settle=10.0)
+    bench = controlling(HIGH_C, LOW_C, first=LOW, nomination=policy)
+    answering(bench, 11.0, LOW)
+    assert len(nominations(bench)) == 1
+    asked = [one for one in bench.checks if one.destination == HIGH][-1]
+    assert asked.at == pytest.approx(10.3, abs=0.1) and not asked.nominates
+    answered = {one.data for one in bench.checks}
+    bench.answer(asked)
+    answering(bench, 12.0, LOW, HIGH, answered=answered)
+    assert selected(bench) == HIGH
+
+
 def test_consent_that_ends_on_a_connection_that_was_lost_before_ends_once_and_data_goes_on_elsewhere():
     one, other = tcp_bench.remote(), tcp_bench.remote(host=LOW.host, preference=5 << 13, foundation="r2")
     bench = tcp_bench.TcpBench(tcp_bench.ACTIVE, controlling=False, remotes=(one, other), nomination=MOVING, offered=OFFERED)

@@ -116,6 +116,8 @@ class Conclusion:
         at = math.inf
         if self.selected is None:
             at = self._consider_first(now)
+            if self.mover is not None and self.was_lost:
+                at = min(at, self.mover.keep(self.valid_pairs(), now))
         elif self.mover is not None:
             at = self.mover.act(self.selected, now)
         self._session.timers.set(self._timer, at)

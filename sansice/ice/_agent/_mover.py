@@ -195,7 +195,7 @@ class Mover:
     def act(self, used: Pair, now: float) -> float:
         """Do what is due, and say when to be called again. ``used`` is the selected pair."""
         others = [pair for pair in self._conclusion.valid_pairs() if pair.valid is not used]
-        at = min(self._keep(others, now), self._dig_up(now))
+        at = self.keep(others, now)
         if self._session.role is _CONTROLLING and self.number < MAX_NOMINATION:
             at = min(at, self._move(used, others, now))
         return at
@@ -254,6 +254,10 @@ class Mover:
     def keeps(self, pair: Pair) -> bool:
         """Whether a pair of the checklist is kept beside the one in use."""
         return pair in self._kept
+
+    def keep(self, others: Sequence[Pair], now: float) -> float:
+        """Keep what works beside the pair in use, and look for what works again. Returns when to be called again."""
+        return min(self._keep(others, now), self._dig_up(now))
 
     def _keep(self, others: Sequence[Pair], now: float) -> float:
         """Check the pairs that are kept at the pace of keepalives, which keeps their NAT bindings and the consent to use them."""

@@ -355,6 +355,8 @@ class Stream:
         conclusion = component.conclusion
         if conclusion.awaits_restart:  # what else is valid the peer does not use
             return
+        if isinstance(news, PairAnswered) and pair is not (conclusion.selected or conclusion.best_valid):
+            return  # of a pair beside the one in use
         if conclusion.selected is not None or not component.is_of_former:  # else what is in use stays (RFC 8445 9)
             component.use(conclusion.selected or conclusion.best_valid, self.checker, now)
             component.is_quiet = component.is_quiet or conclusion.is_in_doubt
