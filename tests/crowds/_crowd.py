@@ -77,6 +77,7 @@ class Crowd:
         self._fresh = itertools.count()
         self._asked: dict[bytes, Client] = {}  # who has sent a check
         self._proven: dict[Address, Client] = {}
+        self._claimed: dict[Address, AgentId] = {}  # by whom, who was not there
         self._said: dict[int, tuple[Client, Address]] = {}  # who has sent a datagram, and from where
         self._words = itertools.count()
         self._mux.start([PORT], now=0.0)
@@ -238,6 +239,8 @@ class Crowd:
             use_candidate=not is_insider,  # or it would have its own data sent elsewhere
         )
         self.tally["forged"] += 1
+        if is_insider:
+            self._claimed[source] = victim.name
         self._arrive(source, check)
 
     def _carry(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -308,10 +311,14 @@ class Crowd:
         sender, source = self._said.pop(int.from_bytes(data[1:9], "big"))
         if sender.name == name:
             self.tally["delivered"] += 1
-        elif self._proven.get(source) is sender and self._mux.agent(sender.name).state is not IceState.FAILED:
+        elif self._proven.get(source) is sender and (self._is_served(sender) or self._claimed.get(source) != name):
             self.tally["misrouted"] += 1
         else:
             self.tally["ambiguous"] += 1
+
+    def _is_served(self, client: Client) -> bool:
+        """Whether its agent is there and has not failed: else its address is whose check has come from there."""
+        return not client.is_gone and self._mux.agent(client.name).state is not IceState.FAILED
 
     def _judge_answer(self, client: Client, data: bytes) -> None:
         """What comes back is sent to an address; the agent there has the last word, by the pairs that it trusts."""

@@ -372,7 +372,7 @@ PLANTS = (
     Plant(
         "lite-agent-uses-what-nobody-nominated",
         LITE_CHECKS,
-        "        (check.use_candidate or _is_spliced(generation, host))\n",
+        "        (check.use_candidate or (is_new and _is_spliced(generation, host)))\n",
         "        (check.use_candidate or not _is_spliced(generation, host))\n",
         LONG,
         "corners",
