@@ -5,7 +5,7 @@ each datagram it is known who has sent it, from where, and who was last proven t
 that address. So a packet is *misrouted* when it reaches an agent although the mux had better proof; *withheld* when it reaches
 none although its agent is connected and its sender was proven to be there; *declined* when that agent did not want it, for it has
 restarted since; and *ambiguous* when a NAT has given the address to another client, who has sent data before any check: nobody
-could know.
+could know. *Insiders* are clients that send checks of their own under the address of another, whose agent uses it.
 """
 
 from __future__ import annotations
