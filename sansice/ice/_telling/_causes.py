@@ -130,8 +130,10 @@ class Cause(Enum):
     )
     NAMES_NOT_FOUND = (
         "names-not-found",
-        "the peer conceals its addresses by names, and nobody on the same link answers for them, or they are of the wrong form",
-        "both must be on one network that lets multicast DNS through (UDP port 5353): otherwise give both a STUN or TURN server",
+        "the peer conceals its addresses by names, and nobody on the same link answers for them with one address of use, or they "
+        "are of the wrong form",
+        "both must be on one network that lets multicast DNS through (UDP port 5353): otherwise give both a STUN or TURN server. "
+        "Where there are answers, somebody names loopback, several addresses, or what is no host's",
     )
     PEER_HAS_NO_CANDIDATES = (
         "peer-has-no-candidates",
