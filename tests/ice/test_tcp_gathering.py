@@ -55,7 +55,11 @@ def test_kinds_are_said_by_their_words_in_any_order(given):
 
 @pytest.mark.parametrize(
     ("options", "match"),
-    [({"tcp": "active"}, "one word"), ({"tcp": ["actpass"]}, "actpass.*there are active, passive, so"), ({"udp": False}, "neither UDP nor TCP")],
+    [
+        ({"tcp": "active"}, "one word"),
+        ({"tcp": ["actpass"]}, "actpass.*there are active, passive, so"),
+        ({"udp": False}, "neither UDP nor TCP"),
+    ],
 )
 def test_options_that_make_no_sense_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
