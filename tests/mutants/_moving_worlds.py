@@ -161,10 +161,12 @@ class Journey:
             interface.up()
 
     def flap(self, name: str, number: int, times: int = FLAPS) -> None:
-        """It comes and goes a hundred times a second, and the agent hears of each time."""
+        """It comes and goes a hundred times a second, and the agent hears of each time: no program waits for it to come back."""
         self.flip(name, number)
         program = self.programs[name]
-        program._look()
+        if program.agent.state is not IceState.CLOSED:
+            program._addresses = program.node.host.addresses
+            program.node.call(program.agent.update_addresses, program._addresses)
         if times > 1:
             self.later(FLAP, lambda: self.flap(name, number, times - 1))
 

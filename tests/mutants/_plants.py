@@ -282,14 +282,6 @@ PLANTS = (
         "mux",
     ),
     Plant(
-        "answer-from-a-new-address-moves-nothing",
-        RESIDENTS,
-        "        if lane.id in self.lanes:  # or what proved",
-        "        if lane.id in self.lanes and not lane.sources:  # or what proved",
-        LONG,
-        "mux",
-    ),
-    Plant(
         "ufrag-of-a-removed-agent-kept",
         RESIDENTS,
         "                del self.by_ufrag[ufrag]\n",
