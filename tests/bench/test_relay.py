@@ -49,5 +49,5 @@ def test_a_crowd_is_as_large_as_was_asked_for_and_its_last_is_relayed():
     assert crowd.server.stats.allocations == 30
     crowd.relay([(crowd.last[0], b"\x40\x00\x00\x01x")])
     assert crowd.server.stats.received_packets == 1
-    assert _relay.idle_bytes(30) > 0
+    assert _relay.idle_bytes(1000) > 0  # fewer may find room in pages that those before them have left
     assert _relay.idle_cost(1, 30)["ratio"] > 0
