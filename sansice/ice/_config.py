@@ -55,8 +55,8 @@ class IceConfig:
             that is left out keeps its default.
         blocked_wait: how long it waits, at most, before it nominates a pair with a relay of its own where the network seems to
             let out no UDP: servers were asked over UDP, and for 0.6 s none has answered, so that the relay was reached over
-            TCP or TLS. Nothing but a peer in the same network could be better there, and that answers before a relay does, or at
-            the next turn of the pacing.
+            TCP or TLS. A peer in the same network answers before a relay does, and what else the relay leads to has its turns
+            of the pacing (14.2) within this.
         free_delay: unselected candidates are released so long after completion (RFC 8445 8.3).
         assume_end_of_candidates: whether the end of patience also ends the wait for a peer that never says that it
             has no more candidates (RFC 8863 5); without it such an agent waits for ever.
@@ -96,7 +96,7 @@ class IceConfig:
     disconnected_after: float = 8.0
     keepalive_interval: float = 15.0
     acceptance_waits: Mapping[CandidateType, float] = attrs.field(default=_ACCEPTANCE_WAITS, converter=_with_defaults)
-    blocked_wait: float = 0.05
+    blocked_wait: float = 0.1
     free_delay: float = 3.0
     assume_end_of_candidates: bool = False
     path_mtu: int = 1280  # what IPv6 promises (RFC 8200 5), and tunnels over IPv4 keep

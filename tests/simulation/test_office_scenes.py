@@ -12,7 +12,7 @@ from sansice.turn import TurnServer
 
 SEEDS, MANY = 50, 300  # for each scene
 LAST_RESORT = 3.0  # seconds from the start of gathering until both can send
-WITHOUT_LOSS = 2.2  # until both have selected: 0.65 to open the last resort, 12 times 0.1 to ask, check and nominate, and waits
+WITHOUT_LOSS = 2.25  # until both have selected: 0.65 to open the last resort, 12 times 0.1 to ask, check and nominate, and waits
 RETRANSMISSION = 0.5  # RFC 8489 6.2.1, 8445 14.3
 
 RELAYED = ("office-udp-blocked-relay", "office-web-only-relay", "office-proxy-relay")
