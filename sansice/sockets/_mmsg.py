@@ -39,8 +39,8 @@ _SLOT = 2048
 _REST = 65536
 _PAYLOAD = 131_072  # bytes of datagrams to be sent in one call, so that two of the largest fit
 
-# Addresses that are kept in both forms: more than the flows of a busy process, some 300 bytes each; 8,192 slowed ten thousand agents
-# on one port down. A flood of spoofed sources only makes the table start anew.
+# Addresses that are kept in both forms: more than the flows of a busy process, some 300 bytes each. With 8,192 ten thousand
+# agents on one port were slowed down. A flood of spoofed sources only makes the table start anew.
 _KNOWN = 32_768
 _SIZES = 128  # of datagrams, whose parts are kept, a kilobyte each; a codec has few
 
